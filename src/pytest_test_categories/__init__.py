@@ -1,0 +1,65 @@
+"""Tests held to the network that their size may touch: small none, medium this machine, large and xlarge all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_test_categories._decorate import network_guard
+    from pytest_test_categories._errors import (
+        HermeticityViolationError,
+        NetworkAccessViolationError,
+        NetworkAccessWarning,
+    )
+    from pytest_test_categories._guard import NetworkGuard, expect_network_violation
+    from pytest_test_categories._policy import EnforcementMode, TestSize
+    from pytest_test_categories._violation import Violation
+    from pytest_test_categories.testcase import LargeTest, MediumTest, SmallTest, XLargeTest
+
+__all__ = [
+    "EnforcementMode",
+    "HermeticityViolationError",
+    "LargeTest",
+    "MediumTest",
+    "NetworkAccessViolationError",
+    "NetworkAccessWarning",
+    "NetworkGuard",
+    "SmallTest",
+    "TestSize",
+    "Violation",
+    "XLargeTest",
+    "expect_network_violation",
+    "network_guard",
+]
+
+_HOMES = {
+    "EnforcementMode": "_policy",
+    "HermeticityViolationError": "_errors",
+    "LargeTest": "testcase",
+    "MediumTest": "testcase",
+    "NetworkAccessViolationError": "_errors",
+    "NetworkAccessWarning": "_errors",
+    "NetworkGuard": "_guard",
+    "SmallTest": "testcase",
+    "TestSize": "_policy",
+    "Violation": "_violation",
+    "XLargeTest": "testcase",
+    "expect_network_violation": "_guard",
+    "network_guard": "_decorate",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: a run in off mode imports none of it.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - as above
+
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,204 @@
+"""Endpoints, what is local, and allow entries: pure values, no look-ups.
+
+Everything here works on what a call was given (text, bytes or a number) and never asks a resolver. Names stay
+names: ``127.evil.example`` is a name, whatever it looks like.
+"""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import functools
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+ALLOW_FORMS: Final = (
+    "postgres, redis:6379, 10.0.0.0/8, [fd00::]/8, *.svc.cluster.local:443, unix:/path, small: 127.0.0.1:8126"
+)
+"""The spellings an allow entry may have, as shown to people who wrote another one."""
+
+
+class Reach(enum.Enum):
+    """How far traffic to an endpoint goes, judged from the endpoint alone."""
+
+    NOWHERE = "nowhere"  # the call sends nothing, or stays inside this process
+    MACHINE = "machine"  # loopback, this machine's own addresses and names, unix sockets
+    BEYOND = "beyond"  # anything else
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What an attempt aims at.
+
+    Attributes:
+        host: The host as the caller wrote it; for a unix socket its path.
+        port: The port or service name; None where the call names none.
+        family: ``"ip"``, ``"unix"`` or ``"vsock"``.
+    """
+
+    host: str
+    port: int | str | None = None
+    family: str = "ip"
+
+    def __str__(self) -> str:
+        """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
+        if self.family != "ip":
+            return f"{self.family}:{self.host}" + ("" if self.port is None else f":{self.port}")
+        if self.port is None or self.port == "":
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def host_text(host: str | bytes | bytearray) -> str:
+    """Return a host as text, whatever type the caller passed it in."""
+    return host if isinstance(host, str) else bytes(host).decode("latin-1")
+
+
+@functools.lru_cache(maxsize=4096)
+def normal_name(name: str) -> str:
+    """Return a host name in the form names are compared in: lower case, no trailing dot, IDNA."""
+    lowered = name.lower().removesuffix(".")
+    if lowered.isascii():
+        return lowered
+    try:
+        return lowered.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return lowered
+
+
+@functools.lru_cache(maxsize=4096)
+def parse_ip(host: str) -> IPAddress | None:
+    """Return the address that ``host`` spells, or None if it is a name.
+
+    Understands what the C library does: short, hexadecimal and octal IPv4 forms, scope ids, and IPv4 inside IPv6
+    (returned as IPv4).
+    """
+    if ":" in host:
+        try:
+            six = ipaddress.IPv6Address(host)
+        except ValueError:
+            # Scope ids of interfaces may hold characters that ipaddress refuses.
+            head, percent, _scope = host.partition("%")
+            if not percent:
+                return None
+            try:
+                six = ipaddress.IPv6Address(head)
+            except ValueError:
+                return None
+        return six.ipv4_mapped or six
+    # inet_aton is the C library's own parser and looks nothing up; it would let text after a blank pass.
+    if not host or host[0] not in "0123456789" or any(c.isspace() or c == "\0" for c in host):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def is_local_ip(ip: IPAddress) -> bool:
+    """Tell whether an address is loopback or unspecified (which connects to this machine)."""
+    return ip.is_loopback or ip.is_unspecified
+
+
+def is_localhost(name: str) -> bool:
+    """Tell whether a name is ``localhost`` or under ``.localhost`` (RFC 6761), in any case, with a dot or without."""
+    name = normal_name(name)
+    return name == "localhost" or name.endswith(".localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowEntry:
+    """One line of an allow list, parsed.
+
+    Attributes:
+        text: The entry as written, for messages.
+        size: ``"small"`` or ``"medium"``: the smallest size that the entry widens.
+        name: A host name, or a pattern starting with ``*.``; empty if the entry is of another form.
+        network: The addresses it covers, for numeric entries.
+        path: The path (or pattern) of a unix socket.
+        port: The only port it covers; None for all.
+    """
+
+    text: str
+    size: str = "medium"
+    name: str = ""
+    network: IPNetwork | None = None
+    path: str = ""
+    port: int | None = None
+
+    def admits_name(self, name: str, port: int | str | None) -> bool:
+        """Tell whether the entry names ``name`` (None as port: a look-up, which every port's entry allows)."""
+        if not self.name or not self._admits_port(port):
+            return False
+        name = normal_name(name)
+        if self.name.startswith("*."):
+            return name.endswith(self.name[1:]) and len(name) >= len(self.name)
+        return name == self.name
+
+    def admits_ip(self, ip: IPAddress, port: int | str | None) -> bool:
+        """Tell whether the entry covers an address."""
+        return self.network is not None and self._admits_port(port) and ip in self.network
+
+    def admits_path(self, path: str) -> bool:
+        """Tell whether the entry covers a unix socket."""
+        return bool(self.path) and fnmatch.fnmatchcase(path, self.path)
+
+    def _admits_port(self, port: int | str | None) -> bool:
+        if self.port is None or port is None:
+            return True
+        return str(port) == str(self.port)
+
+
+_PREFIX = re.compile(r"(small|medium)\s*:\s*(.*)", re.DOTALL)
+_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
+
+
+def parse_allow_entry(text: str) -> AllowEntry:
+    """Parse one allow entry.
+
+    Raises:
+        ValueError: The text is of none of the forms; the message lists them.
+    """
+    size, rest = "medium", text.strip()
+    if match := _PREFIX.fullmatch(rest):
+        size, rest = match[1], match[2].strip()
+    if rest.startswith("unix:") and len(rest) > len("unix:"):
+        return AllowEntry(text.strip(), size, path=rest.removeprefix("unix:"))
+    host, port = _split_port(rest, text)
+    if "/" in host:
+        try:
+            network = ipaddress.ip_network(host, strict=False)
+        except ValueError:
+            raise _not_an_entry(text) from None
+        return AllowEntry(text.strip(), size, network=network, port=port)
+    if host.isdigit():  # "5432": a port on its own, not the address 0.0.21.56
+        raise _not_an_entry(text)
+    if (ip := parse_ip(host)) is not None:
+        return AllowEntry(text.strip(), size, network=ipaddress.ip_network(ip), port=port)
+    if _NAME.fullmatch(normal_name(host)):
+        return AllowEntry(text.strip(), size, name=normal_name(host), port=port)
+    raise _not_an_entry(text)
+
+
+def _split_port(rest: str, text: str) -> tuple[str, int | None]:
+    if match := re.fullmatch(r"\[([^\]]+)\](/\d+)?(?::(\d+))?", rest):
+        host, port = match[1] + (match[2] or ""), match[3]
+    elif rest.count(":") == 1:
+        host, _, port = rest.partition(":")
+    else:  # no port, or a bare IPv6 address, which can't carry one
+        return rest, None
+    if port is None:
+        return host, None
+    if not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the highest port there is
+        raise _not_an_entry(text)
+    return host, int(port)
+
+
+def _not_an_entry(text: str) -> ValueError:
+    return ValueError(f"{text!r} is not a network allow entry; write one like {ALLOW_FORMS}")

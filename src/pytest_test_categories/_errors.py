@@ -1,0 +1,224 @@
+"""TC001: its text, the exception that carries it, the warning of warn mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+DOCUMENTATION: Final = "https://pytest-test-categories.readthedocs.io/errors/TC001"
+
+_HTTP: Final = {
+    "aiobotocore": "moto in server mode, or a stubbed client",
+    "aiohttp": "aioresponses",
+    "boto3": "moto",
+    "botocore": "moto",
+    "http": "responses, pook or manual patching",
+    "httpcore": "respx or pytest-httpx",
+    "httpx": "respx or pytest-httpx",
+    "requests": "responses or requests-mock",
+    "tornado": "pook or manual patching",
+    "urllib": "responses, pook or manual patching",
+    "urllib3": "responses, pook or manual patching",
+}
+_SERVICES: Final = dict.fromkeys(
+    (
+        "aiomysql",
+        "aiopg",
+        "asyncpg",
+        "elasticsearch",
+        "kafka",
+        "ldap3",
+        "motor",
+        "MySQLdb",
+        "pg8000",
+        "pika",
+        "psycopg",
+        "psycopg2",
+        "pymongo",
+        "pymysql",
+    ),
+    "a fake repository, or a local server and @pytest.mark.medium",
+) | {
+    "aiosmtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
+    "ftplib": "manual patching",
+    "paramiko": "manual patching",
+    "redis": "fakeredis, or a local server and @pytest.mark.medium",
+    "smtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
+    "websockets": "manual patching, or a local server and @pytest.mark.medium",
+}
+CURES: Final = _HTTP | _SERVICES
+"""What to use instead of the network, by client library (its top-level module)."""
+
+_METADATA: Final = {
+    "169.254.169.254": (
+        "the metadata probe of a cloud SDK: AWS_EC2_METADATA_DISABLED=true stops boto's, NO_GCE_CHECK=true google-auth's"
+    ),
+    "metadata.google.internal": "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
+}
+
+
+class HermeticityViolationError(Exception):
+    """A test broke the rules of its size."""
+
+
+class NetworkAccessViolationError(HermeticityViolationError):
+    """A test reached for a network that its size may not touch (TC001).
+
+    Not an ``OSError``: clients must not take it for an ordinary failure and try again.
+
+    Attributes:
+        violations: What was refused, the first one first. Never empty.
+        undelivered: Whether the guard raises at its end what code under test had caught.
+    """
+
+    def __init__(self, violations: Violation | Iterable[Violation], *, undelivered: bool = False) -> None:
+        self.violations = (violations,) if isinstance(violations, Violation) else tuple(violations)
+        self.undelivered = undelivered
+        self.records: list[Any] = []  # the guard's own, for delivery; they stay in this process
+        super().__init__(self.violations, undelivered)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as the records alone."""
+        return _rebuild, (type(self), self.violations, self.undelivered)
+
+    @property
+    def violation(self) -> Violation:
+        """The first violation."""
+        return self.violations[0]
+
+    def __str__(self) -> str:
+        """Return the TC001 text."""
+        return report_text(self.violations, undelivered=self.undelivered)
+
+
+def _rebuild(
+    cls: type[NetworkAccessViolationError], violations: tuple[Violation, ...], undelivered: bool
+) -> NetworkAccessViolationError:
+    return cls(violations, undelivered=undelivered)
+
+
+class NetworkAccessWarning(UserWarning):
+    """A test in warn mode reached for a network that its size may not touch."""
+
+
+# People see these names in tracebacks: show where to import them from.
+for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkAccessWarning):
+    _public.__module__ = "pytest_test_categories"
+
+
+def warning_text(violation: Violation) -> str:
+    """Return the one line that warn mode says, made to be searched for with grep."""
+    test = violation.test.rpartition("::")[2]
+    return f"Network access violation in {test}: attempted connection to {violation.target}"
+
+
+def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
+    """Return the TC001 text: the first violation in full, a line for each further one."""
+    first, *others = violations
+    lines = [
+        "[TC001] Network Access Violation",
+        f"Test: {first.test}",
+        f"Category: {first.size.upper()}",
+        "",
+        "What happened:",
+        f"  Attempted network connection to {first.target}",
+        *(f"    {fact}" for fact in _facts(first)),
+    ]
+    if undelivered:
+        lines.append("    the refusal did not reach the test: it was caught on the way, or lost in a thread or task")
+        lines.append("    a test whose subject is being refused says `with expect_network_violation():`")
+    lines += [f"  Also attempted: {line_text(other)}" for other in others]
+    lines += [
+        "",
+        "How to fix:",
+        "  1. Mock the network call using responses, httpretty, or respx",
+        *(f"    {hint}" for hint in _mock_hints(first)),
+        "  2. Use dependency injection to provide a fake HTTP client",
+        "  3. Change test category to @pytest.mark.medium (if network is required)",
+        *(f"    {hint}" for hint in _size_hints(first)),
+        "",
+        f"Documentation: {DOCUMENTATION}",
+    ]
+    return "\n".join(lines)
+
+
+def line_text(violation: Violation) -> str:
+    """Return a violation in one line, for lists."""
+    parts = [violation.target]
+    if violation.count > 1:
+        parts.append(f"(x{violation.count})")
+    if place := place_text(violation):
+        parts.append(place)
+    notes = [fact for fact in _circumstances(violation) if fact]
+    return " ".join(parts) + (f"; {'; '.join(notes)}" if notes else "")
+
+
+def place_text(violation: Violation) -> str:
+    """Return where a violation was made: ``at path:line in function, called from path:line``."""
+    if not violation.location:
+        return ""
+    where = f"at {violation.location}" + (f" in {violation.function}" if violation.function else "")
+    return where + (f", called from {violation.called_from}" if violation.called_from else "")
+
+
+def _facts(violation: Violation) -> Iterator[str]:
+    if place := place_text(violation):
+        yield place
+    if violation.kind == "bind":
+        yield f"by binding a server socket ({violation.route})"
+    elif violation.kind != "connect":
+        yield f"by a {violation.kind} ({violation.route})"
+    yield from _circumstances(violation)
+    if violation.address:
+        yield f"its address: {violation.address}"
+    if violation.count > 1:
+        yield f"seen {violation.count} times"
+
+
+def _circumstances(violation: Violation) -> Iterator[str]:
+    if violation.importing:
+        yield f"while importing {violation.importing}: mock or disable it there"
+    if violation.fixture:
+        held = f", held to {violation.size} by {violation.held_by}" if violation.held_by else ""
+        yield f"in fixture {violation.fixture}{held}"
+    if violation.thread:
+        yield f"in thread {violation.thread}"
+    if violation.process:
+        yield f"in {violation.process}"
+    if violation.guard:
+        yield f"refused by {violation.guard}"
+    if violation.late:
+        yield violation.late
+
+
+def _mock_hints(violation: Violation) -> Iterator[str]:
+    host = violation.target.rpartition(":")[0] or violation.target
+    if hint := _METADATA.get(host) or _METADATA.get(violation.target):
+        yield hint
+    if cure := CURES.get(violation.library):
+        yield f"seen: {violation.library}. Use {cure}"
+    if violation.cassette:
+        yield "under a VCR cassette: record once with --test-categories-enforcement=off"
+
+
+def _size_hints(violation: Violation) -> Iterator[str]:
+    host, port = _split(violation.target)
+    if violation.size == "medium":
+        entry = violation.target if violation.kind != "lookup" or port else host
+        yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
+        yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"
+    elif violation.reach == "machine":
+        yield f"medium reaches this machine: {violation.target} is on it"
+    else:
+        yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+
+
+def _split(target: str) -> tuple[str, str]:
+    head, colon, port = target.rpartition(":")
+    if not colon or ("]" in port or target.startswith(("unix:", "vsock:"))) or (":" in head and "]" not in head):
+        return target, ""
+    return head, port

@@ -1,0 +1,776 @@
+"""The guard: enter, judge, record, deliver, leave.
+
+``NetworkGuard`` is what people enter. ``registry`` is the process's one piece of shared state: who holds the layers
+in place, which test runner there is, and the judge that the layers ask.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories import _origin, _trace
+from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._errors import (
+    HermeticityViolationError,
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+    line_text,
+    report_text,
+    warning_text,
+)
+from pytest_test_categories._layers import audit, sockets
+from pytest_test_categories._names import look_ups, reach_of_address
+from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
+from pytest_test_categories._policy import (
+    Attempt,
+    EnforcementMode,
+    Kind,
+    Policy,
+    TestSize,
+    decide,
+    parse_allow,
+)
+from pytest_test_categories._violation import Violation
+from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._layers import Sight
+
+MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
+ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
+MEMO_ENTRIES: Final = 1024
+
+
+@dataclass(eq=False)
+class Run:
+    """A test runner's session: its defaults, and what no single test is charged with.
+
+    Attributes:
+        mode: Mode of guards that name none.
+        allow: Entries that hold for every guard.
+        root: Directory that paths in reports are relative to.
+        late: Violations that came after their test, and those of nobody's threads.
+        announce: Writes a line to the terminal at once, past any capturing.
+        warning: Category of the warnings to emit.
+        decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
+        base: The scope that the run itself is in, if it runs inside a guarded test.
+        standing: Guards that fixtures of broad scope have entered and not left.
+        noted: Violations that a warned-about import made: no test reports them.
+    """
+
+    mode: EnforcementMode
+    allow: tuple[AllowEntry, ...]
+    root: str
+    announce: Callable[[str], None]
+    warning: type[NetworkAccessWarning] = NetworkAccessWarning
+    late: dict[tuple[str, ...], Record] = field(default_factory=dict)
+    decided: bool = False
+    base: Scope | None = None
+    standing: list[Scope] = field(default_factory=list)
+    noted: list[Violation] = field(default_factory=list)
+
+
+class Registry:
+    """The guards of this process, and the judge."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.holders = 0
+        self._lock = threading.RLock()
+        self._entry_points: list[EntryPoint] = []
+        self._children: _ChildReports | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """The innermost test runner's session, if there is one."""
+        return self.runs[-1] if self.runs else None
+
+    def hold(self) -> None:
+        """Put the layers in place, or note that one more wants them there."""
+        with self._lock:
+            self.holders += 1
+            if self.holders == 1:
+                self._entry_points = [*sockets.entry_points(self.judge, self.remember), *_origin.ENTRY_POINTS, *_delivery_points()]
+                install_all(self._entry_points)
+                audit.activate(self.judge)
+                _trace.exempt_codes.update(sockets.exempt_codes())
+            elif sockets.replaced():
+                fresh = sockets.entry_points_of_replacement(self.judge, self.remember)
+                install_all(fresh)
+                self._entry_points += fresh
+
+    def release(self) -> None:
+        """Take the layers away with the last one who wanted them."""
+        with self._lock:
+            self.holders -= 1
+            if self.holders == 0:
+                audit.deactivate()
+                remove_all(self._entry_points)
+                self._entry_points = []
+                look_ups.clear()
+                _origin.forget()
+                if self._children is not None:
+                    self._children.close()
+                    self._children = None
+
+    # -- judging ---------------------------------------------------------------------------------------------------
+
+    def judge(
+        self,
+        kind: Kind,
+        route: str,
+        family: int,
+        address: Any,  # noqa: ANN401 - whatever the caller gave
+        sock: Any,  # noqa: ANN401 - any object with close()
+        read: Callable[[Kind, int, Any], Sight | None],
+    ) -> bool:
+        """Judge one attempt; returns if it may go on: True if some guard restricts what it leads to.
+
+        Args:
+            kind: What sort of access it is.
+            route: The entry point, for reports.
+            family: Address family, as the socket module numbers them.
+            address: The address as the call has it.
+            sock: The socket, closed when a connect or bind is refused.
+            read: Makes an endpoint of family and address; None if such calls are not judged.
+
+        Raises:
+            NetworkAccessViolationError: A strict guard refuses it.
+        """
+        __tracebackhide__ = True
+        key = (route, family, address)
+        scope = current.get()
+        if scope is not None and scope.open:
+            try:
+                if key in scope.memo:
+                    return False
+            except TypeError:  # an unhashable address: the call itself will say what is wrong with it
+                pass
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return False
+        sight = read(kind, family, address)
+        if sight is None:
+            return False
+        ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
+        reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
+        attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        refusing = []
+        unrestricted = True
+        for link in charged.scopes:
+            policy = link.policy
+            if policy is None:
+                unrestricted = False
+                continue
+            if link.observe is not None:
+                unrestricted = False
+                link.observe(attempt)
+            if not decide(policy, attempt).permitted:
+                refusing.append(link)
+            elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
+                unrestricted = False
+        if not refusing:
+            self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
+            return not unrestricted
+        self._refuse(refusing, charged, attempt, route, sock)
+        return True
+
+    def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:  # noqa: FBT001 - private
+        if not sure or scope is None or charged.scopes[0] is not scope:
+            return
+        if any(link.observe is not None for link in charged.scopes):
+            return
+        try:
+            if len(scope.memo) < MEMO_ENTRIES:
+                scope.memo.add(key)
+        except TypeError:
+            pass
+
+    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:  # noqa: ANN401 - as above
+        __tracebackhide__ = True
+        strict = next((s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT), None)
+        trace = _trace.read(sys._getframe(2), refusing[0].file, _origin.awaiting_task())  # noqa: SLF001 - the documented way to the stack
+        if trace.aside:
+            return
+        violation = self._describe(refusing[0], charged, attempt, route, trace)
+        label = asked.get()
+        counted = not self._same_attempt(label, refusing, attempt, violation)
+        records = []
+        for link in refusing:
+            mine = violation
+            if link is not refusing[0]:
+                mine = _of(violation, link)
+            records.append(self._record(link, mine, attempt, counted=counted))
+        for record in records:
+            if len(record.kin) < len(records):
+                record.kin = records
+        # Whoever said that refusals are expected here takes this one.
+        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
+        for link in seen_by:
+            link.records.setdefault(violation.key, records[0])
+            records[0].deliver(expected=True)
+        if strict is None:
+            if counted and not seen_by and refusing[0].kind != "collect":
+                self._warn(records[0], trace)
+            return
+        record = records[refusing.index(strict)]
+        if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
+            sock.close()
+        error = NetworkAccessViolationError(record.violation)
+        error.records = records
+        raise error
+
+    def _same_attempt(self, label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
+        """Tell whether a warn guard has this attempt on record already, from an earlier step of it."""
+        if label is not None:
+            serials = {link.serial for link in refusing}
+            if serials <= label.reported:
+                return True
+            label.reported |= serials
+            return False
+        scope = refusing[0]
+        name = violation.target.rpartition(":")[0] or violation.target
+        if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+            scope.resolved[name] = min(scope.resolved.get(name, 0) + 1, MEMO_ENTRIES)
+            return False
+        if scope.resolved.get(name, 0) > 0 and violation.address:
+            scope.resolved[name] -= 1
+            return True
+        return False
+
+    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool) -> Record:
+        run = self.run
+        late = bool(violation.late)
+        into = run.late if late and run is not None else scope.late if late else scope.records
+        record = into.get(violation.key)
+        new = record is None
+        if record is None:
+            if len(into) >= _origin.RECORDS_PER_SCOPE:
+                violation = _replace(violation, target="further targets", location="", function="")
+                record = into.get(violation.key)
+            if record is None:
+                record = into[violation.key] = Record(violation, attempt)
+        if counted or new:
+            record.count += 1
+        if self._children is not None and self._children.is_child:
+            self._children.send(scope.serial, record.violation, late=late)
+        elif new and run is not None:
+            self._announce(run, violation, late=late)
+        return record
+
+    def _announce(self, run: Run, violation: Violation, *, late: bool) -> None:
+        if run.decided and late:
+            run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
+        elif violation.thread:
+            run.announce(f"{warning_text(violation)} (thread {violation.thread})")
+
+    def _warn(self, record: Record, trace: _trace.Trace) -> None:
+        run = self.run
+        category = NetworkAccessWarning if run is None else run.warning
+        filename, line = (trace.at.filename, trace.at.line) if trace.at is not None else ("<unknown>", 0)
+        warnings.warn_explicit(warning_text(record.violation), category, filename, line, registry=record.registry)
+
+    def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: _trace.Trace) -> Violation:
+        run = self.run
+        root = os.getcwd() if run is None else run.root  # noqa: PTH109 - text is what is wanted
+        late = charged.late
+        thread = ""
+        if not _origin.on_own_thread(scope):
+            thread = threading.current_thread().name
+            if charged.unattributed:
+                late = late or "by a thread that no test is known to have started"
+        target, address = self._target(scope, attempt)
+        size = scope.policy.size if scope.policy is not None else None
+        where = (trace.at.text(root), trace.at.function) if trace.at is not None else ("", "")
+        return Violation(
+            test=scope.test,
+            size="" if size is None else size.value,
+            kind=attempt.kind.value,
+            target=target,
+            route=route,
+            reach=attempt.reach.value,
+            address=address,
+            location=where[0],
+            function=where[1],
+            called_from="" if trace.test is None else trace.test.text(root),
+            library=trace.library,
+            cassette=trace.cassette,
+            importing=trace.importing,
+            thread=thread,
+            process=f"child process {os.getpid()}" if self._children is not None and self._children.is_child else "",
+            fixture=scope.fixture,
+            held_by=scope.held_by,
+            guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+            late=late,
+        )
+
+    def _target(self, scope: Scope, attempt: Attempt) -> tuple[str, str]:
+        """Return what the test asked for, and the numeric address behind it if that differs."""
+        endpoint = attempt.endpoint
+        label = asked.get()
+        if label is not None and endpoint.family == "ip":
+            target = Endpoint(label.host, label.port)
+            return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
+        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+        name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
+        if name and parse_ip(name) is None:
+            return str(Endpoint(name, endpoint.port)), str(endpoint)
+        return str(endpoint), ""
+
+    # -- remembering and delivering --------------------------------------------------------------------------------
+
+    def remember(self, name: str, addresses: list[str]) -> None:
+        """Keep what a permitted look-up answered, for those who are charged with it here and now."""
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return
+        policies = [scope.policy for scope in charged.scopes if scope.policy is not None]
+        # A name counts for an entry only where each enclosing guard holds it; unrestricted sizes hold none.
+        allow = policies[0].allow if policies else ()
+        look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
+
+    def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
+        """Mark as delivered what an exception carries, itself or in its causes, context and group."""
+        for ours in _our_errors(error):
+            self._deliver_error(ours, expected=expected)
+
+    def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
+        """Return those of our errors that an exception is or carries."""
+        return list(_our_errors(error))
+
+    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool) -> None:
+        if error.records:
+            for record in error.records:
+                record.deliver(expected=expected)
+            return
+        # One that came back from another process: find the records by what they say.
+        scopes = [link for scope in (current.get(), *(p.scope for p in _origin.phases)) if scope for link in scope.chain]
+        for scope in scopes:
+            for violation in error.violations:
+                for key, record in scope.records.items():
+                    if key == violation.key:
+                        record.deliver(expected=expected)
+
+    # -- child processes made by fork ------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Make sure that a forked child can tell us what it was refused."""
+        if self.holders and self._children is None:
+            self._children = _ChildReports()
+
+    def after_fork_in_child(self) -> None:
+        """Become a child: records go to the parent from now on."""
+        self._lock = threading.RLock()
+        if self._children is not None:
+            self._children.become_child()
+
+    def collect_children(self, scopes: Iterable[Scope]) -> None:
+        """Take in what forked children were refused; what no live scope claims is late."""
+        if self._children is None or self._children.is_child:
+            return
+        by_serial = {link.serial: link for scope in scopes for link in scope.chain}
+        run = self.run
+        for serial, late, violation in self._children.receive():
+            scope = by_serial.get(serial)
+            if scope is not None and not late:
+                into = scope.records
+            elif run is not None:
+                into = run.late
+                reason = violation.late or f"by a child process of {violation.test} that outlived it"
+                violation = _replace(violation, late=reason)  # noqa: PLW2901 - the record to keep
+            else:
+                continue
+            record = into.setdefault(violation.key, Record(violation))
+            record.count += 1
+
+
+def _our_errors(error: BaseException | None) -> Iterator[NetworkAccessViolationError]:
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        link = pending.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, NetworkAccessViolationError):
+            yield link
+        pending += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            pending += link.exceptions
+
+
+def _replace(violation: Violation, **changes: str) -> Violation:
+    return Violation.from_dict(violation.to_dict() | changes)
+
+
+def _of(violation: Violation, scope: Scope) -> Violation:
+    """Return a violation as another guard, further out, sees it."""
+    size = scope.policy.size if scope.policy is not None else None
+    return _replace(
+        violation,
+        test=scope.test,
+        size="" if size is None else size.value,
+        fixture=scope.fixture,
+        held_by=scope.held_by,
+        guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+    )
+
+
+class _ChildReports:
+    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix."""
+
+    _LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self.is_child = False
+
+    def become_child(self) -> None:
+        self.is_child = True
+
+    def send(self, serial: int, violation: Violation, *, late: bool) -> None:
+        data = {name: value for name, value in violation.to_dict().items() if value}
+        line = json.dumps([serial, late, data]).encode()
+        while len(line) >= self._LIMIT:
+            longest = max((name for name in data if isinstance(data[name], str)), key=lambda name: len(data[name]))
+            data[longest] = data[longest][: len(data[longest]) // 2] + "..."
+            line = json.dumps([serial, late, data]).encode()
+        try:
+            os.write(self._write, line + b"\n")
+        except OSError:  # a full pipe, or a parent that is gone: the child was refused all the same
+            pass
+
+    def receive(self) -> Iterator[tuple[int, bool, Violation]]:
+        data = b""
+        while True:
+            try:
+                chunk = os.read(self._read, 65536)
+            except BlockingIOError:
+                break
+            if not chunk:
+                break
+            data += chunk
+        for line in data.splitlines():
+            serial, late, fields = json.loads(line)
+            yield serial, late, Violation.from_dict(fields)
+
+    def close(self) -> None:
+        if not self.is_child:
+            os.close(self._read)
+            os.close(self._write)
+
+
+registry: Final = Registry()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)
+
+
+# -- delivery to those who ask for our class -------------------------------------------------------------------------
+
+
+def names_our_class(expected: object) -> bool:
+    """Tell whether what a ``raises`` or ``assertRaises`` expects names one of our exceptions."""
+    if isinstance(expected, tuple):
+        return any(names_our_class(one) for one in expected)
+    return isinstance(expected, type) and issubclass(expected, HermeticityViolationError)
+
+
+def _assert_raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    caught = wrapped(*args, **kwargs)
+    if caught and names_our_class(instance.expected):
+        registry.deliver(args[1] if len(args) > 1 else None, expected=True)
+    return caught
+
+
+def _delivery_points() -> list[EntryPoint]:
+    return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
+
+
+# -- the guard ---------------------------------------------------------------------------------------------------------
+
+_CONTROL_FLOW: Final = frozenset(
+    {
+        ("asyncio.exceptions", "CancelledError"),
+        ("trio", "Cancelled"),
+        ("trio._core._exceptions", "Cancelled"),
+        ("_pytest.outcomes", "Exit"),
+        ("bdb", "BdbQuit"),
+    }
+)
+
+
+def is_control_flow(error: BaseException) -> bool:
+    """Tell whether an exception stops the run or a task, so that no guard may put its own in its place."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        return True
+    return any((cls.__module__, cls.__name__) in _CONTROL_FLOW for cls in type(error).__mro__)
+
+
+def is_skip(error: BaseException) -> bool:
+    """Tell whether a runner would turn an exception into something that is not a failure."""
+    unittest = sys.modules.get("unittest.case")
+    if unittest is not None and isinstance(error, unittest.SkipTest):
+        return True
+    return any((c.__module__, c.__name__) in {("_pytest.outcomes", "Skipped"), ("_pytest.outcomes", "XFailed")} for c in type(error).__mro__)
+
+
+class NetworkGuard:
+    """Holds code to the network that a test size may touch, for as long as it is entered.
+
+    Enter it with ``with`` or ``async with``, as often and as nested as you like. A guard inside another only
+    tightens: an attempt passes if every guard around it permits it.
+
+    Args:
+        size: ``"small"``, ``"medium"``, ``"large"``, ``"xlarge"`` or a ``TestSize``.
+        mode: ``"strict"``, ``"warn"``, ``"off"`` or an ``EnforcementMode``. Without it the test run's mode holds,
+            else the environment variable ``TEST_CATEGORIES_ENFORCEMENT``, else strict.
+        allow: Entries that widen the size, such as ``"postgres:5432"`` or ``"10.0.0.0/8"``.
+
+    Raises:
+        ValueError: A size, mode or entry is not one of the choices.
+    """
+
+    def __init__(
+        self,
+        size: TestSize | str,
+        mode: EnforcementMode | str | None = None,
+        *,
+        allow: Iterable[str | AllowEntry] | str = (),
+    ) -> None:
+        self.size = TestSize.parse(size)
+        self._mode = None if mode is None else EnforcementMode.parse(mode)
+        self._allow = parse_allow(allow if isinstance(allow, str) else tuple(allow))
+        self._entered: list[Scope | None] = []
+        self._records: dict[tuple[str, ...], Record] = {}
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return the guard that a test runner entered for a test as ``scope``."""
+        policy = scope.policy
+        assert policy is not None
+        guard = cls(policy.size or TestSize.XLARGE, policy.mode, allow=policy.allow)
+        guard._entered.append(scope)
+        return guard
+
+    def __repr__(self) -> str:
+        """Return the call that makes such a guard."""
+        return f"network_guard({self.size.value!r}, {self.mode.value!r})"
+
+    @property
+    def mode(self) -> EnforcementMode:
+        """The mode in force: the argument, else the run's, else the environment's, else strict.
+
+        Raises:
+            ValueError: The environment variable holds no mode.
+        """
+        if self._mode is not None:
+            return self._mode
+        if registry.run is not None:
+            return registry.run.mode
+        return EnforcementMode.parse(os.environ.get(MODE_VARIABLE) or EnforcementMode.STRICT)
+
+    @property
+    def violations(self) -> list[Violation]:
+        """What the guard has seen so far, in strict and in warn mode, first things first."""
+        scopes = [scope for scope in self._entered if scope is not None]
+        registry.collect_children(scopes)
+        found = dict(self._records)
+        for scope in scopes:
+            found.update(scope.records)
+        return [record.snapshot() for record in found.values()]
+
+    def policy(self) -> Policy:
+        """Return what the guard would hold code to if it were entered now."""
+        allow = self._allow
+        if registry.run is not None:
+            allow += registry.run.allow
+        elif from_environment := os.environ.get(ALLOW_VARIABLE):
+            allow += parse_allow(from_environment)
+        return Policy(self.size, self.mode, allow)
+
+    def open(self, *, label: str = "", where: str = "") -> Scope | None:
+        """Make a scope of this guard, put the layers in place; the caller sets it current. None if the mode is off."""
+        policy = self.policy()
+        if policy.mode is EnforcementMode.OFF:
+            return None
+        charged = charge()
+        outer = charged.scopes[0] if charged is not None and charged.scopes and not charged.unattributed else None
+        registry.hold()
+        scope = Scope(
+            "block",
+            policy,
+            label or (outer.test if outer is not None else where),
+            parent=outer,
+            file="" if outer is None else outer.file,
+            where=where,
+        )
+        if outer is not None:
+            scope.fixture, scope.held_by = outer.fixture, outer.held_by
+        return scope
+
+    def shut(self, scope: Scope, error: BaseException | None) -> None:
+        """End a scope that ``open`` made.
+
+        Raises:
+            NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
+        """
+        __tracebackhide__ = True
+        registry.collect_children([scope])
+        scope.close()
+        self._records.update(scope.records)
+        registry.release()
+        registry.deliver(error)
+        finish(scope, error)
+
+    def __enter__(self) -> Self:
+        """Start guarding."""
+        self._enter(sys._getframe(1))  # noqa: SLF001 - who entered it is part of the report
+        return self
+
+    def _enter(self, frame: Any, label: str = "") -> Scope | None:  # noqa: ANN401 - a frame, or none
+        where = f"{self!r} at {_trace.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
+        scope = self.open(label=label, where=where)
+        self._entered.append(scope)
+        if scope is not None:
+            scope.previous = current.get()
+            current.set(scope)
+        return scope
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop guarding.
+
+        Raises:
+            NetworkAccessViolationError: Strict mode, and a violation was caught by the code inside.
+        """
+        __tracebackhide__ = True
+        scope = self._leave()
+        if scope is not None:
+            self.shut(scope, error)
+
+    def _leave(self) -> Scope | None:
+        here = current.get()
+        chain = () if here is None else here.chain
+        # The one of this context, if it was entered more than once; else the latest.
+        scope = next((link for link in chain if link in self._entered), self._entered[-1] if self._entered else None)
+        self._entered.remove(scope)
+        if scope is not None and here is scope:
+            current.set(scope.previous)
+        return scope
+
+    async def __aenter__(self) -> Self:
+        """Start guarding."""
+        self._enter(sys._getframe(1))  # noqa: SLF001 - as above
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop guarding; raises as ``with`` does."""
+        __tracebackhide__ = True
+        self.__exit__(exc_type, error, traceback)
+
+
+def root() -> str:
+    """Return the directory that paths in reports are relative to."""
+    return os.getcwd() if registry.run is None else registry.run.root  # noqa: PTH109 - text is what is wanted
+
+
+def finish(scope: Scope, error: BaseException | None) -> None:
+    """Raise what a strict scope refused and nobody was told of, as far as ``error`` leaves room for it."""
+    __tracebackhide__ = True
+    if scope.policy is None or scope.policy.mode is not EnforcementMode.STRICT:
+        return
+    if error is not None and is_skip(error):
+        left = list(scope.records.values())
+    else:
+        left = scope.undelivered()
+    if not left or (error is not None and is_control_flow(error)):
+        return
+    ours = NetworkAccessViolationError([record.snapshot() for record in left], undelivered=True)
+    ours.records = left
+    if error is None:
+        raise ours
+    if is_skip(error):
+        raise ours from error
+    # The failure stays what it was; a traceback shows the note below it.
+    if scope.parent is None and scope.kind == "block" and registry.run is None:
+        error.add_note(report_text(ours.violations, undelivered=True))
+
+
+class expect_network_violation:  # noqa: N801 - used as a with statement, like pytest.raises
+    """Say that code is going to be refused: takes the violations inside, and fails if there is none.
+
+    ``with expect_network_violation() as seen:`` gives a list that holds the violations when the block has ended.
+    An error of ours that ends the block stops there; another error, such as the client's own, goes on. Where nothing
+    is guarded (mode off) nothing is expected.
+
+    Raises:
+        AssertionError: A guard was active, and nothing was refused in the block.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[Violation] = []
+        self._scope: Scope | None = None
+
+    def __enter__(self) -> list[Violation]:
+        """Start taking violations."""
+        charged = charge()
+        outer = charged.scopes[0] if charged is not None and charged.scopes else None
+        if outer is not None or registry.holders:
+            scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
+            scope.file = "" if outer is None else outer.file
+            scope.previous = current.get()
+            self._scope = scope
+            current.set(scope)
+        return self._seen
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Stop taking violations; True for an error of ours."""
+        __tracebackhide__ = True
+        scope = self._scope
+        if scope is None:
+            return False
+        if current.get() is scope:
+            current.set(scope.previous)
+        registry.collect_children([scope])
+        scope.close()
+        for record in scope.records.values():
+            record.deliver(expected=True)
+        self._seen += [record.snapshot() for record in scope.records.values()]
+        if error is None and not self._seen:
+            raise AssertionError("expect_network_violation: nothing was refused in this block")
+        registry.deliver(error, expected=True)
+        return _only_ours(error)
+
+
+def _only_ours(error: BaseException | None) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_only_ours(one) for one in error.exceptions)
+    return isinstance(error, HermeticityViolationError)

@@ -1,0 +1,42 @@
+"""Layers find attempts and ask one callable, the judge. None decides, none knows the guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._address import Endpoint, Reach
+    from pytest_test_categories._policy import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a layer reads from a call: its aim, and how far it goes (None: as far as its address)."""
+
+    endpoint: Endpoint
+    reach: Reach | None = None
+
+
+class Judge(Protocol):
+    """The callable that layers ask about each attempt they find."""
+
+    def __call__(
+        self,
+        kind: Kind,
+        route: str,
+        family: int,
+        address: Any,  # noqa: ANN401 - whatever the caller gave
+        sock: Any,  # noqa: ANN401 - any object with close()
+        read: Callable[[Kind, int, Any], Sight | None],
+    ) -> bool:
+        """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""
+
+
+class Remember(Protocol):
+    """The callable that layers tell what a permitted look-up answered."""
+
+    def __call__(self, name: str, addresses: list[str]) -> None:
+        """Keep a name's addresses."""

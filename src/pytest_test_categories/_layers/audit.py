@@ -1,0 +1,115 @@
+"""The audit hook: what got past the wrappers.
+
+``_socket.socket``, and methods bound before the wrapping, meet no wrapper but do raise audit events. A hook can't be
+removed, so there is one for the process: a module-level function that leaves at once for other events, and is inert
+while nobody guards.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories import _names
+from pytest_test_categories._policy import Kind
+
+if TYPE_CHECKING:
+    from pytest_test_categories._layers import Judge
+
+passes: list[tuple[str, Any, Any]] = []
+"""What wrappers have judged already: ``(event, socket or host, address)``, each good for one event."""
+
+_judge: Judge | None = None
+_installed = False
+
+
+def activate(judge: Judge) -> None:
+    """Start asking the judge about events."""
+    global _judge, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
+    _judge = judge
+    if not _installed:
+        sys.addaudithook(_hook)
+        _installed = True
+
+
+def deactivate() -> None:
+    """Stop asking; the hook stays, inert."""
+    global _judge  # noqa: PLW0603 - as above
+    _judge = None
+    passes.clear()
+
+
+def withdraw(one_shot: tuple[str, Any, Any]) -> None:
+    """Take back a pass that no event used."""
+    for index in range(len(passes) - 1, -1, -1):
+        if passes[index] is one_shot:
+            del passes[index]
+            return
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event in EVENTS:
+        judge = _judge
+        if judge is not None:
+            EVENTS[event](judge, event, args)
+
+
+def _passed(event: str, subject: Any, address: Any) -> bool:  # noqa: ANN401 - an event's arguments
+    for index in range(len(passes) - 1, -1, -1):
+        known = passes[index]
+        if known[0] == event and known[1] is subject and (known[2] is address or known[2] is None):
+            del passes[index]
+            return True
+    return False
+
+
+def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    from pytest_test_categories._layers.sockets import AF_UNIX, family_of, note_bound, read_address  # noqa: PLC0415 - sockets imports this module
+
+    sock, address = args[0], args[1]
+    if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
+        return
+    family = family_of(sock)
+    if event == "socket.bind" and family == AF_UNIX:
+        note_bound(address)
+    judge(_KINDS[event], f"_{event}", family, address, sock, read_address)
+
+
+def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    from pytest_test_categories._layers.sockets import read_lookup, read_reverse  # noqa: PLC0415 - as above
+
+    subject = args[0]
+    if subject is None or _passed(event, subject, None):
+        return
+    if event == "socket.getnameinfo":
+        subject = subject[0] if isinstance(subject, tuple) and subject else None
+    port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
+    read = read_lookup if _KINDS[event] is Kind.LOOKUP else read_reverse
+    judge(_KINDS[event], f"_{event}", 0, (subject, port, flags), None, read)
+
+
+def _flags() -> int:
+    """Return the flags of the ``socket.getaddrinfo`` call around an event, which does not carry them."""
+    frame = sys._getframe(3)  # noqa: SLF001 - the documented way to the stack; above it: here, the handler, the hook
+    if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
+        flags = frame.f_locals.get("flags", 0)
+        return flags if isinstance(flags, int) else 0
+    return 0
+
+
+_KINDS: Final = {
+    "socket.connect": Kind.CONNECT,
+    "socket.bind": Kind.BIND,
+    "socket.sendto": Kind.SEND,
+    "socket.sendmsg": Kind.SEND,
+    "socket.getaddrinfo": Kind.LOOKUP,
+    "socket.gethostbyname": Kind.LOOKUP,
+    "socket.gethostbyaddr": Kind.REVERSE_LOOKUP,
+    "socket.getnameinfo": Kind.REVERSE_LOOKUP,
+}
+EVENTS: Final = {
+    event: _socket_event if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"} else _lookup_event
+    for event in _KINDS
+}

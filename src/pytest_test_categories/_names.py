@@ -1,0 +1,222 @@
+"""What this machine knows about names and addresses, without asking the network.
+
+Remembered look-ups, the hosts file, this machine's own name and addresses. Nothing here sends a packet.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from pytest_test_categories._address import IPAddress, Reach, is_local_ip, is_localhost, normal_name, parse_ip
+from pytest_test_categories._policy import LookedUp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_test_categories._address import AllowEntry
+
+HOSTS_FILE: Final = (
+    os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")  # noqa: PTH118 - no pathlib: it is not needed at start-up otherwise
+    if sys.platform == "win32"
+    else "/etc/hosts"
+)
+
+SYSTEM_LOG_SOCKETS: Final = frozenset(
+    {
+        "/dev/log",
+        "/var/run/log",
+        "/var/run/syslog",
+        "/run/systemd/journal/dev-log",
+        "/run/systemd/journal/socket",
+        "/run/systemd/journal/stdout",
+    }
+)
+"""Unix sockets of the system's log (syslog, journald), which a SysLogHandler reaches."""
+
+OWN_ADDRESS_SECONDS: Final = 5.0
+REMEMBERED_ADDRESSES: Final = 4096
+REMEMBERED_NAMES: Final = 16
+
+probes: set[int] = set()
+"""``id`` of each socket that tests an address for being this machine's; the audit hook lets their binds pass."""
+
+
+class HostsFile:
+    """The hosts file's names, read again when the file changes."""
+
+    def __init__(self, path: str = HOSTS_FILE) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._addresses: dict[str, set[str]] = {}
+
+    def addresses(self, name: str) -> set[str]:
+        """Return the addresses that the file gives a name; none for a name it doesn't hold."""
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - as above
+        except OSError:
+            return set()
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if stamp != self._stamp:
+            self._addresses, self._stamp = self._read(), stamp
+        return self._addresses.get(normal_name(name), set())
+
+    def holds_address(self, ip: IPAddress) -> bool:
+        """Tell whether the file names an address, so that asking for its name sends nothing."""
+        self.addresses("")
+        return any(str(ip) == address for found in self._addresses.values() for address in found)
+
+    def _read(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        try:
+            with open(self._path, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - as above
+                for line in lines:
+                    address, *names = line.partition("#")[0].split() or [""]
+                    for name in names:
+                        found.setdefault(normal_name(name), set()).add(address)
+        except OSError:
+            return {}
+        return found
+
+    def maps_to_loopback(self, name: str) -> bool:
+        """Tell whether the file maps a name to loopback and to nothing else."""
+        addresses = [parse_ip(address) for address in self.addresses(name)]
+        return bool(addresses) and all(ip is not None and ip.is_loopback for ip in addresses)
+
+
+hosts_file = HostsFile()
+
+
+def own_names() -> set[str]:
+    """Return the names of this machine: what ``gethostname`` says, and the hosts file's full form of it."""
+    name = normal_name(_socket.gethostname())
+    return {name} | ({normal_name(own) for own in _fqdns(name)} if "." not in name else set())
+
+
+def _fqdns(name: str) -> list[str]:
+    # hosts: "10.0.0.7 web1.example.com web1"; getfqdn() of web1 is then web1.example.com.
+    mine = hosts_file.addresses(name)
+    return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]  # noqa: SLF001 - one idea, one module
+
+
+_own: dict[IPAddress, tuple[float, bool]] = {}
+
+
+def is_own_address(ip: IPAddress) -> bool:
+    """Tell whether an address belongs to one of this machine's interfaces. Sends nothing."""
+    now = time.monotonic()
+    known = _own.get(ip)
+    if known is not None and now - known[0] < OWN_ADDRESS_SECONDS:
+        return known[1]
+    if len(_own) >= REMEMBERED_ADDRESSES:
+        _own.clear()
+    own = _binds(ip) and _routes_to_itself(ip)
+    _own[ip] = (now, own)
+    return own
+
+
+def _binds(ip: IPAddress) -> bool:
+    if ip.is_multicast:
+        return False
+    with _socket_of(ip) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+        finally:
+            probes.discard(id(probe))
+    return True
+
+
+def _routes_to_itself(ip: IPAddress) -> bool:
+    # Under net.ipv4.ip_nonlocal_bind every address binds. What this machine owns it reaches from that very address.
+    with _socket_of(ip) as probe:
+        try:
+            probe.connect((str(ip), 9))  # a datagram socket: connecting picks a route and sends nothing
+            return parse_ip(probe.getsockname()[0]) == ip
+        except OSError:
+            return False
+        finally:
+            probes.discard(id(probe))
+
+
+class _Probe(_socket.socket):
+    def __enter__(self) -> _Probe:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _socket_of(ip: IPAddress) -> _Probe:
+    probe = _Probe(_socket.AF_INET6 if ip.version == 6 else _socket.AF_INET, _socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
+    probes.add(id(probe))
+    return probe
+
+
+def reach_of_address(ip: IPAddress) -> Reach:
+    """Judge how far an address is."""
+    return Reach.MACHINE if is_local_ip(ip) or is_own_address(ip) else Reach.BEYOND
+
+
+def reach_of_name(name: str) -> Reach:
+    """Judge how far looking up a name goes: ``NOWHERE`` where the answer needs no server."""
+    if is_localhost(name) or name in {"", "<broadcast>"} or hosts_file.maps_to_loopback(name):
+        return Reach.NOWHERE
+    if normal_name(name) in own_names():
+        return Reach.NOWHERE if hosts_file.addresses(name) else Reach.MACHINE
+    return Reach.BEYOND
+
+
+def reach_of_reverse(ip: IPAddress) -> Reach:
+    """Judge how far looking up an address's name goes."""
+    if hosts_file.holds_address(ip):
+        return Reach.NOWHERE
+    return reach_of_address(ip)
+
+
+class LookUps:
+    """A bounded table of names and the addresses they resolved to."""
+
+    def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
+        self._size = size
+        self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
+
+    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
+        """Keep what a look-up made under ``allow`` answered; ``context`` says for whom it was made."""
+        for address in addresses:
+            ip = parse_ip(address)
+            if ip is None:
+                continue
+            names = self._by_address.pop(ip, None) or OrderedDict()
+            names.pop((name, context), None)
+            names[name, context] = LookedUp(name, allow)
+            while len(names) > REMEMBERED_NAMES:
+                names.popitem(last=False)
+            self._by_address[ip] = names
+            while len(self._by_address) > self._size:
+                self._by_address.popitem(last=False)
+
+    def names_of(self, ip: IPAddress) -> tuple[LookedUp, ...]:
+        """Return the names that resolved to an address, oldest first."""
+        return tuple((self._by_address.get(ip) or {}).values())
+
+    def shown_name(self, ip: IPAddress, context: int) -> str:
+        """Return the name to show for an address: the latest of this context, else the latest; empty if none."""
+        latest = ""
+        for (name, made_for), _ in reversed((self._by_address.get(ip) or {}).items()):
+            if made_for == context:
+                return name
+            latest = latest or name
+        return latest
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._by_address.clear()
+
+
+look_ups = LookUps()

@@ -1,0 +1,373 @@
+"""Who is charged for an attempt: contexts, threads, jobs, tasks, leftovers.
+
+A ``Scope`` is one entry of a guard. ``charge()`` finds the scopes that an attempt made here and now belongs to, in
+the order that the documentation gives: an open guard of the context, one of the job or thread, what is left over
+from a guard that has closed, the guard of the running phase.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import weakref
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pytest_test_categories import _trace
+from pytest_test_categories._violation import Violation
+from pytest_test_categories._wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_test_categories._policy import Attempt, Policy
+
+RECORDS_PER_SCOPE: Final = 1000
+"""Distinct violations that one scope keeps apart; further ones are counted together."""
+
+_serials = itertools.count(1)
+
+
+class Record:
+    """A violation, how often it happened, and how much of that somebody has been told of."""
+
+    __slots__ = ("attempt", "count", "delivered", "expected", "kin", "registry", "violation")
+
+    def __init__(self, violation: Violation, attempt: Attempt | None = None) -> None:
+        self.violation = violation
+        self.attempt = attempt  # what was judged, to judge it again when a module's sizes are known
+        self.count = 0
+        self.delivered = 0
+        self.expected = 0  # of those, how many reached somebody who had asked for them
+        self.kin: list[Record] = [self]  # records that other guards made of the same attempts
+        self.registry: dict[object, object] = {}  # for the warnings module, which says a thing once by it
+
+    def deliver(self, *, expected: bool = False) -> None:
+        """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
+        for record in self.kin:
+            record.delivered = record.count
+            if expected:
+                record.expected = record.count
+
+    def snapshot(self) -> Violation:
+        """Return the violation with its count so far."""
+        violation = self.violation
+        if violation.count == self.count:
+            return violation
+        return Violation(**{name: getattr(violation, name) for name in _FIELDS}, count=self.count)
+
+
+_FIELDS: Final = tuple(name for name in Violation.__slots__ if name != "count")  # type: ignore[attr-defined]
+
+
+class Scope:
+    """One entered guard: a policy, for as long as it holds, and what it refused.
+
+    Attributes:
+        kind: ``block``, ``test``, ``fixture``, ``collect`` or ``expect`` (which permits everything and takes note).
+        policy: None for ``expect``.
+        test: Label of the test, for reports.
+        where: For a block, where it was entered.
+        open: Whether it judges the contexts that it was entered in.
+        held: For a fixture between set-up and tear-down: whether it judges the threads that it started.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "alive",
+        "chain",
+        "closer",
+        "file",
+        "fixture",
+        "held",
+        "held_by",
+        "kind",
+        "late",
+        "memo",
+        "observe",
+        "open",
+        "parent",
+        "policy",
+        "previous",
+        "records",
+        "resolved",
+        "serial",
+        "test",
+        "thread",
+        "where",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        policy: Policy | None,
+        test: str,
+        *,
+        parent: Scope | None = None,
+        file: str = "",
+        where: str = "",
+    ) -> None:
+        self.kind = kind
+        self.policy = policy
+        self.test = test
+        self.parent = parent
+        self.chain: tuple[Scope, ...] = (self,) if parent is None else (self, *parent.chain)
+        self.file = file
+        self.where = where
+        self.fixture = ""
+        self.held_by = ""
+        self.open = True
+        self.held = False
+        self.closer = 0
+        self.alive: weakref.WeakSet[Any] | None = None
+        self.previous: Scope | None = None
+        self.records: dict[tuple[str, ...], Record] = {}
+        self.late: dict[tuple[str, ...], Record] = {}
+        self.resolved: dict[str, int] = {}  # names whose refused look-up went on (warn): the connect is the same attempt
+        self.memo: set[object] = set()
+        self.observe: Callable[..., None] | None = None
+        self.serial = next(_serials)
+        self.thread = get_ident()
+
+    def close(self) -> None:
+        """End the scope: tasks that go on are its leftovers from now on."""
+        self.open = self.held = False
+        self.closer = _me()
+        tasks = _trace.all_tasks()
+        if tasks:
+            mine = current_task()
+            self.alive = weakref.WeakSet(task for task in tasks if task is not mine)
+            if self.kind == "test":
+                claim_tasks(self, self.alive)
+
+    def undelivered(self) -> list[Record]:
+        """Return what this scope refused and nobody was told of, first things first."""
+        return [record for record in self.records.values() if record.count > record.delivered]
+
+
+class _Free:
+    """Marks threads that belong to the test runner."""
+
+
+FREE: Final = _Free()
+_Carried: TypeAlias = "Scope | _Free | None"
+
+current: ContextVar[Scope | None] = ContextVar("network_guard_scope", default=None)
+"""The innermost scope of this context."""
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """What a caller asked ``create_connection`` for; the look-up and the connects inside are one attempt.
+
+    Attributes:
+        reported: Serial numbers of the scopes that have a record of it already.
+    """
+
+    host: str
+    port: int | str | None
+    reported: set[int] = field(default_factory=set)
+
+
+asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The scopes that judge an attempt, innermost first.
+
+    Attributes:
+        late: Why the attempt counts as late; empty if it doesn't.
+        unattributed: Whether nobody knows who started the thread: the run is charged, not the running test.
+    """
+
+    scopes: tuple[Scope, ...]
+    late: str = ""
+    unattributed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The test, or the part of one, that the runner is in, and the thread it runs it in."""
+
+    scope: Scope
+    thread: int
+
+
+phases: list[Phase] = []
+_threads: weakref.WeakKeyDictionary[threading.Thread, _Carried] = weakref.WeakKeyDictionary()
+_task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
+_local = threading.local()
+
+
+def charge() -> Charge | None:
+    """Find who is charged for an attempt made here and now; None if nobody is."""
+    scope = current.get()
+    if scope is not None and scope.kind == "fixture" and not scope.open:
+        # Kept runners (anyio's, asyncio's) hold the context of the set-up that made them: it says nothing about now.
+        scope, kept = None, True
+    else:
+        kept = False
+    if scope is not None and (scopes := _open_chain(scope)):
+        return Charge(scopes)
+    job: Job | None = getattr(_local, "job", None)
+    carried = job.scope if job is not None else _thread_scope()
+    if carried is FREE:
+        return None
+    if isinstance(carried, Scope):
+        if scopes := _open_chain(carried, threads=True):
+            return Charge(scopes)
+        # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
+        if not kept:
+            return Charge(carried.chain, late=_late(carried, "a job" if job is not None else "a thread"))
+    leftover = _leftover_of_loop(scope)
+    if leftover is not None:
+        return Charge(leftover.chain, late=_late(leftover, "a task"))
+    if not phases:
+        return None
+    phase = phases[-1]
+    return Charge(_open_chain(phase.scope), unattributed=phase.thread != get_ident())
+
+
+def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
+    """Return the scopes of a chain that judge: the open ones, and closed ones around an open one that it outlived."""
+    found: list[Scope] = []
+    for link in scope.chain:
+        if (
+            link.open
+            or (threads and link.held)
+            or (found and not link.open and link.kind != "fixture" and link.closer != _me())
+        ):
+            found.append(link)
+    return tuple(found)
+
+
+def _leftover_of_loop(scope: Scope | None) -> Scope | None:
+    """Return the closed scope that the running task, or event loop callback, is left over from."""
+    events = sys.modules.get("asyncio.events")
+    loop = events._get_running_loop() if events is not None else None  # noqa: SLF001 - the documented low-level call
+    if loop is None:
+        return None
+    task = current_task()
+    if task is None:  # a callback carries the context it was scheduled in
+        return scope
+    if task in _task_origins:
+        return _task_origins[task]
+    return scope if scope is not None and scope.alive is not None and task in scope.alive else None
+
+
+def current_task() -> Any:  # noqa: ANN401 - an asyncio.Task, if asyncio is there
+    """Return the asyncio task that runs here, or None."""
+    events = sys.modules.get("asyncio.events")
+    loop = events._get_running_loop() if events is not None else None  # noqa: SLF001 - as above
+    return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
+
+
+def claim_tasks(scope: Scope | None, tasks: Iterable[Any]) -> None:
+    """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
+    for task in tasks:
+        _task_origins.setdefault(task, scope)
+
+
+def _me() -> int:
+    task = current_task()
+    return get_ident() if task is None else id(task)
+
+
+def _late(scope: Scope, what: str) -> str:
+    return f"by {what} that {scope.fixture or scope.test} started and that outlived it"
+
+
+def _thread_scope() -> _Carried:
+    if phases and phases[-1].thread == get_ident():
+        return None
+    return _threads.get(threading.current_thread())
+
+
+def free_threads(threads: Iterable[threading.Thread]) -> None:
+    """Leave threads alone, and those that they start: they are the test runner's."""
+    for thread in threads:
+        _threads.setdefault(thread, FREE)
+
+
+def on_own_thread(scope: Scope) -> bool:
+    """Tell whether this is the thread that a scope was entered in, or works for a task that waits for it."""
+    return scope.thread == get_ident() or awaiting_task() is not None
+
+
+def is_free() -> bool:
+    """Tell whether this thread belongs to the test runner."""
+    return _thread_scope() is FREE
+
+
+def _spawner() -> _Carried:
+    """Return what a thread or job started here carries."""
+    if is_free():
+        return FREE
+    found = charge()
+    if found is None or found.unattributed or not found.scopes or found.scopes[0].kind == "collect":
+        return None
+    return found.scopes[0]
+
+
+class Job:
+    """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
+
+    __slots__ = ("__weakref__", "_function", "scope", "task")
+
+    def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:  # noqa: ANN401 - as above
+        self._function = function
+        self.scope = scope
+        self.task = None if task is None else weakref.ref(task)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - it stands for any function
+        """Call the function on behalf of its submitter."""
+        __tracebackhide__ = True
+        outer = getattr(_local, "job", None)
+        _local.job = self
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            _local.job = outer
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it stands for any function
+        """Look like the function, for those that print its name."""
+        return getattr(self._function, name)
+
+
+def awaiting_task() -> Any:  # noqa: ANN401 - an asyncio.Task, if asyncio is there
+    """Return the asyncio task that submitted the running job, or None."""
+    job: Job | None = getattr(_local, "job", None)
+    return None if job is None or job.task is None else job.task()
+
+
+def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    _threads[instance] = _spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    if args and callable(args[0]):
+        args = (Job(args[0], _spawner(), current_task()), *args[1:])
+    return wrapped(*args, **kwargs)
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("threading", "Thread.start", _start),
+    EntryPoint("_thread", "start_new_thread", _submit),
+    EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
+    *(
+        EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
+        for name in ("apply_async", "_map_async", "imap", "imap_unordered")
+    ),
+)
+"""Where threads and jobs start: what they are given is remembered for them."""
+
+
+def forget() -> None:
+    """Forget threads and tasks, when nothing is guarded any more."""
+    _threads.clear()
+    _task_origins.clear()

@@ -1,0 +1,183 @@
+"""The one judge: what a test of a size may reach.
+
+``decide`` is pure and the only place where a rule about who may connect to what is written. Layers and the guard
+gather facts into an ``Attempt``; none of them decides.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pytest_test_categories._address import AllowEntry, Endpoint, Reach, is_localhost, parse_allow_entry, parse_ip
+
+_E = TypeVar("_E", bound=enum.Enum)
+
+
+class TestSize(enum.Enum):
+    """The size of a test, which says what network it may touch.
+
+    The sizes are those of *Software Engineering at Google*, chapter 11: small tests run in one process, medium
+    tests on one machine, large tests wherever they like.
+    """
+
+    __test__ = False  # its name starts with Test: keep pytest from collecting it
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+    XLARGE = "xlarge"
+
+    @classmethod
+    def parse(cls, value: TestSize | str) -> TestSize:
+        """Return the size that a member or its name stands for.
+
+        Raises:
+            ValueError: There is no such size; the message lists the choices.
+        """
+        return _parse(cls, value, "test size")
+
+    @property
+    def rank(self) -> int:
+        """The size's place in the order, smallest first, from 0."""
+        return _RANK[self]
+
+
+_RANK = {size: rank for rank, size in enumerate(TestSize)}
+
+
+class EnforcementMode(enum.Enum):
+    """What happens on a violation: ``strict`` raises and fails the test, ``warn`` warns, ``off`` watches nothing."""
+
+    STRICT = "strict"
+    WARN = "warn"
+    OFF = "off"
+
+    @classmethod
+    def parse(cls, value: EnforcementMode | str) -> EnforcementMode:
+        """Return the mode that a member or its name stands for.
+
+        Raises:
+            ValueError: There is no such mode; the message lists the choices.
+        """
+        return _parse(cls, value, "enforcement mode")
+
+
+def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
+    if isinstance(value, cls):
+        return value
+    if isinstance(value, str):
+        for member in cls:
+            if member.value == value.strip().lower():
+                return member
+    choices = ", ".join(str(member.value) for member in cls)
+    raise ValueError(f"{value!r} is not a {what}; choose one of {choices}")
+
+
+class Kind(enum.Enum):
+    """What sort of network access an attempt is."""
+
+    CONNECT = "connect"
+    SEND = "send"
+    LOOKUP = "lookup"
+    REVERSE_LOOKUP = "reverse-lookup"
+    BIND = "bind"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What applies to a test: its size, how breaches are met, and what widens the size.
+
+    Attributes:
+        size: None stands for a test with no size, which is held to nothing.
+        mode: Strict or warn; a guard that is off has no policy.
+        allow: Entries that widen the size.
+    """
+
+    size: TestSize | None
+    mode: EnforcementMode = EnforcementMode.STRICT
+    allow: tuple[AllowEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A name that a look-up resolved to an address, and the allow entries in force at that look-up."""
+
+    name: str
+    allow: tuple[AllowEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to use the network, with the facts that a decision needs.
+
+    Attributes:
+        kind: The sort of access.
+        endpoint: Its aim.
+        reach: How far it goes, as the endpoint alone tells.
+        names: Names that look-ups have resolved to the endpoint's address.
+    """
+
+    kind: Kind
+    endpoint: Endpoint
+    reach: Reach
+    names: tuple[LookedUp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an attempt is permitted, and because of what."""
+
+    permitted: bool
+    because: str
+
+
+def decide(policy: Policy, attempt: Attempt) -> Verdict:
+    """Judge an attempt by a policy: small reaches nothing, medium this machine, larger sizes everything."""
+    size = policy.size
+    if size is None or size.rank >= TestSize.LARGE.rank:
+        return Verdict(permitted=True, because="this size is not restricted")
+    if attempt.reach is Reach.NOWHERE:
+        return Verdict(permitted=True, because="it sends nothing")
+    if size is TestSize.MEDIUM and (attempt.reach is Reach.MACHINE or attempt.kind is Kind.BIND):
+        return Verdict(permitted=True, because="it stays on this machine")
+    for entry in policy.allow:
+        if TestSize(entry.size).rank <= size.rank and _admits(entry, attempt):
+            return Verdict(permitted=True, because=f"allowed by {entry.text}")
+    reaches = "no network" if size is TestSize.SMALL else "this machine only"
+    return Verdict(permitted=False, because=f"{size.value} reaches {reaches}")
+
+
+def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
+    end = attempt.endpoint
+    if end.family == "unix":
+        return entry.admits_path(end.host)
+    if end.family != "ip":
+        return False
+    port = None if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} else end.port
+    ip = parse_ip(end.host)
+    if ip is None:
+        return entry.admits_name(end.host, port)
+    if entry.admits_ip(ip, port):
+        return True
+    return any(
+        # An allowed name carries its addresses with it, but "localhost" never a foreign one.
+        entry in looked_up.allow
+        and entry.admits_name(looked_up.name, port)
+        and (attempt.reach is Reach.MACHINE or not is_localhost(looked_up.name))
+        for looked_up in attempt.names
+    )
+
+
+def parse_allow(entries: object) -> tuple[AllowEntry, ...]:
+    """Parse allow entries given as one string or as strings.
+
+    Raises:
+        ValueError: An entry does not parse.
+    """
+    if isinstance(entries, str):
+        entries = [line for line in entries.replace(",", "\n").splitlines() if line.strip()]
+    if not isinstance(entries, (list, tuple, set, frozenset)):
+        raise ValueError(f"allow takes a list of entries such as 'postgres:5432', not {entries!r}")  # noqa: TRY004 - bad settings are ValueErrors throughout
+    return tuple(e if isinstance(e, AllowEntry) else parse_allow_entry(str(e)) for e in entries)

@@ -1,0 +1,71 @@
+"""A violation, as a plain record that crosses processes and goes into reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One breach: who did it, what it aimed at, from which line, and how often.
+
+    Attributes:
+        test: The test (a pytest node id, a unittest id, or where the guard was entered).
+        size: The size whose rule was broken.
+        kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup`` or ``bind``.
+        target: ``host:port`` as the test asked for it.
+        route: The entry point that was called, such as ``socket.connect``.
+        reach: ``machine`` for this machine, ``beyond`` for anything else.
+        address: The numeric address behind the target, if it was known and differs.
+        location: ``path:line`` of the innermost line of the project's own code; empty if there is none.
+        function: The function at that line.
+        called_from: ``path:line`` in the test that led there, if that is another line.
+        library: The client library on the stack, such as ``requests``.
+        cassette: Whether VCR.py was recording or replaying around the call.
+        importing: The module whose import made the attempt.
+        thread: Name of the thread, if it was not the test's own.
+        process: Which child process it was, if it was one.
+        fixture: Fixture that was being set up or torn down, with its scope, such as ``db (session)``.
+        held_by: The test that narrows that fixture to ``size``.
+        guard: Where the guard that refused was entered, if it was not the test's own.
+        late: Why the violation came after its test had ended; empty if it did not.
+        count: How many attempts this record stands for.
+    """
+
+    test: str
+    size: str
+    kind: str
+    target: str
+    route: str = ""
+    reach: str = "beyond"
+    address: str = ""
+    location: str = ""
+    function: str = ""
+    called_from: str = ""
+    library: str = ""
+    cassette: bool = False
+    importing: str = ""
+    thread: str = ""
+    process: str = ""
+    fixture: str = ""
+    held_by: str = ""
+    guard: str = ""
+    late: str = ""
+    count: int = 1
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two violations the same one, seen again."""
+        return (self.test, self.size, self.target, self.location, self.late)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-safe values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Violation:
+        """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in known})

@@ -1,0 +1,251 @@
+"""Fixtures of broad scope: held to the smallest size among the tests that use them, set-up and tear-down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pytest
+
+from pytest_test_categories import _origin, _trace
+from pytest_test_categories._address import Reach
+from pytest_test_categories._guard import finish, registry
+from pytest_test_categories._origin import Phase, Scope, current
+from pytest_test_categories._policy import Attempt, Policy, TestSize, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from pytest_test_categories._guard import Run
+    from pytest_test_categories.pytest_plugin._options import Settings
+    from pytest_test_categories.pytest_plugin._phases import Phases
+    from pytest_test_categories.pytest_plugin._sizes import Sizes
+
+    Key: TypeAlias = tuple[int, int]  # id of the fixture definition, index of its parameter
+
+_UNSIZED: Final = len(TestSize)
+
+# Broad fixtures of pytest's own that touch nothing.
+_HARMLESS: Final = frozenset(
+    {"pytestconfig", "tmp_path_factory", "tmpdir_factory", "record_testsuite_property", "doctest_namespace"}
+)
+
+
+@dataclass(slots=True)
+class Held:
+    """What is known of a fixture's users.
+
+    Attributes:
+        rank: Rank of the size it is held to; beyond the last size for none.
+        by: Node id of the test that made it that.
+        ranks: For an autouse fixture: how many tests of each rank stand on it.
+    """
+
+    rank: int
+    by: str
+    ranks: dict[int, int] | None = None
+
+
+class FixturePlan:
+    """Works out, from all collected items, the size that each broad fixture is held to."""
+
+    def __init__(self, settings: Settings, sizes: Sizes) -> None:
+        self._declared = dict(settings.fixture_sizes)
+        self._sizes = sizes
+        self._held: dict[Key, Held] = {}
+        self._broad: dict[int, tuple[Any, bool]] = {}  # id: (definition, whether it is autouse)
+
+    @property
+    def needed(self) -> bool:
+        """Whether any test uses a broad fixture that could touch something."""
+        return bool(self._broad)
+
+    def compute(self, items: Iterable[pytest.Item]) -> None:
+        """Take in all collected items, those that are about to be deselected too."""
+        for item in items:
+            info = getattr(item, "_fixtureinfo", None)
+            if info is None:
+                continue
+            broad = self._broad_of(info)
+            if not broad:
+                continue
+            size = self._sizes.of(item)
+            rank = _UNSIZED if size is None else size.rank
+            indices = getattr(getattr(item, "callspec", None), "indices", None) or {}
+            asked = self._asked_for(item, info) if any(relaxed for *_, relaxed in broad) else None
+            for name, key, autouse in broad:
+                relaxed = autouse or (asked is not None and name not in asked)
+                self._note((key, indices.get(name, 0)), rank, item, relaxed=relaxed)
+
+    def _broad_of(self, info: Any) -> list[tuple[str, int, bool]]:  # noqa: ANN401 - pytest's FuncFixtureInfo is private
+        found = []
+        known = self._broad
+        for name, definitions in info.name2fixturedefs.items():
+            for definition in reversed(definitions):
+                key = id(definition)
+                seen = known.get(key)
+                if seen is None and definition.scope != "function" and name not in _HARMLESS:
+                    seen = known[key] = (definition, bool(getattr(definition, "_autouse", False)))
+                if seen is not None:
+                    found.append((name, key, seen[1]))
+                if name not in definition.argnames:  # an override that doesn't ask for what it overrides
+                    break
+        return found
+
+    def _asked_for(self, item: pytest.Item, info: Any) -> set[str]:  # noqa: ANN401 - as above
+        """Return the fixtures that the test reaches other than through broad autouse fixtures."""
+        pending = [
+            name
+            for name in info.initialnames
+            if name in info.argnames or not self._is_broad_autouse(info.name2fixturedefs.get(name))
+        ]
+        for mark in item.iter_markers("usefixtures"):
+            pending += mark.args
+        found: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name in found:
+                continue
+            found.add(name)
+            for definition in info.name2fixturedefs.get(name, ())[-1:]:
+                pending += definition.argnames
+        return found
+
+    def _is_broad_autouse(self, definitions: Any) -> bool:  # noqa: ANN401 - as above
+        return bool(definitions) and self._broad.get(id(definitions[-1]), (None, False))[1]
+
+    def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> None:
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = Held(rank, item.nodeid, {rank: 1} if relaxed else None)
+        elif relaxed:
+            if held.ranks is not None:
+                held.ranks[rank] = held.ranks.get(rank, 0) + 1
+                if rank > held.rank:
+                    held.rank, held.by = rank, item.nodeid
+        elif held.ranks is not None or rank < held.rank:  # somebody asks for it by name
+            held.rank, held.by, held.ranks = rank, item.nodeid, None
+
+    def of(self, definition: Any, index: int, item: pytest.Item) -> Held:  # noqa: ANN401 - pytest.FixtureDef[Any]
+        """Return what a fixture is held to, when ``item`` causes it to be set up."""
+        declared = self._declared.get(definition.argname)
+        if declared is not None:
+            return Held(declared.rank, "test_categories_fixture_sizes")
+        size = self._sizes.of(item)
+        rank = _UNSIZED if size is None else size.rank
+        held = self._held.get((id(definition), index))
+        if held is None:  # asked for dynamically, and by nobody else
+            return Held(rank, item.nodeid)
+        if held.ranks is None and rank < held.rank:
+            return Held(rank, item.nodeid)
+        return held
+
+
+class FixtureGuard:
+    """Guards broad fixtures; registered only where there are some."""
+
+    def __init__(self, plan: FixturePlan, run: Run, phases: Phases) -> None:
+        self._plan = plan
+        self._run = run
+        self._phases = phases
+        self.notes: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:  # noqa: ANN401 - private classes of pytest
+        """Hold a broad fixture to its size while it is set up, and later torn down."""
+        if fixturedef.scope == "function" or fixturedef.argname in _HARMLESS:
+            return (yield)
+        __tracebackhide__ = True
+        scope = self._open(fixturedef, request)
+        # Finalizers run last in, first out: this is the fixture's last, and _again will be its first.
+        fixturedef.addfinalizer(lambda: self._leave_teardown(scope))
+        outer = current.get()
+        self._enter(scope)
+        error: BaseException | None = None
+        try:
+            return (yield)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            fixturedef.addfinalizer(lambda: self._enter_teardown(scope))
+            self._leave_setup(scope, outer, error)
+
+    def _open(self, definition: Any, request: Any) -> Scope:  # noqa: ANN401 - as above
+        item = request._pyfuncitem  # noqa: SLF001 - request.node is the module or session here
+        held = self._plan.of(definition, getattr(request, "param_index", 0), item)
+        size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
+        policy = self._phases.policy(size, item if definition.scope == "class" else None)
+        scope = Scope("fixture", policy, item.nodeid, parent=self._run.base)
+        scope.fixture = f"{definition.argname} ({definition.scope})"
+        scope.held_by = held.by
+        scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")
+        if held.ranks is not None:
+            self._observe(scope, held)
+        return scope
+
+    def _observe(self, scope: Scope, held: Held) -> None:
+        """Note what an autouse fixture reaches that smaller tests, which stand on it, may not."""
+        ranks = held.ranks or {}
+        smaller = [size for size in TestSize if size.rank < min(held.rank, TestSize.LARGE.rank) and ranks.get(size.rank)]
+        if not smaller:
+            return
+
+        def observe(attempt: Attempt) -> None:
+            standing = [
+                size for size in smaller if not decide(Policy(size, allow=scope.policy.allow if scope.policy else ()), attempt).permitted
+            ]
+            if not standing or attempt.reach is Reach.NOWHERE:
+                return
+            note = self.notes.setdefault(scope.fixture, {"targets": [], "tests": 0})
+            target = str(attempt.endpoint)
+            if target not in note["targets"] and len(note["targets"]) < 20:  # noqa: PLR2004 - a note, not a log
+                note["targets"].append(target)
+            note["tests"] = max(note["tests"], sum(ranks[size.rank] for size in standing))
+
+        scope.observe = observe
+
+    def _enter(self, scope: Scope) -> None:
+        scope.previous = current.get()
+        current.set(scope)
+        _origin.phases.append(Phase(scope, scope.thread))
+
+    def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        _origin.phases.pop()
+        inner = current.get()
+        if inner is not None and inner is not scope and inner.open and scope in inner.chain:
+            # The fixture has entered a guard that lasts: it encloses the tests that follow.
+            self._run.standing.insert(0, inner)
+        current.set(outer)
+        scope.open, scope.held = False, True
+        scope.closer = 0
+        tasks = _trace.all_tasks()
+        if tasks:
+            _origin.claim_tasks(None, tasks)
+        self._finish(scope, error)
+
+    def _enter_teardown(self, scope: Scope) -> None:
+        scope.open = True
+        self._enter(scope)
+
+    def _leave_teardown(self, scope: Scope) -> None:
+        __tracebackhide__ = True
+        if _origin.phases and _origin.phases[-1].scope is scope:
+            _origin.phases.pop()
+        if current.get() is scope:
+            current.set(scope.previous)
+        scope.close()
+        self._finish(scope, None)
+
+    def _finish(self, scope: Scope, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        registry.collect_children([scope])
+        if not scope.records:
+            return
+        if scope not in self._phases.fixture_scopes:
+            self._phases.fixture_scopes.append(scope)
+        registry.deliver(error)
+        finish(scope, error)
+        for record in scope.records.values():
+            record.delivered = record.count

@@ -1,0 +1,24 @@
+"""Off mode: the fixture is there for those that name it, and does nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_test_categories._guard import NetworkGuard
+
+
+class Off:
+    """What is registered in off mode."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.fixture
+    def network_isolation(self) -> NetworkGuard:
+        """Return a guard that watches nothing: enforcement is off."""
+        from pytest_test_categories._guard import NetworkGuard  # noqa: PLC0415 - only for those who ask
+
+        return NetworkGuard("xlarge", "off")

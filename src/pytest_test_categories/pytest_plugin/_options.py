@@ -1,0 +1,171 @@
+"""Options: ini keys, command line, and the one frozen object they become."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._policy import EnforcementMode, TestSize
+
+_T = TypeVar("_T")
+
+OFF: Final = "off"
+
+MARKERS: Final = {
+    "small": "a test that touches no network (pytest-test-categories)",
+    "medium": "a test that touches this machine only (pytest-test-categories)",
+    "large": "a test that touches any network (pytest-test-categories)",
+    "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
+}
+
+_INI: Final = (
+    ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
+    ("test_categories_default_size", "string", "Size of tests that have none: small, medium, large, xlarge", ""),
+    ("test_categories_marker_sizes", "linelist", "Markers that stand for a size, such as: unit = small", []),
+    ("test_categories_path_sizes", "linelist", "Sizes by directory, such as: tests/unit = small", []),
+    ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
+    ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the project and the command line ask for, parsed.
+
+    Attributes:
+        mode: Strict, warn or off; None for off, so that off mode needs no import.
+        default_size: Size of tests that have none.
+        marker_sizes: Size for each marker that stands for one, ours included.
+        path_sizes: ``(path relative to the root directory, size)``, the longest path first.
+        fixture_sizes: Declared sizes of fixtures.
+        allow: Entries that widen a size.
+    """
+
+    mode: EnforcementMode | None = None
+    default_size: TestSize | None = None
+    marker_sizes: tuple[tuple[str, TestSize], ...] = ()
+    path_sizes: tuple[tuple[str, TestSize], ...] = ()
+    fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
+    allow: tuple[AllowEntry, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is watched."""
+        return self.mode is not None
+
+
+_key: Final = pytest.StashKey[Settings]()
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add ini keys and options to pytest's parser."""
+    for name, kind, text, default in _INI:
+        parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]  # the literals above
+    group = parser.getgroup("test categories")
+    group.addoption(
+        "--test-categories-enforcement",
+        metavar="MODE",
+        help="what a violation does: strict, warn or off; beats the ini file",
+    )
+    group.addoption(
+        "--test-categories-default-size",
+        metavar="SIZE",
+        help="size of tests that have none: small, medium, large, xlarge; beats the ini file",
+    )
+    group.addoption(
+        "--network-allow",
+        action="append",
+        metavar="ENTRY",
+        help="widen a size by an entry such as postgres:5432 (repeatable; adds to the ini file's)",
+    )
+
+
+def register_markers(config: pytest.Config) -> None:
+    """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
+    for name, text in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
+
+
+def of(config: pytest.Config) -> Settings:
+    """Return the run's settings; parsed once.
+
+    Raises:
+        pytest.UsageError: A setting is not one of its choices.
+    """
+    settings = config.stash.get(_key, None)
+    if settings is None:
+        settings = config.stash[_key] = _parse(config)
+    return settings
+
+
+def _parse(config: pytest.Config) -> Settings:
+    # While the first conftests load, only this holds what the command line says.
+    option = config.known_args_namespace
+    mode, where = _given(config, option, "enforcement")
+    size, size_where = _given(config, option, "default_size")
+    lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]
+    allowed = [*config.getini("test_categories_network_allow")]
+    if mode == OFF and not size and not any(lists) and not allowed and not option.network_allow:
+        return Settings()
+
+    from pytest_test_categories import _policy  # noqa: PLC0415 - off mode, with nothing set, imports nothing
+
+    parsed = _checked(where, _policy.EnforcementMode.parse, mode)
+    markers, paths, fixtures = (
+        tuple(_rule(f"test_categories_{name}", line) for line in lines)
+        for name, lines in zip(("marker_sizes", "path_sizes", "fixture_sizes"), lists, strict=True)
+    )
+    return Settings(
+        mode=None if parsed is _policy.EnforcementMode.OFF else parsed,
+        default_size=_checked(size_where, _policy.TestSize.parse, size) if size else None,
+        marker_sizes=(*((member.value, member) for member in _policy.TestSize), *markers),
+        path_sizes=tuple(
+            sorted(((path.strip("/").removeprefix("./"), size) for path, size in paths), key=lambda rule: -len(rule[0]))
+        ),
+        fixture_sizes=fixtures,
+        allow=(
+            *_checked("test_categories_network_allow", _policy.parse_allow, tuple(allowed)),
+            *_checked("--network-allow", _policy.parse_allow, tuple(option.network_allow or ())),
+        ),
+    )
+
+
+def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
+    """Return a setting and the name that it was given under: the command line beats the ini file."""
+    value = getattr(option, f"test_categories_{name}", None)
+    if value is not None:
+        return str(value), f"--test-categories-{name.replace('_', '-')}"
+    return str(config.getini(f"test_categories_{name}")), f"test_categories_{name}"
+
+
+def _checked(where: str, parse: Callable[..., _T], value: object) -> _T:
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise pytest.UsageError(f"{where}: {error}") from None
+
+
+def _rule(where: str, line: str) -> tuple[str, TestSize]:
+    from pytest_test_categories._policy import TestSize  # noqa: PLC0415 - as above
+
+    name, equals, size = line.partition("=")
+    if not equals or not name.strip():
+        raise pytest.UsageError(f"{where}: {line!r} is not a rule; write NAME = SIZE, such as 'unit = small'")
+    return name.strip(), _checked(where, TestSize.parse, size.strip())
+
+
+def header(settings: Settings) -> str:
+    """Return the header line: the mode, and what is watched and what is not."""
+    if settings.mode is None:
+        return "test categories: enforcement off"
+    return (
+        f"test categories: enforcement {settings.mode.value}; "
+        "network layers: socket wrappers, audit hook; "
+        "not watched: native clients, child processes other than forks"
+    )

@@ -1,0 +1,184 @@
+"""The session: puts the layers in place, keeps the run's own record, decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories import _origin, _trace
+from pytest_test_categories._errors import NetworkAccessViolationError, NetworkAccessWarning
+from pytest_test_categories._guard import Run, names_our_class, registry
+from pytest_test_categories._origin import current
+from pytest_test_categories._policy import EnforcementMode
+from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories.pytest_plugin._collection import Collecting
+from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
+from pytest_test_categories.pytest_plugin._phases import Phases
+from pytest_test_categories.pytest_plugin._sizes import Sizes
+from pytest_test_categories.pytest_plugin._summary import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+    from pytest_test_categories.pytest_plugin._options import Settings
+
+_WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
+
+
+class PytestNetworkAccessWarning(NetworkAccessWarning, pytest.PytestWarning):
+    """What warn mode emits under pytest."""
+
+
+PytestNetworkAccessWarning.__module__ = "pytest_test_categories"
+
+REPORT_HOOKS: Final = frozenset(
+    {
+        "pytest_collectreport",
+        "pytest_collectstart",
+        "pytest_enter_pdb",
+        "pytest_exception_interact",
+        "pytest_internalerror",
+        "pytest_itemcollected",
+        "pytest_keyboard_interrupt",
+        "pytest_leave_pdb",
+        "pytest_runtest_logfinish",
+        "pytest_runtest_logreport",
+        "pytest_runtest_logstart",
+        "pytest_terminal_summary",
+        "pytest_warning_recorded",
+    }
+)
+"""Hooks by which IDE adapters, reporters and dashboards are told: their traffic is the runner's own."""
+
+
+def _is_report_hook(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "_multicall" and frame.f_locals.get("hook_name") in REPORT_HOOKS
+
+
+class Session:
+    """One pytest session under guard."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._terminal = _duplicate(2)
+        assert settings.mode is not None
+        self.run = Run(
+            mode=settings.mode,
+            allow=settings.allow,
+            root=str(config.rootpath),
+            announce=self._announce,
+            warning=PytestNetworkAccessWarning,
+            base=current.get(),
+        )
+        self._sizes = Sizes(settings, self.run.root)
+        self._plan = FixturePlan(settings, self._sizes)
+        self._collecting = Collecting(settings, self.run)
+        self._phases = Phases(settings, self.run, self._sizes)
+        self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
+        self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
+        self._entry_points = [
+            EntryPoint("_pytest.raises", "RaisesExc.__exit__", _raises_exit),
+            EntryPoint("_pytest.raises", "RaisesGroup.__exit__", _raises_exit),
+        ]
+        registry.runs.append(self.run)
+        registry.hold()
+        install_all(self._entry_points)
+        _trace.stands_aside.append(_is_report_hook)
+        config.add_cleanup(self._close)
+
+    def configure(self, config: pytest.Config) -> None:
+        """Register the parts that run with tests."""
+        if self._settings.mode is EnforcementMode.WARN and not any(
+            "NetworkAccessWarning" in line for line in config.getini("filterwarnings")
+        ):
+            # Under "error" in the ini file warn mode still warns; -W on the command line comes later, and wins.
+            config.addinivalue_line("filterwarnings", _WARNING_FILTER)
+        manager = config.pluginmanager
+        manager.register(self._phases, "test-categories-phases")
+        manager.register(Summary(self.run, self._phases, self._fixtures, config), "test-categories-summary")
+
+    def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Watch the import of a conftest."""
+        return self._collecting.conftest(name)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Stand before pytest's own hook for exceptions in threads."""
+        self._hook_before = threading.excepthook
+        threading.excepthook = self._thread_hook
+
+    # -- collection ----------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Leave the threads alone that are alive before the first test module is imported."""
+        _origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Watch what a collector imports."""
+        return (yield from self._collecting.collect_report(collector, self._sizes))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> Generator[None]:
+        """Take in all items before any is deselected, and when every plugin has marked its own."""
+        everything = list(items)
+        result = yield
+        self._plan.compute(everything)
+        self._collecting.settle(session, items, everything, self._sizes)
+        if self._plan.needed:
+            session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
+        return result
+
+    def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
+        # pytest would warn about it in whatever test runs by then; it is on record, for the test that it belongs to.
+        if not isinstance(args.exc_value, NetworkAccessViolationError) and self._hook_before is not None:
+            self._hook_before(args)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _announce(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2 if self._terminal < 0 else self._terminal, f"\n{text}\n".encode(errors="replace"))
+
+    def _close(self) -> None:
+        if threading.excepthook == self._thread_hook and self._hook_before is not None:
+            threading.excepthook = self._hook_before
+        _trace.stands_aside.remove(_is_report_hook)
+        remove_all(self._entry_points)
+        registry.release()
+        registry.runs.remove(self.run)
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
+
+
+def _duplicate(descriptor: int) -> int:
+    """Return a copy of a descriptor that capturing doesn't redirect; -1 if it is closed."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return -1
+
+
+def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    __tracebackhide__ = True
+    caught = wrapped(*args, **kwargs)
+    if caught and any(_names_ours(expected) for expected in instance.expected_exceptions):
+        registry.deliver(args[1] if len(args) > 1 else None, expected=True)
+    return caught
+
+
+def _names_ours(expected: object) -> bool:
+    nested = getattr(expected, "expected_exceptions", None)
+    if nested is not None and not isinstance(expected, type):
+        return any(_names_ours(one) for one in nested)
+    return names_our_class(expected)
+
+

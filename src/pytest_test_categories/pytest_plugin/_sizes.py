@@ -1,0 +1,122 @@
+"""The size of an item: parameter set, function, most derived class, outer class, module; then path; then default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_test_categories._policy import TestSize
+    from pytest_test_categories.pytest_plugin._options import Settings
+
+
+class SizeConflictError(Exception):
+    """One function, class, module or parameter set has markers of two sizes."""
+
+
+class Sizes:
+    """Finds sizes, each node's once."""
+
+    def __init__(self, settings: Settings, root: str) -> None:
+        self._settings = settings
+        self._root = root.replace("\\", "/")
+        self._markers = dict(settings.marker_sizes)
+        self._nodes: dict[pytest.Item | pytest.Collector, TestSize | None] = {}
+        self._paths: dict[str, TestSize | None] = {}
+
+    def of(self, item: pytest.Item) -> TestSize | None:
+        """Return an item's size; None if it has none and there is no default."""
+        try:
+            return self._nodes[item]
+        except KeyError:
+            pass
+        size = self._own(item)
+        if size is None:
+            size = self._of_parent(item.parent)
+        if size is None:
+            size = self.of_path(str(item.path))
+        self._nodes[item] = size
+        return size
+
+    def of_path(self, path: str) -> TestSize | None:
+        """Return what a path rule, else the default, gives the tests of a file."""
+        try:
+            return self._paths[path]
+        except KeyError:
+            pass
+        inside = path.replace("\\", "/").removeprefix(self._root + "/")
+        size = self._settings.default_size
+        for rule, ruled in self._settings.path_sizes:
+            if inside == rule or inside.startswith(rule + "/"):
+                size = ruled
+                break
+        self._paths[path] = size
+        return size
+
+    def check(self, node: pytest.Item | pytest.Collector) -> None:
+        """Look at a node's own markers.
+
+        Raises:
+            SizeConflictError: Two sizes stand in one place.
+        """
+        if node.own_markers or isinstance(node, pytest.Class):
+            self._own(node)
+
+    def _of_parent(self, node: Any) -> TestSize | None:  # noqa: ANN401 - pytest's node has no public base class
+        if node is None:
+            return None
+        try:
+            return self._nodes[node]
+        except KeyError:
+            pass
+        size = self._own(node)
+        if size is None:
+            size = self._of_parent(node.parent)
+        self._nodes[node] = size
+        return size
+
+    def _own(self, node: Any) -> TestSize | None:  # noqa: ANN401 - as above
+        if not node.own_markers:
+            return None
+        for marks in _levels(node):
+            size = self._one(marks, node)
+            if size is not None:
+                return size
+        return None
+
+    def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:  # noqa: ANN401 - as above
+        found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
+        if not found:
+            return None
+        sizes = set(found.values())
+        if len(sizes) > 1:
+            names = ", ".join(f"@pytest.mark.{name}" for name in sorted(found))
+            raise SizeConflictError(f"{node.nodeid} has two sizes: {names}. Keep one of them")
+        return sizes.pop()
+
+
+def _levels(node: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - as above
+    """Yield a node's own markers by where they stand, the closest place first."""
+    own = node.own_markers
+    if isinstance(node, pytest.Class):
+        # pytest puts the markers of all base classes in one list; the most derived class wins.
+        by_class = [_marks_of(cls) for cls in node.obj.__mro__]
+        written = {id(mark) for marks in by_class for mark in marks}
+        yield [mark for mark in own if id(mark) not in written]
+        yield from by_class
+        return
+    callspec = getattr(node, "callspec", None)
+    if callspec is None or not callspec.marks:
+        yield own
+        return
+    of_set = {id(mark) for mark in callspec.marks}
+    yield list(callspec.marks)
+    yield [mark for mark in own if id(mark) not in of_set]
+
+
+def _marks_of(cls: type) -> list[Any]:
+    marks = vars(cls).get("pytestmark", ())
+    return [getattr(mark, "mark", mark) for mark in (marks if isinstance(marks, (list, tuple)) else [marks])]

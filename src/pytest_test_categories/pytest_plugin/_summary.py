@@ -1,0 +1,143 @@
+"""What the run says at its end, from the workers too; made from records, never from warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories._errors import line_text
+from pytest_test_categories._origin import Record
+from pytest_test_categories._policy import EnforcementMode, TestSize
+from pytest_test_categories._violation import Violation
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_test_categories._guard import Run
+    from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
+    from pytest_test_categories.pytest_plugin._phases import Phases
+
+_OUTPUT: Final = "test_categories"
+
+
+class Summary:
+    """Gathers what happened outside reports, sets the exit status, writes the section."""
+
+    def __init__(self, run: Run, phases: Phases, fixtures: FixtureGuard, config: pytest.Config) -> None:
+        self._run = run
+        self._phases = phases
+        self._fixtures = fixtures
+        self._config = config
+        self._counts: dict[str, int] = {}
+        self._notes: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's WorkerController
+        """Take in what a worker has to say (xdist)."""
+        output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
+        if not output:
+            return
+        _add(self._counts, output["counts"])
+        _merge(self._notes, output["notes"])
+        for data in output["late"]:
+            violation = Violation.from_dict(data)
+            record = self._run.late.setdefault(violation.key, Record(violation))
+            record.count = max(record.count, violation.count)
+        self._run.noted += [Violation.from_dict(data) for data in output["noted"]]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Any:  # noqa: ANN401 - a generator, as hook wrappers are
+        """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_OUTPUT] = {
+                "counts": dict(self._phases.counts),
+                "notes": self._fixtures.notes,
+                "late": [record.snapshot().to_dict() for record in self._run.late.values()],
+                "noted": [violation.to_dict() for violation in self._run.noted],
+            }
+        if self._run.late and self._run.mode is EnforcementMode.STRICT:
+            if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._run.decided = True
+        return (yield)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the section: violations by test and target, late ones, notes, sizes."""
+        _add(self._counts, self._phases.counts)
+        _merge(self._notes, self._fixtures.notes)
+        by_test = self._by_test(terminalreporter)
+        lines = [*_violation_lines(by_test), *self._late_lines(), *_note_lines(self._notes), *_size_lines(self._counts)]
+        if not lines:
+            return
+        terminalreporter.section(f"test categories ({self._run.mode.value})")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+    def _by_test(self, terminalreporter: pytest.TerminalReporter) -> dict[str, dict[tuple[str, ...], Violation]]:
+        found: dict[str, dict[tuple[str, ...], Violation]] = {}
+        reports = (report for listed in terminalreporter.stats.values() for report in listed)
+        carried = (report.__dict__[REPORT_KEY] for report in reports if REPORT_KEY in getattr(report, "__dict__", ()))
+        violations = [Violation.from_dict(data) for each in carried for data in each["violations"]]
+        for violation in (*violations, *self._run.noted):
+            known = found.setdefault(violation.test, {})
+            before = known.get(violation.key)
+            if before is None or violation.count > before.count:
+                known[violation.key] = violation
+        return found
+
+    def _late_lines(self) -> Iterable[str]:
+        if not self._run.late:
+            return
+        total = len(self._run.late)
+        what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
+        yield f"network violations that no running test is charged with: {total} ({what})"
+        for record in self._run.late.values():
+            violation = record.snapshot()
+            yield f"  {violation.test} [{violation.size}]"
+            yield f"    {line_text(violation)}"
+
+
+def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> Iterable[str]:
+    total = sum(len(violations) for violations in by_test.values())
+    if not total:
+        return
+    yield f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"
+    for test in sorted(by_test):
+        violations = sorted(by_test[test].values(), key=lambda violation: (violation.target, violation.location))
+        yield f"  {test} [{violations[0].size}]"
+        for violation in violations:
+            yield f"    {line_text(violation)}"
+
+
+def _note_lines(notes: dict[str, dict[str, Any]]) -> Iterable[str]:
+    for fixture, note in sorted(notes.items()):
+        yield (
+            f"autouse fixture {fixture} reached {', '.join(note['targets'])}; "
+            f"{note['tests']} smaller {'test stands' if note['tests'] == 1 else 'tests stand'} on it"
+        )
+
+
+def _size_lines(counts: dict[str, int]) -> Iterable[str]:
+    sized = [f"{counts[size.value]} {size.value}" for size in TestSize if counts.get(size.value)]
+    if sized:
+        yield f"sizes: {', '.join(sized)}"
+    if unsized := counts.get(""):
+        yield (
+            f"{unsized} {'test has no size and is' if unsized == 1 else 'tests have no size and are'} "
+            "therefore not held to anything (test_categories_default_size gives them one)"
+        )
+
+
+def _add(into: dict[str, int], counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        into[name] = into.get(name, 0) + count
+
+
+def _merge(into: dict[str, dict[str, Any]], notes: dict[str, dict[str, Any]]) -> None:
+    for fixture, note in notes.items():
+        mine = into.setdefault(fixture, {"targets": [], "tests": 0})
+        mine["targets"] += [target for target in note["targets"] if target not in mine["targets"]]
+        mine["tests"] = max(mine["tests"], note["tests"])

@@ -1,0 +1,207 @@
+"""Base classes that give a ``unittest.TestCase`` a size: ``class T(SmallTest, unittest.TestCase)``.
+
+They guard from ``setUp`` to the last cleanup, and the class's own set-up and tear-down, under ``python -m unittest``,
+Django's runner and pytest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_test_categories import _origin
+from pytest_test_categories._decorate import network_guard
+from pytest_test_categories._errors import NetworkAccessViolationError
+from pytest_test_categories._guard import is_skip, registry
+from pytest_test_categories._origin import current
+from pytest_test_categories._policy import EnforcementMode, TestSize
+
+if TYPE_CHECKING:
+    import contextlib
+    import unittest
+    from collections.abc import Iterator
+
+    from pytest_test_categories._guard import NetworkGuard
+    from pytest_test_categories._origin import Scope
+
+    # What follows it in a test class's method resolution order.
+    _Base = unittest.TestCase
+else:
+    _Base = object
+
+_CLASS_METHODS = ("setUpClass", "tearDownClass")
+
+
+class SizedTest(_Base):
+    """What the four base classes share.
+
+    Attributes:
+        network_size: The size; set by the four.
+        network_mode: The mode, where it isn't to be the run's or the environment's.
+        network_allow: Entries that widen the size for this class, such as ``["postgres:5432"]``.
+    """
+
+    network_size: ClassVar[TestSize]
+    network_mode: ClassVar[EnforcementMode | str | None] = None
+    network_allow: ClassVar[list[str] | tuple[str, ...] | str] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - any class keyword
+        """Guard the class's own set-up and tear-down."""
+        super().__init_subclass__(**kwargs)
+        for name in _CLASS_METHODS:
+            method = vars(cls).get(name)
+            if isinstance(method, classmethod):
+                setattr(cls, name, classmethod(_guarded_class_method(method.__func__)))
+
+    @classmethod
+    def _guard(cls) -> network_guard:
+        return network_guard(cls.network_size, cls.network_mode, allow=cls.network_allow)
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        """Run the test under its size's guard."""
+        if result is not None and type(result).__module__.startswith("_pytest."):
+            return super().run(result)  # the plugin guards the test, from its fixtures on
+        guard = self._guard()
+        self._scope: Scope | None = guard.open(label=self.id())
+        if self._scope is None:
+            return super().run(result)
+        self._guard_in_force: NetworkGuard = guard
+        # The first cleanup in is the last one out: it may fail the test where what it caught was a violation,
+        # whatever unittest made of that (a skip, an expected failure, a success).
+        self.addCleanup(self._checkpoint)
+        with _Phase(self._scope):
+            try:
+                return super().run(result)
+            finally:
+                self._end()
+
+    def debug(self) -> None:
+        """Run the test under its size's guard, letting exceptions out."""
+        with self._guard():
+            super().debug()
+
+    def _checkpoint(self) -> None:
+        __tracebackhide__ = True
+        self._end()
+
+    def _end(self) -> None:
+        __tracebackhide__ = True
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            self._guard_in_force.shut(scope, None)
+
+    # unittest catches what these raise, so this is where it can be seen. IsolatedAsyncioTestCase has the same four.
+
+    def _callSetUp(self) -> None:  # noqa: N802 - unittest's name
+        self._told(super()._callSetUp)  # type: ignore[misc]  # not in typeshed
+
+    def _callTestMethod(self, method: Any) -> None:  # noqa: N802, ANN401 - unittest's name; any method
+        self._told(super()._callTestMethod, method)  # type: ignore[misc]  # not in typeshed
+
+    def _callTearDown(self) -> None:  # noqa: N802 - unittest's name
+        self._told(super()._callTearDown)  # type: ignore[misc]  # not in typeshed
+
+    def _callCleanup(self, function: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N802, ANN401 - unittest's name; any function
+        self._told(super()._callCleanup, function, *args, **kwargs)  # type: ignore[misc]  # not in typeshed
+
+    def _told(self, call: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any function
+        __tracebackhide__ = True
+        try:
+            call(*args, **kwargs)
+        except BaseException as error:
+            self._deliver(error)
+            raise
+
+    def subTest(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:  # noqa: N802, ANN401 - unittest's name and signature
+        """Return a subtest whose failure counts as having told of a violation; a skip does not."""
+        import contextlib  # noqa: PLC0415 - only those who use subtests need it
+
+        outer = super().subTest(*args, **kwargs)
+
+        @contextlib.contextmanager
+        def told() -> Iterator[None]:
+            with outer:
+                try:
+                    yield
+                except BaseException as error:
+                    self._deliver(error)
+                    raise
+
+        return told()
+
+    def _deliver(self, error: BaseException) -> None:
+        method = getattr(self, self._testMethodName)
+        expected = any(getattr(it, "__unittest_expecting_failure__", False) for it in (self, method))
+        if not is_skip(error) and not expected:
+            registry.deliver(error)
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Set the class up under its size's guard."""
+        with cls._guard():
+            super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Tear the class down under its size's guard."""
+        with cls._guard():
+            super().tearDownClass()
+
+    @classmethod
+    def doClassCleanups(cls) -> None:
+        """Run class cleanups under its size's guard."""
+        try:
+            with cls._guard():
+                super().doClassCleanups()
+        except NetworkAccessViolationError as error:
+            cls.tearDown_exceptions.append((type(error), error, error.__traceback__))
+
+
+def _guarded_class_method(function: Any) -> Any:  # noqa: ANN401 - any function, and back
+    def run(cls: type[SizedTest]) -> Any:  # noqa: ANN401 - whatever the function returns
+        __tracebackhide__ = True
+        with cls._guard():  # noqa: SLF001 - one class, two functions
+            return function(cls)
+
+    run.__name__, run.__qualname__, run.__doc__ = function.__name__, function.__qualname__, function.__doc__
+    return run
+
+
+class _Phase:
+    """Makes a scope the one that stale contexts fall back to, and the current one."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._scope.previous = current.get()
+        current.set(self._scope)
+        _origin.phases.append(_origin.Phase(self._scope, self._scope.thread))
+
+    def __exit__(self, *exc_info: object) -> None:
+        _origin.phases.pop()
+        if current.get() is self._scope:
+            current.set(self._scope.previous)
+
+
+class SmallTest(SizedTest):
+    """A test that touches no network."""
+
+    network_size = TestSize.SMALL
+
+
+class MediumTest(SizedTest):
+    """A test that touches this machine only."""
+
+    network_size = TestSize.MEDIUM
+
+
+class LargeTest(SizedTest):
+    """A test that touches any network."""
+
+    network_size = TestSize.LARGE
+
+
+class XLargeTest(SizedTest):
+    """A test that touches any network, and takes its time."""
+
+    network_size = TestSize.XLARGE

@@ -1,0 +1,80 @@
+"""What every test of ours stands on: real listeners, real pytest runs, and a check that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import socket
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest_plugins = ["pytester"]
+
+FOREIGN = ("198.51.100.1", 9)
+"""An address of TEST-NET-2: nobody is there, and a guard in strict mode sends nothing to it."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Check that no entry point stays patched and no socket stays open."""
+    before = (dict(vars(socket.socket)), dict(vars(socket)), dict(vars(threading.Thread)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        yield
+        gc.collect()
+    left_open = [str(w.message) for w in caught if issubclass(w.category, ResourceWarning)]
+    after = (dict(vars(socket.socket)), dict(vars(socket)), dict(vars(threading.Thread)))
+    assert after == before
+    assert left_open == []
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, int]]:
+    """The address of a TCP server on loopback that accepts and closes."""
+    server = socket.create_server(("127.0.0.1", 0))
+    closing = threading.Event()
+
+    def serve() -> None:
+        while not closing.is_set():
+            with contextlib.suppress(OSError):
+                server.accept()[0].close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield server.getsockname()
+    closing.set()
+    with contextlib.suppress(OSError), socket.socket() as last:
+        last.settimeout(1)
+        last.connect(server.getsockname())
+    thread.join(5)
+    server.close()
+
+
+PLUGIN = ("-p", "pytest_test_categories.pytest_plugin")
+
+
+@pytest.fixture
+def run_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
+    """Run pytest in a process of its own, with our plugin and those named, in strict mode unless told otherwise."""
+
+    def run(
+        *args: str, mode: str | None = "strict", plugins: tuple[str, ...] = (), workers: int = 0, timeout: float = 60
+    ) -> pytest.RunResult:
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        wanted = [*plugins, *(["xdist"] if workers else [])]
+        command = [sys.executable, "-m", "pytest", *PLUGIN, *(part for name in wanted for part in ("-p", name))]
+        command += ["-p", "no:cacheprovider"]
+        if mode is not None:
+            command += [f"--test-categories-enforcement={mode}"]
+        if workers:
+            command += ["-n", str(workers)]
+        return pytester.run(*command, *args, timeout=timeout)
+
+    return run
