@@ -12,8 +12,7 @@ import functools
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -32,8 +31,7 @@ class Reach(enum.Enum):
     BEYOND = "beyond"  # anything else
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """What an attempt aims at.
 
     Attributes:
@@ -112,8 +110,7 @@ def is_localhost(name: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-@dataclass(frozen=True, slots=True)
-class AllowEntry:
+class AllowEntry(NamedTuple):
     """One line of an allow list, parsed.
 
     Attributes:

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _origin, _trace
@@ -52,33 +51,42 @@ ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
 MEMO_ENTRIES: Final = 1024
 
 
-@dataclass(eq=False)
 class Run:
     """A test runner's session: its defaults, and what no single test is charged with.
 
-    Attributes:
+    Args:
         mode: Mode of guards that name none.
         allow: Entries that hold for every guard.
         root: Directory that paths in reports are relative to.
-        late: Violations that came after their test, and those of nobody's threads.
         announce: Writes a line to the terminal at once, past any capturing.
         warning: Category of the warnings to emit.
+
+    Attributes:
+        late: Violations that came after their test, and those of nobody's threads.
+        noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
         base: The scope that the run itself is in, if it runs inside a guarded test.
         standing: Guards that fixtures of broad scope have entered and not left.
-        noted: Violations that a warned-about import made: no test reports them.
     """
 
-    mode: EnforcementMode
-    allow: tuple[AllowEntry, ...]
-    root: str
-    announce: Callable[[str], None]
-    warning: type[NetworkAccessWarning] = NetworkAccessWarning
-    late: dict[tuple[str, ...], Record] = field(default_factory=dict)
-    decided: bool = False
-    base: Scope | None = None
-    standing: list[Scope] = field(default_factory=list)
-    noted: list[Violation] = field(default_factory=list)
+    def __init__(
+        self,
+        mode: EnforcementMode,
+        allow: tuple[AllowEntry, ...],
+        root: str,
+        announce: Callable[[str], None],
+        warning: type[NetworkAccessWarning] = NetworkAccessWarning,
+    ) -> None:
+        self.mode = mode
+        self.allow = allow
+        self.root = root
+        self.announce = announce
+        self.warning = warning
+        self.late: dict[tuple[str, ...], Record] = {}
+        self.noted: list[Violation] = []
+        self.decided = False
+        self.base: Scope | None = current.get()
+        self.standing: list[Scope] = []
 
 
 class Registry:

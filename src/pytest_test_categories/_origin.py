@@ -12,9 +12,8 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TYPE_CHECKING, TypeAlias
 
 from pytest_test_categories import _trace
 from pytest_test_categories._violation import Violation
@@ -159,7 +158,6 @@ current: ContextVar[Scope | None] = ContextVar("network_guard_scope", default=No
 """The innermost scope of this context."""
 
 
-@dataclass(eq=False, slots=True)
 class Asked:
     """What a caller asked ``create_connection`` for; the look-up and the connects inside are one attempt.
 
@@ -167,16 +165,18 @@ class Asked:
         reported: Serial numbers of the scopes that have a record of it already.
     """
 
-    host: str
-    port: int | str | None
-    reported: set[int] = field(default_factory=set)
+    __slots__ = ("host", "port", "reported")
+
+    def __init__(self, host: str, port: int | str | None) -> None:
+        self.host = host
+        self.port = port
+        self.reported: set[int] = set()
 
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """The scopes that judge an attempt, innermost first.
 
     Attributes:
@@ -189,8 +189,7 @@ class Charge:
     unattributed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(NamedTuple):
     """The test, or the part of one, that the runner is in, and the thread it runs it in."""
 
     scope: Scope
@@ -290,7 +289,8 @@ def _thread_scope() -> _Carried:
 def free_threads(threads: Iterable[threading.Thread]) -> None:
     """Leave threads alone, and those that they start: they are the test runner's."""
     for thread in threads:
-        _threads.setdefault(thread, FREE)
+        if _threads.get(thread) is None:  # else a test around this run started it
+            _threads[thread] = FREE
 
 
 def on_own_thread(scope: Scope) -> bool:
@@ -363,6 +363,9 @@ ENTRY_POINTS: Final = (
         EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
         for name in ("apply_async", "_map_async", "imap", "imap_unordered")
     ),
+    # Both keep idle workers and hand them jobs through locks and queues of their own.
+    EntryPoint("anyio._backends._asyncio", "AsyncIOBackend.run_sync_in_worker_thread", _submit),
+    EntryPoint("trio._core._thread_cache", "ThreadCache.start_thread_soon", _submit),
 )
 """Where threads and jobs start: what they are given is remembered for them."""
 

@@ -7,8 +7,7 @@ gather facts into an ``Attempt``; none of them decides.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pytest_test_categories._address import AllowEntry, Endpoint, Reach, is_localhost, parse_allow_entry, parse_ip
 
@@ -85,8 +84,7 @@ class Kind(enum.Enum):
     BIND = "bind"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What applies to a test: its size, how breaches are met, and what widens the size.
 
     Attributes:
@@ -100,16 +98,14 @@ class Policy:
     allow: tuple[AllowEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
+class LookedUp(NamedTuple):
     """A name that a look-up resolved to an address, and the allow entries in force at that look-up."""
 
     name: str
     allow: tuple[AllowEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to use the network, with the facts that a decision needs.
 
     Attributes:
@@ -125,8 +121,7 @@ class Attempt:
     names: tuple[LookedUp, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether an attempt is permitted, and because of what."""
 
     permitted: bool

@@ -10,8 +10,7 @@ import os
 import site
 import sys
 import sysconfig
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple, TYPE_CHECKING
 
 from pytest_test_categories._errors import CURES
 
@@ -47,8 +46,7 @@ def is_project_file(filename: str) -> bool:
     return known
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A line of code."""
 
     filename: str
@@ -67,8 +65,7 @@ def relative(filename: str, root: str) -> str:
     return filename.replace(os.sep, "/")
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """What the stack of an attempt tells.
 
     Attributes:

@@ -7,7 +7,6 @@ that never guards anything never pays for it.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,24 +15,24 @@ if TYPE_CHECKING:
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
-@dataclass(eq=False)
 class EntryPoint:
     """One attribute to wrap.
 
-    Attributes:
+    Args:
         module: Module that holds it; one that isn't imported yet is wrapped when it is.
         name: Dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
         owner: Object to wrap on instead of what the module's path resolves to now.
     """
 
-    module: str
-    name: str
-    wrapper: Wrapper
-    owner: object = None
-    _handles: list[Any] = field(default_factory=list)
-    _awaited: bool = False
-    _wanted: bool = False
+    def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
+        self.module = module
+        self.name = name
+        self.wrapper = wrapper
+        self.owner = owner
+        self._handles: list[Any] = []
+        self._awaited = False
+        self._wanted = False
 
     def install(self) -> None:
         """Wrap the attribute, unless a wrapper of ours is still (or again) in place."""

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from pytest_test_categories._address import Endpoint, Reach
     from pytest_test_categories._policy import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What a layer reads from a call: its aim, and how far it goes (None: as far as its address)."""
 
     endpoint: Endpoint
     reach: Reach | None = None
 
 
-class Judge(Protocol):
-    """The callable that layers ask about each attempt they find."""
+if TYPE_CHECKING:  # making a Protocol costs more than this whole package's other classes
 
-    def __call__(
-        self,
-        kind: Kind,
-        route: str,
-        family: int,
-        address: Any,  # noqa: ANN401 - whatever the caller gave
-        sock: Any,  # noqa: ANN401 - any object with close()
-        read: Callable[[Kind, int, Any], Sight | None],
-    ) -> bool:
-        """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""
+    class Judge(Protocol):
+        """The callable that layers ask about each attempt they find."""
 
+        def __call__(
+            self,
+            kind: Kind,
+            route: str,
+            family: int,
+            address: Any,  # noqa: ANN401 - whatever the caller gave
+            sock: Any,  # noqa: ANN401 - any object with close()
+            read: Callable[[Kind, int, Any], Sight | None],
+        ) -> bool:
+            """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""
 
-class Remember(Protocol):
-    """The callable that layers tell what a permitted look-up answered."""
+    class Remember(Protocol):
+        """The callable that layers tell what a permitted look-up answered."""
 
-    def __call__(self, name: str, addresses: list[str]) -> None:
-        """Keep a name's addresses."""
+        def __call__(self, name: str, addresses: list[str]) -> None:
+            """Keep a name's addresses."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
@@ -31,19 +30,21 @@ _HARMLESS: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
 class Held:
     """What is known of a fixture's users.
 
-    Attributes:
+    Args:
         rank: Rank of the size it is held to; beyond the last size for none.
         by: Node id of the test that made it that.
         ranks: For an autouse fixture: how many tests of each rank stand on it.
     """
 
-    rank: int
-    by: str
-    ranks: dict[int, int] | None = None
+    __slots__ = ("by", "rank", "ranks")
+
+    def __init__(self, rank: int, by: str, ranks: dict[int, int] | None = None) -> None:
+        self.rank = rank
+        self.by = by
+        self.ranks = ranks
 
 
 class FixturePlan:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, NamedTuple, TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -34,8 +33,7 @@ _INI: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the project and the command line ask for, parsed.
 
     Attributes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._guard import Run
     from pytest_test_categories._origin import Record
     from pytest_test_categories._policy import TestSize
+    from pytest_test_categories._violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -160,6 +161,8 @@ class Phases:
         for told in (error, *(info.value for info in getattr(item, "_excinfo", None) or ())):
             if told is not None and not is_skip(told):
                 registry.deliver(told)
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it
+            self._run.noted += self._violations([scope, *self.fixture_scopes])
         if not self._strict_of(scope) or (error is not None and not is_skip(error)):
             return
         left = scope.undelivered()
@@ -198,15 +201,17 @@ class Phases:
         scopes = [scope, *self.fixture_scopes]
         self.fixture_scopes.clear()
         untold = [record for s in scopes for record in s.undelivered() if record.delivered == 0]
+        untold += [record for ours in registry.errors_in(error) if ours not in _shown(error) for record in ours.records]
         if untold and report.outcome == "failed" and self._strict_of(scope):
             report.sections.append((_SECTION, report_text(tuple(record.snapshot() for record in untold))))
             for record in untold:
                 record.deliver()
-        violations = [
-            record.snapshot().to_dict() for s in scopes for record in s.records.values() if record.count > record.expected
-        ]
-        if violations:
-            report.__dict__[REPORT_KEY] = {"violations": violations}
+        if violations := self._violations(scopes):
+            report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
+
+    @staticmethod
+    def _violations(scopes: list[Scope]) -> list[Violation]:
+        return [record.snapshot() for s in scopes for record in s.records.values() if record.count > record.expected]
 
     def _fail(self, item: pytest.Item, error: BaseException | None, report: pytest.TestReport, scope: Scope) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
@@ -230,6 +235,17 @@ class Phases:
             del report.wasxfail
         for record in left.values():
             record.deliver()
+
+
+def _shown(error: BaseException | None) -> list[BaseException]:
+    """Return the exceptions that a traceback of ``error`` shows: ``from None`` hides what went before."""
+    shown: list[BaseException] = []
+    while error is not None and error not in shown:
+        shown.append(error)
+        if isinstance(error, BaseExceptionGroup):
+            shown += [link for one in error.exceptions for link in _shown(one)]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return shown
 
 
 def _expects_ours(item: pytest.Item) -> bool:

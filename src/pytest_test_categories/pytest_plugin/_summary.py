@@ -47,22 +47,25 @@ class Summary:
             record.count = max(record.count, violation.count)
         self._run.noted += [Violation.from_dict(data) for data in output["noted"]]
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:  # noqa: ANN401 - a generator, as hook wrappers are
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
-        output = getattr(self._config, "workeroutput", None)
-        if output is not None:
-            output[_OUTPUT] = {
-                "counts": dict(self._phases.counts),
-                "notes": self._fixtures.notes,
-                "late": [record.snapshot().to_dict() for record in self._run.late.values()],
-                "noted": [violation.to_dict() for violation in self._run.noted],
-            }
-        if self._run.late and self._run.mode is EnforcementMode.STRICT:
-            if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._run.decided = True
-        return (yield)
+        # As late as can be: after the hooks of plugins, before the terminal's summary and before xdist sends the output.
+        try:
+            return (yield)
+        finally:
+            output = getattr(self._config, "workeroutput", None)
+            if output is not None:
+                output[_OUTPUT] = {
+                    "counts": dict(self._phases.counts),
+                    "notes": self._fixtures.notes,
+                    "late": [record.snapshot().to_dict() for record in self._run.late.values()],
+                    "noted": [violation.to_dict() for violation in self._run.noted],
+                }
+            if (self._run.late or self._run.noted) and self._run.mode is EnforcementMode.STRICT:
+                if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self._run.decided = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the section: violations by test and target, late ones, notes, sizes."""
@@ -72,7 +75,7 @@ class Summary:
         lines = [*_violation_lines(by_test), *self._late_lines(), *_note_lines(self._notes), *_size_lines(self._counts)]
         if not lines:
             return
-        terminalreporter.section(f"test categories ({self._run.mode.value})")
+        terminalreporter.write_sep("=", f"test categories ({self._run.mode.value})")
         for line in lines:
             terminalreporter.write_line(line)
 
