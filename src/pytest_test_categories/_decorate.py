@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_test_categories import _guard, _trace
+from pytest_test_categories import _guard, _origin, _trace
 from pytest_test_categories._guard import NetworkGuard
 from pytest_test_categories._origin import current
 
@@ -127,9 +127,13 @@ class _Step:
             self._outer = current.get()
             self._scope.previous = self._outer
             current.set(self._scope)
+            _origin.stand(self._scope)
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._scope is not None and current.get() is self._scope:
+        if self._scope is None:
+            return
+        _origin.stand_down(self._scope)
+        if current.get() is self._scope:
             current.set(self._outer)
 
 
@@ -140,12 +144,14 @@ def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> 
         error: BaseException | None = None
         try:
             with _Step(scope):
-                return wrapped(*args, **kwargs)
+                result = wrapped(*args, **kwargs)
         except BaseException as raised:
             error = raised
             raise
         finally:
             _close(guard, scope, error)
+        # A plain function around a coroutine function, as other decorators make it.
+        return _drive(enter, result) if inspect.iscoroutine(result) else result
 
     return run
 
@@ -157,23 +163,24 @@ def _close(guard: NetworkGuard, scope: Scope | None, error: BaseException | None
 
 
 def _coroutine_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
-    async def drive(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
-        __tracebackhide__ = True
-        guard, scope = enter()
-        error: BaseException | None = None
-        try:
-            with _Step(scope):
-                return await wrapped(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            _close(guard, scope, error)
-
     def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
-        return drive(wrapped, args, kwargs)
+        return _drive(enter, wrapped(*args, **kwargs))
 
     return run
+
+
+async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], coroutine: Any) -> Any:  # noqa: ANN401 - any awaitable
+    __tracebackhide__ = True
+    guard, scope = enter()
+    error: BaseException | None = None
+    try:
+        with _Step(scope):
+            return await coroutine
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        _close(guard, scope, error)
 
 
 def _generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:

@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+import weakref
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories import _origin, _trace
 from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
@@ -62,6 +63,7 @@ class Run:
         warning: Category of the warnings to emit.
 
     Attributes:
+        on_record: Called when a violation is put on record that wasn't there.
         late: Violations that came after their test, and those of nobody's threads.
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
@@ -82,6 +84,7 @@ class Run:
         self.root = root
         self.announce = announce
         self.warning = warning
+        self.on_record: Callable[[], None] = lambda: None
         self.late: dict[tuple[str, ...], Record] = {}
         self.noted: list[Violation] = []
         self.decided = False
@@ -113,6 +116,8 @@ class Registry:
                 install_all(self._entry_points)
                 audit.activate(self.judge)
                 _trace.exempt_codes.update(sockets.exempt_codes())
+                if sockets.is_exempt not in _trace.stands_aside:
+                    _trace.stands_aside.append(sockets.is_exempt)
             elif sockets.replaced():
                 fresh = sockets.entry_points_of_replacement(self.judge, self.remember)
                 install_all(fresh)
@@ -213,28 +218,35 @@ class Registry:
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
         label = asked.get()
+        # Whoever said that refusals are expected here takes this one.
+        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
         counted = not self._same_attempt(label, refusing, attempt, violation)
         records = []
         for link in refusing:
             mine = violation
             if link is not refusing[0]:
                 mine = _of(violation, link)
-            records.append(self._record(link, mine, attempt, counted=counted))
+            if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
+                mine = _replace(mine, late=_origin.late_text(link, "a guard"))
+            records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
         for record in records:
             if len(record.kin) < len(records):
                 record.kin = records
-        # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
         for link in seen_by:
             link.records.setdefault(violation.key, records[0])
             records[0].deliver(expected=True)
+            if self._children is not None and self._children.is_child:
+                self._children.send(link.serial, violation, late=False, expected=True)
         if strict is None:
             if counted and not seen_by and refusing[0].kind != "collect":
-                self._warn(records[0], trace)
+                try:
+                    self._warn(records[0], trace)
+                except Warning:  # under -W error the call ends here, as a strict one does
+                    _close_refused(attempt, sock)
+                    raise
             return
         record = records[refusing.index(strict)]
-        if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
-            sock.close()
+        _close_refused(attempt, sock)
         error = NetworkAccessViolationError(record.violation)
         error.records = records
         raise error
@@ -250,17 +262,25 @@ class Registry:
         scope = refusing[0]
         name = violation.target.rpartition(":")[0] or violation.target
         if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+            if scope.resolved is None:
+                scope.resolved = {}
             scope.resolved[name] = min(scope.resolved.get(name, 0) + 1, MEMO_ENTRIES)
             return False
-        if scope.resolved.get(name, 0) > 0 and violation.address:
+        if scope.resolved is not None and scope.resolved.get(name, 0) > 0 and violation.address:
             scope.resolved[name] -= 1
             return True
         return False
 
-    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool) -> Record:
+    def _record(
+        self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool
+    ) -> Record:
         run = self.run
         late = bool(violation.late)
-        into = run.late if late and run is not None else scope.late if late else scope.records
+        into = scope.records
+        if late and run is not None:
+            into = run.late
+        elif late:
+            into = scope.late = scope.late or {}
         record = into.get(violation.key)
         new = record is None
         if record is None:
@@ -268,11 +288,15 @@ class Registry:
                 violation = _replace(violation, target="further targets", location="", function="")
                 record = into.get(violation.key)
             if record is None:
-                record = into[violation.key] = Record(violation, attempt)
+                fresh = Record(violation, attempt)
+                record = into.setdefault(violation.key, fresh)  # another thread may have been quicker
+                new = record is fresh
         if counted or new:
             record.count += 1
+        if new and run is not None:
+            run.on_record()
         if self._children is not None and self._children.is_child:
-            self._children.send(scope.serial, record.violation, late=late)
+            self._children.send(scope.serial, record.violation, late=late, expected=expected)
         elif new and run is not None:
             self._announce(run, violation, late=late)
         return record
@@ -343,9 +367,8 @@ class Registry:
         charged = charge()
         if charged is None or not charged.scopes:
             return
-        policies = [scope.policy for scope in charged.scopes if scope.policy is not None]
-        # A name counts for an entry only where each enclosing guard holds it; unrestricted sizes hold none.
-        allow = policies[0].allow if policies else ()
+        # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
+        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
 
     def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
@@ -363,6 +386,7 @@ class Registry:
                 record.deliver(expected=expected)
             return
         # One that came back from another process: find the records by what they say.
+        self.collect_children()
         scopes = [link for scope in (current.get(), *(p.scope for p in _origin.phases)) if scope for link in scope.chain]
         for scope in scopes:
             for violation in error.violations:
@@ -374,33 +398,49 @@ class Registry:
 
     def before_fork(self) -> None:
         """Make sure that a forked child can tell us what it was refused."""
-        if self.holders and self._children is None:
+        if not self.holders:
+            return
+        if self._children is None:
             self._children = _ChildReports()
+        found = charge()
+        around = () if found is None else found.scopes
+        for scope in (*around, *(link for phase in _origin.phases for link in phase.scope.chain)):
+            self._children.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
         self._lock = threading.RLock()
-        if self._children is not None:
+        if self._children is not None:  # it may be a grandchild's, whose parent was a child already
             self._children.become_child()
 
-    def collect_children(self, scopes: Iterable[Scope]) -> None:
+    def collect_children(self) -> None:
         """Take in what forked children were refused; what no live scope claims is late."""
         if self._children is None or self._children.is_child:
             return
-        by_serial = {link.serial: link for scope in scopes for link in scope.chain}
         run = self.run
-        for serial, late, violation in self._children.receive():
-            scope = by_serial.get(serial)
-            if scope is not None and not late:
+        for report in self._children.receive():
+            violation = report.violation
+            scope = self._children.scopes.get(report.serial)
+            if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
             elif run is not None:
                 into = run.late
                 reason = violation.late or f"by a child process of {violation.test} that outlived it"
-                violation = _replace(violation, late=reason)  # noqa: PLW2901 - the record to keep
+                violation = _replace(violation, late=reason)
             else:
                 continue
             record = into.setdefault(violation.key, Record(violation))
-            record.count += 1
+            record.count += report.count
+            if report.expected:
+                record.deliver(expected=True)
+            if run is not None:
+                run.on_record()
+
+
+def _close_refused(attempt: Attempt, sock: Any) -> None:  # noqa: ANN401 - any object with close()
+    """Close what a refused call leaves in its caller's hands: the error is none that callers clean up after."""
+    if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
+        sock.close()
 
 
 def _our_errors(error: BaseException | None) -> Iterator[NetworkAccessViolationError]:
@@ -435,45 +475,76 @@ def _of(violation: Violation, scope: Scope) -> Violation:
     )
 
 
+class _ChildReport(NamedTuple):
+    """What one line from a child says: whose violation, whether late and expected, how many more of it."""
+
+    serial: int
+    late: bool
+    expected: bool
+    count: int
+    violation: Violation
+
+
 class _ChildReports:
-    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix."""
+    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
+
+    Attributes:
+        scopes: The guards that children may report to, by serial number.
+        is_child: Whether this process is such a child.
+    """
 
     _LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+    _EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        self._pipe = self._identity()
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[object, ...], int] = {}
+        self._rest = b""
+        self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
         self.is_child = False
+
+    def _identity(self) -> tuple[int, int]:
+        stat = os.fstat(self._write)
+        return stat.st_dev, stat.st_ino
 
     def become_child(self) -> None:
         self.is_child = True
+        self._sent.clear()
 
-    def send(self, serial: int, violation: Violation, *, late: bool) -> None:
+    def send(self, serial: int, violation: Violation, *, late: bool, expected: bool) -> None:
+        seen = self._sent[serial, violation.key] = self._sent.get((serial, violation.key), 0) + 1
+        if seen > self._EACH and seen & (seen - 1):
+            return  # the next power of two speaks for it
+        count = 1 if seen <= self._EACH else seen - seen // 2
         data = {name: value for name, value in violation.to_dict().items() if value}
-        line = json.dumps([serial, late, data]).encode()
+        line = json.dumps([serial, late, expected, count, data]).encode()
         while len(line) >= self._LIMIT:
             longest = max((name for name in data if isinstance(data[name], str)), key=lambda name: len(data[name]))
             data[longest] = data[longest][: len(data[longest]) // 2] + "..."
-            line = json.dumps([serial, late, data]).encode()
+            line = json.dumps([serial, late, expected, count, data]).encode()
         try:
-            os.write(self._write, line + b"\n")
+            if self._identity() == self._pipe:  # a daemon closes what it inherits, and opens files of its own
+                os.write(self._write, line + b"\n")
         except OSError:  # a full pipe, or a parent that is gone: the child was refused all the same
             pass
 
-    def receive(self) -> Iterator[tuple[int, bool, Violation]]:
-        data = b""
-        while True:
-            try:
-                chunk = os.read(self._read, 65536)
-            except BlockingIOError:
-                break
-            if not chunk:
-                break
-            data += chunk
-        for line in data.splitlines():
-            serial, late, fields = json.loads(line)
-            yield serial, late, Violation.from_dict(fields)
+    def receive(self) -> list[_ChildReport]:
+        with self._lock:
+            while True:
+                try:
+                    chunk = os.read(self._read, 65536)
+                except BlockingIOError:
+                    break
+                self._rest += chunk
+                if not chunk:
+                    break
+            *lines, self._rest = self._rest.split(b"\n")
+        reports = [json.loads(line) for line in lines]
+        return [_ChildReport(*facts, Violation.from_dict(fields)) for *facts, fields in reports]
 
     def close(self) -> None:
         if not self.is_child:
@@ -521,6 +592,10 @@ _CONTROL_FLOW: Final = frozenset(
 )
 
 
+# pytest says that its Skipped is a builtin.
+_SKIPS: Final = frozenset({("builtins", "Skipped"), ("_pytest.outcomes", "Skipped"), ("_pytest.outcomes", "XFailed")})
+
+
 def is_control_flow(error: BaseException) -> bool:
     """Tell whether an exception stops the run or a task, so that no guard may put its own in its place."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
@@ -533,7 +608,7 @@ def is_skip(error: BaseException) -> bool:
     unittest = sys.modules.get("unittest.case")
     if unittest is not None and isinstance(error, unittest.SkipTest):
         return True
-    return any((c.__module__, c.__name__) in {("_pytest.outcomes", "Skipped"), ("_pytest.outcomes", "XFailed")} for c in type(error).__mro__)
+    return any((cls.__module__, cls.__name__) in _SKIPS for cls in type(error).__mro__)
 
 
 class NetworkGuard:
@@ -570,8 +645,9 @@ class NetworkGuard:
         """Return the guard that a test runner entered for a test as ``scope``."""
         policy = scope.policy
         assert policy is not None
-        guard = cls(policy.size or TestSize.XLARGE, policy.mode, allow=policy.allow)
-        guard._entered.append(scope)
+        guard = cls.__new__(cls)  # nothing to parse: this is made for each test
+        guard.size, guard._mode, guard._allow = policy.size or TestSize.XLARGE, policy.mode, policy.allow
+        guard._entered, guard._records = [scope], {}
         return guard
 
     def __repr__(self) -> str:
@@ -595,7 +671,7 @@ class NetworkGuard:
     def violations(self) -> list[Violation]:
         """What the guard has seen so far, in strict and in warn mode, first things first."""
         scopes = [scope for scope in self._entered if scope is not None]
-        registry.collect_children(scopes)
+        registry.collect_children()
         found = dict(self._records)
         for scope in scopes:
             found.update(scope.records)
@@ -637,7 +713,8 @@ class NetworkGuard:
             NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
         """
         __tracebackhide__ = True
-        registry.collect_children([scope])
+        registry.collect_children()
+        _origin.stand_down(scope)
         scope.close()
         self._records.update(scope.records)
         registry.release()
@@ -656,6 +733,7 @@ class NetworkGuard:
         if scope is not None:
             scope.previous = current.get()
             current.set(scope)
+            _origin.stand(scope)
         return scope
 
     def __exit__(
@@ -711,7 +789,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
     if scope.policy is None or scope.policy.mode is not EnforcementMode.STRICT:
         return
     if error is not None and is_skip(error):
-        left = list(scope.records.values())
+        left = [record for record in list(scope.records.values()) if record.count > record.expected]
     else:
         left = scope.undelivered()
     if not left or (error is not None and is_control_flow(error)):
@@ -741,17 +819,18 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
     def __init__(self) -> None:
         self._seen: list[Violation] = []
         self._scope: Scope | None = None
+        self._guarded = False
 
     def __enter__(self) -> list[Violation]:
         """Start taking violations."""
         charged = charge()
         outer = charged.scopes[0] if charged is not None and charged.scopes else None
-        if outer is not None or registry.holders:
-            scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
-            scope.file = "" if outer is None else outer.file
-            scope.previous = current.get()
-            self._scope = scope
-            current.set(scope)
+        self._guarded = outer is not None
+        scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
+        scope.file = "" if outer is None else outer.file
+        scope.previous = current.get()
+        self._scope = scope
+        current.set(scope)
         return self._seen
 
     def __exit__(
@@ -767,12 +846,16 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
             return False
         if current.get() is scope:
             current.set(scope.previous)
-        registry.collect_children([scope])
+        registry.collect_children()
         scope.close()
-        for record in scope.records.values():
+        records = list(scope.records.values())
+        for record in records:
             record.deliver(expected=True)
-        self._seen += [record.snapshot() for record in scope.records.values()]
-        if error is None and not self._seen:
+        self._seen += [record.snapshot() for record in records]
+        # From a child process that was forked before this block only the error has come.
+        known = {violation.key for violation in self._seen}
+        self._seen += [v for ours in _our_errors(error) for v in ours.violations if v.key not in known]
+        if error is None and not self._seen and self._guarded:
             raise AssertionError("expect_network_violation: nothing was refused in this block")
         registry.deliver(error, expected=True)
         return _only_ours(error)

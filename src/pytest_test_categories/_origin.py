@@ -74,30 +74,16 @@ class Scope:
         held: For a fixture between set-up and tear-down: whether it judges the threads that it started.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "alive",
-        "chain",
-        "closer",
-        "file",
-        "fixture",
-        "held",
-        "held_by",
-        "kind",
-        "late",
-        "memo",
-        "observe",
-        "open",
-        "parent",
-        "policy",
-        "previous",
-        "records",
-        "resolved",
-        "serial",
-        "test",
-        "thread",
-        "where",
-    )
+    # One is made for each test: what few scopes need is a class attribute until it is set.
+    fixture = ""
+    held_by = ""
+    held = False
+    closer = 0
+    alive: weakref.WeakSet[Any] | None = None
+    previous: Scope | None = None
+    observe: Callable[..., None] | None = None
+    late: dict[tuple[str, ...], Record] | None = None
+    resolved: dict[str, int] | None = None  # names whose refused look-up went on (warn): the connect is the same attempt
 
     def __init__(
         self,
@@ -113,23 +99,19 @@ class Scope:
         self.policy = policy
         self.test = test
         self.parent = parent
-        self.chain: tuple[Scope, ...] = (self,) if parent is None else (self, *parent.chain)
+        self.around: tuple[Scope, ...] = () if parent is None else parent.chain
         self.file = file
         self.where = where
-        self.fixture = ""
-        self.held_by = ""
         self.open = True
-        self.held = False
-        self.closer = 0
-        self.alive: weakref.WeakSet[Any] | None = None
-        self.previous: Scope | None = None
         self.records: dict[tuple[str, ...], Record] = {}
-        self.late: dict[tuple[str, ...], Record] = {}
-        self.resolved: dict[str, int] = {}  # names whose refused look-up went on (warn): the connect is the same attempt
         self.memo: set[object] = set()
-        self.observe: Callable[..., None] | None = None
         self.serial = next(_serials)
         self.thread = get_ident()
+
+    @property
+    def chain(self) -> tuple[Scope, ...]:
+        """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
+        return (self, *self.around)
 
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
@@ -144,7 +126,8 @@ class Scope:
 
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
-        return [record for record in self.records.values() if record.count > record.delivered]
+        # A copy, made in one go: other threads add records meanwhile.
+        return [record for record in list(self.records.values()) if record.count > record.delivered]
 
 
 class _Free:
@@ -175,6 +158,9 @@ class Asked:
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
+resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
+"""Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
+
 
 class Charge(NamedTuple):
     """The scopes that judge an attempt, innermost first.
@@ -202,6 +188,59 @@ _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDic
 _local = threading.local()
 
 
+def _unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - any function
+    """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
+
+
+_blocks = _unpatched("_thread", "_local")()
+
+
+def stand(scope: Scope) -> None:
+    """Let a block judge what this thread does in contexts that know of no guard: kept runners, fresh contexts.
+
+    Blocks that tasks enter judge their own task alone, and are not noted.
+    """
+    if not _in_event_loop():
+        _blocks.open = [block for block in getattr(_blocks, "open", ()) if block.open] + [scope]
+
+
+def stand_down(scope: Scope) -> None:
+    """End what ``stand`` began."""
+    _blocks.open = [block for block in getattr(_blocks, "open", ()) if block is not scope]
+
+
+def _in_event_loop() -> bool:
+    events = sys.modules.get("asyncio.events")
+    if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the documented low-level call
+        return True
+    trio = sys.modules.get("trio.lowlevel")
+    if trio is None:
+        return False
+    try:
+        trio.current_task()
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def _greenlet_scope() -> Scope | None:
+    """Return the scope of whoever spawned the running gevent greenlet, whose context starts empty."""
+    if "gevent.greenlet" not in sys.modules:
+        return None
+    link = sys.modules["greenlet"].getcurrent()
+    for _ in range(100):
+        spawner = getattr(link, "spawning_greenlet", None)
+        link = None if spawner is None else spawner()
+        if link is None:
+            return None
+        context = link.gr_context
+        if context is not None and (scope := context.get(current)) is not None and scope.open:
+            return scope
+    return None
+
+
 def charge() -> Charge | None:
     """Find who is charged for an attempt made here and now; None if nobody is."""
     scope = current.get()
@@ -213,7 +252,7 @@ def charge() -> Charge | None:
     if scope is not None and (scopes := _open_chain(scope)):
         return Charge(scopes)
     job: Job | None = getattr(_local, "job", None)
-    carried = job.scope if job is not None else _thread_scope()
+    carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
         return None
     if isinstance(carried, Scope):
@@ -221,14 +260,27 @@ def charge() -> Charge | None:
             return Charge(scopes)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late=_late(carried, "a job" if job is not None else "a thread"))
+            return Charge(carried.chain, late=late_text(carried, "a job" if job is not None else "a thread"))
     leftover = _leftover_of_loop(scope)
     if leftover is not None:
-        return Charge(leftover.chain, late=_late(leftover, "a task"))
+        return Charge(leftover.chain, late=late_text(leftover, "a task"))
+    return _standing_charge()
+
+
+def _standing_charge() -> Charge | None:
+    """Return the charge of the running phase, and of the block that this thread is in."""
+    block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
+    around = () if block is None else _open_chain(block)
     if not phases:
-        return None
+        return Charge(around) if around else None
     phase = phases[-1]
-    return Charge(_open_chain(phase.scope), unattributed=phase.thread != get_ident())
+    if phase.scope in around:
+        return Charge(around)
+    scopes = _open_chain(phase.scope)
+    return Charge(
+        (*scopes, *(link for link in around if link not in scopes)),
+        unattributed=phase.thread != get_ident() and not around,
+    )
 
 
 def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
@@ -276,7 +328,8 @@ def _me() -> int:
     return get_ident() if task is None else id(task)
 
 
-def _late(scope: Scope, what: str) -> str:
+def late_text(scope: Scope, what: str) -> str:
+    """Say why a violation is late."""
     return f"by {what} that {scope.fixture or scope.test} started and that outlived it"
 
 
@@ -349,16 +402,35 @@ def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kw
     return wrapped(*args, **kwargs)
 
 
+def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
+    thread = getattr(args[0], "__self__", None) if args else None
+    if isinstance(thread, threading.Thread) and thread not in _threads:
+        _threads[thread] = _spawner()
+    return wrapped(*args, **kwargs)
+
+
 def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
     if args and callable(args[0]):
         args = (Job(args[0], _spawner(), current_task()), *args[1:])
+    elif callable(kwargs.get("func")):
+        kwargs = {**kwargs, "func": Job(kwargs["func"], _spawner(), current_task())}
+    return wrapped(*args, **kwargs)
+
+
+def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    if args and callable(args[0]):
+        args = (Job(args[0], FREE if resolving.get() else _spawner()), *args[1:])
     return wrapped(*args, **kwargs)
 
 
 ENTRY_POINTS: Final = (
     EntryPoint("threading", "Thread.start", _start),
+    EntryPoint("threading", "_start_new_thread", _bootstrap),
+    EntryPoint("threading", "_start_joinable_thread", _bootstrap),  # from 3.13 on
     EntryPoint("_thread", "start_new_thread", _submit),
     EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
+    EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
     *(
         EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
         for name in ("apply_async", "_map_async", "imap", "imap_unordered")

@@ -206,9 +206,12 @@ def _all_tasks() -> list[Any]:
     found: list[Any] = []
     # 3.11 has one weak set; 3.12 splits eager tasks off.
     for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
+        held = getattr(tasks, name, None)
+        if held is None or not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
+            continue
         for _ in range(10):
             try:
-                found.extend(getattr(tasks, name, ()))
+                found.extend(held)
                 break
             except RuntimeError:  # another thread made a task meanwhile
                 continue

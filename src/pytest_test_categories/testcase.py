@@ -183,25 +183,44 @@ class _Phase:
             current.set(self._scope.previous)
 
 
+class _Marks(list[Any]):
+    """The marker of a size, made when pytest looks for it: unittest needs no pytest."""
+
+    def __init__(self, size: TestSize) -> None:
+        super().__init__()
+        self._size = size
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self:
+            import pytest  # noqa: PLC0415 - see above
+
+            self.append(getattr(pytest.mark, self._size.value).mark)
+        return super().__iter__()
+
+
 class SmallTest(SizedTest):
     """A test that touches no network."""
 
     network_size = TestSize.SMALL
+    pytestmark = _Marks(network_size)
 
 
 class MediumTest(SizedTest):
     """A test that touches this machine only."""
 
     network_size = TestSize.MEDIUM
+    pytestmark = _Marks(network_size)
 
 
 class LargeTest(SizedTest):
     """A test that touches any network."""
 
     network_size = TestSize.LARGE
+    pytestmark = _Marks(network_size)
 
 
 class XLargeTest(SizedTest):
     """A test that touches any network, and takes its time."""
 
     network_size = TestSize.XLARGE
+    pytestmark = _Marks(network_size)

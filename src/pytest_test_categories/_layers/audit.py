@@ -8,6 +8,7 @@ while nobody guards.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _names
@@ -16,8 +17,15 @@ from pytest_test_categories._policy import Kind
 if TYPE_CHECKING:
     from pytest_test_categories._layers import Judge
 
-passes: list[tuple[str, Any, Any]] = []
-"""What wrappers have judged already: ``(event, socket or host, address)``, each good for one event."""
+
+class _Passes(threading.local):
+    """A thread's own passes: what is permitted to one must not let another's call through."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[str, Any, Any]] = []
+
+
+_passes: Final = _Passes()
 
 _judge: Judge | None = None
 _installed = False
@@ -36,11 +44,16 @@ def deactivate() -> None:
     """Stop asking; the hook stays, inert."""
     global _judge  # noqa: PLW0603 - as above
     _judge = None
-    passes.clear()
+
+
+def allow(one_shot: tuple[str, Any, Any]) -> None:
+    """Note what a wrapper has judged: ``(event, socket or host, address)``, good for one event of this thread."""
+    _passes.open.append(one_shot)
 
 
 def withdraw(one_shot: tuple[str, Any, Any]) -> None:
     """Take back a pass that no event used."""
+    passes = _passes.open
     for index in range(len(passes) - 1, -1, -1):
         if passes[index] is one_shot:
             del passes[index]
@@ -55,6 +68,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _passed(event: str, subject: Any, address: Any) -> bool:  # noqa: ANN401 - an event's arguments
+    passes = _passes.open
     for index in range(len(passes) - 1, -1, -1):
         known = passes[index]
         if known[0] == event and known[1] is subject and (known[2] is address or known[2] is None):
@@ -78,13 +92,13 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    from pytest_test_categories._layers.sockets import read_lookup, read_reverse  # noqa: PLC0415 - as above
+    from pytest_test_categories._layers.sockets import numeric_host, read_lookup, read_reverse  # noqa: PLC0415 - as above
 
     subject = args[0]
     if subject is None or _passed(event, subject, None):
         return
     if event == "socket.getnameinfo":
-        subject = subject[0] if isinstance(subject, tuple) and subject else None
+        subject = numeric_host(subject)
     port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
     read = read_lookup if _KINDS[event] is Kind.LOOKUP else read_reverse
     judge(_KINDS[event], f"_{event}", 0, (subject, port, flags), None, read)

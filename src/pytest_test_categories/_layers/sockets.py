@@ -6,19 +6,21 @@ Adding an entry point is one row: its target, how to read the endpoint from the 
 from __future__ import annotations
 
 import _socket
+import operator
 import socket
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit
 from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse
-from pytest_test_categories._origin import Asked, asked
+from pytest_test_categories._origin import Asked, asked, resolving
 from pytest_test_categories._policy import Kind
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
+    from types import CodeType, FrameType
 
     from pytest_test_categories._layers import Judge, Remember
 
@@ -29,6 +31,8 @@ family_of: Final = _socket.socket.family.__get__
 """The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
 
 HIGHEST_PORT: Final = 65535
+_LONGEST_LABEL: Final = 64
+_C_INT: Final = 2**31
 
 bound_paths: set[str] = set()
 """Unix sockets that this process bound itself."""
@@ -40,7 +44,7 @@ bound_paths: set[str] = set()
 def read_address(kind: Kind, family: int, address: Any) -> Sight | None:  # noqa: ANN401 - whatever the caller gave
     """Read a socket address; None for families that are not judged and for addresses that the call will refuse."""
     if family in IP_FAMILIES:
-        return _read_ip(address)
+        return _read_ip(family, address)
     if family == AF_UNIX:
         path = unix_path(address)
         if path is None or kind is Kind.BIND:
@@ -52,19 +56,38 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:  # noqa
     return None
 
 
-def _read_ip(address: Any) -> Sight | None:  # noqa: ANN401 - whatever the caller gave
-    if not isinstance(address, tuple) or len(address) < 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
+def _read_ip(family: int, address: Any) -> Sight | None:  # noqa: ANN401 - whatever the caller gave
+    if not isinstance(address, tuple) or not isinstance(next(iter(address), None), (str, bytes, bytearray)):
+        return None
+    if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
     host = host_text(address[0])
-    port = address[1]
-    if not isinstance(port, int):
+    try:
+        port = operator.index(address[1])
+    except TypeError:
+        return None
+    if not _is_sound(address[0]) or not -_C_INT <= port < _C_INT:
         return None
     if host == "":
         return Sight(Endpoint("0.0.0.0", port), Reach.MACHINE)  # noqa: S104 - what an empty host means
     if parse_ip(host) is not None:
         return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
-    local = host != "<broadcast>" and reach_of_name(host) is not Reach.BEYOND
-    return Sight(Endpoint(host, port), Reach.MACHINE if local else Reach.BEYOND)
+    reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
+    if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
+        return None
+    return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
+
+
+def _is_sound(host: str | bytes | bytearray) -> bool:
+    """Tell whether the C library gets to see a host: not one with a NUL, or one that IDNA has no form for."""
+    if isinstance(host, str):
+        if host.isascii() and len(host) < _LONGEST_LABEL:
+            return "\0" not in host and ".." not in host and not host.startswith(".")
+        try:
+            return "\0" not in host and bool(host.encode("idna"))
+        except UnicodeError:
+            return False
+    return b"\0" not in host
 
 
 def unix_path(address: Any) -> str | None:  # noqa: ANN401 - whatever the caller gave
@@ -81,7 +104,11 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sig
     host, port, flags = address
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
-    host = host_text(host)
+    # getaddrinfo looks up what stands before a NUL; the others refuse it, and _gethost asks for nothing then.
+    asked_for = host.partition("\0")[0] if isinstance(host, str) else bytes(host).partition(b"\0")[0]
+    if asked_for and not _is_sound(asked_for):
+        return None
+    host = host_text(asked_for)
     if parse_ip(host) is not None:
         return None
     shown = port if isinstance(port, (int, str)) and not isinstance(port, bool) and port != 0 else None
@@ -99,7 +126,30 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sigh
     return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
 
 
+def numeric_host(address: Any) -> Any:  # noqa: ANN401 - whatever the caller gave
+    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
+    host = address[0] if isinstance(address, tuple) and address else None
+    return host if isinstance(host, str) and parse_ip(host) is not None else None
+
+
 # -- wrappers ----------------------------------------------------------------------------------------------------------
+
+
+def _is_fake(function: Any, address: Any = None) -> bool:  # noqa: ANN401 - any callable
+    """Tell whether what a wrapper found in place is somebody's patch: what it leads to is judged, not the call of it.
+
+    Of a patched ``connect`` that need not be a fake, a call with a host name is judged all the same: it may go on to
+    the interpreter's, which resolves the name before anybody is told.
+    """
+    if isinstance(function, BuiltinFunctionType):
+        return False
+    home = getattr(function, "__globals__", None)
+    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] in {"socket", "gevent"}:
+        return False
+    if address is None or type(function).__module__ == "unittest.mock":
+        return True
+    sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
+    return sight is None or parse_ip(sight.endpoint.host) is not None
 
 
 class _Table:
@@ -112,16 +162,16 @@ class _Table:
     def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:  # noqa: ANN401 - a wrapper
         """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
         judge = self.judge
-        passes = audit.passes
         numeric = self._numeric
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
             __tracebackhide__ = True
             address = read(args)
-            if address is None:
+            if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
                 return wrapped(*args, **kwargs)
             try:
-                family = family_of(instance)
+                real = getattr(instance, "_sock", instance)  # gevent's sockets hold the interpreter's
+                family = family_of(real)
             except TypeError:  # not a socket at all: the call itself says so
                 return wrapped(*args, **kwargs)
             if judge(kind, route, family, address, instance, read_address) and family in IP_FAMILIES:
@@ -129,8 +179,8 @@ class _Table:
                 if sent is not address:
                     args = tuple(sent if arg is address else arg for arg in args)
                     address = sent
-            one_shot = (event, instance, address)
-            passes.append(one_shot)
+            one_shot = (event, real, address)
+            audit.allow(one_shot)
             try:
                 result = wrapped(*args, **kwargs)
             finally:
@@ -152,7 +202,7 @@ class _Table:
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
         one_shot = ("socket.getaddrinfo", address[0], None)
-        audit.passes.append(one_shot)
+        audit.allow(one_shot)
         try:
             found = _socket.getaddrinfo(address[0], None, family, _socket.SOCK_DGRAM)
         finally:
@@ -170,19 +220,23 @@ class _Table:
             host = args[0] if args else kwargs.get("host")
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
-            if host is None or not isinstance(flags, int):
-                return wrapped(*args, **kwargs)
+            if host is None or not isinstance(flags, int) or _is_fake(wrapped):
+                answer = wrapped(*args, **kwargs)
+                self._keep(host, answer)
+                return answer
             if event == "socket.getnameinfo":
-                subject = host[0] if isinstance(host, tuple) and host else None
+                subject = numeric_host(host)
                 if not flags & socket.NI_NUMERICHOST:
                     self.judge(kind, route, 0, (subject, None, 0), None, read)
             else:
                 self.judge(kind, route, 0, (host, port, flags), None, read)
             one_shot = (event, host, None)
-            audit.passes.append(one_shot)
+            audit.allow(one_shot)
+            token = resolving.set(True)
             try:
                 answer = wrapped(*args, **kwargs)
             finally:
+                resolving.reset(token)
                 audit.withdraw(one_shot)
             self._keep(host, answer)
             return answer
@@ -205,6 +259,23 @@ class _Table:
             return wrapped(*args, **kwargs)
         finally:
             asked.reset(token)
+
+    def labelled(self, method: Any) -> Any:  # noqa: ANN401 - a wrapper
+        """Return a wrapper for a method whose own steps meet other entry points: they are the same attempt."""
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+            __tracebackhide__ = True
+            address = args[-1] if args else None
+            sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
+            if sight is None or asked.get() is not None:
+                return method(wrapped, instance, args, kwargs)
+            token = asked.set(Asked(sight.endpoint.host, sight.endpoint.port))
+            try:
+                return method(wrapped, instance, args, kwargs)
+            finally:
+                asked.reset(token)
+
+        return wrapper
 
     def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
         """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
@@ -261,14 +332,20 @@ _LOOKUPS: Final = (
 )
 
 
-def _real_class() -> type[Any]:
-    """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place."""
+def _real_classes() -> list[type[Any]]:
+    """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place.
+
+    After a reload of the module there are several: early imports keep the old ones. The current one is the last.
+    """
     named = [
         cls
         for cls in _socket.socket.__subclasses__()
         if cls.__module__ == "socket" and cls.__qualname__ == "socket"
     ]
-    return socket.socket if socket.socket in named or not named else named[-1]
+    if socket.socket in named:
+        named.remove(socket.socket)
+        named.append(socket.socket)
+    return named or [socket.socket]
 
 
 _known_classes: list[type[Any]] = []
@@ -277,16 +354,17 @@ _known_classes: list[type[Any]] = []
 def replaced() -> bool:
     """Tell whether the socket module was reloaded: its new class has none of our wrappers."""
     cls = socket.socket
-    return cls is not _known_classes[-1] and _real_class() not in _known_classes
+    return cls is not _known_classes[-1] and _real_classes()[-1] not in _known_classes
 
 
 def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     """Return the rows of the table, bound to a judge."""
     table = _Table(judge, remember)
-    _known_classes[:] = [_real_class()]
+    _known_classes[:] = _real_classes()
     return [
-        *_class_rows(table, _known_classes[0]),
+        *(row for cls in _known_classes for row in _class_rows(table, cls)),
         *_module_rows(table),
+        *_gevent_rows(table),
         EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
     ]
 
@@ -294,7 +372,7 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
 def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
     """Return the rows for a reloaded socket module."""
     table = _Table(judge, remember)
-    _known_classes.append(_real_class())
+    _known_classes.append(_real_classes()[-1])
     return [*_class_rows(table, _known_classes[-1]), *_module_rows(table)]
 
 
@@ -312,6 +390,28 @@ def _module_rows(table: _Table) -> list[EntryPoint]:
         for name, kind, event, read, flags_at in _LOOKUPS
     ]
     return [*rows, EntryPoint("socket", "create_connection", table.create_connection)]
+
+
+def _gevent_rows(table: _Table) -> list[EntryPoint]:
+    """Return rows for gevent's own functions, which work in threads that nobody would be charged for."""
+    return [
+        *(
+            EntryPoint("gevent._socket3", f"socket.{name}", table.labelled(table.method(kind, event, f"gevent.{name}", read)))
+            for name, kind, event, read in _METHODS
+        ),
+        *(
+            EntryPoint("gevent.socket", name, table.lookup(kind, event, f"gevent.{name}", read, flags_at))
+            for name, kind, event, read, flags_at in _LOOKUPS
+        ),
+        EntryPoint("gevent.socket", "create_connection", table.create_connection),
+    ]
+
+
+def is_exempt(frame: FrameType) -> bool:
+    """Tell whether a call is multiprocessing's own, by which a forked child fetches a socket sent to it."""
+    return (
+        frame.f_code.co_name == "get_connection" and frame.f_globals.get("__name__") == "multiprocessing.resource_sharer"
+    )
 
 
 def exempt_codes() -> set[CodeType]:

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_test_categories import _origin
 from pytest_test_categories._errors import NetworkAccessViolationError, report_text, warning_text
-from pytest_test_categories._guard import finish
 from pytest_test_categories._origin import Phase, Record, Scope, current
 from pytest_test_categories._policy import EnforcementMode, Policy, TestSize, decide
 from pytest_test_categories._violation import Violation
+from pytest_test_categories.pytest_plugin._reports import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 
 if TYPE_CHECKING:
@@ -32,49 +32,52 @@ class Collecting:
         self._mode = settings.mode
         self._allow = settings.allow
         self._run = run
-        self._modules: dict[str, Scope] = {}
+        self._modules: dict[str, list[tuple[Scope, TestSize | None]]] = {}
         self._conftests: list[Scope] = []
 
     @contextlib.contextmanager
-    def importing(self, name: str, size: TestSize | None, file: str = "") -> Iterator[Scope]:
-        """Watch an import. With a known size it is held to that; without, what it reaches is put on record."""
-        known = size is not None
-        mode = self._mode if known else EnforcementMode.WARN
-        scope = Scope("collect", Policy(size or TestSize.SMALL, mode, self._allow), name, parent=self._run.base, file=file)
-        scope.fixture = ""
+    def importing(self, name: str, size: TestSize | None, file: str = "") -> Iterator[tuple[Scope, Scope]]:
+        """Watch an import: put on record what it reaches and, where its size is known, hold it to that.
+
+        Yields the scope that holds, and the one that keeps the record; without a size they are one.
+        """
+        record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow)
+        holds = keeps = Scope("collect", record, name, parent=self._run.base, file=file)
+        if size is not None:
+            holds = Scope("collect", Policy(size, self._mode, self._allow), name, parent=keeps, file=file)
         outer = current.get()
-        current.set(scope)
-        _origin.phases.append(Phase(scope, scope.thread))
+        current.set(holds)
+        _origin.phases.append(Phase(holds, holds.thread))
         try:
-            yield scope
+            yield holds, keeps
         finally:
             _origin.phases.pop()
             current.set(outer)
-            scope.close()
+            holds.close()
+            keeps.close()
 
     @contextlib.contextmanager
     def conftest(self, name: str) -> Iterator[None]:
         """Watch the import of a conftest."""
-        with self.importing(name, None) as scope:
+        with self.importing(name, None) as (_, keeps):
             yield
-        if scope.records:
-            self._conftests.append(scope)
+        if keeps.records:
+            self._conftests.append(keeps)
 
     def collect_report(self, collector: pytest.Collector, sizes: Sizes) -> Generator[None, Any, Any]:
         """Watch one collector's work."""
-        is_module = isinstance(collector, pytest.File)
-        size = sizes.of_path(str(collector.path)) if is_module else None
-        with self.importing(collector.nodeid, size, str(collector.path)) as scope:
+        in_module = isinstance(collector, (pytest.File, pytest.Class))
+        size = sizes.of_path(str(collector.path)) if in_module else None
+        with self.importing(collector.nodeid, size, str(collector.path)) as (holds, keeps):
             report = yield
         if report.outcome == "passed":
             self._check_sizes(collector, report, sizes)
-        if scope.records:
-            if size is not None:
-                self._refused(scope, report)
-            elif is_module or isinstance(collector, pytest.Class):
-                self._modules[collector.nodeid.partition("::")[0]] = scope
-            else:
-                self._conftests.append(scope)
+        if holds is not keeps and holds.records and self._mode is EnforcementMode.STRICT:
+            _refuse(holds, report)
+        elif keeps.records and in_module:
+            self._modules.setdefault(collector.nodeid.partition("::")[0], []).append((keeps, size))
+        elif keeps.records:
+            self._conftests.append(keeps)
         return report
 
     def _check_sizes(self, collector: pytest.Collector, report: pytest.CollectReport, sizes: Sizes) -> None:
@@ -86,17 +89,6 @@ class Collecting:
         except SizeConflictError as conflict:
             _fail(report, str(conflict))
 
-    def _refused(self, scope: Scope, report: pytest.CollectReport) -> None:
-        if report.outcome == "failed":
-            return
-        try:
-            finish(scope, None)
-            for record in scope.records.values():
-                if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT:
-                    record.deliver()
-        except NetworkAccessViolationError as error:
-            _fail(report, str(error))
-
     def settle(self, session: pytest.Session, items: list[pytest.Item], everything: Iterable[pytest.Item], sizes: Sizes) -> None:
         """Judge what imports reached by the sizes of the tests, now that those are known."""
         if not self._modules and not self._conftests:
@@ -105,46 +97,86 @@ class Collecting:
         everything = list(everything)
         for item in everything:
             by_module.setdefault(item.nodeid.partition("::")[0], []).append(item)
-        for name, scope in self._modules.items():
-            broken = self._broken(scope, by_module.get(name, []), sizes)
+        for name, watched in self._modules.items():
+            sizes_here = set(map(sizes.of, by_module.get(name, [])))
+            broken = [one for scope, known in watched for one in self._broken(scope, sizes_here | {known})]
             if broken:
-                self._module_error(session, name, broken)
-                if self._mode is EnforcementMode.STRICT:
-                    items[:] = [item for item in items if item.nodeid.partition("::")[0] != name]
+                self._module_error(session, items, name, broken)
+        sizes_here = set(map(sizes.of, everything))
         for scope in self._conftests:
-            for violation in self._broken(scope, everything, sizes):
+            for violation in self._broken(scope, sizes_here):
                 record = self._run.late.setdefault(violation.key, Record(violation))
                 record.count = max(record.count, violation.count)
         self._modules.clear()
         self._conftests.clear()
 
-    def _broken(self, scope: Scope, items: list[pytest.Item], sizes: Sizes) -> list[Violation]:
-        restricted = {size for size in map(sizes.of, items) if size is not None and size.rank < TestSize.LARGE.rank}
+    def check_items(
+        self, session: pytest.Session, items: list[pytest.Item], everything: list[pytest.Item], sizes: Sizes
+    ) -> None:
+        """Refuse the modules of items that somebody has given two sizes after they were collected."""
+        conflicts: dict[str, str] = {}
+        for item in everything:
+            try:
+                sizes.of(item)
+            except SizeConflictError as conflict:
+                conflicts.setdefault(item.nodeid.partition("::")[0], str(conflict))
+        for name, text in conflicts.items():
+            _report_error(session, items, name, text)
+            everything[:] = [item for item in everything if item.nodeid.partition("::")[0] != name]
+
+    def _broken(self, scope: Scope, sizes: Iterable[TestSize | None]) -> list[Violation]:
+        restricted = [size for size in TestSize if size in sizes and size.rank < TestSize.LARGE.rank]
         found = []
         for record in scope.records.values():
-            for size in sorted(restricted, key=lambda one: one.rank):
+            for size in restricted:
                 if record.attempt is not None and not decide(Policy(size, allow=self._allow), record.attempt).permitted:
-                    fields = record.snapshot().to_dict() | {"size": size.value, "test": scope.test}
-                    if not fields["importing"]:
-                        fields["importing"] = scope.test
-                    found.append(Violation.from_dict(fields))
+                    found.append(_imported(record, scope, size))
                     break
         return found
 
-    def _module_error(self, session: pytest.Session, name: str, broken: list[Violation]) -> None:
+    def _module_error(
+        self, session: pytest.Session, items: list[pytest.Item], name: str, broken: list[Violation]
+    ) -> None:
         if self._mode is EnforcementMode.WARN:
             for violation in broken:
                 warnings.warn(warning_text(violation), self._run.warning, stacklevel=1)
                 self._run.noted.append(violation)
             return
-        report = pytest.CollectReport(name, "failed", report_text(tuple(broken)), [])
-        report.__dict__["test_categories"] = {"violations": [violation.to_dict() for violation in broken]}
-        session.config.hook.pytest_collectreport(report=report)
+        _report_error(session, items, name, report_text(tuple(broken)), broken)
+
+
+def _imported(record: Record, scope: Scope, size: TestSize) -> Violation:
+    fields = record.snapshot().to_dict() | {"size": size.value, "test": scope.test}
+    return Violation.from_dict(fields | {"importing": fields["importing"] or scope.test})
+
+
+def _refuse(scope: Scope, report: pytest.CollectReport) -> None:
+    """Make an error of a module that is held to a size, and keep the error that it has for another reason."""
+    size = TestSize.SMALL if scope.policy is None or scope.policy.size is None else scope.policy.size
+    records = [record for record in scope.records.values() if record.count > record.expected]
+    if not records:
+        return
+    violations = tuple(_imported(record, scope, size) for record in records)
+    call = report.__dict__.get("call")
+    error = None if call is None or call.excinfo is None else call.excinfo.value
+    if report.outcome == "failed" and not isinstance(error, NetworkAccessViolationError):
+        report.sections.append((SECTION, report_text(violations)))
+    else:
+        _fail(report, report_text(violations, undelivered=report.outcome != "failed"))
+    report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
+
+
+def _report_error(
+    session: pytest.Session, items: list[pytest.Item], name: str, text: str, broken: Iterable[Violation] = ()
+) -> None:
+    """Make an error of a module that has been collected, and take its items away."""
+    report = pytest.CollectReport(name, "failed", text, [])
+    report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in broken]}
+    session.config.hook.pytest_collectreport(report=report)
+    items[:] = [item for item in items if item.nodeid.partition("::")[0] != name]
 
 
 def _fail(report: pytest.CollectReport, text: str) -> None:
     report.outcome = "failed"
     report.longrepr = text  # type: ignore[assignment]  # text is what it may be, says BaseReport
     report.result = []
-
-

@@ -55,6 +55,7 @@ class FixturePlan:
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
         self._broad: dict[int, tuple[Any, bool]] = {}  # id: (definition, whether it is autouse)
+        self._narrow: dict[int, Any] = {}  # definitions that need no guard of their own
 
     @property
     def needed(self) -> bool:
@@ -81,7 +82,10 @@ class FixturePlan:
     def _broad_of(self, info: Any) -> list[tuple[str, int, bool]]:  # noqa: ANN401 - pytest's FuncFixtureInfo is private
         found = []
         known = self._broad
+        narrow = self._narrow
         for name, definitions in info.name2fixturedefs.items():
+            if id(definitions[-1]) in narrow:
+                continue
             for definition in reversed(definitions):
                 key = id(definition)
                 seen = known.get(key)
@@ -90,6 +94,8 @@ class FixturePlan:
                 if seen is not None:
                     found.append((name, key, seen[1]))
                 if name not in definition.argnames:  # an override that doesn't ask for what it overrides
+                    if seen is None and definition is definitions[-1]:
+                        narrow[key] = definition
                     break
         return found
 
@@ -176,7 +182,7 @@ class FixtureGuard:
         item = request._pyfuncitem  # noqa: SLF001 - request.node is the module or session here
         held = self._plan.of(definition, getattr(request, "param_index", 0), item)
         size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
-        policy = self._phases.policy(size, item if definition.scope == "class" else None)
+        policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
         scope = Scope("fixture", policy, item.nodeid, parent=self._run.base)
         scope.fixture = f"{definition.argname} ({definition.scope})"
         scope.held_by = held.by
@@ -241,7 +247,7 @@ class FixtureGuard:
 
     def _finish(self, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        registry.collect_children([scope])
+        registry.collect_children()
         if not scope.records:
             return
         if scope not in self._phases.fixture_scopes:

@@ -17,6 +17,7 @@ from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
+from pytest_test_categories.pytest_plugin._reports import Reports
 from pytest_test_categories.pytest_plugin._sizes import Sizes
 from pytest_test_categories.pytest_plugin._summary import Summary
 
@@ -30,10 +31,8 @@ _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
 
 class PytestNetworkAccessWarning(NetworkAccessWarning, pytest.PytestWarning):
-    """What warn mode emits under pytest."""
+    """What warn mode emits under pytest. It keeps its module's name: xdist's controller looks it up by that."""
 
-
-PytestNetworkAccessWarning.__module__ = "pytest_test_categories"
 
 REPORT_HOOKS: Final = frozenset(
     {
@@ -84,6 +83,8 @@ class Session:
             EntryPoint("_pytest.raises", "RaisesExc.__exit__", _raises_exit),
             EntryPoint("_pytest.raises", "RaisesGroup.__exit__", _raises_exit),
         ]
+        self._reports: Reports | None = None
+        self.run.on_record = self._expect_reports
         registry.runs.append(self.run)
         registry.hold()
         install_all(self._entry_points)
@@ -100,6 +101,12 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         manager.register(Summary(self.run, self._phases, self._fixtures, config), "test-categories-summary")
+
+    def _expect_reports(self) -> None:
+        """Bring in what handles reports with violations, at the first violation."""
+        if self._reports is None:
+            self._reports = Reports(self._phases)
+            self._config.pluginmanager.register(self._reports, "test-categories-reports")
 
     def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Watch the import of a conftest."""
@@ -128,7 +135,10 @@ class Session:
         """Take in all items before any is deselected, and when every plugin has marked its own."""
         everything = list(items)
         result = yield
+        self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
+        for item in everything:
+            self._phases.relieve(item)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")

@@ -24,21 +24,21 @@ class Sizes:
         self._settings = settings
         self._root = root.replace("\\", "/")
         self._markers = dict(settings.marker_sizes)
-        self._nodes: dict[pytest.Item | pytest.Collector, TestSize | None] = {}
+        # By id, with the node to keep it alive: pytest's nodes are slow to hash.
+        self._nodes: dict[int, tuple[object, TestSize | None]] = {}
         self._paths: dict[str, TestSize | None] = {}
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
-        try:
-            return self._nodes[item]
-        except KeyError:
-            pass
+        known = self._nodes.get(id(item))
+        if known is not None:
+            return known[1]
         size = self._own(item)
         if size is None:
             size = self._of_parent(item.parent)
         if size is None:
             size = self.of_path(str(item.path))
-        self._nodes[item] = size
+        self._nodes[id(item)] = (item, size)
         return size
 
     def of_path(self, path: str) -> TestSize | None:
@@ -68,14 +68,13 @@ class Sizes:
     def _of_parent(self, node: Any) -> TestSize | None:  # noqa: ANN401 - pytest's node has no public base class
         if node is None:
             return None
-        try:
-            return self._nodes[node]
-        except KeyError:
-            pass
+        known = self._nodes.get(id(node))
+        if known is not None:
+            return known[1]
         size = self._own(node)
         if size is None:
             size = self._of_parent(node.parent)
-        self._nodes[node] = size
+        self._nodes[id(node)] = (node, size)
         return size
 
     def _own(self, node: Any) -> TestSize | None:  # noqa: ANN401 - as above

@@ -1,0 +1,100 @@
+"""Reports: failed where pytest or unittest made something else of a violation, and with violations hung on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_test_categories._errors import NetworkAccessViolationError, report_text
+from pytest_test_categories._guard import names_our_class, registry
+from pytest_test_categories.pytest_plugin._phases import end_of_phase, strict_of, to_tell
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_test_categories._origin import Scope
+    from pytest_test_categories.pytest_plugin._phases import Phases
+
+REPORT_KEY: Final = "test_categories"
+"""Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
+
+SECTION: Final = "TC001 network access"
+
+
+class Reports:
+    """Registered when the first violation happens: a run without one doesn't pay for it."""
+
+    def __init__(self, phases: Phases) -> None:
+        self._phases = phases
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Fail a report that pytest or unittest made of a violation and did not fail, and hang violations on it."""
+        report = yield
+        scope = self._phases.scope
+        if scope is not None and (scope.records or self._phases.fixture_scopes or call.excinfo is not None):
+            self._report(item, call, report, scope)
+        return report
+
+    def _report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, scope: Scope) -> None:
+        error = None if call.excinfo is None else call.excinfo.value
+        if report.outcome == "failed":
+            registry.deliver(error)
+            if isinstance(error, NetworkAccessViolationError) and error.undelivered and call.excinfo is not None:
+                report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+        elif strict_of(scope) or registry.errors_in(error):
+            self._fail(item, error, report, scope)
+        scopes = [scope, *self._phases.fixture_scopes]
+        self._phases.fixture_scopes.clear()
+        untold = [record for s in scopes for record in s.undelivered() if record.delivered == 0]
+        untold += [record for ours in registry.errors_in(error) if ours not in _shown(error) for record in ours.records]
+        if untold and report.outcome == "failed" and strict_of(scope):
+            report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
+            for record in untold:
+                record.deliver()
+        records = [record for s in scopes for record in s.records.values()]
+        # Those of other guards: of a block in the test, or of one that a fixture has entered.
+        for ours in registry.errors_in(error):
+            records += [record for record in ours.records if not any(one in records for one in record.kin)]
+        if violations := to_tell(records):
+            report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
+
+    def _fail(self, item: pytest.Item, error: BaseException | None, report: pytest.TestReport, scope: Scope) -> None:
+        """Fail a report that is skipped, xfailed or passed although something was refused."""
+        ours = registry.errors_in(error)
+        if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
+            registry.deliver(error, expected=True)
+            return
+        left = {id(record): record for record in scope.undelivered()}
+        left |= {id(record): record for one in ours for record in one.records}
+        if not left:
+            return
+        try:
+            raise end_of_phase(list(left.values())) from None
+        except NetworkAccessViolationError as raised:
+            report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(
+                style="value", chain=False
+            )
+        report.outcome = "failed"
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+        for record in left.values():
+            record.deliver()
+
+
+def _shown(error: BaseException | None) -> list[BaseException]:
+    """Return the exceptions that a traceback of ``error`` shows: ``from None`` hides what went before."""
+    shown: list[BaseException] = []
+    while error is not None and error not in shown:
+        shown.append(error)
+        if isinstance(error, BaseExceptionGroup):
+            shown += [link for one in error.exceptions for link in _shown(one)]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return shown
+
+
+def _expects_ours(item: pytest.Item) -> bool:
+    return any(names_our_class(mark.kwargs.get("raises")) for mark in item.iter_markers("xfail"))

@@ -1,0 +1,111 @@
+"""What the reference says is what the plugin has: options, variables, markers, entries, error codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_test_categories import _errors, _guard
+from pytest_test_categories._address import parse_allow_entry
+from pytest_test_categories._policy import TestSize
+from pytest_test_categories.pytest_plugin import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
+PACKAGE: Final = Path(_errors.__file__).parent
+
+
+def table(page: Path, heading: str) -> list[list[str]]:
+    """Return the cells of the table whose first heading is ``heading``, without backquotes."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} "))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().replace("`", "") for cell in line.strip("|").split("|")])
+    return rows
+
+
+class _Group:
+    """Takes the options that the plugin adds."""
+
+    def __init__(self) -> None:
+        self.ini: dict[str, object] = {}
+        self.options: list[str] = []
+
+    def getgroup(self, _name: str) -> _Group:
+        return self
+
+    def addini(self, name: str, _text: str, *, default: object, **_settings: object) -> None:
+        self.ini[name] = default
+
+    def addoption(self, name: str, **_settings: object) -> None:
+        self.options.append(name)
+
+
+def test_the_table_of_options_holds_the_plugins_options() -> None:
+    added = _Group()
+    _options.add(added)  # type: ignore[arg-type]  # what it uses of pytest's parser
+    rows = table(DOCS / "reference" / "options.md", "ini key")
+    assert {ini: default for ini, _, default, _ in rows} == {name: default or "" for name, default in added.ini.items()}
+    assert sorted(option for _, option, _, _ in rows if option) == sorted(added.options)
+
+
+def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest.RunResult]) -> None:
+    text = run_pytest("--help").stdout.str()
+    for ini, option, *_ in table(DOCS / "reference" / "options.md", "ini key"):
+        assert ini in text
+        assert option in text
+
+
+def test_the_table_of_variables_holds_the_variables() -> None:
+    rows = table(DOCS / "reference" / "options.md", "variable")
+    assert {name for name, _ in rows} == {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE}
+
+
+def test_the_table_of_markers_holds_the_markers() -> None:
+    rows = table(DOCS / "reference" / "markers.md", "marker")
+    assert [name.removeprefix("@pytest.mark.") for name, _ in rows] == list(_options.MARKERS)
+
+
+def test_each_form_of_an_allow_entry_parses() -> None:
+    rows = table(DOCS / "guides" / "local-services.md", "entry")
+    for entries, _ in rows:
+        for entry in entries.split(", "):
+            assert parse_allow_entry(entry).text == entry
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "index.md"], ids=["README", "index"])
+def test_the_table_of_sizes_holds_the_sizes(page: Path) -> None:
+    sizes = ", ".join(row[0] for row in table(page, "size"))
+    assert sizes == ", ".join(size.value for size in TestSize)
+
+
+def test_each_error_code_has_a_page_and_each_page_a_code() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]
+    codes = {code for source in sources for code in re.findall(r"\bTC\d{3}\b", source)}
+    assert codes == {page.stem for page in (DOCS / "errors").glob("*.md")}
+
+
+def test_the_report_links_to_the_page_of_its_code() -> None:
+    site = re.search(r"^site_url: (.*)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert site is not None
+    assert f"{site[1]}errors/TC001" == _errors.DOCUMENTATION
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+    assert sorted(listed) == sorted(pages)
+
+
+def test_each_file_that_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []

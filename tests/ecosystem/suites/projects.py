@@ -1,0 +1,259 @@
+"""The projects whose suites are run, what their tests need, and the hits that are true."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project on the package index, most of which ship their tests in their source distribution.
+
+    Attributes:
+        release: What to download, with its version: explanations hold for one version.
+        needs: What the tests need beside the project itself.
+        extras: The project's own extras to install.
+        arguments: What pytest is given, from the root of the source distribution.
+        environment: Environment variables for the tests.
+        wheel: Install the project from a wheel; where building needs more than a C compiler.
+        repository: The source distribution has no usable tests; the repository has.
+        ready: Commands (words only) that serve the tests inside the sandbox while they run, such as a database.
+    """
+
+    release: str
+    needs: tuple[str, ...]
+    arguments: tuple[str, ...]
+    extras: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    wheel: bool = False
+    repository: bool = False
+    ready: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.release.partition("==")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why refusing a target in a project's suite is right.
+
+    Attributes:
+        project: The project's name; ``*`` for all.
+        target: A regular expression that the whole target must match, as TC001 names it.
+        reason: What the test does there.
+        test: A regular expression searched for in the test's id.
+    """
+
+    project: str
+    target: str
+    reason: str
+    test: str = ""
+
+    def covers(self, project: str, test: str, target: str) -> bool:
+        """Say whether this explains a hit."""
+        return (
+            self.project in ("*", project)
+            and re.fullmatch(self.target, target) is not None
+            and re.search(self.test, test) is not None
+        )
+
+
+_NO_ADDOPTS: Final = ("-o", "addopts=")
+
+PROJECTS: Final = (
+    Project(
+        "anyio==4.16.0",
+        (
+            "blockbuster",
+            "coverage",
+            "hypothesis",
+            "psutil",
+            "pytest-mock",
+            "pytest-timeout",
+            "trustme",
+            "truststore",
+            "uvloop",
+        ),
+        ("tests",),
+        extras="[trio]",
+    ),
+    Project(
+        "trio==0.35.0",
+        ("async_generator", "pyOpenSSL", "trustme", "cryptography", "astor"),
+        (*_NO_ADDOPTS, "-p", "trio._tests.pytest_plugin", "--skip-optional-imports", "--pyargs", "trio"),
+    ),
+    Project(
+        "websockets==17.1",
+        ("mitmproxy", "python-socks[asyncio]", "trio", "werkzeug"),
+        ("tests",),
+        environment=MappingProxyType({"WEBSOCKETS_TESTS_TIMEOUT_FACTOR": "20"}),
+        repository=True,
+    ),
+    Project(
+        "tornado==6.6.1",
+        ("hypothesis", "pycares<5", "pycurl", "twisted"),
+        ("--log-disable=tornado.access", "tornado/test"),
+        environment=MappingProxyType({"ASYNC_TEST_TIMEOUT": "25"}),
+    ),
+    Project("aiosmtpd==1.4.6", ("colorama", "packaging", "pytest-mock", "setuptools<81"), (*_NO_ADDOPTS, "aiosmtpd/tests")),
+    Project(
+        "cheroot==11.1.2",
+        (
+            "requests[use_chardet_on_py3]",
+            "jaraco.context",
+            "jaraco.text",
+            "portend",
+            "pyopenssl",
+            "pypytools",
+            "pytest-mock",
+            "requests-unixsocket",
+            "requests_toolbelt",
+            "trustme",
+        ),
+        (*_NO_ADDOPTS, "-o", "markers=flaky", "-p", "cheroot.test._pytest_plugin", "--doctest-modules", "cheroot/test"),
+    ),
+    Project(
+        "aiohttp==3.14.5",
+        (
+            "blockbuster",
+            "coverage",
+            "freezegun",
+            "isal",
+            "pkgconfig",
+            "proxy.py>=2.4.4rc5",
+            "pytest-cov",
+            "pytest-mock",
+            "pytest-timeout",
+            "pytest_codspeed",
+            "pytest-xdist",
+            "python-on-whales",
+            "re-assert",
+            "setuptools-git",
+            "trustme",
+            "uvloop",
+            "zlib_ng",
+        ),
+        (*_NO_ADDOPTS, "-m", "not dev_mode and not autobahn and not internal", "tests"),
+        extras="[speedups]",
+        wheel=True,
+    ),
+    Project(
+        "urllib3==2.8.0",
+        (
+            "anyio[trio]",
+            "cryptography",
+            "httpx",
+            "hypercorn",
+            "pyopenssl",
+            "pytest-socket",
+            "pytest-timeout",
+            "quart",
+            "quart-trio",
+            "trustme",
+        ),
+        ("-m", "not integration", "test"),
+        extras="[socks,h2,brotli]",
+    ),
+    Project(
+        "uvicorn==0.54.0",
+        (
+            "a2wsgi",
+            "coverage",
+            "cryptography",
+            "httpx2",
+            "pytest-codspeed",
+            "pytest-mock",
+            "pytest-xdist",
+            "trustme",
+            "wsproto",
+            "zttp",
+        ),
+        (*_NO_ADDOPTS, "tests"),
+        extras="[standard]",
+    ),
+    Project(
+        "httpx==0.28.1",
+        ("chardet==5.2.0", "trio", "trustme", "uvicorn<0.36", "cryptography"),
+        (*_NO_ADDOPTS, "tests"),
+        extras="[brotli,cli,http2,socks,zstd]",
+    ),
+    Project("httpcore==1.0.9", ("pytest-httpbin", "pytest-trio", "trustme", "flasgger"), (*_NO_ADDOPTS, "tests")),
+    Project("waitress==3.0.2", (), (*_NO_ADDOPTS, "tests")),
+    Project(
+        "werkzeug==3.1.9",
+        ("cryptography", "ephemeral-port-reserve", "pytest-timeout", "pytest-xprocess", "watchdog"),
+        ("tests",),
+    ),
+    Project("pyzmq==27.3.0", ("pytest-asyncio", "tornado", "pymongo"), ("tests",), wheel=True),
+    Project(
+        "asyncssh==2.24.1",
+        ("aiofiles", "bcrypt", "fido2", "ifaddr", "pyOpenSSL", "setuptools<81", "uvloop"),
+        ("tests",),
+    ),
+    Project("paramiko==5.1.0", ("pytest-relaxed", "icecream"), ("tests",)),
+    Project(
+        "dnspython==2.9.2",
+        ("anyio", "quart-trio", "trustme", "trio", "cryptography", "aioquic", "idna"),
+        ("tests",),
+    ),
+    Project(
+        "gunicorn==27.0.1",
+        ("gevent", "h2", "httpx[http2]", "inotify", "pytest-asyncio", "uvloop"),
+        (*_NO_ADDOPTS, "--assert=plain", "tests"),
+    ),
+    Project(
+        "requests==2.34.2",
+        ("pytest-httpbin==2.1.0", "httpbin~=0.10.0", "pytest-mock", "trustme"),
+        ("tests",),
+        extras="[socks]",
+    ),
+    Project(
+        "pyftpdlib==2.2.0",
+        ("psutil", "pyopenssl", "setuptools<81", "pyasyncore", "pyasynchat"),
+        (*_NO_ADDOPTS, "tests"),
+    ),
+    Project("websocket-client==1.9.2", ("python-socks", "wsaccel", "websockets"), ("websocket/tests",)),
+    Project(
+        "hypercorn==0.18.0",
+        ("httpx", "hypothesis", "mock", "pytest-asyncio", "pytest-trio", "trio"),
+        (*_NO_ADDOPTS, "tests"),
+    ),
+    Project(
+        "starlette==1.10.0",
+        ("httpx2[zstd]", "blockbuster", "importlib-metadata", "opentelemetry-sdk", "pytest-codspeed", "trio"),
+        (*_NO_ADDOPTS, "tests"),
+        extras="[full]",
+    ),
+    Project("portend==3.2.1", (), (*_NO_ADDOPTS, "test_portend.py")),
+    Project(
+        "python-socks==3.2.1",
+        (
+            "anyio",
+            "pytest-asyncio",
+            "pytest-trio",
+            "starlette",
+            "tiny-proxy",
+            "trio",
+            "trustme",
+            "uvicorn",
+            "yarl",
+            "async-timeout",
+        ),
+        ("tests",),
+    ),
+    Project("botocore==1.44.5", ("jsonschema", "setuptools<81"), ("tests/unit",)),
+    Project("redis==8.1.0", ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools"), ("tests",),
+        ready=(("redis-server", "--port", "6379", "--save", "", "--enable-debug-command", "yes"),),
+    ),
+    Project("aiocoap==0.4.17", (), ("tests",)),
+)
+
+EXPLANATIONS: Final = ()

@@ -1,0 +1,377 @@
+"""Run other people's suites with enforcement off and with every test held to medium, and show what differs.
+
+A suite that touches only this machine must not notice the plugin. Each is run twice in a sandbox that nothing leaves;
+a test whose outcome differs is run again by itself, twice in both modes, to tell a flaky test from a broken one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from projects import EXPLANATIONS, PROJECTS, Project
+from sandbox import TIMED_OUT, command_line
+
+HERE: Final = Path(__file__).resolve().parent
+PLUGIN: Final = HERE.parents[2]
+MODES: Final = {
+    "bare": ("-p", "no:test_categories", "-p", "no:test-categories", "-p", "no:pytest_test_categories"),
+    "off": ("--test-categories-enforcement=off",),
+    "strict": ("--test-categories-enforcement=strict", "--test-categories-default-size=medium"),
+}
+_TARGET: Final = re.compile(r"^ *(?:E +)?What happened:\n *(?:E +)?Attempted \w+ connection to (.+)$", re.MULTILINE)
+_WORST: Final = ("failed", "error", "xpassed", "skipped", "xfailed", "passed")
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one test.
+
+    Attributes:
+        outcome: The worst of its phases, in pytest's words.
+        targets: What TC001 said it attempted.
+        text: Its failure as pytest shows it.
+    """
+
+    outcome: str = "passed"
+    targets: list[str] = field(default_factory=list)
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a suite in one mode.
+
+    Attributes:
+        results: By test id.
+        status: Exit status of pytest, 124 when it ran out of time.
+        seconds: How long it took.
+        sent: What went into the sink, with packet counts.
+        unfinished: The test that was running when the record ends, if it ends early.
+        log: The run's output.
+    """
+
+    results: dict[str, Result]
+    status: int
+    seconds: float
+    sent: dict[str, int]
+    unfinished: str
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A test whose outcomes differ, with what runs of it alone gave.
+
+    Attributes:
+        test: Its id.
+        off: Outcome with enforcement off, ``-`` where it did not run.
+        strict: Outcome in strict mode, ``-`` where it did not run.
+        target: What TC001 named first, if anything.
+        alone: Outcomes alone, by mode.
+        verdict: ``explained``, ``flaky``, ``in company`` (differs only in the whole run) or ``BREAK``.
+        reason: The explanation.
+    """
+
+    test: str
+    off: str
+    strict: str
+    target: str
+    alone: dict[str, list[str]]
+    verdict: str
+    reason: str
+
+
+def _outcome(line: dict[str, object]) -> str:
+    outcome = str(line["outcome"])
+    if outcome == "failed" and line["when"] != "call":
+        return "error"
+    if line.get("xfail"):
+        return "xfailed" if outcome == "skipped" else "xpassed"
+    return outcome
+
+
+def read_record(path: Path) -> tuple[dict[str, Result], str]:
+    """Read what the recorder wrote.
+
+    Returns:
+        Results by test id, and the test that had begun but not ended when the record stops.
+    """
+    results: dict[str, Result] = {}
+    running = ""
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines() if path.exists() else ()):
+        match line["when"]:
+            case "start":
+                running = line["id"]
+                continue
+            case "finish":
+                running = ""
+                continue
+        result = results.setdefault(line["id"], Result())
+        result.outcome = min(result.outcome, _outcome(line), key=_WORST.index)
+        text = line.get("text", "") + "\n" + line.get("sections", "")
+        result.targets += [target for target in _TARGET.findall(text) if target not in result.targets]
+        result.text += text if line["outcome"] == "failed" else ""
+    return results, running
+
+
+class Suite:
+    """One project's suite: its environment and its runs."""
+
+    def __init__(self, project: Project, work: Path, python: str, source: Path | None = None) -> None:
+        self.project = project
+        self.folder = work / project.name
+        self.python = python
+        self.given = source
+
+    @property
+    def program(self) -> Path:
+        """The Python of the project's environment."""
+        return self.folder / "venv" / "bin" / "python"
+
+    @property
+    def source(self) -> Path:
+        """The root of the unpacked source distribution."""
+        return self.given or next(path for path in (self.folder / "source").iterdir() if path.is_dir())
+
+    def _pip(self, *words: str) -> None:
+        command = [str(self.program), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
+        subprocess.run(command, check=True)
+
+    def prepare(self) -> None:
+        """Make the environment, download the source distribution and install what the tests need, once."""
+        done = self.folder / "prepared"
+        release = self.project.release
+        recipe = repr((release, self.project.extras, self.project.needs, self.project.wheel, self.python))
+        if done.exists() and done.read_text() == recipe:
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        subprocess.run([self.python, "-m", "venv", str(self.folder / "venv")], check=True)
+        self._pip("install", "--upgrade", "pip", "wheel")
+        if self.given is None:
+            self._download()
+        extras = self.project.extras
+        own = release.replace("==", f"{extras}==") if self.project.wheel else f"{self.source}{extras}"
+        self._pip("install", own, "pytest>=8.4", "wrapt>=2.4", *self.project.needs)
+        done.write_text(recipe)
+
+    def _download(self) -> None:
+        downloads = self.folder / "downloads"
+        name, release = self.project.name, self.project.release
+        self._pip("download", "--no-binary", name, "--no-deps", "--dest", str(downloads), release)
+        (archive,) = downloads.iterdir()
+        with tarfile.open(archive) as packed:
+            packed.extractall(self.folder / "source", filter="data")
+
+    def install_plugin(self, plugin: Path) -> None:
+        """Install the plugin as it is now: a copy, which no edit changes under a running suite."""
+        self._pip("install", "--force-reinstall", "--no-deps", str(plugin))
+
+    def run(self, mode: str, *, limit: float, only: list[str] | None = None) -> Run:
+        """Run the suite, or only the tests named, in the sandbox."""
+        runs = self.folder / "runs"
+        runs.mkdir(exist_ok=True)
+        name = f"{mode}-alone" if only else mode
+        record, sink, log = runs / f"{name}.jsonl", runs / f"{name}.sink.json", runs / f"{name}.log"
+        for path in (record, sink):
+            path.unlink(missing_ok=True)
+        home = self.folder / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        environment = {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PATH": os.pathsep.join((str(self.program.parent), os.defpath, "/usr/sbin", "/sbin")),
+            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(HERE / "recorder"),
+            "SUITE_RECORD": str(record),
+            "TMPDIR": tempfile.gettempdir(),
+            "USER": "tests",
+            **self.project.environment,
+        }
+        if only:
+            environment["SUITE_ONLY"] = json.dumps(only)
+        options = ("-p", "suite_recorder", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir=.", *MODES[mode])
+        command = [str(self.program), "-m", "pytest", *options, *self.project.arguments]
+        started = time.monotonic()
+        with log.open("wb") as output:
+            status = subprocess.run(
+                command_line(command, sink=sink, timeout=limit, serve=self.project.ready),
+                check=False,
+                cwd=self.source,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ).returncode
+        results, running = read_record(record)
+        sent = json.loads(sink.read_text()) if sink.exists() else {}
+        return Run(results, status, time.monotonic() - started, sent, running, log)
+
+    def compare(self, off: Run, strict: Run, *, limit: float, repeats: int) -> list[Difference]:
+        """Look at each test whose outcomes differ, running the first ``repeats`` of them alone in both modes."""
+        differences = []
+        for test in sorted({*off.results, *strict.results}):
+            before = off.results.get(test, Result("-"))
+            after = strict.results.get(test, Result("-"))
+            if before.outcome == after.outcome and not (after.targets and after.outcome != "passed"):
+                continue
+            reasons = [self._reason(test, target) for target in after.targets]
+            if reasons and all(reasons):
+                alone, verdict = {}, "explained"
+            elif repeats <= 0:
+                alone, verdict = {}, "BREAK"
+            else:
+                repeats -= 1
+                alone = {mode: [self._alone(mode, test, limit) for _ in range(2)] for mode in ("off", "strict")}
+                verdict = _verdict(alone, hit=bool(after.targets))
+            target = next(iter(after.targets), "")
+            reason = next(filter(None, reasons), "")
+            differences.append(Difference(test, before.outcome, after.outcome, target, alone, verdict, reason))
+        return differences
+
+    def _reason(self, test: str, target: str) -> str:
+        known = (each.reason for each in EXPLANATIONS if each.covers(self.project.name, test, target))
+        return next(known, "")
+
+    def _alone(self, mode: str, test: str, limit: float) -> str:
+        return self.run(mode, limit=limit, only=[test]).results.get(test, Result("-")).outcome
+
+
+def _verdict(alone: dict[str, list[str]], *, hit: bool) -> str:
+    off, strict = set(alone["off"]), set(alone["strict"])
+    if len(off) > 1 or (len(strict) > 1 and not hit):
+        return "flaky"
+    if off == strict and not hit:
+        return "in company"
+    return "BREAK"
+
+
+def unattributed(log: Path) -> list[str]:
+    """Return the lines of the plugin's summary about violations that no test is charged with."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    start = next((at for at, line in enumerate(lines) if line.startswith("network violations that no running")), None)
+    if start is None:
+        return []
+    rest = lines[start + 1 :]
+    return rest[: next((at for at, line in enumerate(rest) if not line.startswith("  ")), len(rest))]
+
+
+def _print_run(mode: str, run: Run) -> None:
+    counts = collections.Counter(result.outcome for result in run.results.values())
+    told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+    late = " TIMED OUT" if run.status == TIMED_OUT else ""
+    print(f"  {mode:6} {len(run.results)} tests in {run.seconds:.0f} s, exit {run.status}{late}: {told}")
+    if run.unfinished:
+        print(f"         the record ends in {run.unfinished}; see {run.log}")
+    for target, packets in list(run.sent.items())[:12]:
+        print(f"         sent to the sink: {target} ({packets} packets)")
+
+
+def _print_difference(difference: Difference) -> None:
+    print(f"  {difference.verdict}: {difference.test}")
+    print(f"      off {difference.off}, strict {difference.strict}" + f", TC001 {difference.target}" * bool(difference.target))
+    if difference.alone:
+        print("      alone: " + "; ".join(f"{mode} {', '.join(seen)}" for mode, seen in difference.alone.items()))
+    if difference.reason:
+        print(f"      {difference.reason}")
+
+
+def examine(suite: Suite, options: argparse.Namespace) -> tuple[str, ...]:
+    """Run one suite in each mode, print what differs.
+
+    Returns:
+        A row of the table at the end.
+    """
+    print(f"{suite.project.release}", flush=True)
+    runs = {}
+    for mode in options.modes:
+        runs[mode] = suite.run(mode, limit=options.limit)
+        _print_run(mode, runs[mode])
+    sys.stdout.flush()
+    first, last = runs[options.modes[0]], runs[options.modes[-1]]
+    row = (suite.project.release, len(first.results), f"{first.seconds:.0f}", f"{last.seconds:.0f}")
+    if not {"off", "strict"} <= runs.keys():
+        return (*map(str, row), "", "", "", "", "")
+    differences = suite.compare(runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats)
+    for difference in differences:
+        _print_difference(difference)
+    for line in unattributed(runs["strict"].log):
+        print(f"  no test's: {line}")
+    sys.stdout.flush()
+    verdicts = collections.Counter(difference.verdict for difference in differences)
+    counts = (len(differences), *(verdicts[name] for name in ("flaky", "in company", "explained", "BREAK")))
+    return tuple(map(str, (*row, *counts)))
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print the summary."""
+    head = ("suite", "tests", "off s", "strict s", "differ", "flaky", "in company", "explained", "broken")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def main() -> int:
+    """Run the suites asked for.
+
+    Returns:
+        1 if a test broke that no explanation covers, else 0.
+    """
+    names = [project.name for project in PROJECTS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="PROJECT", help=f"of: {', '.join(names)}; all without any")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "suites", help="where to keep them")
+    parser.add_argument("--python", default=sys.executable, help="for the environments")
+    parser.add_argument("--plugin", type=Path, default=PLUGIN, help="what to install as the plugin: a folder, a wheel")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["off", "strict"])
+    parser.add_argument("--limit", type=float, default=900, help="seconds for one run of a suite")
+    parser.add_argument("--repeats", type=int, default=20, help="differing tests to run alone, of each suite")
+    parser.add_argument(
+        "--source",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("PROJECT", "FOLDER"),
+        help="take a project and its tests from a folder, not from the package index",
+    )
+    parser.add_argument("--prepare", action="store_true", help="make the environments and stop")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
+    sources = {name: Path(folder).resolve() for name, folder in options.source}
+    rows = []
+    for project in PROJECTS:
+        if options.names and project.name not in options.names:
+            continue
+        if project.repository and project.name not in sources:
+            print(f"{project.release}: left out, its tests are in its repository only (--source {project.name} FOLDER)")
+            continue
+        suite = Suite(project, options.work, options.python, sources.get(project.name))
+        suite.prepare()
+        if options.prepare:
+            continue
+        if options.modes != ["bare"]:
+            suite.install_plugin(options.plugin)
+        rows.append(examine(suite, options))
+    if rows:
+        print()
+        print_table(rows)
+    return int(any(row[-1] not in ("", "0") for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,686 @@
+"""Rule 4: an attempt is charged to the code that caused it, whoever runs meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DIAL: Final = """
+import asyncio, concurrent.futures, contextlib, multiprocessing, multiprocessing.pool, os, queue, socket, sys
+import threading, time, unittest
+import pytest
+from pytest_test_categories import network_guard
+
+TARGET = ("198.51.100.1", 9)
+
+def dial():
+    with contextlib.suppress(Exception):
+        socket.create_connection(TARGET, 1).close()
+
+def local(listener=[]):
+    if not listener:
+        listener.append(socket.create_server(("127.0.0.1", 0)))
+    socket.create_connection(listener[0].getsockname(), 1).close()
+"""
+
+POOLS: Final = (
+    DIAL
+    + """
+pool = concurrent.futures.ThreadPoolExecutor(1)
+threads = []
+
+@pytest.mark.large
+def test_a_large_starts_the_workers():
+    pool.submit(int).result()
+    threads.append(multiprocessing.pool.ThreadPool(1))
+    threads[0].apply(int)
+
+@pytest.mark.small
+def test_b_small_submits():
+    pool.submit(dial).result()
+
+@pytest.mark.small
+def test_c_small_applies():
+    threads[0].apply(dial)
+
+@pytest.mark.small
+def test_d_small_maps():
+    threads[0].map(lambda _: dial(), [1])
+
+@pytest.mark.small
+def test_e_small_imap():
+    list(threads[0].imap(lambda _: dial(), [1]))
+
+@pytest.mark.small
+def test_f_small_maps_in_executor():
+    list(pool.map(lambda _: dial(), [1]))
+
+@pytest.mark.medium
+def test_g_medium_may_stay_here():
+    pool.submit(local).result()
+    threads[0].apply(local)
+
+@pytest.mark.small
+def test_h_small_starts_a_worker():
+    pool.shutdown()
+    threads[0].terminate()
+    threads[:] = [concurrent.futures.ThreadPoolExecutor(1)]
+    threads[0].submit(int).result()
+
+@pytest.mark.medium
+def test_i_medium_uses_the_worker_of_a_small_test():
+    threads[0].submit(local).result()
+    threads[0].shutdown()
+
+@pytest.mark.small
+def test_j_to_thread():
+    asyncio.run(asyncio.to_thread(dial))
+
+@pytest.mark.small
+def test_k_thread_of_a_thread():
+    def outer():
+        inner = threading.Thread(target=dial)
+        inner.start()
+        inner.join()
+    thread = threading.Thread(target=outer)
+    thread.start()
+    thread.join()
+
+@pytest.mark.small
+def test_l_callback_of_a_future():
+    with concurrent.futures.ThreadPoolExecutor(1) as own:
+        own.submit(time.sleep, 0.02).add_done_callback(lambda _: dial())
+
+@pytest.mark.small
+def test_m_initializer():
+    with concurrent.futures.ThreadPoolExecutor(1, initializer=dial) as own:
+        own.submit(int).result()
+
+@pytest.mark.medium
+def test_n_guard_of_the_submitter():
+    with concurrent.futures.ThreadPoolExecutor(1) as own:
+        with network_guard("small"), contextlib.suppress(Exception):
+            own.submit(local).result()
+
+@pytest.mark.small
+def test_o_run_in_executor():
+    async def main():
+        await asyncio.get_running_loop().run_in_executor(None, dial)
+    asyncio.run(main())
+
+@pytest.mark.small
+def test_p_low_level_thread():
+    import _thread
+    done = threading.Event()
+    def body():
+        dial()
+        done.set()
+    _thread.start_new_thread(body, ())
+    done.wait(5)
+    time.sleep(0.02)
+
+@pytest.mark.small
+def test_z_clean():
+    pass
+"""
+)
+
+
+def test_jobs_and_threads_are_charged_to_who_gave_them(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(test_pools=POOLS)
+    result = run_pytest("-v", "--dist=loadfile" if workers else "-v", workers=workers)
+    found = outcomes(result)
+    green = {name for name, words in found.items() if words == {"PASSED"}}
+    assert green == {
+        "test_a_large_starts_the_workers",
+        "test_g_medium_may_stay_here",
+        "test_h_small_starts_a_worker",
+        "test_i_medium_uses_the_worker_of_a_small_test",
+        "test_z_clean",
+    }
+    assert len(found) == POOLS.count("def test_")
+    assert not [line for line in summary(result) if "no running test" in line]
+
+
+LEFTOVERS: Final = (
+    DIAL
+    + """
+go, done = threading.Event(), threading.Event()
+
+def later(go, done):
+    go.wait(10)
+    dial()
+    done.set()
+
+@pytest.mark.small
+def test_a_leaves_a_thread():
+    threading.Thread(target=later, args=(go, done), daemon=True).start()
+
+@pytest.mark.large
+def test_b_runs_meanwhile():
+    go.set()
+    assert done.wait(10)
+
+@pytest.mark.small
+def test_c_runs_after():
+    pass
+"""
+)
+
+
+def test_a_leftover_is_charged_to_its_test_and_not_to_the_bystander(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(test_left=LEFTOVERS)
+    result = run_pytest("-q", *(["--dist=loadfile"] if workers else []), workers=workers)
+    result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert summary(result)[:3] == [
+        "network violations that no running test is charged with: 1 (they fail the run)",
+        "  test_left.py::test_a_leaves_a_thread [small]",
+        "    198.51.100.1:9 at test_left.py:10 in dial; in thread Thread-1 (later); "
+        "by a thread that test_left.py::test_a_leaves_a_thread started and that outlived it",
+    ]
+    assert "Network access violation in test_a_leaves_a_thread: attempted connection to 198.51.100.1:9" in result.stderr.str()
+
+
+BETWEEN: Final = (
+    DIAL
+    + """
+@pytest.mark.small
+def test_leaves_a_thread():
+    import conftest
+    def body():
+        conftest.go.wait(10)
+        dial()
+        conftest.done.set()
+    threading.Thread(target=body, daemon=True).start()
+"""
+)
+
+
+@pytest.mark.parametrize("hook", ["pytest_runtest_logfinish(nodeid)", "pytest_sessionfinish()"])
+def test_a_leftover_between_tests_or_after_the_last_fails_the_run(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    hook: str,
+    workers: int,
+) -> None:
+    name, _, rest = hook.partition("(")
+    pytester.makeconftest(
+        f"""
+import pytest, threading
+go, done = threading.Event(), threading.Event()
+
+@pytest.hookimpl(tryfirst=True)
+def {name}({rest}:
+    import os
+    if "xdist" not in __import__("sys").modules or os.environ.get("PYTEST_XDIST_WORKER"):
+        go.set()
+        done.wait(5)
+"""
+    )
+    pytester.makepyfile(test_left=BETWEEN)
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "  test_left.py::test_leaves_a_thread [small]" in summary(result)
+
+
+def test_a_leftover_once_the_exit_status_is_decided_is_told_on_the_terminal(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(
+        """
+import threading
+go, done = threading.Event(), threading.Event()
+
+def pytest_terminal_summary():
+    go.set()
+    done.wait(5)
+"""
+    )
+    pytester.makepyfile(test_left=BETWEEN)
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.OK
+    result.stderr.fnmatch_lines(
+        ["Network access violation after the run: test_left.py::test_leaves_a_thread attempted 198.51.100.1:9 *"]
+    )
+
+
+HEARTBEAT: Final = (
+    DIAL
+    + """
+class Heart(threading.Thread):
+    def __init__(self, beat):
+        super().__init__(daemon=True)
+        self.beat, self.stop, self.beats = beat, threading.Event(), 0
+    def run(self):
+        while not self.stop.wait(0.01):
+            self.beat()
+            self.beats += 1
+    def wait(self):
+        before, end = self.beats, time.monotonic() + 5
+        while self.beats < before + 2 and time.monotonic() < end:
+            time.sleep(0.01)
+
+@pytest.fixture(scope="session")
+def local_heart():
+    heart = Heart(local)
+    heart.start()
+    yield heart
+    heart.stop.set()
+    heart.join()
+
+@pytest.fixture(scope="module")
+def far_heart():
+    heart = Heart(dial)
+    heart.start()
+    yield heart
+    heart.stop.set()
+    heart.join()
+
+@pytest.mark.medium
+def test_a_medium(local_heart):
+    local_heart.wait()
+
+@pytest.mark.small
+def test_b_bystander():
+    time.sleep(0.05)
+
+@pytest.mark.medium
+def test_c_medium(local_heart):
+    local_heart.wait()
+"""
+)
+
+
+def test_a_fixtures_thread_is_held_to_its_fixtures_size(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makepyfile(
+        test_beats=HEARTBEAT,
+        test_far=HEARTBEAT
+        + """
+@pytest.mark.medium
+def test_d_far(far_heart):
+    far_heart.wait()
+""",
+    )
+    result = run_pytest("-q", "test_beats.py")
+    result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.OK
+    result = run_pytest("-q", "test_far.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    listed = "\n".join(summary(result))
+    assert "in fixture far_heart (module), held to medium by test_far.py::test_d_far" in listed
+    assert "outlived" not in listed
+
+
+def test_threads_older_than_the_collection_are_free_and_so_are_those_they_start(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(
+        old_threads="""
+import queue, socket, threading
+
+asked, answered = queue.Queue(), queue.Queue()
+server = socket.create_server(("127.0.0.1", 0))
+
+def connect():
+    try:
+        socket.create_connection(server.getsockname(), 1).close()
+        answered.put("through")
+    except BaseException as error:
+        answered.put(repr(error))
+
+def old():
+    while True:
+        if asked.get() == "thread":
+            threading.Thread(target=connect).start()
+        else:
+            connect()
+
+def pytest_configure():
+    threading.Thread(target=old, daemon=True).start()
+""",
+        test_old="""
+import pytest, old_threads
+
+@pytest.mark.small
+@pytest.mark.parametrize("what", ["self", "thread"])
+def test_small(what):
+    old_threads.asked.put(what)
+    assert old_threads.answered.get(timeout=5) == "through"
+""",
+    )
+    result = run_pytest(plugins=("old_threads",), workers=workers)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_threads_started_at_import_are_unattributed_and_fail_the_run(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(
+        test_import=DIAL
+        + """
+go, done = threading.Event(), threading.Event()
+
+def body():
+    go.wait(10)
+    dial()
+    done.set()
+
+threading.Thread(target=body, daemon=True, name="poller").start()
+
+@pytest.mark.small
+def test_bystander():
+    go.set()
+    assert done.wait(5)
+"""
+    )
+    # Each worker imports the module; the thread of one of them is let go.
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    listed = "\n".join(summary(result))
+    assert "in thread poller; by a thread that no test is known to have started" in listed
+    assert "network violations that no running test is charged with: 1 (they fail the run)" in listed
+
+
+ASYNC: Final = (
+    DIAL
+    + """
+state = {}
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.small
+async def test_a_leaves_a_task():
+    async def body():
+        await state["go"].wait()
+        dial()
+        state["done"].set()
+    state["go"], state["done"] = asyncio.Event(), asyncio.Event()
+    state["task"] = asyncio.create_task(body())
+    await asyncio.sleep(0)
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.large
+async def test_b_large_meanwhile():
+    state["go"].set()
+    await asyncio.wait_for(state["done"].wait(), 5)
+
+@pytest.mark.small
+@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+def test_c_scopes(scope):
+    pass
+
+for scope in ("function", "class", "module", "package", "session"):
+    @pytest.mark.asyncio(loop_scope=scope)
+    @pytest.mark.small
+    async def dials():
+        dial()
+
+    @pytest.mark.asyncio(loop_scope=scope)
+    @pytest.mark.medium
+    async def stays():
+        local()
+        await asyncio.to_thread(local)
+
+    @pytest.mark.asyncio(loop_scope=scope)
+    @pytest.mark.small
+    async def threads():
+        await asyncio.to_thread(dial)
+
+    globals()[f"test_{scope}_dials"] = dials
+    globals()[f"test_{scope}_stays"] = stays
+    globals()[f"test_{scope}_threads"] = threads
+    del dials, stays, threads
+"""
+)
+
+
+def test_tasks_are_charged_at_every_loop_scope_of_pytest_asyncio(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(**{"package/__init__": "", "package/test_loops": ASYNC})
+    result = run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("asyncio",), workers=workers)
+    found = outcomes(result)
+    failed = {name for name, words in found.items() if "FAILED" in words}
+    scopes = ("function", "class", "module", "package", "session")
+    assert failed == {f"test_{scope}_{what}" for scope in scopes for what in ("dials", "threads")}
+    assert len(found) == 2 + 5 + 15
+    listed = "\n".join(summary(result))
+    assert "network violations that no running test is charged with: 1 (they fail the run)" in listed
+    assert "by a task that package/test_loops.py::test_a_leaves_a_task started and that outlived it" in listed
+
+
+ANYIO: Final = (
+    DIAL
+    + """
+import anyio
+
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+@pytest.fixture(scope="module")
+async def resource(anyio_backend):
+    async with anyio.create_task_group() as group:
+        yield group
+        group.cancel_scope.cancel()
+
+@pytest.fixture
+async def dialling():
+    dial()
+
+@pytest.mark.medium
+async def test_a_medium(resource):
+    local()
+    await anyio.to_thread.run_sync(local)
+
+@pytest.mark.small
+async def test_b_small_dials(resource):
+    dial()
+
+@pytest.mark.small
+async def test_c_small_threads(resource):
+    await anyio.to_thread.run_sync(dial)
+
+@pytest.mark.medium
+async def test_d_medium_after_small(resource):
+    local()
+    await anyio.to_thread.run_sync(local)
+
+@pytest.mark.small
+async def test_e_small_fixture(dialling):
+    pass
+
+@pytest.mark.large
+async def test_f_large(resource):
+    await anyio.to_thread.run_sync(local)
+    local()
+
+@pytest.mark.small
+async def test_g_task_of_a_group():
+    async with anyio.create_task_group() as group:
+        async def one(): dial()
+        group.start_soon(one)
+
+@pytest.mark.small
+async def test_h_client_swallows():
+    with contextlib.suppress(Exception):
+        await anyio.connect_tcp(*TARGET)
+
+@pytest.mark.small
+async def test_i_clean(resource):
+    pass
+"""
+)
+
+
+def test_anyios_runner_task_charges_the_running_test(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(test_anyio=ANYIO)
+    result = run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("anyio",), workers=workers)
+    found = outcomes(result)
+    letters = {name[5]: set() for name in found} if found else {}
+    for name, words in found.items():
+        letters[name[5]] |= words
+    bad = {letter for letter, words in letters.items() if {"FAILED", "ERROR"} & words}
+    good = {letter for letter, words in letters.items() if words == {"PASSED"}}
+    assert (bad, good) == ({*"bcegh"}, {*"adfi"})
+    assert len(found) == 18
+    assert not [line for line in summary(result) if "no running test" in line]
+
+
+ISOLATED: Final = (
+    DIAL
+    + """
+@pytest.mark.small
+class Small(unittest.IsolatedAsyncioTestCase):
+    async def test_a_dials(self):
+        dial()
+    async def test_b_threads(self):
+        await asyncio.to_thread(dial)
+    async def test_c_clean(self):
+        pass
+
+@pytest.mark.medium
+class Medium(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        local()
+        await asyncio.to_thread(local)
+    async def asyncTearDown(self):
+        local()
+    async def test_d_stays(self):
+        local()
+        await asyncio.to_thread(local)
+
+@pytest.mark.medium
+class SizedByMethod(unittest.IsolatedAsyncioTestCase):
+    @pytest.mark.small
+    async def test_e_dials(self):
+        local()
+    async def test_f_stays(self):
+        local()
+"""
+)
+
+
+def test_isolated_asyncio_test_cases_charge_their_own_test(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makepyfile(test_cases=ISOLATED)
+    found = outcomes(run_pytest("-v"))
+    failed = {name.rpartition("::")[2] for name, words in found.items() if "FAILED" in words}
+    assert failed == {"test_a_dials", "test_b_threads", "test_e_dials"}
+    assert len(found) == 6
+
+
+FORKS: Final = (
+    DIAL
+    + """
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+
+def forked(body):
+    child = os.fork()
+    if child == 0:
+        try: body()
+        finally: os._exit(0)
+    os.waitpid(child, 0)
+
+@pytest.mark.small
+def test_a_fork():
+    forked(dial)
+
+@pytest.mark.small
+def test_b_process():
+    process = multiprocessing.get_context("fork").Process(target=dial)
+    process.start()
+    process.join()
+
+@pytest.mark.medium
+def test_c_medium_stays():
+    forked(local)
+
+@pytest.mark.small
+def test_d_process_pool():
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        pool.submit(dial).result()
+
+@pytest.mark.small
+def test_e_clean():
+    forked(lambda: None)
+"""
+)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_tells_its_parent_what_it_was_refused(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(test_forks=FORKS)
+    result = run_pytest("-v", workers=workers)
+    found = outcomes(result)
+    assert {name for name, words in found.items() if "FAILED" in words} == {"test_a_fork", "test_b_process", "test_d_process_pool"}
+    assert {name for name, words in found.items() if words == {"PASSED"}} == {"test_c_medium_stays", "test_e_clean"}
+    result.stdout.fnmatch_lines(["*in child process *"])
+
+
+def test_a_run_that_hangs_on_a_refused_thread_names_it_at_once(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        test_hang=DIAL
+        + """
+@pytest.mark.small
+def test_waits_for_ever():
+    answer = queue.Queue()
+    def body():
+        socket.create_connection(TARGET, 1)
+        answer.put(1)
+    threading.Thread(target=body, daemon=True, name="fetcher").start()
+    answer.get()
+"""
+    )
+    with pytest.raises(pytester.TimeoutExpired):
+        run_pytest(timeout=4)
+    told = (pytester.path / "stderr").read_text()
+    assert "Network access violation in test_waits_for_ever: attempted connection to 198.51.100.1:9 (thread fetcher)" in told

@@ -1,0 +1,186 @@
+"""Rule 13: what test modules and conftests reach for while they are imported counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Binding loopback is access that small forbids and medium permits, and sends nothing.
+DIALS: Final = """
+import socket, unittest
+import pytest
+
+def bind():
+    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+"""
+
+BROKEN = [
+    pytest.param("bind()\n@pytest.mark.small\ndef test_one(): pass\n", "test_dials.py:8", id="marker on a function"),
+    pytest.param("pytestmark = pytest.mark.small\nbind()\ndef test_one(): pass\n", "test_dials.py:9", id="marker on the module"),
+    pytest.param("@pytest.mark.small\nclass TestIt:\n    bind()\n    def test_one(self): pass\n", "test_dials.py:10", id="marker on a class"),
+    pytest.param("@pytest.mark.small\nclass T(unittest.TestCase):\n    bind()\n    def test_one(self): pass\n", "test_dials.py:10", id="unittest class"),
+    pytest.param("def cases():\n    bind()\n    return [1, 2]\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_one(n): pass\n", "test_dials.py:9", id="parameters"),
+    pytest.param("@pytest.mark.small\ndef test_one(n): pass\ndef pytest_generate_tests(metafunc):\n    bind()\n    metafunc.parametrize('n', [1])\n", "test_dials.py:11", id="pytest_generate_tests"),
+    pytest.param("try: bind()\nexcept Exception: pass\n@pytest.mark.small\ndef test_one(): pass\n@pytest.mark.medium\ndef test_two(): pass\n", "test_dials.py:8", id="one small test of two"),
+    pytest.param("import app\n@pytest.mark.small\ndef test_one(): pass\n", "app.py:8", id="imported module"),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), BROKEN)
+def test_an_import_that_dials_is_an_error_of_a_module_with_a_test_that_may_not(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    text: str,
+    line: str,
+) -> None:
+    pytester.makepyfile(test_dials=DIALS + text, test_other="def test_other(): pass", app=DIALS + "bind()")
+    result = run_pytest("--continue-on-collection-errors")
+    result.assert_outcomes(errors=1, passed=1)
+    imported = "app" if line.startswith("app") else "test_dials"
+    result.stdout.fnmatch_lines(["*ERROR collecting test_dials.py*", "[[]TC001[]] Network Access Violation", "Test: test_dials.py", "Category: SMALL"])
+    assert f"while importing {imported}" in result.stdout.str() or "generate" in text
+    listed = "\n".join(summary(result))
+    assert "network violations: 1 in 1 place\n  test_dials.py [small]" in listed
+    assert run_pytest().ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_an_import_that_dials_is_nobodys_matter_where_no_test_forbids_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+) -> None:
+    pytester.makepyfile(
+        test_medium=DIALS + "bind()\n@pytest.mark.medium\ndef test_one(): pass\n",
+        test_large=DIALS + "bind()\n@pytest.mark.large\ndef test_one(): pass\n",
+        test_unsized=DIALS + "bind()\ndef test_one(): pass\n",
+        test_small="import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
+    )
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=4)
+    assert result.ret == pytest.ExitCode.OK
+    assert not [line for line in summary(result) if "violation" in line]
+
+
+def test_an_import_that_dials_fails_the_run_under_xdist(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+) -> None:
+    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass")
+    result = run_pytest("--continue-on-collection-errors", workers=2)
+    assert result.ret != pytest.ExitCode.OK
+    text = result.stdout.str()
+    assert "[TC001] Network Access Violation" in text
+    assert "  test_dials.py [small]" in summary(result)
+    assert "INTERNALERROR" not in text
+
+
+@pytest.mark.parametrize(
+    "setting", ["test_categories_path_sizes = here = small", "test_categories_default_size = small"], ids=["path rule", "default"]
+)
+def test_where_the_size_is_known_before_the_import_the_attempt_is_refused(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], setting: str, workers: int
+) -> None:
+    pytester.makeini(f"[pytest]\n{setting}\n")
+    pytester.makepyfile(
+        **{
+            "here/test_refused": DIALS + "bind()\ndef test_one(): pass\n",
+            "here/test_swallowed": DIALS + "try: bind()\nexcept Exception: pass\ndef test_one(): pass\n",
+            "here/test_skips": DIALS + "try: bind()\nexcept Exception: pytest.skip('no network', allow_module_level=True)\n",
+            "here/test_clean": "def test_one(): pass\n",
+        }
+    )
+    result = run_pytest("--continue-on-collection-errors", "--import-mode=importlib", workers=workers)
+    result.assert_outcomes(errors=3, passed=1)
+    listed = "\n".join(summary(result))
+    for name in ("refused", "swallowed", "skips"):
+        assert f"here/test_{name}.py [small]" in listed
+
+
+def test_a_marker_does_not_undo_the_refusal_of_a_path_rule(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_path_sizes = here = medium\n")
+    pytester.makepyfile(
+        **{
+            # Medium by the rule, so that the import may bind; a marker makes a test small, which forbids it.
+            "here/test_narrowed": DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n",
+            "here/test_as_ruled": DIALS + "bind()\ndef test_one(): pass\n",
+        }
+    )
+    result = run_pytest("--continue-on-collection-errors")
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*ERROR collecting here/test_narrowed.py*"])
+
+
+def test_a_conftest_that_dials_is_one_violation_of_the_run(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+) -> None:
+    pytester.makeconftest(DIALS + "bind()\n")
+    pytester.makepyfile(
+        test_one="import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
+        test_two="import pytest\n@pytest.mark.small\ndef test_two(): pass\n",
+    )
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    listed = summary(result)
+    assert listed[0] == "network violations that no running test is charged with: 1 (they fail the run)"
+    assert len([line for line in listed if "while importing conftest" in line]) == 1
+    assert "conftest.py:5 in bind" in "\n".join(listed)
+
+
+def test_a_conftest_of_a_directory_that_dials_is_one_violation_of_the_run(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+) -> None:
+    pytester.makepyfile(
+        **{
+            "below/conftest": DIALS + "bind()\n",
+            "below/test_one": "import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
+        }
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert summary(result)[0] == "network violations that no running test is charged with: 1 (they fail the run)"
+    assert "below/conftest.py:5 in bind" in "\n".join(summary(result))
+
+
+def test_a_conftest_that_dials_in_a_run_that_permits_it_is_fine(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(DIALS + "bind()\n")
+    pytester.makepyfile(test_one="import pytest\n@pytest.mark.medium\ndef test_one(): pass\n")
+    assert run_pytest().ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("setting", ["", "test_categories_default_size = small"], ids=["marker", "default"])
+def test_an_import_that_dials_is_warned_about_in_warn_mode(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], setting: str, workers: int
+) -> None:
+    pytester.makeini(f"[pytest]\n{setting}\n")
+    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n")
+    result = run_pytest(mode="warn", workers=workers)
+    result.assert_outcomes(passed=1, warnings=2 if workers else 1)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*Network access violation in test_dials.py: attempted connection to 127.0.0.1:0*"])
+    assert "  test_dials.py [small]" in summary(result)
+
+
+def test_imports_are_nobodys_matter_in_off_mode(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makeconftest(DIALS + "bind()\n")
+    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n")
+    assert run_pytest(mode="off").ret == pytest.ExitCode.OK
+
+
+def test_collect_only_judges_imports_too(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makepyfile(
+        test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass"
+    )
+    result = run_pytest("--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["test_other.py::test_other", "*[[]TC001[]] Network Access Violation*"])
+    result = run_pytest("--collect-only", "-q", "test_other.py")
+    assert result.ret == pytest.ExitCode.OK
+    assert "test categories" not in result.stdout.str()

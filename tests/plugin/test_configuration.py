@@ -1,0 +1,195 @@
+"""Rule 12: bad configuration stops the run; two sizes in one place are a collection error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = "small, medium, large, xlarge"
+MODES = "strict, warn, off"
+
+BAD_INI = [
+    pytest.param("test_categories_enforcement = strickt", f"'strickt' is not a enforcement mode; choose one of {MODES}", id="mode"),
+    pytest.param("test_categories_default_size = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
+    pytest.param("test_categories_marker_sizes = unit = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="marker size"),
+    pytest.param("test_categories_marker_sizes = unit", "'unit' is not a rule; write NAME = SIZE, such as 'unit = small'", id="marker rule"),
+    pytest.param("test_categories_path_sizes = tests/unit = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="path size"),
+    pytest.param("test_categories_path_sizes = = small", "is not a rule; write NAME = SIZE", id="path rule"),
+    pytest.param("test_categories_fixture_sizes = db = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="fixture size"),
+    pytest.param("test_categories_fixture_sizes = db: small", "'db: small' is not a rule; write NAME = SIZE", id="fixture rule"),
+    pytest.param("test_categories_network_allow = postgres:port", "postgres:port", id="allow entry"),
+]
+BAD_OPTIONS = [
+    pytest.param("--test-categories-enforcement=strickt", f"'strickt' is not a enforcement mode; choose one of {MODES}", id="mode"),
+    pytest.param("--test-categories-default-size=tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
+    pytest.param("--network-allow=10.0.0.0/99", "10.0.0.0/99", id="allow entry"),
+]
+
+
+def _check(result: pytest.RunResult, setting: str, message: str) -> None:
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = [line for line in (*result.errlines, *result.outlines) if line.strip()]
+    errors = [line for line in said if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"ERROR: {setting}: ")
+    assert message in errors[0]
+    assert not [line for line in said if "Traceback" in line or "INTERNALERROR" in line]
+
+
+@pytest.mark.parametrize(("line", "message"), BAD_INI)
+@pytest.mark.parametrize("file", ["pytest.ini", "pyproject.toml"])
+def test_a_bad_ini_value_is_a_usage_error_of_one_line(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], line: str, message: str, file: str
+) -> None:
+    key, _, value = line.partition(" = ")
+    if file == "pytest.ini":
+        pytester.makeini(f"[pytest]\n{line}\n")
+        workers = 0
+    else:
+        # pytest 9's native table, and under xdist: two things at once, to keep the number of runs down.
+        written = f'"{value}"' if key.endswith(("enforcement", "default_size")) else f'["{value}"]'
+        pytester.makepyprojecttoml(f"[tool.pytest]\n{key} = {written}\n")
+        workers = 2
+    pytester.makepyfile("def test_nothing(): pass")
+    _check(run_pytest(mode=None, workers=workers), key, message)
+
+
+@pytest.mark.parametrize(("option", "message"), BAD_OPTIONS)
+def test_a_bad_option_is_a_usage_error_of_one_line(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], option: str, message: str, workers: int
+) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    _check(run_pytest(option, mode=None, workers=workers), option.partition("=")[0], message)
+
+
+def test_the_command_line_beats_the_ini_file(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_enforcement = strict\ntest_categories_default_size = small\n")
+    pytester.makepyfile(
+        """
+        import socket
+        def test_dials():
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+        """
+    )
+    run_pytest(mode=None).assert_outcomes(failed=1)
+    run_pytest("--test-categories-default-size=medium", mode=None).assert_outcomes(passed=1)
+    run_pytest(mode="off").assert_outcomes(passed=1)
+    result = run_pytest(mode="warn")
+    result.assert_outcomes(passed=1, warnings=1)
+
+
+def test_every_setting_works_in_the_native_toml_table(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makepyprojecttoml(
+        """
+        [tool.pytest]
+        test_categories_enforcement = "strict"
+        test_categories_default_size = "small"
+        test_categories_marker_sizes = ["local = medium"]
+        test_categories_path_sizes = ["here = medium"]
+        test_categories_fixture_sizes = ["server = medium"]
+        test_categories_network_allow = ["small: 127.0.0.2:9"]
+        markers = ["local: on this machine"]
+        """
+    )
+    bind = """
+import contextlib, socket, pytest
+from pytest_test_categories import network_guard
+
+def bind():
+    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+
+@pytest.fixture(scope="module")
+def server(): bind()
+"""
+    pytester.makepyfile(
+        test_there=bind
+        + """
+def test_default(): bind()
+@pytest.mark.local
+def test_marker(): bind()
+def test_fixture(server): pass
+def test_allowed():
+    with contextlib.suppress(OSError), socket.socket() as s: s.connect(("127.0.0.2", 9))
+""",
+        **{"here/test_here": bind + "\ndef test_path(): bind()\n"},
+    )
+    result = run_pytest("-v", "--strict-config", "--strict-markers", mode=None, workers=workers)
+    assert outcomes(result) == {
+        "test_default": {"FAILED"},
+        "test_marker": {"PASSED"},
+        "test_fixture": {"PASSED"},
+        "test_allowed": {"PASSED"},
+        "test_path": {"PASSED"},
+    }
+
+
+CONFLICTS = [
+    pytest.param("@pytest.mark.small\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="function"),
+    pytest.param("@pytest.mark.unit\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="marker that stands for a size"),
+    pytest.param("@pytest.mark.small\n@pytest.mark.large\nclass TestIt:\n    def test_one(self): pass\n", "test_bad.py::TestIt", id="class"),
+    pytest.param("@pytest.mark.small\n@pytest.mark.large\nclass TestIt(unittest.TestCase):\n    def test_one(self): pass\n", "test_bad.py::TestIt", id="unittest class"),
+    pytest.param("class TestIt:\n    @pytest.mark.small\n    @pytest.mark.large\n    def test_one(self): pass\n", "test_bad.py::TestIt::test_one", id="method"),
+    pytest.param("pytestmark = [pytest.mark.small, pytest.mark.large]\ndef test_one(): pass\n", "test_bad.py", id="module"),
+    pytest.param("@pytest.mark.parametrize('n', [pytest.param(1, marks=[pytest.mark.small, pytest.mark.large])])\ndef test_one(n): pass\n", "test_bad.py::test_one*", id="parameter set"),
+]
+
+
+@pytest.mark.parametrize(("text", "node"), CONFLICTS)
+def test_two_sizes_in_one_place_are_a_collection_error(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], text: str, node: str
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = unit\ntest_categories_marker_sizes = unit = small\n")
+    pytester.makepyfile(test_bad=f"import pytest, unittest\n{text}", test_good="def test_good(): pass")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)
+    marks = "@pytest.mark.large, @pytest.mark.unit" if "mark.unit" in text else "@pytest.mark.large, @pytest.mark.small"
+    result.stdout.fnmatch_lines([f"{node} has two sizes: {marks}. Keep one of them", "*ERROR test_bad.py*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_two_sizes_are_a_collection_error_under_xdist_too(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(test_bad="import pytest\n@pytest.mark.small\n@pytest.mark.large\ndef test_one(): pass\n")
+    result = run_pytest(workers=2)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["test_bad.py::test_one has two sizes: *"])
+
+
+def test_one_size_twice_is_no_conflict(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makeini("[pytest]\nmarkers = unit\ntest_categories_marker_sizes = unit = small\n")
+    pytester.makepyfile("import pytest\n@pytest.mark.small\n@pytest.mark.unit\n@pytest.mark.small\ndef test_one(): pass\n")
+    run_pytest().assert_outcomes(passed=1)
+
+
+def test_two_sizes_by_a_conftest_hook_are_a_usage_error(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.small)
+                item.add_marker("large")
+        """
+    )
+    pytester.makepyfile("def test_one(): pass")
+    result = run_pytest()
+    said = result.stdout.str() + result.stderr.str()
+    assert "test_one has two sizes: @pytest.mark.large, @pytest.mark.small. Keep one of them" in said
+    assert "INTERNALERROR" not in said
+    assert result.ret in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED}

@@ -1,0 +1,493 @@
+"""Rule 6: fixtures are held to the smallest size among the tests that use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Binding at import would be charged to the module, so that the conftest listens.
+SERVER: Final = """
+import socket, threading
+server = None
+
+def pytest_sessionstart():
+    global server
+    server = socket.create_server(("127.0.0.1", 0), backlog=128)
+"""
+HEAD: Final = """
+import contextlib, socket, unittest
+import conftest, pytest
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+def local():
+    socket.create_connection(conftest.server.getsockname(), 1).close()
+
+def swallowed():
+    with contextlib.suppress(Exception): local()
+"""
+
+
+def _scoped(scope: str, before: str, after: str) -> str:
+    return f"""
+@pytest.fixture(scope="{scope}")
+def {scope}_{"up" if before == "local()" else "down"}():
+    {before}
+    yield
+    {after}
+"""
+
+
+EVERY_SCOPE: Final = (
+    HEAD
+    + "".join(
+        _scoped(scope, *parts)
+        for scope in ("session", "package", "module", "class", "function")
+        for parts in (("local()", "pass"), ("pass", "local()"))
+    )
+    + """
+class TestMedium:
+    pytestmark = pytest.mark.medium
+    @pytest.mark.parametrize("name", [f"{scope}_up" for scope in ("session", "package", "module", "class", "function")])
+    def test_nothing(self, name): pass
+
+class TestA:
+    @pytest.mark.SIZE1
+    def test_one(self, SCOPE_WHEN): pass
+    @pytest.mark.SIZE2
+    def test_two(self, SCOPE_WHEN): pass
+"""
+)
+
+
+@pytest.mark.parametrize("sizes", [pytest.param(("small", "medium"), id="small first"), pytest.param(("medium", "small"), id="small last")])
+def test_a_fixture_of_any_scope_is_held_to_its_smallest_user_in_both_orders(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    sizes: tuple[str, str],
+) -> None:
+    pytester.makeconftest(SERVER)
+    for scope in ("session", "package", "module", "class"):
+        for when in ("up", "down"):
+            text = EVERY_SCOPE.replace("SIZE1", sizes[0]).replace("SIZE2", sizes[1]).replace("SCOPE_WHEN", f"{scope}_{when}")
+            pytester.makepyfile(**{f"{scope}_{when}/__init__": "", f"{scope}_{when}/test_{scope}_{when}": text})
+    result = run_pytest("-v")
+    listed = "\n".join(summary(result))
+    smallest = f"TestA::{'test_one' if sizes[0] == 'small' else 'test_two'}"
+    for scope in ("session", "package", "module", "class"):
+        for when in ("up", "down"):
+            file = f"{scope}_{when}/test_{scope}_{when}.py"
+            assert f"in fixture {scope}_{when} ({scope}), held to small by {file}::{smallest}" in listed
+    # Set-up refuses both tests of each scope, since pytest remembers the error. Tear-down fails once, together for the
+    # last two: to pytest, a package fixture of a test module lives as long as the session.
+    result.assert_outcomes(errors=4 * 2 + 3, passed=4 * 2 + 8 * 5)
+
+
+def test_a_function_fixture_is_held_to_its_own_tests_size(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        test_function=HEAD
+        + _scoped("function", "local()", "pass")
+        + _scoped("function", "pass", "local()")
+        + """
+@pytest.mark.small
+def test_small_up(function_up): pass
+@pytest.mark.small
+def test_small_down(function_down): pass
+@pytest.mark.medium
+def test_medium(function_up, function_down): pass
+"""
+    )
+    found = outcomes(run_pytest("-v"))
+    assert found == {"test_small_up": {"ERROR"}, "test_small_down": {"PASSED", "ERROR"}, "test_medium": {"PASSED"}}
+
+
+DESELECTED: Final = (
+    HEAD
+    + """
+@pytest.fixture(scope="module")
+def server():
+    local()
+
+@pytest.mark.medium
+def test_medium(server): pass
+
+@pytest.mark.small
+def test_small(server): pass
+"""
+)
+
+
+def test_deselected_tests_count_so_that_k_changes_no_verdict(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_chosen=DESELECTED)
+    for arguments in (("-k", "medium"), ("-m", "medium"), ("--deselect", "test_chosen.py::test_small")):
+        result = run_pytest(*arguments)
+        result.assert_outcomes(errors=1, deselected=1)
+        result.stdout.fnmatch_lines(["*in fixture server (module), held to small by test_chosen.py::test_small"])
+
+
+BY_PARAMETER: Final = (
+    HEAD
+    + """
+@pytest.fixture(scope="session", params=["memory", "server"])
+def database(request):
+    if request.param == "server": local()
+    yield request.param
+    if request.param == "server": local()
+
+@pytest.mark.small
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+def test_small(database): assert database == "memory"
+
+@pytest.mark.medium
+@pytest.mark.parametrize("database", ["memory", "server"], indirect=True)
+def test_medium(database): pass
+
+@pytest.fixture(scope="module", params=[
+    pytest.param("memory", marks=pytest.mark.small), pytest.param("server", marks=pytest.mark.medium)
+])
+def marked(request):
+    if request.param == "server": local()
+    return request.param
+
+def test_marked(marked): pass
+"""
+)
+
+
+def test_a_parametrized_fixture_is_held_by_parameter(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_parameters=BY_PARAMETER)
+    result = run_pytest("-v")
+    result.assert_outcomes(passed=5)
+    assert result.ret == pytest.ExitCode.OK
+
+
+DYNAMIC: Final = (
+    HEAD
+    + """
+@pytest.fixture(scope="module")
+def server():
+    local()
+    return 1
+
+@pytest.fixture(scope="module")
+def asked_by_both():
+    local()
+
+@pytest.mark.small
+def test_small_asks(request):
+    request.getfixturevalue("server")
+
+@pytest.mark.medium
+def test_medium_asks(request, asked_by_both):
+    request.getfixturevalue("asked_by_both")
+
+@pytest.fixture(scope="module")
+def indirect(request):
+    return request.getfixturevalue("server2")
+
+@pytest.fixture(scope="module")
+def server2():
+    local()
+
+@pytest.mark.medium
+def test_medium_asks_indirectly(indirect): pass
+"""
+)
+
+
+def test_a_dynamic_request_adds_the_requesting_tests_size(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_dynamic=DYNAMIC)
+    found = outcomes(run_pytest("-v"))
+    assert found == {
+        "test_small_asks": {"FAILED"},
+        "test_medium_asks": {"PASSED"},
+        "test_medium_asks_indirectly": {"PASSED"},
+    }
+
+
+OVERRIDES: Final = {
+    "conftest": SERVER
+    + """
+import pytest
+@pytest.fixture(scope="session")
+def service():
+    socket.create_connection(server.getsockname(), 1).close()
+    return "real"
+""",
+    "test_override": HEAD
+    + """
+@pytest.fixture(scope="module")
+def service():
+    return "fake"
+
+@pytest.mark.small
+def test_small(service): assert service == "fake"
+""",
+    "test_real": HEAD
+    + """
+@pytest.mark.medium
+def test_medium(service): assert service == "real"
+""",
+    "test_extended": HEAD
+    + """
+@pytest.fixture(scope="module")
+def service(service):
+    return service + " and more"
+
+@pytest.mark.medium
+def test_medium(service): assert service == "real and more"
+""",
+}
+
+
+def test_an_override_that_does_not_ask_for_what_it_overrides_narrows_nothing(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(**OVERRIDES)
+    run_pytest("-v").assert_outcomes(passed=3)
+
+
+AUTOUSE: Final = (
+    HEAD
+    + """
+@pytest.fixture(scope="session", autouse=True)
+def environment():
+    local()
+    yield
+    local()
+
+@pytest.mark.medium
+def test_medium(): pass
+
+@pytest.mark.small
+def test_small(): pass
+
+@pytest.mark.small
+def test_small_too(): pass
+"""
+)
+
+
+def test_a_broad_autouse_fixture_is_held_to_the_largest_and_the_summary_says_who_stands_on_it(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_autouse=AUTOUSE)
+    result = run_pytest("-q", workers=workers)
+    result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.OK
+    notes = [line for line in summary(result) if line.startswith("autouse")]
+    assert len(notes) == 1
+    assert notes[0].startswith("autouse fixture environment (session) reached 127.0.0.1:")
+    assert notes[0].endswith("2 smaller tests stand on it")
+
+
+def test_a_broad_autouse_fixture_of_small_tests_only_is_small(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_autouse=AUTOUSE.replace("mark.medium", "mark.small"))
+    result = run_pytest()
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["*in fixture environment (session), held to small by test_autouse.py::test_medium"])
+
+
+def test_declared_sizes_beat_what_the_tests_say(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makeini("[pytest]\ntest_categories_fixture_sizes =\n    server = medium\n    environment = small\n")
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_chosen=DESELECTED, test_autouse=AUTOUSE)
+    result = run_pytest("test_chosen.py")
+    result.assert_outcomes(passed=2)
+    result = run_pytest("test_autouse.py")
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["*in fixture environment (session), held to small by test_categories_fixture_sizes"])
+
+
+GUARDED: Final = """
+import pytest
+@pytest.fixture(scope="{scope}")
+def {scope}_quiet():
+    with network_guard("small") as guard:
+        yield guard
+
+@pytest.mark.medium
+def test_{scope}_quiet({scope}_quiet): local()
+
+@pytest.mark.medium
+def test_{scope}_raises({scope}_quiet):
+    with pytest.raises(NetworkAccessViolationError): local()
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
+def test_a_guard_entered_in_a_yield_fixture_encloses_the_tests(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]], scope: str
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        **{
+            "inside/__init__": "",
+            "inside/test_quiet": HEAD + GUARDED.format(scope=scope),
+            "test_zz_after": HEAD + "\n@pytest.mark.medium\ndef test_after(): local()\n",
+        }
+    )
+    found = outcomes(run_pytest("-v"))
+    assert found[f"test_{scope}_quiet"] == {"FAILED"}
+    assert found[f"test_{scope}_raises"] == {"PASSED"}
+    if scope not in {"package", "session"}:
+        assert found["test_after"] == {"PASSED"}
+
+
+XUNIT: Final = {
+    "test_module_up": "def setup_module(): local()\n{mark}\ndef test_one(): pass\n",
+    "test_module_down": "def teardown_module(): local()\n{mark}\ndef test_one(): pass\n",
+    "test_function_up": "def setup_function(): local()\n{mark}\ndef test_one(): pass\n",
+    "test_class_up": "{mark}\nclass TestIt:\n    @classmethod\n    def setup_class(cls): local()\n    def test_one(self): pass\n",
+    "test_class_down": "{mark}\nclass TestIt:\n    @classmethod\n    def teardown_class(cls): local()\n    def test_one(self): pass\n",
+    "test_method_up": "{mark}\nclass TestIt:\n    def setup_method(self): local()\n    def test_one(self): pass\n",
+    "test_case_class_up": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): local()\n    def test_one(self): pass\n",
+    "test_case_class_down": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): local()\n    def test_one(self): pass\n",
+    "test_case_class_cleanup": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): cls.addClassCleanup(local)\n    def test_one(self): pass\n",
+    "test_case_class_skips": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n        swallowed()\n        raise unittest.SkipTest\n    def test_one(self): pass\n",
+    "test_case_module_up": "def setUpModule(): local()\n{mark}\nclass T(unittest.TestCase):\n    def test_one(self): pass\n",
+    "test_case_up": "{mark}\nclass T(unittest.TestCase):\n    def setUp(self): local()\n    def test_one(self): pass\n",
+    "test_case_down": "{mark}\nclass T(unittest.TestCase):\n    def tearDown(self): local()\n    def test_one(self): pass\n",
+}
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_xunit_style_set_up_and_tear_down_are_guarded(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], size: str, workers: int
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(**{name: HEAD + text.format(mark=f"@pytest.mark.{size}") for name, text in XUNIT.items()})
+    result = run_pytest("-v", workers=workers)
+    broken = {line.split()[1].partition(".py")[0] for line in result.outlines if line.startswith(("ERROR test", "FAILED test"))}
+    assert broken == (set(XUNIT) if size == "small" else set())
+
+
+SWALLOWED: Final = (
+    HEAD
+    + """
+@pytest.fixture(scope="module")
+def swallows_up():
+    swallowed()
+
+@pytest.fixture(scope="module")
+def swallows_down():
+    yield
+    swallowed()
+
+@pytest.fixture(scope="module")
+def skips():
+    swallowed()
+    pytest.skip("no network")
+
+@pytest.fixture
+def function_skips():
+    swallowed()
+    pytest.skip("no network")
+
+@pytest.fixture(scope="module")
+def finalizes(request):
+    request.addfinalizer(swallowed)
+
+@pytest.mark.small
+def test_swallows_up(swallows_up): pass
+@pytest.mark.small
+def test_skips(skips): pass
+@pytest.mark.small
+def test_function_skips(function_skips): pass
+@pytest.mark.small
+@pytest.mark.xfail
+def test_xfails(function_skips): pass
+@pytest.mark.small
+def test_finalizes(finalizes): pass
+@pytest.mark.small
+def test_swallows_down(swallows_down): pass
+"""
+)
+
+
+def test_a_refusal_swallowed_in_a_fixture_is_an_error_of_the_test(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_swallowed=SWALLOWED)
+    result = run_pytest("-v")
+    found = outcomes(result)
+    assert {name for name in found if "ERROR" not in found[name]} <= {"test_finalizes"}  # its tear-down is the last one's
+    assert len(found) == 6
+    result.stdout.fnmatch_lines(["*in fixture finalizes (module), held to small by *"])
+
+
+def test_network_isolation_can_be_named_by_other_fixtures(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        test_named=HEAD
+        + """
+import sys
+
+@pytest.fixture
+def client(network_isolation):
+    return network_isolation
+
+@pytest.fixture(autouse=True)
+def _every(network_isolation):
+    yield
+    seen.append(network_isolation.violations)
+
+seen = []
+
+@pytest.mark.small
+def test_small(client):
+    assert client.size.value == "small"
+    assert client.mode.value == MODE
+    swallowed()
+    assert len(client.violations) == 1
+
+@pytest.mark.medium
+def test_medium(client, network_isolation):
+    assert client is network_isolation
+    assert client.size.value == "medium"
+    local()
+    assert client.violations == []
+""".replace("MODE", "'strict'")
+    )
+    assert outcomes(run_pytest("-v")) == {"test_small": {"FAILED"}, "test_medium": {"PASSED"}}
+    pytester.makepyfile(
+        test_named=HEAD
+        + """
+@pytest.fixture
+def client(network_isolation):
+    return network_isolation
+
+@pytest.mark.small
+def test_small(client):
+    assert client.mode.value == "off"
+    local()
+    assert client.violations == []
+"""
+    )
+    assert outcomes(run_pytest("-v", mode="off")) == {"test_small": {"PASSED"}}
