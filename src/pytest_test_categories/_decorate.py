@@ -54,7 +54,8 @@ class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorat
         Raises:
             TypeError: The target can't be guarded, or is a fixture (swap the two decorators).
         """
-        return decorate(self, target)
+        guarded: _T = decorate(self, target)
+        return guarded
 
     def fresh(self) -> NetworkGuard:
         """Return an unentered guard with the same settings."""
@@ -108,7 +109,7 @@ def _runner(guard: network_guard, target: Any) -> Signature:  # noqa: ANN401 - a
 
 def label_of(name: str) -> str:
     """Return the label of a guarded function: the running test's, if there is one, else its own name."""
-    here = _guard.charge()
+    here = _origin.charge()
     if here is not None and here.scopes and not here.unattributed:
         return here.scopes[0].test
     return name

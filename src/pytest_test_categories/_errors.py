@@ -16,13 +16,13 @@ _HTTP: Final = {
     "aiohttp": "aioresponses",
     "boto3": "moto",
     "botocore": "moto",
-    "http": "responses, pook or manual patching",
+    "http.client": "pook, httpretty or manual patching",
     "httpcore": "respx or pytest-httpx",
     "httpx": "respx or pytest-httpx",
     "requests": "responses or requests-mock",
     "tornado": "pook or manual patching",
-    "urllib": "responses, pook or manual patching",
-    "urllib3": "responses, pook or manual patching",
+    "urllib": "pook, httpretty or manual patching",
+    "urllib3": "pook, httpretty or manual patching",
 }
 _SERVICES: Final = dict.fromkeys(
     (

@@ -36,6 +36,7 @@ from pytest_test_categories._policy import (
     decide,
     parse_allow,
 )
+from pytest_test_categories._runs import runs
 from pytest_test_categories._violation import Violation
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 
@@ -96,7 +97,7 @@ class Registry:
     """The guards of this process, and the judge."""
 
     def __init__(self) -> None:
-        self.runs: list[Run] = []
+        self.runs: list[Run | None] = runs
         self.holders = 0
         self._lock = threading.RLock()
         self._entry_points: list[EntryPoint] = []
@@ -104,8 +105,13 @@ class Registry:
 
     @property
     def run(self) -> Run | None:
-        """The innermost test runner's session, if there is one."""
-        return self.runs[-1] if self.runs else None
+        """The innermost test runner's session that watches, if there is one."""
+        return next((run for run in reversed(self.runs) if run is not None), None)
+
+    def _on_record(self) -> None:
+        for run in self.runs:  # a run inside a guarded test may put something on record for the test
+            if run is not None:
+                run.on_record()
 
     def hold(self) -> None:
         """Put the layers in place, or note that one more wants them there."""
@@ -214,7 +220,8 @@ class Registry:
         __tracebackhide__ = True
         strict = next((s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT), None)
         trace = _trace.read(sys._getframe(2), refusing[0].file, _origin.awaiting_task())  # noqa: SLF001 - the documented way to the stack
-        if trace.aside:
+        # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
+        if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
         label = asked.get()
@@ -293,8 +300,8 @@ class Registry:
                 new = record is fresh
         if counted or new:
             record.count += 1
-        if new and run is not None:
-            run.on_record()
+        if new:
+            self._on_record()
         if self._children is not None and self._children.is_child:
             self._children.send(scope.serial, record.violation, late=late, expected=expected)
         elif new and run is not None:
@@ -430,11 +437,10 @@ class Registry:
             else:
                 continue
             record = into.setdefault(violation.key, Record(violation))
-            record.count += report.count
+            record.count += report.times
             if report.expected:
                 record.deliver(expected=True)
-            if run is not None:
-                run.on_record()
+            self._on_record()
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:  # noqa: ANN401 - any object with close()
@@ -481,7 +487,7 @@ class _ChildReport(NamedTuple):
     serial: int
     late: bool
     expected: bool
-    count: int
+    times: int
     violation: Violation
 
 
@@ -543,8 +549,10 @@ class _ChildReports:
                 if not chunk:
                     break
             *lines, self._rest = self._rest.split(b"\n")
-        reports = [json.loads(line) for line in lines]
-        return [_ChildReport(*facts, Violation.from_dict(fields)) for *facts, fields in reports]
+        return [
+            _ChildReport(serial, late, expected, times, Violation.from_dict(fields))
+            for serial, late, expected, times, fields in map(json.loads, lines)
+        ]
 
     def close(self) -> None:
         if not self.is_child:
@@ -663,8 +671,8 @@ class NetworkGuard:
         """
         if self._mode is not None:
             return self._mode
-        if registry.run is not None:
-            return registry.run.mode
+        if registry.runs:
+            return EnforcementMode.OFF if registry.runs[-1] is None else registry.runs[-1].mode
         return EnforcementMode.parse(os.environ.get(MODE_VARIABLE) or EnforcementMode.STRICT)
 
     @property

@@ -42,7 +42,7 @@ class Record:
         self.delivered = 0
         self.expected = 0  # of those, how many reached somebody who had asked for them
         self.kin: list[Record] = [self]  # records that other guards made of the same attempts
-        self.registry: dict[object, object] = {}  # for the warnings module, which says a thing once by it
+        self.registry: dict[str | tuple[str, type[Warning], int], int] = {}  # for the warnings module, which says a thing once by it
 
     def deliver(self, *, expected: bool = False) -> None:
         """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
@@ -59,7 +59,7 @@ class Record:
         return Violation(**{name: getattr(violation, name) for name in _FIELDS}, count=self.count)
 
 
-_FIELDS: Final = tuple(name for name in Violation.__slots__ if name != "count")  # type: ignore[attr-defined]
+_FIELDS: Final = tuple(name for name in Violation.__slots__ if name != "count")
 
 
 class Scope:
@@ -236,7 +236,8 @@ def _greenlet_scope() -> Scope | None:
         if link is None:
             return None
         context = link.gr_context
-        if context is not None and (scope := context.get(current)) is not None and scope.open:
+        scope: Scope | None = None if context is None else context.get(current)
+        if scope is not None and scope.open:
             return scope
     return None
 

@@ -35,7 +35,7 @@ class TestSize(enum.Enum):
         Raises:
             ValueError: There is no such size; the message lists the choices.
         """
-        return _parse(cls, value, "test size")
+        return _parse(cls, value, "a test size")
 
     @property
     def rank(self) -> int:
@@ -60,7 +60,7 @@ class EnforcementMode(enum.Enum):
         Raises:
             ValueError: There is no such mode; the message lists the choices.
         """
-        return _parse(cls, value, "enforcement mode")
+        return _parse(cls, value, "an enforcement mode")
 
 
 def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
@@ -71,7 +71,7 @@ def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
             if member.value == value.strip().lower():
                 return member
     choices = ", ".join(str(member.value) for member in cls)
-    raise ValueError(f"{value!r} is not a {what}; choose one of {choices}")
+    raise ValueError(f"{value!r} is not {what}; choose one of {choices}")
 
 
 class Kind(enum.Enum):

@@ -75,6 +75,7 @@ class Trace(NamedTuple):
         cassette: Whether VCR.py is on the stack.
         importing: Name of the module being imported around the attempt; empty if none.
         aside: Whether the attempt is the runner's own traffic or an exempt function's.
+        self_test: Whether an installed library does it while it is imported itself.
     """
 
     at: Place | None = None
@@ -83,6 +84,7 @@ class Trace(NamedTuple):
     cassette: bool = False
     importing: str = ""
     aside: bool = False
+    self_test: bool = False
 
 
 exempt_codes: set[CodeType] = set()
@@ -104,7 +106,7 @@ def read(frame: FrameType | None, test_file: str = "", awaiting: Any = None) -> 
     """
     at = test = None
     library = importing = module = ""
-    cassette = False
+    cassette = self_test = False
     while frame is not None:
         code = frame.f_code
         filename = code.co_filename
@@ -113,23 +115,33 @@ def read(frame: FrameType | None, test_file: str = "", awaiting: Any = None) -> 
         if filename == _IMPORT_CODE:
             if not importing and code.co_name == "_load_unlocked" and module:
                 importing = module
+                self_test = at is None
         elif is_project_file(filename):
             place = (frame, filename)
             at = at or _place(*place)
             if test is None and filename == test_file:
                 test = _place(*place)
         elif at is None:
-            top = frame.f_globals.get("__name__", "").partition(".")[0]
-            if top in CURES:
-                library = top
-            elif top == "vcr":
+            known = _library_of(frame)
+            if known == "vcr":
                 cassette = True
+            elif known:
+                library = known
         if code.co_name == "<module>":
             module = frame.f_globals.get("__name__", "")
         frame = frame.f_back
     if at is None and awaiting is not None:
         at, library = _read_task(awaiting, library)
-    return Trace(at, None if test == at else test, library, cassette, importing)
+    return Trace(at, None if test == at else test, library, cassette, importing, self_test=self_test)
+
+
+def _library_of(frame: FrameType) -> str:
+    """Return the client library that a frame belongs to, as ``CURES`` names it; ``vcr`` for VCR.py; else nothing."""
+    name = frame.f_globals.get("__name__", "")
+    top = name.partition(".")[0]
+    if top in CURES or top == "vcr":
+        return str(top)
+    return str(name) if name in CURES else ""
 
 
 def _place(frame: FrameType, filename: str) -> Place:
@@ -145,8 +157,7 @@ def _read_task(task: Any, library: str) -> tuple[Place | None, str]:  # noqa: AN
             if is_project_file(filename):
                 at = _place(frame, filename)
             else:
-                top = frame.f_globals.get("__name__", "").partition(".")[0]
-                library = library or (top if top in CURES else "")
+                library = library or _library_of(frame)
         if at is not None:
             return at, library
     return None, library
@@ -198,16 +209,22 @@ def _futures_behind(future: Any) -> set[int]:  # noqa: ANN401 - as above
     return found
 
 
+_task_sets: list[Any] = []
+
+
 def _all_tasks() -> list[Any]:
     """Return every asyncio task that is not done, whatever its loop."""
-    tasks = sys.modules.get("asyncio.tasks")
-    if tasks is None:
-        return []
+    if not _task_sets:
+        tasks = sys.modules.get("asyncio.tasks")
+        if tasks is None:
+            return []
+        # 3.11 has one weak set; 3.12 splits eager tasks off.
+        _task_sets.extend(
+            held for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks") if (held := getattr(tasks, name, None)) is not None
+        )
     found: list[Any] = []
-    # 3.11 has one weak set; 3.12 splits eager tasks off.
-    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
-        held = getattr(tasks, name, None)
-        if held is None or not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
+    for held in _task_sets:
+        if not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
             continue
         for _ in range(10):
             try:

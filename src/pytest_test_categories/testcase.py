@@ -43,6 +43,7 @@ class SizedTest(_Base):
     network_size: ClassVar[TestSize]
     network_mode: ClassVar[EnforcementMode | str | None] = None
     network_allow: ClassVar[list[str] | tuple[str, ...] | str] = ()
+    _inside = 0  # how deep in parts of the test that unittest calls
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - any class keyword
         """Guard the class's own set-up and tear-down."""
@@ -105,11 +106,25 @@ class SizedTest(_Base):
 
     def _told(self, call: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any function
         __tracebackhide__ = True
+        self._inside += 1
         try:
             call(*args, **kwargs)
         except BaseException as error:
             self._deliver(error)
             raise
+        finally:
+            self._inside -= 1
+
+    def doCleanups(self) -> Any:  # noqa: N802, ANN401 - unittest's name; typeshed says None, and it is a bool
+        """Run the cleanups; where the test itself asks for that, the guard stays to its end."""
+        cleanups: list[Any] = self._cleanups  # type: ignore[attr-defined]  # not in typeshed
+        ours = [cleanup for cleanup in cleanups if cleanup[0] == self._checkpoint] if self._inside else []
+        for cleanup in ours:
+            cleanups.remove(cleanup)
+        try:
+            return super().doCleanups()
+        finally:
+            cleanups[:0] = ours
 
     def subTest(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:  # noqa: N802, ANN401 - unittest's name and signature
         """Return a subtest whose failure counts as having told of a violation; a skip does not."""
@@ -153,7 +168,8 @@ class SizedTest(_Base):
             with cls._guard():
                 super().doClassCleanups()
         except NetworkAccessViolationError as error:
-            cls.tearDown_exceptions.append((type(error), error, error.__traceback__))
+            told = (type(error), error, error.__traceback__)
+            cls.tearDown_exceptions.append(told)  # type: ignore[attr-defined]  # not in typeshed
 
 
 def _guarded_class_method(function: Any) -> Any:  # noqa: ANN401 - any function, and back

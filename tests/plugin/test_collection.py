@@ -9,23 +9,23 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Binding loopback is access that small forbids and medium permits, and sends nothing.
+# A connect on this machine: small forbids it, medium permits it. Nobody listens there.
 DIALS: Final = """
-import socket, unittest
+import contextlib, socket, unittest
 import pytest
 
-def bind():
-    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+def dial():
+    with contextlib.suppress(OSError), socket.socket() as s: s.connect(("127.0.0.1", 9))
 """
 
 BROKEN = [
-    pytest.param("bind()\n@pytest.mark.small\ndef test_one(): pass\n", "test_dials.py:8", id="marker on a function"),
-    pytest.param("pytestmark = pytest.mark.small\nbind()\ndef test_one(): pass\n", "test_dials.py:9", id="marker on the module"),
-    pytest.param("@pytest.mark.small\nclass TestIt:\n    bind()\n    def test_one(self): pass\n", "test_dials.py:10", id="marker on a class"),
-    pytest.param("@pytest.mark.small\nclass T(unittest.TestCase):\n    bind()\n    def test_one(self): pass\n", "test_dials.py:10", id="unittest class"),
-    pytest.param("def cases():\n    bind()\n    return [1, 2]\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_one(n): pass\n", "test_dials.py:9", id="parameters"),
-    pytest.param("@pytest.mark.small\ndef test_one(n): pass\ndef pytest_generate_tests(metafunc):\n    bind()\n    metafunc.parametrize('n', [1])\n", "test_dials.py:11", id="pytest_generate_tests"),
-    pytest.param("try: bind()\nexcept Exception: pass\n@pytest.mark.small\ndef test_one(): pass\n@pytest.mark.medium\ndef test_two(): pass\n", "test_dials.py:8", id="one small test of two"),
+    pytest.param("dial()\n@pytest.mark.small\ndef test_one(): pass\n", "test_dials.py:8", id="marker on a function"),
+    pytest.param("pytestmark = pytest.mark.small\ndial()\ndef test_one(): pass\n", "test_dials.py:9", id="marker on the module"),
+    pytest.param("@pytest.mark.small\nclass TestIt:\n    dial()\n    def test_one(self): pass\n", "test_dials.py:10", id="marker on a class"),
+    pytest.param("@pytest.mark.small\nclass T(unittest.TestCase):\n    dial()\n    def test_one(self): pass\n", "test_dials.py:10", id="unittest class"),
+    pytest.param("def cases():\n    dial()\n    return [1, 2]\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_one(n): pass\n", "test_dials.py:9", id="parameters"),
+    pytest.param("@pytest.mark.small\ndef test_one(n): pass\ndef pytest_generate_tests(metafunc):\n    dial()\n    metafunc.parametrize('n', [1])\n", "test_dials.py:11", id="pytest_generate_tests"),
+    pytest.param("try: dial()\nexcept Exception: pass\n@pytest.mark.small\ndef test_one(): pass\n@pytest.mark.medium\ndef test_two(): pass\n", "test_dials.py:8", id="one small test of two"),
     pytest.param("import app\n@pytest.mark.small\ndef test_one(): pass\n", "app.py:8", id="imported module"),
 ]
 
@@ -38,7 +38,7 @@ def test_an_import_that_dials_is_an_error_of_a_module_with_a_test_that_may_not(
     text: str,
     line: str,
 ) -> None:
-    pytester.makepyfile(test_dials=DIALS + text, test_other="def test_other(): pass", app=DIALS + "bind()")
+    pytester.makepyfile(test_dials=DIALS + text, test_other="def test_other(): pass", app=DIALS + "dial()")
     result = run_pytest("--continue-on-collection-errors")
     result.assert_outcomes(errors=1, passed=1)
     imported = "app" if line.startswith("app") else "test_dials"
@@ -53,9 +53,9 @@ def test_an_import_that_dials_is_nobodys_matter_where_no_test_forbids_it(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
 ) -> None:
     pytester.makepyfile(
-        test_medium=DIALS + "bind()\n@pytest.mark.medium\ndef test_one(): pass\n",
-        test_large=DIALS + "bind()\n@pytest.mark.large\ndef test_one(): pass\n",
-        test_unsized=DIALS + "bind()\ndef test_one(): pass\n",
+        test_medium=DIALS + "dial()\n@pytest.mark.medium\ndef test_one(): pass\n",
+        test_large=DIALS + "dial()\n@pytest.mark.large\ndef test_one(): pass\n",
+        test_unsized=DIALS + "dial()\ndef test_one(): pass\n",
         test_small="import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
     )
     result = run_pytest(workers=workers)
@@ -67,7 +67,7 @@ def test_an_import_that_dials_is_nobodys_matter_where_no_test_forbids_it(
 def test_an_import_that_dials_fails_the_run_under_xdist(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
 ) -> None:
-    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass")
+    pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass")
     result = run_pytest("--continue-on-collection-errors", workers=2)
     assert result.ret != pytest.ExitCode.OK
     text = result.stdout.str()
@@ -85,9 +85,9 @@ def test_where_the_size_is_known_before_the_import_the_attempt_is_refused(
     pytester.makeini(f"[pytest]\n{setting}\n")
     pytester.makepyfile(
         **{
-            "here/test_refused": DIALS + "bind()\ndef test_one(): pass\n",
-            "here/test_swallowed": DIALS + "try: bind()\nexcept Exception: pass\ndef test_one(): pass\n",
-            "here/test_skips": DIALS + "try: bind()\nexcept Exception: pytest.skip('no network', allow_module_level=True)\n",
+            "here/test_refused": DIALS + "dial()\ndef test_one(): pass\n",
+            "here/test_swallowed": DIALS + "try: dial()\nexcept Exception: pass\ndef test_one(): pass\n",
+            "here/test_skips": DIALS + "try: dial()\nexcept Exception: pytest.skip('no network', allow_module_level=True)\n",
             "here/test_clean": "def test_one(): pass\n",
         }
     )
@@ -105,8 +105,8 @@ def test_a_marker_does_not_undo_the_refusal_of_a_path_rule(
     pytester.makepyfile(
         **{
             # Medium by the rule, so that the import may bind; a marker makes a test small, which forbids it.
-            "here/test_narrowed": DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n",
-            "here/test_as_ruled": DIALS + "bind()\ndef test_one(): pass\n",
+            "here/test_narrowed": DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n",
+            "here/test_as_ruled": DIALS + "dial()\ndef test_one(): pass\n",
         }
     )
     result = run_pytest("--continue-on-collection-errors")
@@ -117,7 +117,7 @@ def test_a_marker_does_not_undo_the_refusal_of_a_path_rule(
 def test_a_conftest_that_dials_is_one_violation_of_the_run(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
 ) -> None:
-    pytester.makeconftest(DIALS + "bind()\n")
+    pytester.makeconftest(DIALS + "dial()\n")
     pytester.makepyfile(
         test_one="import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
         test_two="import pytest\n@pytest.mark.small\ndef test_two(): pass\n",
@@ -128,7 +128,7 @@ def test_a_conftest_that_dials_is_one_violation_of_the_run(
     listed = summary(result)
     assert listed[0] == "network violations that no running test is charged with: 1 (they fail the run)"
     assert len([line for line in listed if "while importing conftest" in line]) == 1
-    assert "conftest.py:5 in bind" in "\n".join(listed)
+    assert "conftest.py:5 in dial" in "\n".join(listed)
 
 
 def test_a_conftest_of_a_directory_that_dials_is_one_violation_of_the_run(
@@ -136,7 +136,7 @@ def test_a_conftest_of_a_directory_that_dials_is_one_violation_of_the_run(
 ) -> None:
     pytester.makepyfile(
         **{
-            "below/conftest": DIALS + "bind()\n",
+            "below/conftest": DIALS + "dial()\n",
             "below/test_one": "import pytest\n@pytest.mark.small\ndef test_one(): pass\n",
         }
     )
@@ -144,13 +144,13 @@ def test_a_conftest_of_a_directory_that_dials_is_one_violation_of_the_run(
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert summary(result)[0] == "network violations that no running test is charged with: 1 (they fail the run)"
-    assert "below/conftest.py:5 in bind" in "\n".join(summary(result))
+    assert "below/conftest.py:5 in dial" in "\n".join(summary(result))
 
 
 def test_a_conftest_that_dials_in_a_run_that_permits_it_is_fine(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:
-    pytester.makeconftest(DIALS + "bind()\n")
+    pytester.makeconftest(DIALS + "dial()\n")
     pytester.makepyfile(test_one="import pytest\n@pytest.mark.medium\ndef test_one(): pass\n")
     assert run_pytest().ret == pytest.ExitCode.OK
 
@@ -160,23 +160,23 @@ def test_an_import_that_dials_is_warned_about_in_warn_mode(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], setting: str, workers: int
 ) -> None:
     pytester.makeini(f"[pytest]\n{setting}\n")
-    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n")
+    pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n")
     result = run_pytest(mode="warn", workers=workers)
     result.assert_outcomes(passed=1, warnings=2 if workers else 1)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*Network access violation in test_dials.py: attempted connection to 127.0.0.1:0*"])
+    result.stdout.fnmatch_lines(["*Network access violation in test_dials.py: attempted connection to 127.0.0.1:9*"])
     assert "  test_dials.py [small]" in summary(result)
 
 
 def test_imports_are_nobodys_matter_in_off_mode(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
-    pytester.makeconftest(DIALS + "bind()\n")
-    pytester.makepyfile(test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n")
+    pytester.makeconftest(DIALS + "dial()\n")
+    pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n")
     assert run_pytest(mode="off").ret == pytest.ExitCode.OK
 
 
 def test_collect_only_judges_imports_too(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
     pytester.makepyfile(
-        test_dials=DIALS + "bind()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass"
+        test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass"
     )
     result = run_pytest("--collect-only", "-q")
     assert result.ret == pytest.ExitCode.INTERRUPTED

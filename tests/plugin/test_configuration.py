@@ -13,7 +13,7 @@ SIZES = "small, medium, large, xlarge"
 MODES = "strict, warn, off"
 
 BAD_INI = [
-    pytest.param("test_categories_enforcement = strickt", f"'strickt' is not a enforcement mode; choose one of {MODES}", id="mode"),
+    pytest.param("test_categories_enforcement = strickt", f"'strickt' is not an enforcement mode; choose one of {MODES}", id="mode"),
     pytest.param("test_categories_default_size = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
     pytest.param("test_categories_marker_sizes = unit = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="marker size"),
     pytest.param("test_categories_marker_sizes = unit", "'unit' is not a rule; write NAME = SIZE, such as 'unit = small'", id="marker rule"),
@@ -24,7 +24,7 @@ BAD_INI = [
     pytest.param("test_categories_network_allow = postgres:port", "postgres:port", id="allow entry"),
 ]
 BAD_OPTIONS = [
-    pytest.param("--test-categories-enforcement=strickt", f"'strickt' is not a enforcement mode; choose one of {MODES}", id="mode"),
+    pytest.param("--test-categories-enforcement=strickt", f"'strickt' is not an enforcement mode; choose one of {MODES}", id="mode"),
     pytest.param("--test-categories-default-size=tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
     pytest.param("--network-allow=10.0.0.0/99", "10.0.0.0/99", id="allow entry"),
 ]

@@ -154,11 +154,11 @@ def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test
     assert result.ret == pytest.ExitCode.OK
     listed = summary(result)
     assert listed[0] == "network violations: 6 in 6 places"
-    assert "    127.0.0.1:0 (x2) at test_warns.py:7 in bind" in [line.partition(", called")[0] for line in listed]
+    assert "    127.0.0.1:0 (x2) at test_warns.py:6 in bind" in [line.partition(", called")[0] for line in listed]
     if "no:warnings" in filters:
         return
     lines = {
-        line.strip().partition(": ")[2]
+        line[line.index("Network access violation") :]
         for line in (*result.outlines, *result.errlines)
         if "NetworkAccessWarning: Network access violation" in line
     }
@@ -177,10 +177,20 @@ def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test
 
 def test_the_warn_line_can_be_found_with_grep(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
     pytester.makepyfile(test_warns=WARNS)
-    for arguments in ((), ("-q",), ("-p", "no:warnings"), ("-q", "-W", "ignore"), ("--disable-warnings",)):
+    for arguments in ((), ("-q",), ("-v",)):
         result = run_pytest(*arguments, mode="warn")
         found = [line for line in (*result.outlines, *result.errlines) if "Network access violation" in line]
         assert [line for line in found if "in test_bind: attempted connection to 127.0.0.1:0" in line], arguments
+
+
+def test_the_summary_of_warn_mode_is_complete_where_warnings_are_silenced(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+) -> None:
+    pytester.makepyfile(test_warns=WARNS)
+    for arguments in (("-p", "no:warnings"), ("-q", "-W", "ignore"), ("--disable-warnings",)):
+        result = run_pytest(*arguments, mode="warn")
+        assert result.ret == pytest.ExitCode.OK
+        assert summary(result)[0] == "network violations: 6 in 6 places"
 
 
 def test_an_error_filter_on_the_command_line_raises_at_the_call(

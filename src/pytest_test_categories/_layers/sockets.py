@@ -128,8 +128,9 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sigh
 
 def numeric_host(address: Any) -> Any:  # noqa: ANN401 - whatever the caller gave
     """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
-    host = address[0] if isinstance(address, tuple) and address else None
-    return host if isinstance(host, str) and parse_ip(host) is not None else None
+    if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
+        return None
+    return address[0] if isinstance(address[0], str) and parse_ip(address[0]) is not None else None
 
 
 # -- wrappers ----------------------------------------------------------------------------------------------------------
@@ -201,26 +202,30 @@ class _Table:
             return address
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
-        one_shot = ("socket.getaddrinfo", address[0], None)
+        asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
+        one_shot = ("socket.getaddrinfo", asked_for, None)
         audit.allow(one_shot)
         try:
-            found = _socket.getaddrinfo(address[0], None, family, _socket.SOCK_DGRAM)
+            found = _socket.getaddrinfo(asked_for, None, family, _socket.SOCK_DGRAM)
         finally:
             audit.withdraw(one_shot)
-        self.remember(host, [found[0][4][0]])
-        resolved = (found[0][4][0], *address[1:])
+        first = str(found[0][4][0])
+        self.remember(host, [first])
+        resolved = (first, *address[1:])
         self.judge(kind, route, family, resolved, sock, read_address)
         return resolved
 
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:  # noqa: ANN401 - a wrapper
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
+        needed = 2 if flags_at else 1
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
             __tracebackhide__ = True
             host = args[0] if args else kwargs.get("host")
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
-            if host is None or not isinstance(flags, int) or _is_fake(wrapped):
+            given = len(args) + sum(name in kwargs for name in ("host", "port"))
+            if host is None or not isinstance(flags, int) or given < needed or _is_fake(wrapped):
                 answer = wrapped(*args, **kwargs)
                 self._keep(host, answer)
                 return answer
@@ -309,7 +314,13 @@ def _first(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller 
 
 
 def _last_of_sendto(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller gave
-    return args[-1] if len(args) in {2, 3} else None
+    if len(args) not in {2, 3}:
+        return None
+    try:
+        memoryview(args[0]).release()
+    except TypeError:  # the call reads its data before its address, and will say so
+        return None
+    return args[-1]
 
 
 def _fourth(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller gave

@@ -139,7 +139,8 @@ class Collecting:
     ) -> None:
         if self._mode is EnforcementMode.WARN:
             for violation in broken:
-                warnings.warn(warning_text(violation), self._run.warning, stacklevel=1)
+                path, _, line = (violation.location or f"{name}:1").rpartition(":")
+                warnings.warn_explicit(warning_text(violation), self._run.warning, path, int(line))
                 self._run.noted.append(violation)
             return
         _report_error(session, items, name, report_text(tuple(broken)), broken)

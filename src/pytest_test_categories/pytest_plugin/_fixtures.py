@@ -8,6 +8,7 @@ import pytest
 
 from pytest_test_categories import _origin, _trace
 from pytest_test_categories._address import Reach
+from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import finish, registry
 from pytest_test_categories._origin import Phase, Scope, current
 from pytest_test_categories._policy import Attempt, Policy, TestSize, decide
@@ -62,6 +63,11 @@ class FixturePlan:
         """Whether any test uses a broad fixture that could touch something."""
         return bool(self._broad)
 
+    def guards(self, definition: Any) -> bool:  # noqa: ANN401 - pytest.FixtureDef[Any]
+        """Tell whether a fixture has a guard of its own: those of broad scope, and those with a declared size."""
+        name = definition.argname
+        return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
+
     def compute(self, items: Iterable[pytest.Item]) -> None:
         """Take in all collected items, those that are about to be deselected too."""
         for item in items:
@@ -89,7 +95,7 @@ class FixturePlan:
             for definition in reversed(definitions):
                 key = id(definition)
                 seen = known.get(key)
-                if seen is None and definition.scope != "function" and name not in _HARMLESS:
+                if seen is None and self.guards(definition):
                     seen = known[key] = (definition, bool(getattr(definition, "_autouse", False)))
                 if seen is not None:
                     found.append((name, key, seen[1]))
@@ -160,7 +166,7 @@ class FixtureGuard:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:  # noqa: ANN401 - private classes of pytest
         """Hold a broad fixture to its size while it is set up, and later torn down."""
-        if fixturedef.scope == "function" or fixturedef.argname in _HARMLESS:
+        if not self._plan.guards(fixturedef):
             return (yield)
         __tracebackhide__ = True
         scope = self._open(fixturedef, request)
@@ -176,7 +182,7 @@ class FixtureGuard:
             raise
         finally:
             fixturedef.addfinalizer(lambda: self._enter_teardown(scope))
-            self._leave_setup(scope, outer, error)
+            self._leave_setup(scope, outer, error, fixturedef)
 
     def _open(self, definition: Any, request: Any) -> Scope:  # noqa: ANN401 - as above
         item = request._pyfuncitem  # noqa: SLF001 - request.node is the module or session here
@@ -217,7 +223,7 @@ class FixtureGuard:
         current.set(scope)
         _origin.phases.append(Phase(scope, scope.thread))
 
-    def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None) -> None:
+    def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:  # noqa: ANN401 - as above
         __tracebackhide__ = True
         _origin.phases.pop()
         inner = current.get()
@@ -230,7 +236,12 @@ class FixtureGuard:
         tasks = _trace.all_tasks()
         if tasks:
             _origin.claim_tasks(None, tasks)
-        self._finish(scope, error)
+        try:
+            self._finish(scope, error)
+        except NetworkAccessViolationError as ours:
+            if definition.cached_result is not None:  # tell every test that asks for it, not only the first
+                definition.cached_result = (None, definition.cached_result[1], (ours, ours.__traceback__))
+            raise
 
     def _enter_teardown(self, scope: Scope) -> None:
         scope.open = True

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_test_categories._runs import runs
+
 if TYPE_CHECKING:
     from pytest_test_categories._guard import NetworkGuard
 
@@ -14,7 +16,8 @@ class Off:
     """What is registered in off mode."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+        runs.append(None)
+        config.add_cleanup(_forget)
 
     @pytest.fixture
     def network_isolation(self) -> NetworkGuard:
@@ -22,3 +25,8 @@ class Off:
         from pytest_test_categories._guard import NetworkGuard  # noqa: PLC0415 - only for those who ask
 
         return NetworkGuard("xlarge", "off")
+
+
+def _forget() -> None:
+    """Take the last run in off mode off the list; others are in its place only if they are inside it."""
+    del runs[len(runs) - 1 - runs[::-1].index(None)]

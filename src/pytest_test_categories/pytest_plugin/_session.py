@@ -31,7 +31,12 @@ _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
 
 class PytestNetworkAccessWarning(NetworkAccessWarning, pytest.PytestWarning):
-    """What warn mode emits under pytest. It keeps its module's name: xdist's controller looks it up by that."""
+    """What warn mode emits under pytest."""
+
+
+# The name that pytest prints is what people copy into a filter, and what xdist's controller looks up: the base class.
+PytestNetworkAccessWarning.__module__ = "pytest_test_categories"
+PytestNetworkAccessWarning.__name__ = PytestNetworkAccessWarning.__qualname__ = "NetworkAccessWarning"
 
 
 REPORT_HOOKS: Final = frozenset(

@@ -1,0 +1,533 @@
+"""Other plugins, other sorts of items, and pytest's own options."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEAD: Final = """
+import contextlib, pathlib, socket, sys, time, unittest
+import pytest
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+TARGET = ("198.51.100.1", 9)
+
+def dial():
+    socket.create_connection(TARGET, 1).close()
+
+def swallowed():
+    with contextlib.suppress(Exception): dial()
+"""
+
+
+def test_doctests_are_held_to_the_default_size(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
+    pytester.makepyfile(
+        documented='''
+        def dial():
+            """
+            >>> import socket
+            >>> socket.create_connection(("198.51.100.1", 9), 1)
+            """
+
+        def swallow():
+            """
+            >>> import contextlib, socket
+            >>> with contextlib.suppress(Exception):
+            ...     _ = socket.create_connection(("198.51.100.1", 9), 1)
+            """
+
+        def expect():
+            """
+            >>> import socket
+            >>> socket.create_connection(("198.51.100.1", 9), 1)
+            Traceback (most recent call last):
+            pytest_test_categories.NetworkAccessViolationError: ...
+            """
+
+        def clean():
+            """
+            >>> 1 + 1
+            2
+            """
+        '''
+    )
+    found = outcomes(run_pytest("-v", "--doctest-modules", workers=workers))
+    # A doctest that prints the error has shown it, but to nobody who asked for it by class: it fails like the others.
+    assert {name for name, words in found.items() if words == {"PASSED"}} == {"documented.clean"}
+    assert len(found) == 4
+
+
+def test_items_of_custom_collectors_are_guarded_without_fixtures(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makeconftest(
+        """
+        import contextlib, socket
+        import pytest
+
+        def pytest_collect_file(parent, file_path):
+            if file_path.suffix == ".case":
+                return CaseFile.from_parent(parent, path=file_path)
+
+        class CaseFile(pytest.File):
+            def collect(self):
+                for name in self.path.read_text().split():
+                    item = Case.from_parent(self, name=name)
+                    item.add_marker(name.partition("_")[0])
+                    yield item
+
+        class Case(pytest.Item):
+            def runtest(self):
+                if "clean" not in self.name:
+                    with contextlib.suppress(Exception), socket.socket() as s:
+                        s.bind(("127.0.0.1", 0))
+        """
+    )
+    pytester.makefile(".case", some="small_dials small_clean medium_binds")
+    found = outcomes(run_pytest("-v", workers=workers))
+    assert found == {"small_dials": {"FAILED"}, "small_clean": {"PASSED"}, "medium_binds": {"PASSED"}}
+
+
+def test_hypothesis_examples_are_guarded(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makepyfile(
+        test_given=HEAD
+        + """
+from hypothesis import given, settings, strategies as st
+
+@pytest.mark.small
+@settings(max_examples=20, database=None)
+@given(st.integers())
+def test_swallows(n):
+    if n > 10: swallowed()
+
+@pytest.mark.small
+@settings(max_examples=20, database=None)
+@given(st.integers())
+def test_raises(n):
+    if n > 10: dial()
+
+@pytest.mark.small
+@settings(max_examples=20, database=None)
+@given(st.integers())
+def test_clean(n): pass
+
+@pytest.mark.small
+@settings(max_examples=5, database=None)
+@given(st.integers())
+def test_always(n):
+    with pytest.raises(NetworkAccessViolationError): dial()
+
+@settings(max_examples=5, database=None)
+@given(st.integers())
+@network_guard("small")
+def test_decorated(n): swallowed()
+"""
+    )
+    found = outcomes(run_pytest("-v", plugins=("hypothesispytest",)))
+    failed = {name for name, words in found.items() if "FAILED" in words}
+    assert failed == {"test_swallows", "test_raises", "test_decorated"}
+    assert found["test_clean"] == found["test_always"] == {"PASSED"}
+
+
+def test_a_rerun_is_judged_anew_and_counted_once(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(
+        test_reruns=HEAD
+        + """
+tries = []
+
+@pytest.mark.small
+def test_second_try_is_clean():
+    tries.append(1)
+    if len(tries) == 1: dial()
+
+@pytest.mark.small
+def test_never():
+    swallowed()
+
+@pytest.mark.small
+def test_clean(): pass
+"""
+    )
+    result = run_pytest("--reruns", "1", *(["--dist=loadfile"] if workers else []), plugins=("rerunfailures",), workers=workers)
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["failed"], outcomes["rerun"]) == (2, 1, 2)
+    assert "sizes: 3 small" in summary(result)
+
+
+@pytest.mark.skipif(not hasattr(__import__("signal"), "SIGALRM"), reason="pytest-timeout's signal method")
+@pytest.mark.parametrize("method", ["signal", "thread"])
+def test_a_timeout_tells_what_was_refused(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], method: str
+) -> None:
+    pytester.makepyfile(
+        test_slow=HEAD
+        + """
+@pytest.mark.small
+def test_waits():
+    swallowed()
+    time.sleep(30)
+"""
+    )
+    result = run_pytest("--timeout=1", f"--timeout-method={method}", plugins=("timeout",))
+    assert result.ret != pytest.ExitCode.OK
+    if method == "signal":
+        result.stdout.fnmatch_lines(["*Timeout (>1.0s) from pytest-timeout*", "*TC001 network access*", "*[[]TC001[]]*"])
+    else:
+        assert "Timeout" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_random_order_changes_no_verdict(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makepyfile(
+        test_order=HEAD
+        + """
+@pytest.fixture(scope="module")
+def broad(): swallowed()
+
+@pytest.mark.large
+def test_one(broad): pass
+@pytest.mark.small
+def test_two(broad): pass
+@pytest.mark.small
+def test_three(): swallowed()
+@pytest.mark.small
+def test_four(): pass
+"""
+    )
+    for seed in range(4):
+        result = run_pytest(f"--randomly-seed={seed}", plugins=("randomly",))
+        result.assert_outcomes(passed=1, failed=1, errors=2)
+
+
+def test_pytest_mock_patches_and_guards_do_not_lose_each_other(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(
+        test_mocks=HEAD
+        + """
+pytestmark = pytest.mark.small
+
+def test_mocked_connect(mocker):
+    mocked = mocker.patch("socket.socket.connect")
+    with socket.socket() as s: s.connect(TARGET)
+    mocked.assert_called_once_with(TARGET)
+
+def test_after_mocked_connect(): swallowed()
+
+def test_mocked_create_connection(mocker):
+    mocked = mocker.patch("socket.create_connection")
+    dial()
+    mocked.assert_called_once()
+
+def test_after_mocked_create_connection(): swallowed()
+
+def test_spy(mocker):
+    spy = mocker.spy(socket, "getaddrinfo")
+    socket.getaddrinfo("127.0.0.1", 9)
+    spy.assert_called_once_with("127.0.0.1", 9)
+
+def test_monkeypatched(monkeypatch):
+    class Fake:
+        def __init__(self, *args): pass
+        def connect(self, address): self.address = address
+    monkeypatch.setattr(socket, "socket", Fake)
+    fake = socket.socket()
+    fake.connect(TARGET)
+    assert fake.address == TARGET
+
+def test_after_monkeypatched(): swallowed()
+
+def test_session_mock(session_mocker):
+    session_mocker.patch("socket.gethostbyname", return_value="198.51.100.7")
+    assert socket.gethostbyname("example.com") == "198.51.100.7"
+
+def test_session_mock_lasts():
+    assert socket.gethostbyname("example.com") == "198.51.100.7"
+"""
+    )
+    found = outcomes(run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("pytest_mock",), workers=workers))
+    assert {name for name, words in found.items() if "FAILED" in words} == {
+        "test_after_mocked_connect",
+        "test_after_mocked_create_connection",
+        "test_after_monkeypatched",
+    }
+    assert len(found) == 9
+    assert not [name for name, words in found.items() if "ERROR" in words]
+
+
+DJANGO: Final = {
+    "settings": """
+SECRET_KEY = "not one"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+ROOT_URLCONF = "urls"
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+STATIC_URL = "static/"
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
+""",
+    "urls": """
+import socket
+from django.http import HttpResponse
+from django.urls import path
+
+def far(request):
+    try: socket.create_connection(("198.51.100.1", 9), 1)
+    except Exception: pass
+    return HttpResponse("far")
+
+urlpatterns = [path("near", lambda request: HttpResponse("near")), path("far", far)]
+""",
+    "test_django": """
+import urllib.request
+import pytest
+from django.contrib.auth.models import User
+from django.test import LiveServerTestCase, SimpleTestCase, TestCase
+from pytest_test_categories import SmallTest
+
+@pytest.mark.small
+def test_client(client): assert client.get("/near").content == b"near"
+
+@pytest.mark.small
+def test_client_far(client): assert client.get("/far").content == b"far"
+
+@pytest.mark.small
+@pytest.mark.django_db
+def test_database(): assert User.objects.count() == 0
+
+@pytest.mark.medium
+def test_live_server(live_server):
+    assert urllib.request.urlopen(live_server.url + "/near").read() == b"near"
+
+@pytest.mark.medium
+def test_live_server_far(live_server):
+    assert urllib.request.urlopen(live_server.url + "/far").read() == b"far"
+
+@pytest.mark.small
+class Marked(TestCase):
+    def test_near(self): assert self.client.get("/near").content == b"near"
+    def test_far(self): self.client.get("/far")
+
+class Based(SmallTest, SimpleTestCase):
+    def test_near(self): assert self.client.get("/near").content == b"near"
+    def test_far(self): self.client.get("/far")
+    async def test_async(self): assert (await self.async_client.get("/near")).content == b"near"
+
+@pytest.mark.medium
+class Live(LiveServerTestCase):
+    def test_near(self): assert urllib.request.urlopen(self.live_server_url + "/near").read() == b"near"
+""",
+}
+
+
+def test_django_tests_of_every_kind(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(**DJANGO)
+    pytester.syspathinsert()
+    # One worker's tests stay in order: a live server of one test is what the next one uses.
+    result = run_pytest("-v", "--ds=settings", *(["--dist=loadfile"] if workers else []), plugins=("django",), workers=workers)
+    found = outcomes(result)
+    failed = {name for name, words in found.items() if "FAILED" in words}
+    assert failed <= {"test_client_far", "test_live_server_far", "Marked::test_far", "Based::test_far"}
+    assert {"test_client_far", "Marked::test_far", "Based::test_far"} <= failed
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    # The server's thread is its fixture's: what it is refused is told, by the test or by the run.
+    assert "live_server" in result.stdout.str()
+
+
+ORDINARY: Final = (
+    HEAD
+    + """
+@pytest.mark.small
+def test_a_clean(): pass
+@pytest.mark.small
+def test_b_swallows(): swallowed()
+@pytest.mark.small
+def test_c_clean(): pass
+"""
+)
+
+
+def test_x_stops_after_a_violation(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makepyfile(ORDINARY)
+    result = run_pytest("-x")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+
+
+def test_lf_runs_what_failed_by_a_violation(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makepyfile(test_cached=ORDINARY)
+    run_pytest("-p", "cacheprovider").assert_outcomes(passed=2, failed=1)
+    result = run_pytest("-p", "cacheprovider", "--lf")
+    result.assert_outcomes(failed=1)
+
+
+def test_the_markers_are_registered(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    pytester.makepyfile("\n".join(f"import pytest\n@pytest.mark.{n}\ndef test_{n}(): pass" for n in ("small", "medium", "large", "xlarge")))
+    for mode in ("strict", "warn", "off"):
+        run_pytest("--strict-markers", "-W", "error", mode=mode).assert_outcomes(passed=4)
+    result = run_pytest("--markers", mode="off")
+    result.stdout.fnmatch_lines(["@pytest.mark.small: *", "@pytest.mark.medium: *", "@pytest.mark.large: *", "@pytest.mark.xlarge: *"])
+
+
+def test_collect_only_runs_nothing_and_says_nothing(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(ORDINARY)
+    result = run_pytest("--collect-only", "-q", workers=workers)
+    assert result.ret == pytest.ExitCode.OK
+    assert "violation" not in result.stdout.str()
+
+
+def test_fixtures_lists_network_isolation(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+    for mode in ("strict", "off"):
+        run_pytest("--fixtures", mode=mode).stdout.fnmatch_lines(["*network_isolation*", "*guard*"])
+
+
+def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs a terminal")
+    pexpect = pytest.importorskip("pexpect")
+    pytester.makepyfile(HEAD + "\n@pytest.mark.small\ndef test_dials(): dial()\n")
+    child = pexpect.spawn(
+        f"{sys.executable} -m pytest -p pytest_test_categories.pytest_plugin -p no:cacheprovider "
+        "--test-categories-enforcement=strict --pdb",
+        cwd=str(pytester.path),
+        timeout=30,
+    )
+    child.expect("TC001")
+    child.expect("Pdb")
+    child.sendline("import socket; print('ANSWER', 6 * 7)")
+    child.expect("ANSWER 42")
+    child.sendline("q")
+    child.expect("1 failed")
+    child.wait()
+
+
+def test_pdb_on_a_pipe_shows_the_refusal(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        HEAD
+        + """
+@pytest.mark.small
+def test_dials(): dial()
+
+@pytest.mark.small
+def test_swallows(): swallowed()
+
+@pytest.mark.small
+def test_breakpoint():
+    breakpoint()
+"""
+    )
+    # A debugger's own prompt: no socket is needed for it, and what is typed there is judged like the test.
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    result = pytester.run(
+        *command, "--test-categories-enforcement=strict", "--pdb", stdin=b"c\nc\nprint('ANSWER', 6 * 7)\nq\n", timeout=60
+    )
+    text = result.stdout.str()
+    assert text.count("[TC001] Network Access Violation") >= 2
+    assert "ANSWER 42" in text
+    assert "Quitting debugger" in text
+
+
+def test_a_pytest_run_inside_a_guarded_test_is_a_run_of_its_own(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makepyfile(
+        test_outer='''
+import socket
+import pytest
+
+INNER = """
+import contextlib, socket
+import pytest
+
+@pytest.mark.small
+def test_dials():
+    socket.create_connection(("198.51.100.1", 9), 1)
+
+@pytest.mark.small
+def test_swallows():
+    with contextlib.suppress(Exception):
+        socket.create_connection(("198.51.100.1", 9), 1)
+
+@pytest.mark.large
+def test_binds():
+    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+"""
+
+@pytest.mark.parametrize("mode, counts", [
+    ("strict", {"passed": 1, "failed": 2}), ("warn", {"failed": 0}), ("off", {"failed": 0}),
+])
+@pytest.mark.medium
+def test_medium(pytester, mode, counts):
+    if mode != "strict":
+        pytester.makepyfile("import pytest, socket\\n@pytest.mark.small\\ndef test_binds():\\n"
+                            "    with socket.socket() as s: s.bind((\\"127.0.0.1\\", 0))")
+    else:
+        pytester.makepyfile(INNER)
+    result = pytester.runpytest_inprocess("-p", "pytest_test_categories.pytest_plugin", f"--test-categories-enforcement={mode}", "-p", "no:xdist")
+    assert result.parseoutcomes().get("failed", 0) == counts["failed"]
+
+@pytest.mark.small
+def test_small_narrows_what_runs_inside(pytester):
+    pytester.makepyfile("""
+        import pytest, socket
+        @pytest.mark.large
+        def test_binds():
+            with pytest.raises(Exception, match="TC001"):
+                with socket.socket() as s: s.bind(("127.0.0.1", 0))
+    """)
+    pytester.runpytest_inprocess("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=off", "-p", "no:xdist")
+
+@pytest.mark.small
+def test_after():
+    with pytest.raises(Exception, match="TC001"):
+        socket.create_connection(("198.51.100.1", 9), 1)
+
+@pytest.mark.medium
+def test_after_medium():
+    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+'''
+    )
+    result = run_pytest("-v", "-p", "pytester", *(["--dist=loadfile"] if workers else []), workers=workers)
+    found = outcomes(result)
+    failed = {name for name, words in found.items() if "FAILED" in words}
+    # What fails an inner strict run's test has been told. The small test was refused what the inner run's large test
+    # tried, and nobody asked for our class by name.
+    assert failed == {"test_small_narrows_what_runs_inside", "test_after"}
+    assert not [name for name, words in found.items() if "ERROR" in words]
