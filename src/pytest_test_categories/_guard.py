@@ -219,7 +219,7 @@ class Registry:
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:  # noqa: ANN401 - as above
         __tracebackhide__ = True
         strict = next((s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT), None)
-        trace = _trace.read(sys._getframe(2), refusing[0].file, _origin.awaiting_task())  # noqa: SLF001 - the documented way to the stack
+        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())  # noqa: SLF001 - the documented way to the stack
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
@@ -394,7 +394,7 @@ class Registry:
             return
         # One that came back from another process: find the records by what they say.
         self.collect_children()
-        scopes = [link for scope in (current.get(), *(p.scope for p in _origin.phases)) if scope for link in scope.chain]
+        scopes = [link for scope in (current.get(), *_origin.phases) if scope for link in scope.chain]
         for scope in scopes:
             for violation in error.violations:
                 for key, record in scope.records.items():
@@ -411,12 +411,13 @@ class Registry:
             self._children = _ChildReports()
         found = charge()
         around = () if found is None else found.scopes
-        for scope in (*around, *(link for phase in _origin.phases for link in phase.scope.chain)):
+        for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):
             self._children.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
         self._lock = threading.RLock()
+        look_ups.lock = threading.RLock()
         if self._children is not None:  # it may be a grandchild's, whose parent was a child already
             self._children.become_child()
 

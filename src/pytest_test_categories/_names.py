@@ -8,6 +8,7 @@ from __future__ import annotations
 import _socket
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
@@ -185,6 +186,7 @@ class LookUps:
     def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
         self._size = size
         self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
+        self.lock = threading.RLock()  # a forked child needs a new one
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
         """Keep what a look-up made under ``allow`` answered; ``context`` says for whom it was made."""
@@ -192,23 +194,27 @@ class LookUps:
             ip = parse_ip(address)
             if ip is None:
                 continue
-            names = self._by_address.pop(ip, None) or OrderedDict()
-            names.pop((name, context), None)
-            names[name, context] = LookedUp(name, allow)
-            while len(names) > REMEMBERED_NAMES:
-                names.popitem(last=False)
-            self._by_address[ip] = names
-            while len(self._by_address) > self._size:
-                self._by_address.popitem(last=False)
+            with self.lock:
+                names = self._by_address.pop(ip, None) or OrderedDict()
+                names.pop((name, context), None)
+                names[name, context] = LookedUp(name, allow)
+                while len(names) > REMEMBERED_NAMES:
+                    names.popitem(last=False)
+                self._by_address[ip] = names
+                while len(self._by_address) > self._size:
+                    self._by_address.popitem(last=False)
 
     def names_of(self, ip: IPAddress) -> tuple[LookedUp, ...]:
         """Return the names that resolved to an address, oldest first."""
-        return tuple((self._by_address.get(ip) or {}).values())
+        with self.lock:
+            return tuple((self._by_address.get(ip) or {}).values())
 
     def shown_name(self, ip: IPAddress, context: int) -> str:
         """Return the name to show for an address: the latest of this context, else the latest; empty if none."""
         latest = ""
-        for (name, made_for), _ in reversed((self._by_address.get(ip) or {}).items()):
+        with self.lock:
+            names = list(self._by_address.get(ip) or ())
+        for name, made_for in reversed(names):
             if made_for == context:
                 return name
             latest = latest or name
@@ -216,7 +222,8 @@ class LookUps:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._by_address.clear()
+        with self.lock:
+            self._by_address.clear()
 
 
 look_ups = LookUps()

@@ -92,7 +92,7 @@ class Scope:
         test: str,
         *,
         parent: Scope | None = None,
-        file: str = "",
+        file: object = "",
         where: str = "",
     ) -> None:
         self.kind = kind
@@ -175,14 +175,8 @@ class Charge(NamedTuple):
     unattributed: bool = False
 
 
-class Phase(NamedTuple):
-    """The test, or the part of one, that the runner is in, and the thread it runs it in."""
-
-    scope: Scope
-    thread: int
-
-
-phases: list[Phase] = []
+phases: list[Scope] = []
+"""The test, or the part of one, that the runner is in; the innermost last."""
 _threads: weakref.WeakKeyDictionary[threading.Thread, _Carried] = weakref.WeakKeyDictionary()
 _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
 _local = threading.local()
@@ -275,9 +269,9 @@ def _standing_charge() -> Charge | None:
     if not phases:
         return Charge(around) if around else None
     phase = phases[-1]
-    if phase.scope in around:
+    if phase in around:
         return Charge(around)
-    scopes = _open_chain(phase.scope)
+    scopes = _open_chain(phase)
     return Charge(
         (*scopes, *(link for link in around if link not in scopes)),
         unattributed=phase.thread != get_ident() and not around,

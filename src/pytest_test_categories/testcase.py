@@ -191,7 +191,7 @@ class _Phase:
     def __enter__(self) -> None:
         self._scope.previous = current.get()
         current.set(self._scope)
-        _origin.phases.append(_origin.Phase(self._scope, self._scope.thread))
+        _origin.phases.append(self._scope)
 
     def __exit__(self, *exc_info: object) -> None:
         _origin.phases.pop()

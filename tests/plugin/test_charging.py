@@ -191,10 +191,15 @@ def test_a_leftover_is_charged_to_its_test_and_not_to_the_bystander(
     assert summary(result)[:3] == [
         "network violations that no running test is charged with: 1 (they fail the run)",
         "  test_left.py::test_a_leaves_a_thread [small]",
-        "    198.51.100.1:9 at test_left.py:10 in dial; in thread Thread-1 (later); "
-        "by a thread that test_left.py::test_a_leaves_a_thread started and that outlived it",
+        (
+            "    198.51.100.1:9 at test_left.py:10 in dial; in thread Thread-1 (later); "
+            "by a thread that test_left.py::test_a_leaves_a_thread started and that outlived it"
+        ),
     ]
-    assert "Network access violation in test_a_leaves_a_thread: attempted connection to 198.51.100.1:9" in result.stderr.str()
+    assert (
+        "Network access violation in test_a_leaves_a_thread: attempted connection to 198.51.100.1:9"
+        in result.stderr.str()
+    )
 
 
 BETWEEN: Final = (
@@ -555,7 +560,7 @@ def test_anyios_runner_task_charges_the_running_test(
     pytester.makepyfile(test_anyio=ANYIO)
     result = run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("anyio",), workers=workers)
     found = outcomes(result)
-    letters = {name[5]: set() for name in found} if found else {}
+    letters: dict[str, set[str]] = {name[5]: set() for name in found}
     for name, words in found.items():
         letters[name[5]] |= words
     bad = {letter for letter, words in letters.items() if {"FAILED", "ERROR"} & words}
@@ -659,7 +664,11 @@ def test_a_forked_child_tells_its_parent_what_it_was_refused(
     pytester.makepyfile(test_forks=FORKS)
     result = run_pytest("-v", workers=workers)
     found = outcomes(result)
-    assert {name for name, words in found.items() if "FAILED" in words} == {"test_a_fork", "test_b_process", "test_d_process_pool"}
+    assert {name for name, words in found.items() if "FAILED" in words} == {
+        "test_a_fork",
+        "test_b_process",
+        "test_d_process_pool",
+    }
     assert {name for name, words in found.items() if words == {"PASSED"}} == {"test_c_medium_stays", "test_e_clean"}
     result.stdout.fnmatch_lines(["*in child process *"])
 
@@ -683,4 +692,7 @@ def test_waits_for_ever():
     with pytest.raises(pytester.TimeoutExpired):
         run_pytest(timeout=4)
     told = (pytester.path / "stderr").read_text()
-    assert "Network access violation in test_waits_for_ever: attempted connection to 198.51.100.1:9 (thread fetcher)" in told
+    assert (
+        "Network access violation in test_waits_for_ever: attempted connection to 198.51.100.1:9 (thread fetcher)"
+        in told
+    )

@@ -20,12 +20,37 @@ def dial():
 
 BROKEN = [
     pytest.param("dial()\n@pytest.mark.small\ndef test_one(): pass\n", "test_dials.py:8", id="marker on a function"),
-    pytest.param("pytestmark = pytest.mark.small\ndial()\ndef test_one(): pass\n", "test_dials.py:9", id="marker on the module"),
-    pytest.param("@pytest.mark.small\nclass TestIt:\n    dial()\n    def test_one(self): pass\n", "test_dials.py:10", id="marker on a class"),
-    pytest.param("@pytest.mark.small\nclass T(unittest.TestCase):\n    dial()\n    def test_one(self): pass\n", "test_dials.py:10", id="unittest class"),
-    pytest.param("def cases():\n    dial()\n    return [1, 2]\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_one(n): pass\n", "test_dials.py:9", id="parameters"),
-    pytest.param("@pytest.mark.small\ndef test_one(n): pass\ndef pytest_generate_tests(metafunc):\n    dial()\n    metafunc.parametrize('n', [1])\n", "test_dials.py:11", id="pytest_generate_tests"),
-    pytest.param("try: dial()\nexcept Exception: pass\n@pytest.mark.small\ndef test_one(): pass\n@pytest.mark.medium\ndef test_two(): pass\n", "test_dials.py:8", id="one small test of two"),
+    pytest.param(
+        "pytestmark = pytest.mark.small\ndial()\ndef test_one(): pass\n", "test_dials.py:9", id="marker on the module"
+    ),
+    pytest.param(
+        "@pytest.mark.small\nclass TestIt:\n    dial()\n    def test_one(self): pass\n",
+        "test_dials.py:10",
+        id="marker on a class",
+    ),
+    pytest.param(
+        "@pytest.mark.small\nclass T(unittest.TestCase):\n    dial()\n    def test_one(self): pass\n",
+        "test_dials.py:10",
+        id="unittest class",
+    ),
+    pytest.param(
+        "def cases():\n    dial()\n    return [1, 2]\n"
+        "@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_one(n): pass\n",
+        "test_dials.py:9",
+        id="parameters",
+    ),
+    pytest.param(
+        "@pytest.mark.small\ndef test_one(n): pass\n"
+        "def pytest_generate_tests(metafunc):\n    dial()\n    metafunc.parametrize('n', [1])\n",
+        "test_dials.py:11",
+        id="pytest_generate_tests",
+    ),
+    pytest.param(
+        "try: dial()\nexcept Exception: pass\n"
+        "@pytest.mark.small\ndef test_one(): pass\n@pytest.mark.medium\ndef test_two(): pass\n",
+        "test_dials.py:8",
+        id="one small test of two",
+    ),
     pytest.param("import app\n@pytest.mark.small\ndef test_one(): pass\n", "app.py:8", id="imported module"),
 ]
 
@@ -42,7 +67,14 @@ def test_an_import_that_dials_is_an_error_of_a_module_with_a_test_that_may_not(
     result = run_pytest("--continue-on-collection-errors")
     result.assert_outcomes(errors=1, passed=1)
     imported = "app" if line.startswith("app") else "test_dials"
-    result.stdout.fnmatch_lines(["*ERROR collecting test_dials.py*", "[[]TC001[]] Network Access Violation", "Test: test_dials.py", "Category: SMALL"])
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR collecting test_dials.py*",
+            "[[]TC001[]] Network Access Violation",
+            "Test: test_dials.py",
+            "Category: SMALL",
+        ]
+    )
     assert f"while importing {imported}" in result.stdout.str() or "generate" in text
     listed = "\n".join(summary(result))
     assert "network violations: 1 in 1 place\n  test_dials.py [small]" in listed
@@ -50,7 +82,10 @@ def test_an_import_that_dials_is_an_error_of_a_module_with_a_test_that_may_not(
 
 
 def test_an_import_that_dials_is_nobodys_matter_where_no_test_forbids_it(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
 ) -> None:
     pytester.makepyfile(
         test_medium=DIALS + "dial()\n@pytest.mark.medium\ndef test_one(): pass\n",
@@ -65,9 +100,13 @@ def test_an_import_that_dials_is_nobodys_matter_where_no_test_forbids_it(
 
 
 def test_an_import_that_dials_fails_the_run_under_xdist(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
 ) -> None:
-    pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass")
+    pytester.makepyfile(
+        test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass"
+    )
     result = run_pytest("--continue-on-collection-errors", workers=2)
     assert result.ret != pytest.ExitCode.OK
     text = result.stdout.str()
@@ -77,17 +116,24 @@ def test_an_import_that_dials_fails_the_run_under_xdist(
 
 
 @pytest.mark.parametrize(
-    "setting", ["test_categories_path_sizes = here = small", "test_categories_default_size = small"], ids=["path rule", "default"]
+    "setting",
+    ["test_categories_path_sizes = here = small", "test_categories_default_size = small"],
+    ids=["path rule", "default"],
 )
 def test_where_the_size_is_known_before_the_import_the_attempt_is_refused(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], setting: str, workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    setting: str,
+    workers: int,
 ) -> None:
     pytester.makeini(f"[pytest]\n{setting}\n")
     pytester.makepyfile(
         **{
             "here/test_refused": DIALS + "dial()\ndef test_one(): pass\n",
             "here/test_swallowed": DIALS + "try: dial()\nexcept Exception: pass\ndef test_one(): pass\n",
-            "here/test_skips": DIALS + "try: dial()\nexcept Exception: pytest.skip('no network', allow_module_level=True)\n",
+            "here/test_skips": DIALS
+            + "try: dial()\nexcept Exception: pytest.skip('no network', allow_module_level=True)\n",
             "here/test_clean": "def test_one(): pass\n",
         }
     )
@@ -115,7 +161,10 @@ def test_a_marker_does_not_undo_the_refusal_of_a_path_rule(
 
 
 def test_a_conftest_that_dials_is_one_violation_of_the_run(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
 ) -> None:
     pytester.makeconftest(DIALS + "dial()\n")
     pytester.makepyfile(
@@ -132,7 +181,9 @@ def test_a_conftest_that_dials_is_one_violation_of_the_run(
 
 
 def test_a_conftest_of_a_directory_that_dials_is_one_violation_of_the_run(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
 ) -> None:
     pytester.makepyfile(
         **{
@@ -157,7 +208,11 @@ def test_a_conftest_that_dials_in_a_run_that_permits_it_is_fine(
 
 @pytest.mark.parametrize("setting", ["", "test_categories_default_size = small"], ids=["marker", "default"])
 def test_an_import_that_dials_is_warned_about_in_warn_mode(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], setting: str, workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    setting: str,
+    workers: int,
 ) -> None:
     pytester.makeini(f"[pytest]\n{setting}\n")
     pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n")
@@ -168,13 +223,17 @@ def test_an_import_that_dials_is_warned_about_in_warn_mode(
     assert "  test_dials.py [small]" in summary(result)
 
 
-def test_imports_are_nobodys_matter_in_off_mode(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_imports_are_nobodys_matter_in_off_mode(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makeconftest(DIALS + "dial()\n")
     pytester.makepyfile(test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n")
     assert run_pytest(mode="off").ret == pytest.ExitCode.OK
 
 
-def test_collect_only_judges_imports_too(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_collect_only_judges_imports_too(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(
         test_dials=DIALS + "dial()\n@pytest.mark.small\ndef test_one(): pass\n", test_other="def test_other(): pass"
     )

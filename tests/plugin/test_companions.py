@@ -171,7 +171,9 @@ def test_never():
 def test_clean(): pass
 """
     )
-    result = run_pytest("--reruns", "1", *(["--dist=loadfile"] if workers else []), plugins=("rerunfailures",), workers=workers)
+    result = run_pytest(
+        "--reruns", "1", *(["--dist=loadfile"] if workers else []), plugins=("rerunfailures",), workers=workers
+    )
     outcomes = result.parseoutcomes()
     assert (outcomes["passed"], outcomes["failed"], outcomes["rerun"]) == (2, 1, 2)
     assert "sizes: 3 small" in summary(result)
@@ -194,12 +196,16 @@ def test_waits():
     result = run_pytest("--timeout=1", f"--timeout-method={method}", plugins=("timeout",))
     assert result.ret != pytest.ExitCode.OK
     if method == "signal":
-        result.stdout.fnmatch_lines(["*Timeout (>1.0s) from pytest-timeout*", "*TC001 network access*", "*[[]TC001[]]*"])
+        result.stdout.fnmatch_lines(
+            ["*Timeout (>1.0s) from pytest-timeout*", "*TC001 network access*", "*[[]TC001[]]*"]
+        )
     else:
         assert "Timeout" in result.stdout.str() + result.stderr.str()
 
 
-def test_a_random_order_changes_no_verdict(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_a_random_order_changes_no_verdict(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(
         test_order=HEAD
         + """
@@ -270,7 +276,9 @@ def test_session_mock_lasts():
     assert socket.gethostbyname("example.com") == "198.51.100.7"
 """
     )
-    found = outcomes(run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("pytest_mock",), workers=workers))
+    found = outcomes(
+        run_pytest("-v", *(["--dist=loadfile"] if workers else []), plugins=("pytest_mock",), workers=workers)
+    )
     assert {name for name, words in found.items() if "FAILED" in words} == {
         "test_after_mocked_connect",
         "test_after_mocked_create_connection",
@@ -353,7 +361,9 @@ def test_django_tests_of_every_kind(
     pytester.makepyfile(**DJANGO)
     pytester.syspathinsert()
     # One worker's tests stay in order: a live server of one test is what the next one uses.
-    result = run_pytest("-v", "--ds=settings", *(["--dist=loadfile"] if workers else []), plugins=("django",), workers=workers)
+    result = run_pytest(
+        "-v", "--ds=settings", *(["--dist=loadfile"] if workers else []), plugins=("django",), workers=workers
+    )
     found = outcomes(result)
     failed = {name for name, words in found.items() if "FAILED" in words}
     assert failed <= {"test_client_far", "test_live_server_far", "Marked::test_far", "Based::test_far"}
@@ -383,7 +393,9 @@ def test_x_stops_after_a_violation(pytester: pytest.Pytester, run_pytest: Callab
     result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
 
 
-def test_lf_runs_what_failed_by_a_violation(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_lf_runs_what_failed_by_a_violation(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(test_cached=ORDINARY)
     run_pytest("-p", "cacheprovider").assert_outcomes(passed=2, failed=1)
     result = run_pytest("-p", "cacheprovider", "--lf")
@@ -391,11 +403,17 @@ def test_lf_runs_what_failed_by_a_violation(pytester: pytest.Pytester, run_pytes
 
 
 def test_the_markers_are_registered(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
-    pytester.makepyfile("\n".join(f"import pytest\n@pytest.mark.{n}\ndef test_{n}(): pass" for n in ("small", "medium", "large", "xlarge")))
+    pytester.makepyfile(
+        "\n".join(
+            f"import pytest\n@pytest.mark.{n}\ndef test_{n}(): pass" for n in ("small", "medium", "large", "xlarge")
+        )
+    )
     for mode in ("strict", "warn", "off"):
         run_pytest("--strict-markers", "-W", "error", mode=mode).assert_outcomes(passed=4)
     result = run_pytest("--markers", mode="off")
-    result.stdout.fnmatch_lines(["@pytest.mark.small: *", "@pytest.mark.medium: *", "@pytest.mark.large: *", "@pytest.mark.xlarge: *"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.small: *", "@pytest.mark.medium: *", "@pytest.mark.large: *", "@pytest.mark.xlarge: *"]
+    )
 
 
 def test_collect_only_runs_nothing_and_says_nothing(
@@ -407,14 +425,12 @@ def test_collect_only_runs_nothing_and_says_nothing(
     assert "violation" not in result.stdout.str()
 
 
-def test_fixtures_lists_network_isolation(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_fixtures_lists_network_isolation(run_pytest: Callable[..., pytest.RunResult]) -> None:
     for mode in ("strict", "off"):
         run_pytest("--fixtures", mode=mode).stdout.fnmatch_lines(["*network_isolation*", "*guard*"])
 
 
-def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
-) -> None:
+def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(pytester: pytest.Pytester) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("needs a terminal")
     pexpect = pytest.importorskip("pexpect")
@@ -450,9 +466,23 @@ def test_breakpoint():
 """
     )
     # A debugger's own prompt: no socket is needed for it, and what is typed there is judged like the test.
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "pytest_test_categories.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+    ]
     result = pytester.run(
-        *command, "--test-categories-enforcement=strict", "--pdb", stdin=b"c\nc\nprint('ANSWER', 6 * 7)\nq\n", timeout=60
+        *command,
+        "--test-categories-enforcement=strict",
+        "--pdb",
+        stdin=b"c\nc\nprint('ANSWER', 6 * 7)\nq\n",
+        timeout=60,
     )
     text = result.stdout.str()
     assert text.count("[TC001] Network Access Violation") >= 2
@@ -464,7 +494,6 @@ def test_a_pytest_run_inside_a_guarded_test_is_a_run_of_its_own(
     pytester: pytest.Pytester,
     run_pytest: Callable[..., pytest.RunResult],
     outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
-    summary: Callable[[pytest.RunResult], list[str]],
     workers: int,
 ) -> None:
     pytester.makepyfile(
@@ -472,6 +501,7 @@ def test_a_pytest_run_inside_a_guarded_test_is_a_run_of_its_own(
 import socket
 import pytest
 
+PLUGIN = ("-p", "pytest_test_categories.pytest_plugin", "-p", "no:xdist")
 INNER = """
 import contextlib, socket
 import pytest
@@ -500,7 +530,7 @@ def test_medium(pytester, mode, counts):
                             "    with socket.socket() as s: s.bind((\\"127.0.0.1\\", 0))")
     else:
         pytester.makepyfile(INNER)
-    result = pytester.runpytest_inprocess("-p", "pytest_test_categories.pytest_plugin", f"--test-categories-enforcement={mode}", "-p", "no:xdist")
+    result = pytester.runpytest_inprocess(*PLUGIN, f"--test-categories-enforcement={mode}")
     assert result.parseoutcomes().get("failed", 0) == counts["failed"]
 
 @pytest.mark.small
@@ -512,7 +542,7 @@ def test_small_narrows_what_runs_inside(pytester):
             with pytest.raises(Exception, match="TC001"):
                 with socket.socket() as s: s.bind(("127.0.0.1", 0))
     """)
-    pytester.runpytest_inprocess("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=off", "-p", "no:xdist")
+    pytester.runpytest_inprocess(*PLUGIN, "--test-categories-enforcement=off")
 
 @pytest.mark.small
 def test_after():

@@ -13,19 +13,49 @@ SIZES = "small, medium, large, xlarge"
 MODES = "strict, warn, off"
 
 BAD_INI = [
-    pytest.param("test_categories_enforcement = strickt", f"'strickt' is not an enforcement mode; choose one of {MODES}", id="mode"),
-    pytest.param("test_categories_default_size = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
-    pytest.param("test_categories_marker_sizes = unit = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="marker size"),
-    pytest.param("test_categories_marker_sizes = unit", "'unit' is not a rule; write NAME = SIZE, such as 'unit = small'", id="marker rule"),
-    pytest.param("test_categories_path_sizes = tests/unit = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="path size"),
+    pytest.param(
+        "test_categories_enforcement = strickt",
+        f"'strickt' is not an enforcement mode; choose one of {MODES}",
+        id="mode",
+    ),
+    pytest.param(
+        "test_categories_default_size = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"
+    ),
+    pytest.param(
+        "test_categories_marker_sizes = unit = tiny",
+        f"'tiny' is not a test size; choose one of {SIZES}",
+        id="marker size",
+    ),
+    pytest.param(
+        "test_categories_marker_sizes = unit",
+        "'unit' is not a rule; write NAME = SIZE, such as 'unit = small'",
+        id="marker rule",
+    ),
+    pytest.param(
+        "test_categories_path_sizes = tests/unit = tiny",
+        f"'tiny' is not a test size; choose one of {SIZES}",
+        id="path size",
+    ),
     pytest.param("test_categories_path_sizes = = small", "is not a rule; write NAME = SIZE", id="path rule"),
-    pytest.param("test_categories_fixture_sizes = db = tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="fixture size"),
-    pytest.param("test_categories_fixture_sizes = db: small", "'db: small' is not a rule; write NAME = SIZE", id="fixture rule"),
+    pytest.param(
+        "test_categories_fixture_sizes = db = tiny",
+        f"'tiny' is not a test size; choose one of {SIZES}",
+        id="fixture size",
+    ),
+    pytest.param(
+        "test_categories_fixture_sizes = db: small", "'db: small' is not a rule; write NAME = SIZE", id="fixture rule"
+    ),
     pytest.param("test_categories_network_allow = postgres:port", "postgres:port", id="allow entry"),
 ]
 BAD_OPTIONS = [
-    pytest.param("--test-categories-enforcement=strickt", f"'strickt' is not an enforcement mode; choose one of {MODES}", id="mode"),
-    pytest.param("--test-categories-default-size=tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"),
+    pytest.param(
+        "--test-categories-enforcement=strickt",
+        f"'strickt' is not an enforcement mode; choose one of {MODES}",
+        id="mode",
+    ),
+    pytest.param(
+        "--test-categories-default-size=tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"
+    ),
     pytest.param("--network-allow=10.0.0.0/99", "10.0.0.0/99", id="allow entry"),
 ]
 
@@ -136,13 +166,38 @@ def test_allowed():
 
 
 CONFLICTS = [
-    pytest.param("@pytest.mark.small\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="function"),
-    pytest.param("@pytest.mark.unit\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="marker that stands for a size"),
-    pytest.param("@pytest.mark.small\n@pytest.mark.large\nclass TestIt:\n    def test_one(self): pass\n", "test_bad.py::TestIt", id="class"),
-    pytest.param("@pytest.mark.small\n@pytest.mark.large\nclass TestIt(unittest.TestCase):\n    def test_one(self): pass\n", "test_bad.py::TestIt", id="unittest class"),
-    pytest.param("class TestIt:\n    @pytest.mark.small\n    @pytest.mark.large\n    def test_one(self): pass\n", "test_bad.py::TestIt::test_one", id="method"),
-    pytest.param("pytestmark = [pytest.mark.small, pytest.mark.large]\ndef test_one(): pass\n", "test_bad.py", id="module"),
-    pytest.param("@pytest.mark.parametrize('n', [pytest.param(1, marks=[pytest.mark.small, pytest.mark.large])])\ndef test_one(n): pass\n", "test_bad.py::test_one*", id="parameter set"),
+    pytest.param(
+        "@pytest.mark.small\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="function"
+    ),
+    pytest.param(
+        "@pytest.mark.unit\n@pytest.mark.large\ndef test_one(): pass\n",
+        "test_bad.py::test_one",
+        id="marker that stands for a size",
+    ),
+    pytest.param(
+        "@pytest.mark.small\n@pytest.mark.large\nclass TestIt:\n    def test_one(self): pass\n",
+        "test_bad.py::TestIt",
+        id="class",
+    ),
+    pytest.param(
+        "@pytest.mark.small\n@pytest.mark.large\nclass TestIt(unittest.TestCase):\n    def test_one(self): pass\n",
+        "test_bad.py::TestIt",
+        id="unittest class",
+    ),
+    pytest.param(
+        "class TestIt:\n    @pytest.mark.small\n    @pytest.mark.large\n    def test_one(self): pass\n",
+        "test_bad.py::TestIt::test_one",
+        id="method",
+    ),
+    pytest.param(
+        "pytestmark = [pytest.mark.small, pytest.mark.large]\ndef test_one(): pass\n", "test_bad.py", id="module"
+    ),
+    pytest.param(
+        "@pytest.mark.parametrize('n', [pytest.param(1, marks=[pytest.mark.small, pytest.mark.large])])\n"
+        "def test_one(n): pass\n",
+        "test_bad.py::test_one*",
+        id="parameter set",
+    ),
 ]
 
 
@@ -171,7 +226,9 @@ def test_two_sizes_are_a_collection_error_under_xdist_too(
 
 def test_one_size_twice_is_no_conflict(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
     pytester.makeini("[pytest]\nmarkers = unit\ntest_categories_marker_sizes = unit = small\n")
-    pytester.makepyfile("import pytest\n@pytest.mark.small\n@pytest.mark.unit\n@pytest.mark.small\ndef test_one(): pass\n")
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.small\n@pytest.mark.unit\n@pytest.mark.small\ndef test_one(): pass\n"
+    )
     run_pytest().assert_outcomes(passed=1)
 
 

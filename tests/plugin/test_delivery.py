@@ -114,7 +114,9 @@ def test_refusals_that_were_asked_for_pass_and_are_not_listed(
         "test_xfail_raises_base",
         "Cases::test_xfail_raises",
     }
-    assert all("XFAIL" in found[name] for name in ("test_xfail_raises", "test_xfail_raises_base", "Cases::test_xfail_raises"))
+    assert all(
+        "XFAIL" in found[name] for name in ("test_xfail_raises", "test_xfail_raises_base", "Cases::test_xfail_raises")
+    )
     assert len(found) == DELIVERED.count("def test_")
     assert result.ret == pytest.ExitCode.OK
     assert summary(result) == [f"sizes: {len(found)} small"]
@@ -213,7 +215,9 @@ def test_pytest_exit():
 
 
 def test_control_flow_is_not_replaced_and_the_record_counts(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
 ) -> None:
     pytester.makepyfile(test_flow=CONTROL_FLOW)
     result = run_pytest("-v")
@@ -225,7 +229,9 @@ def test_control_flow_is_not_replaced_and_the_record_counts(
 
 
 def test_keyboard_interrupt_stays_one(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
 ) -> None:
     pytester.makepyfile(
         test_stop=DIAL
@@ -267,7 +273,10 @@ def test_nothing_refused():
 
 
 def test_a_refusal_that_fails_a_test_is_told_once(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
 ) -> None:
     pytester.makepyfile(
         test_once=DIAL

@@ -63,7 +63,9 @@ class TestA:
 )
 
 
-@pytest.mark.parametrize("sizes", [pytest.param(("small", "medium"), id="small first"), pytest.param(("medium", "small"), id="small last")])
+@pytest.mark.parametrize(
+    "sizes", [pytest.param(("small", "medium"), id="small first"), pytest.param(("medium", "small"), id="small last")]
+)
 def test_a_fixture_of_any_scope_is_held_to_its_smallest_user_in_both_orders(
     pytester: pytest.Pytester,
     run_pytest: Callable[..., pytest.RunResult],
@@ -73,7 +75,11 @@ def test_a_fixture_of_any_scope_is_held_to_its_smallest_user_in_both_orders(
     pytester.makeconftest(SERVER)
     for scope in ("session", "package", "module", "class"):
         for when in ("up", "down"):
-            text = EVERY_SCOPE.replace("SIZE1", sizes[0]).replace("SIZE2", sizes[1]).replace("SCOPE_WHEN", f"{scope}_{when}")
+            text = (
+                EVERY_SCOPE.replace("SIZE1", sizes[0])
+                .replace("SIZE2", sizes[1])
+                .replace("SCOPE_WHEN", f"{scope}_{when}")
+            )
             pytester.makepyfile(**{f"{scope}_{when}/__init__": "", f"{scope}_{when}/test_{scope}_{when}": text})
     result = run_pytest("-v")
     listed = "\n".join(summary(result))
@@ -88,7 +94,9 @@ def test_a_fixture_of_any_scope_is_held_to_its_smallest_user_in_both_orders(
 
 
 def test_a_function_fixture_is_held_to_its_own_tests_size(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
 ) -> None:
     pytester.makeconftest(SERVER)
     pytester.makepyfile(
@@ -209,7 +217,9 @@ def test_medium_asks_indirectly(indirect): pass
 
 
 def test_a_dynamic_request_adds_the_requesting_tests_size(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
 ) -> None:
     pytester.makeconftest(SERVER)
     pytester.makepyfile(test_dynamic=DYNAMIC)
@@ -311,7 +321,9 @@ def test_a_broad_autouse_fixture_of_small_tests_only_is_small(
     result.stdout.fnmatch_lines(["*in fixture environment (session), held to small by test_autouse.py::test_medium"])
 
 
-def test_declared_sizes_beat_what_the_tests_say(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_declared_sizes_beat_what_the_tests_say(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makeini("[pytest]\ntest_categories_fixture_sizes =\n    server = medium\n    environment = small\n")
     pytester.makeconftest(SERVER)
     pytester.makepyfile(test_chosen=DESELECTED, test_autouse=AUTOUSE)
@@ -340,7 +352,10 @@ def test_{scope}_raises({scope}_quiet):
 
 @pytest.mark.parametrize("scope", ["function", "class", "module", "package", "session"])
 def test_a_guard_entered_in_a_yield_fixture_encloses_the_tests(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]], scope: str
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    scope: str,
 ) -> None:
     pytester.makeconftest(SERVER)
     pytester.makepyfile(
@@ -357,20 +372,29 @@ def test_a_guard_entered_in_a_yield_fixture_encloses_the_tests(
         assert found["test_after"] == {"PASSED"}
 
 
+def _class(*lines: str, base: str = "") -> str:
+    inside = "".join(f"    {line}\n" for line in (*lines, "def test_one(self): pass"))
+    return f"{{mark}}\nclass Test{base and f'(unittest.{base})'}:\n{inside}"
+
+
 XUNIT: Final = {
     "test_module_up": "def setup_module(): local()\n{mark}\ndef test_one(): pass\n",
     "test_module_down": "def teardown_module(): local()\n{mark}\ndef test_one(): pass\n",
     "test_function_up": "def setup_function(): local()\n{mark}\ndef test_one(): pass\n",
-    "test_class_up": "{mark}\nclass TestIt:\n    @classmethod\n    def setup_class(cls): local()\n    def test_one(self): pass\n",
-    "test_class_down": "{mark}\nclass TestIt:\n    @classmethod\n    def teardown_class(cls): local()\n    def test_one(self): pass\n",
-    "test_method_up": "{mark}\nclass TestIt:\n    def setup_method(self): local()\n    def test_one(self): pass\n",
-    "test_case_class_up": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): local()\n    def test_one(self): pass\n",
-    "test_case_class_down": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): local()\n    def test_one(self): pass\n",
-    "test_case_class_cleanup": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): cls.addClassCleanup(local)\n    def test_one(self): pass\n",
-    "test_case_class_skips": "{mark}\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n        swallowed()\n        raise unittest.SkipTest\n    def test_one(self): pass\n",
-    "test_case_module_up": "def setUpModule(): local()\n{mark}\nclass T(unittest.TestCase):\n    def test_one(self): pass\n",
-    "test_case_up": "{mark}\nclass T(unittest.TestCase):\n    def setUp(self): local()\n    def test_one(self): pass\n",
-    "test_case_down": "{mark}\nclass T(unittest.TestCase):\n    def tearDown(self): local()\n    def test_one(self): pass\n",
+    "test_class_up": _class("@classmethod", "def setup_class(cls): local()"),
+    "test_class_down": _class("@classmethod", "def teardown_class(cls): local()"),
+    "test_method_up": _class("def setup_method(self): local()"),
+    "test_case_class_up": _class("@classmethod", "def setUpClass(cls): local()", base="TestCase"),
+    "test_case_class_down": _class("@classmethod", "def tearDownClass(cls): local()", base="TestCase"),
+    "test_case_class_cleanup": _class(
+        "@classmethod", "def setUpClass(cls): cls.addClassCleanup(local)", base="TestCase"
+    ),
+    "test_case_class_skips": _class(
+        "@classmethod", "def setUpClass(cls):", "    swallowed()", "    raise unittest.SkipTest", base="TestCase"
+    ),
+    "test_case_module_up": "def setUpModule(): local()\n" + _class(base="TestCase"),
+    "test_case_up": _class("def setUp(self): local()", base="TestCase"),
+    "test_case_down": _class("def tearDown(self): local()", base="TestCase"),
 }
 
 
@@ -381,7 +405,11 @@ def test_xunit_style_set_up_and_tear_down_are_guarded(
     pytester.makeconftest(SERVER)
     pytester.makepyfile(**{name: HEAD + text.format(mark=f"@pytest.mark.{size}") for name, text in XUNIT.items()})
     result = run_pytest("-v", workers=workers)
-    broken = {line.split()[1].partition(".py")[0] for line in result.outlines if line.startswith(("ERROR test", "FAILED test"))}
+    broken = {
+        line.split()[1].partition(".py")[0]
+        for line in result.outlines
+        if line.startswith(("ERROR test", "FAILED test"))
+    }
     assert broken == (set(XUNIT) if size == "small" else set())
 
 
@@ -429,19 +457,25 @@ def test_swallows_down(swallows_down): pass
 
 
 def test_a_refusal_swallowed_in_a_fixture_is_an_error_of_the_test(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
 ) -> None:
     pytester.makeconftest(SERVER)
     pytester.makepyfile(test_swallowed=SWALLOWED)
     result = run_pytest("-v")
     found = outcomes(result)
-    assert {name for name in found if "ERROR" not in found[name]} <= {"test_finalizes"}  # its tear-down is the last one's
+    assert {name for name in found if "ERROR" not in found[name]} <= {
+        "test_finalizes"
+    }  # its tear-down is the last one's
     assert len(found) == 6
     result.stdout.fnmatch_lines(["*in fixture finalizes (module), held to small by *"])
 
 
 def test_network_isolation_can_be_named_by_other_fixtures(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
 ) -> None:
     pytester.makeconftest(SERVER)
     pytester.makepyfile(

@@ -145,7 +145,11 @@ def test_again(): bind()
     ],
 )
 def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], filters: str, workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    filters: str,
+    workers: int,
 ) -> None:
     pytester.makeini(f"[pytest]\n{filters}\n")
     pytester.makepyfile(test_warns=WARNS)
@@ -175,7 +179,9 @@ def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test
     }
 
 
-def test_the_warn_line_can_be_found_with_grep(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_the_warn_line_can_be_found_with_grep(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(test_warns=WARNS)
     for arguments in ((), ("-q",), ("-v",)):
         result = run_pytest(*arguments, mode="warn")
@@ -184,7 +190,9 @@ def test_the_warn_line_can_be_found_with_grep(pytester: pytest.Pytester, run_pyt
 
 
 def test_the_summary_of_warn_mode_is_complete_where_warnings_are_silenced(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
 ) -> None:
     pytester.makepyfile(test_warns=WARNS)
     for arguments in (("-p", "no:warnings"), ("-q", "-W", "ignore"), ("--disable-warnings",)):
@@ -194,7 +202,9 @@ def test_the_summary_of_warn_mode_is_complete_where_warnings_are_silenced(
 
 
 def test_an_error_filter_on_the_command_line_raises_at_the_call(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Callable[[pytest.RunResult], dict[str, set[str]]]
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
 ) -> None:
     pytester.makepyfile(
         test_warns=HEAD
@@ -207,7 +217,10 @@ def test_raises():
     with pytest.raises(UserWarning, match="Network access violation in test_raises"): bind()
 """
     )
-    assert outcomes(run_pytest("-v", "-W", "error", mode="warn")) == {"test_bind": {"FAILED"}, "test_raises": {"PASSED"}}
+    assert outcomes(run_pytest("-v", "-W", "error", mode="warn")) == {
+        "test_bind": {"FAILED"},
+        "test_raises": {"PASSED"},
+    }
 
 
 def test_a_filter_that_names_our_category_is_the_projects(

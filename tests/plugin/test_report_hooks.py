@@ -89,7 +89,12 @@ def test_report_hooks_that_dial_are_left_alone_in_a_small_only_run(
     result = run_pytest(workers=workers)
     told = [line for file in pytester.path.glob("told-*.txt") for line in file.read_text().splitlines()]
     assert not [line for line in told if "refused" in line]
-    assert {line.partition(" ")[0] for line in told} >= {"logreport", "exception_interact", "itemcollected", "warning_recorded"}
+    assert {line.partition(" ")[0] for line in told} >= {
+        "logreport",
+        "exception_interact",
+        "itemcollected",
+        "warning_recorded",
+    }
     assert "INTERNALERROR" not in result.stdout.str()
     # A subtest of unittest makes no test fail in pytest 9; its report does.
     assert not [line for line in summary(result) if "violation" in line]

@@ -16,7 +16,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _compare(network_isolation, request):
-    wanted = request.node.callspec.id.rpartition("-")[2] if hasattr(request.node, "callspec") else request.node.name.rpartition("_")[2]
+    callspec = getattr(request.node, "callspec", None)
+    wanted = request.node.name.rpartition("_")[2] if callspec is None else callspec.id.rpartition("-")[2]
     assert network_isolation.size.value == wanted, (network_isolation.size.value, wanted)
 """
 
@@ -38,8 +39,8 @@ def test_function_small(): pass
 ])
 def test_parameter(n): pass
 
-@pytest.mark.parametrize("n", [pytest.param(1, id="x"), pytest.param(2, id="y")])
 @pytest.mark.parametrize("m", [pytest.param(1, marks=pytest.mark.small, id="small"), pytest.param(2, id="large")])
+@pytest.mark.parametrize("n", [pytest.param(1, id="x")])
 def test_two_sets(m, n): pass
 
 @pytest.mark.small
@@ -53,7 +54,6 @@ class TestBase(Base):
 
 @pytest.mark.medium
 class TestDerived(Base):
-    def test_base_small(self): pass
     test_base_small = None
     def test_derived_medium(self): pass
 
@@ -81,24 +81,20 @@ class CaseUnmarked(CaseDerived):
 )
 
 
-def test_the_closest_marker_wins(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int) -> None:
-    text = MARKED.replace("    def test_base_small(self): pass\n    test_base_small = None\n", "    test_base_small = None\n")
-    text = text.replace('id="x"), pytest.param(2, id="y")', 'id="x")').replace(
-        """@pytest.mark.parametrize("n", [pytest.param(1, id="x")])
-@pytest.mark.parametrize("m", [pytest.param(1, marks=pytest.mark.small, id="small"), pytest.param(2, id="large")])
-def""",
-        """@pytest.mark.parametrize("m", [pytest.param(1, marks=pytest.mark.small, id="small"), pytest.param(2, id="large")])
-@pytest.mark.parametrize("n", [pytest.param(1, id="x")])
-def""",
-    )
-    pytester.makepyfile(test_marked=text)
+def test_the_closest_marker_wins(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(test_marked=MARKED)
     result = run_pytest("--strict-markers", workers=workers)
     assert result.parseoutcomes().keys() == {"passed"}
     assert result.ret == pytest.ExitCode.OK
 
 
 def test_paths_markers_and_the_default_give_sizes_in_that_order(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
 ) -> None:
     pytester.makeini(
         """
@@ -117,19 +113,24 @@ def test_paths_markers_and_the_default_give_sizes_in_that_order(
     )
     pytester.makepyfile(
         **{
-            "tests/test_path": ASKS + "def test_path_medium(): pass\n@pytest.mark.unit\ndef test_marker_small(): pass\n",
-            "tests/unit/test_unit": ASKS + "def test_longest_small(): pass\n@pytest.mark.e2e\ndef test_marker_large(): pass\n",
+            "tests/test_path": ASKS
+            + "def test_path_medium(): pass\n@pytest.mark.unit\ndef test_marker_small(): pass\n",
+            "tests/unit/test_unit": ASKS
+            + "def test_longest_small(): pass\n@pytest.mark.e2e\ndef test_marker_large(): pass\n",
             "tests/unit/slow/test_file": ASKS + "def test_file_large(): pass\n",
             "tests/unit/slow/test_other": ASKS + "def test_other_small(): pass\n",
             "tests/unit_tests/test_prefix": ASKS + "def test_prefix_medium(): pass\n",
-            "elsewhere/test_default": ASKS + "def test_default_xlarge(): pass\n@pytest.mark.medium\ndef test_own_medium(): pass\n",
+            "elsewhere/test_default": ASKS
+            + "def test_default_xlarge(): pass\n@pytest.mark.medium\ndef test_own_medium(): pass\n",
         }
     )
     result = run_pytest("--import-mode=importlib", workers=workers)
     result.assert_outcomes(passed=9)
     assert summary(result) == ["sizes: 3 small, 3 medium, 2 large, 1 xlarge"]
     # From a directory below the root, and by an absolute path, sizes stay the same.
-    result = run_pytest("--rootdir", str(pytester.path), str(pytester.path / "tests" / "unit"), "--import-mode=importlib")
+    result = run_pytest(
+        "--rootdir", str(pytester.path), str(pytester.path / "tests" / "unit"), "--import-mode=importlib"
+    )
     result.assert_outcomes(passed=4)
 
 
@@ -160,7 +161,10 @@ class TestIt:
 
 
 def test_tests_with_no_size_are_held_to_nothing_and_counted(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], summary: Callable[[pytest.RunResult], list[str]], workers: int
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
 ) -> None:
     pytester.makepyfile(
         test_unsized="""
@@ -244,7 +248,9 @@ def test_the_unittest_classes_carry_their_marker_and_attributes_under_pytest(
     result.stdout.fnmatch_lines(["*Network access violation in test_warns: attempted connection to 127.0.0.1:0*"])
 
 
-def test_m_small_selects_the_unittest_classes(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:
+def test_m_small_selects_the_unittest_classes(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(test_cases=CASES)
     run_pytest("-m", "small", mode="off").assert_outcomes(passed=7, deselected=3)
     run_pytest("-m", "xlarge", mode="off").assert_outcomes(passed=1, deselected=9)

@@ -38,7 +38,7 @@ from pytest_test_categories._guard import registry
 from pytest_test_categories._origin import RECORDS_PER_SCOPE, current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     Address = tuple[str, int]
 
@@ -200,7 +200,11 @@ class TestRule3AGuardOnlyTightens:
             dial()
 
     def test_an_inner_guard_may_be_strict_where_the_outer_one_warns(self) -> None:
-        with pytest.raises(NetworkAccessViolationError), network_guard("small", "warn"), network_guard("small", "strict"):
+        with (
+            pytest.raises(NetworkAccessViolationError),
+            network_guard("small", "warn"),
+            network_guard("small", "strict"),
+        ):
             dial()
 
     def test_allow_entries_of_an_inner_guard_open_nothing(self, listener: Address) -> None:
@@ -374,7 +378,7 @@ def wrap_from_none_and_drop() -> None:
 
 
 def in_thread() -> None:
-    thread = threading.Thread(target=lambda: contextlib.suppress(Exception).__enter__() or swallow(Exception))
+    thread = threading.Thread(target=swallow, args=[Exception])
     thread.start()
     thread.join()
 
@@ -427,7 +431,7 @@ def finally_return() -> int:
 
 
 def in_generator_close() -> None:
-    def generator() -> Iterator[int]:
+    def generator() -> Generator[int]:
         try:
             yield 1
         finally:
@@ -442,7 +446,7 @@ SWALLOWED: Final[dict[str, Callable[[], object]]] = {
     "except Exception": lambda: swallow(Exception),
     "except BaseException": lambda: swallow(BaseException),
     "except HermeticityViolationError": lambda: swallow(HermeticityViolationError),
-    "retry loop": lambda: [swallow(Exception) for _ in range(3)],
+    "retry loop": lambda: retry(),
     "finally return": finally_return,
     "wrapped and dropped": wrap_and_drop,
     "wrapped from None and dropped": wrap_from_none_and_drop,
@@ -455,6 +459,11 @@ SWALLOWED: Final[dict[str, Callable[[], object]]] = {
     "generator close": in_generator_close,
     "map of a ThreadPoolExecutor": lambda: pool_map(),
 }
+
+
+def retry() -> None:
+    for _ in range(3):
+        swallow(Exception)
 
 
 def pool_map() -> None:
@@ -498,7 +507,7 @@ class TestRule2ARefusalNeverGoesUnseen:
         with pytest.raises(unittest.SkipTest), network_guard("small", "strict"):
             with expect_network_violation():
                 dial()
-            raise unittest.SkipTest
+            raise unittest.SkipTest("later")
 
     @pytest.mark.parametrize("wrap", ["cause", "context", "group"])
     def test_carried_by_the_error_that_ends_the_guard_it_is_delivered(self, wrap: str) -> None:
@@ -527,7 +536,8 @@ class TestRule2ARefusalNeverGoesUnseen:
 
     @pytest.mark.parametrize("chained", [False, True])
     @pytest.mark.parametrize(
-        "error", [KeyboardInterrupt(), SystemExit(0), GeneratorExit(), asyncio.CancelledError(), pytest.exit.Exception("x")]
+        "error",
+        [KeyboardInterrupt(), SystemExit(0), GeneratorExit(), asyncio.CancelledError(), pytest.exit.Exception("x")],
     )
     def test_control_flow_is_never_replaced_but_the_record_counts(self, error: BaseException, chained: bool) -> None:  # noqa: FBT001 - a parameter
         guard = network_guard("small", "strict")
@@ -725,7 +735,11 @@ class TestRule10OtherPeoplesPatches:
 
     @pytest.mark.parametrize("name", ["connect", "connect_ex", "bind"])
     def test_a_method_patched_before_the_guard(self, name: str) -> None:
-        with mock.patch.object(socket.socket, name) as patched, network_guard("small", "strict"), socket.socket() as sock:
+        with (
+            mock.patch.object(socket.socket, name) as patched,
+            network_guard("small", "strict"),
+            socket.socket() as sock,
+        ):
             getattr(sock, name)(FOREIGN)
             getattr(sock, name)(("foreign.example", 9))
         assert patched.call_count == 2
@@ -864,7 +878,9 @@ class TestThreads:
         "submit",
         [
             pytest.param(lambda pool: pool.apply_async(swallow, [Exception]).get(5), id="apply_async"),
-            pytest.param(lambda pool: pool.apply_async(func=swallow, args=[Exception]).get(5), id="apply_async keywords"),
+            pytest.param(
+                lambda pool: pool.apply_async(func=swallow, args=[Exception]).get(5), id="apply_async keywords"
+            ),
             pytest.param(lambda pool: pool.apply(swallow, [Exception]), id="apply"),
             pytest.param(lambda pool: pool.map(swallow, [Exception]), id="map"),
             pytest.param(lambda pool: pool.starmap(swallow, [(Exception,)]), id="starmap"),
@@ -921,6 +937,37 @@ class TestThreads:
         for thread in threads:
             thread.join()
         assert through == []
+
+    def test_an_allowed_name_stays_allowed_while_other_threads_look_it_up(self) -> None:
+        def answer(_host: object, port: int, *_args: object, **_kwargs: object) -> list[Any]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        errors: list[BaseException] = []
+
+        def loop() -> None:
+            for _ in range(200):
+                try:
+                    socket.getaddrinfo("db.example", 9)
+                    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                        sock.connect(("127.0.0.1", 9))
+                except BaseException as error:  # noqa: BLE001 - shown below
+                    errors.append(error)
+
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with (
+                mock.patch.object(socket, "getaddrinfo", answer),
+                network_guard("small", "strict", allow=["small: db.example:9"]),
+            ):
+                threads = [threading.Thread(target=loop) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        finally:
+            sys.setswitchinterval(switch)
+        assert errors == []
 
     def test_guards_come_and_go_in_many_threads(self, listener: Address) -> None:
         errors: list[BaseException] = []

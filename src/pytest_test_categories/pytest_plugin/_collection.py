@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories import _origin
-from pytest_test_categories._errors import NetworkAccessViolationError, report_text, warning_text
-from pytest_test_categories._origin import Phase, Record, Scope, current
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize, decide
+from pytest_test_categories._errors import (
+    NetworkAccessViolationError,
+    report_text,
+    warning_text,
+)
+from pytest_test_categories._origin import Record, Scope, current
+from pytest_test_categories._policy import (
+    EnforcementMode,
+    Policy,
+    TestSize,
+    decide,
+    parse_allow,
+)
 from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin._reports import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
@@ -47,7 +57,7 @@ class Collecting:
             holds = Scope("collect", Policy(size, self._mode, self._allow), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
-        _origin.phases.append(Phase(holds, holds.thread))
+        _origin.phases.append(holds)
         try:
             yield holds, keeps
         finally:
@@ -88,8 +98,16 @@ class Collecting:
                     sizes.check(node)
         except SizeConflictError as conflict:
             _fail(report, str(conflict))
+        if isinstance(collector, pytest.Class):
+            try:
+                EnforcementMode.parse(getattr(collector.obj, "network_mode", None) or self._mode)
+                parse_allow(getattr(collector.obj, "network_allow", ()))
+            except ValueError as error:
+                _fail(report, f"{collector.nodeid}: {error}")
 
-    def settle(self, session: pytest.Session, items: list[pytest.Item], everything: Iterable[pytest.Item], sizes: Sizes) -> None:
+    def settle(
+        self, session: pytest.Session, items: list[pytest.Item], everything: Iterable[pytest.Item], sizes: Sizes
+    ) -> None:
         """Judge what imports reached by the sizes of the tests, now that those are known."""
         if not self._modules and not self._conftests:
             return
@@ -179,5 +197,5 @@ def _report_error(
 
 def _fail(report: pytest.CollectReport, text: str) -> None:
     report.outcome = "failed"
-    report.longrepr = text  # type: ignore[assignment]  # text is what it may be, says BaseReport
+    report.longrepr = text
     report.result = []

@@ -10,7 +10,7 @@ from pytest_test_categories import _origin, _trace
 from pytest_test_categories._address import Reach
 from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import finish, registry
-from pytest_test_categories._origin import Phase, Scope, current
+from pytest_test_categories._origin import Scope, current
 from pytest_test_categories._policy import Attempt, Policy, TestSize, decide
 
 if TYPE_CHECKING:
@@ -200,13 +200,17 @@ class FixtureGuard:
     def _observe(self, scope: Scope, held: Held) -> None:
         """Note what an autouse fixture reaches that smaller tests, which stand on it, may not."""
         ranks = held.ranks or {}
-        smaller = [size for size in TestSize if size.rank < min(held.rank, TestSize.LARGE.rank) and ranks.get(size.rank)]
+        smaller = [
+            size for size in TestSize if size.rank < min(held.rank, TestSize.LARGE.rank) and ranks.get(size.rank)
+        ]
         if not smaller:
             return
 
         def observe(attempt: Attempt) -> None:
             standing = [
-                size for size in smaller if not decide(Policy(size, allow=scope.policy.allow if scope.policy else ()), attempt).permitted
+                size
+                for size in smaller
+                if not decide(Policy(size, allow=scope.policy.allow if scope.policy else ()), attempt).permitted
             ]
             if not standing or attempt.reach is Reach.NOWHERE:
                 return
@@ -221,7 +225,7 @@ class FixtureGuard:
     def _enter(self, scope: Scope) -> None:
         scope.previous = current.get()
         current.set(scope)
-        _origin.phases.append(Phase(scope, scope.thread))
+        _origin.phases.append(scope)
 
     def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:  # noqa: ANN401 - as above
         __tracebackhide__ = True
@@ -249,7 +253,7 @@ class FixtureGuard:
 
     def _leave_teardown(self, scope: Scope) -> None:
         __tracebackhide__ = True
-        if _origin.phases and _origin.phases[-1].scope is scope:
+        if _origin.phases and _origin.phases[-1] is scope:
             _origin.phases.pop()
         if current.get() is scope:
             current.set(scope.previous)

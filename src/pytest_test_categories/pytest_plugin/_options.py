@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import pytest
 
@@ -23,7 +23,7 @@ MARKERS: Final = {
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
 
-_INI: Final = (
+_INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
     ("test_categories_default_size", "string", "Size of tests that have none: small, medium, large, xlarge", ""),
     ("test_categories_marker_sizes", "linelist", "Markers that stand for a size, such as: unit = small", []),
@@ -103,8 +103,11 @@ def of(config: pytest.Config) -> Settings:
 
 
 def _parse(config: pytest.Config) -> Settings:
-    # While the first conftests load, only this holds what the command line says.
+    # While the first conftests load, only this holds what the command line says. Where one of them loads the plugin,
+    # it does not know our options.
     option = config.known_args_namespace
+    if not hasattr(option, "network_allow"):
+        option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
     lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _origin
 from pytest_test_categories._errors import NetworkAccessViolationError
-from pytest_test_categories._guard import NetworkGuard, is_control_flow, is_skip, names_our_class, registry
-from pytest_test_categories._origin import Phase, Scope, current
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize, parse_allow
+from pytest_test_categories._guard import NetworkGuard, is_skip, registry
+from pytest_test_categories._origin import Scope, current, phases
+from pytest_test_categories._policy import (
+    EnforcementMode,
+    Policy,
+    TestSize,
+    parse_allow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
+
 _FIXTURE: Final = "network_isolation"
 
 
@@ -37,15 +42,13 @@ class Phases:
         }
         self._allow = settings.allow
         self.scope: Scope | None = None
+        self._isolation: NetworkGuard | None = None
         self._inner: Scope | None = None
         self._outer: Scope | None = None
         self._last = ""
         self._counts: dict[int, int] = {}
         self._counted: dict[int, Policy] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
-        self._phase: Phase | None = None
-        self._path: object = None
-        self._file = ""
         self.fixture_scopes: list[Scope] = []
 
     # -- the guard of a test -----------------------------------------------------------------------------------------
@@ -87,27 +90,19 @@ class Phases:
             self._last = nodeid
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
             self._counted[id(policy)] = policy
-        self.scope = scope = Scope("test", policy, nodeid, parent=self._run.base, file=self._file_of(item))
-        self._inner = scope
-        self._phase = Phase(scope, scope.thread)
+        self.scope = self._inner = scope = Scope("test", policy, nodeid, parent=self._run.base, file=item.path)
+        self._outer = current.get()
+        self._isolation = None
+        self._fill(item, scope)
         return scope
 
-    def relieve(self, item: pytest.Item) -> None:
-        """Take the fixture from a test that nothing holds to anything and that doesn't name it."""
-        info = getattr(item, "_fixtureinfo", None)
-        if info is None or _FIXTURE in info.argnames:
-            return
-        size = self._policy_of(item).size
-        if size is None or size.rank >= TestSize.LARGE.rank:
-            names = getattr(item, "fixturenames", ())
-            if _FIXTURE in names:
-                item.fixturenames = [name for name in names if name != _FIXTURE]  # type: ignore[attr-defined]  # pytest.Function's, and others'
-
-    def _file_of(self, item: pytest.Item) -> str:
-        path = item.path
-        if path is not self._path:
-            self._path, self._file = path, str(path)
-        return self._file
+    def _fill(self, item: pytest.Item, scope: Scope) -> None:
+        """Give a test the value of the fixture: pytest then needn't set it up, which is what an autouse fixture costs."""
+        funcargs = getattr(item, "funcargs", None)
+        if funcargs is not None:
+            definitions = item._fixtureinfo.name2fixturedefs.get(_FIXTURE, ())  # type: ignore[attr-defined]  # noqa: SLF001 - every item with funcargs has it
+            if len(definitions) == 1:  # else a project has put one of its own over it
+                funcargs[_FIXTURE] = self._isolation = NetworkGuard.of(scope)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -121,8 +116,8 @@ class Phases:
 
     @pytest.fixture(autouse=True)
     def network_isolation(self) -> NetworkGuard:
-        """The guard of the running test. Name it in a fixture that is to run under it."""
-        return NetworkGuard.of(self.scope)
+        """Return the guard of the running test. Name it in a fixture that is to run under it."""
+        return NetworkGuard.of(self.scope)  # type: ignore[arg-type]  # a test is running
 
     # -- phases --------------------------------------------------------------------------------------------------------
 
@@ -130,7 +125,8 @@ class Phases:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Guard the set-up of a test."""
         __tracebackhide__ = True
-        self._enter(self._open(item))
+        scope = self._open(item)
+        self._enter(scope)
         error: BaseException | None = None
         try:
             return (yield)
@@ -138,13 +134,14 @@ class Phases:
             error = raised
             raise
         finally:
-            self._leave(item, error)
+            self._leave(item, scope, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
         """Guard the body of a test."""
         __tracebackhide__ = True
-        self._enter(self.scope if self.scope is not None and self.scope.open else self._open(item))
+        scope = self.scope if self.scope is not None and self.scope.open else self._open(item)
+        self._enter(scope)
         error: BaseException | None = None
         try:
             return (yield)
@@ -152,13 +149,14 @@ class Phases:
             error = raised
             raise
         finally:
-            self._leave(item, error)
+            self._leave(item, scope, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Guard the tear-down of a test, and end its guard."""
         __tracebackhide__ = True
-        self._enter(self.scope if self.scope is not None and self.scope.open else self._open(item))
+        scope = self.scope if self.scope is not None and self.scope.open else self._open(item)
+        self._enter(scope)
         error: BaseException | None = None
         try:
             return (yield)
@@ -167,30 +165,32 @@ class Phases:
             raise
         finally:
             try:
-                self._leave(item, error)
+                self._leave(item, scope, error)
             finally:
                 self._end()
 
     def _enter(self, scope: Scope) -> None:
         if self._run.standing:
-            standing = tuple(s for s in self._run.standing if s.open)
-            self._run.standing[:] = standing
-            scope.around = (*standing, *(() if scope.parent is None else scope.parent.chain))
-            scope.memo.clear()
-        self._outer = current.get()
+            self._enclose(scope)
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
-        current.set(self._inner if self._inner is not None and self._inner.open else scope)
-        _origin.phases.append(self._phase or Phase(scope, scope.thread))
+        current.set(self._inner)
+        phases.append(scope)
 
-    def _leave(self, item: pytest.Item, error: BaseException | None) -> None:
+    def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        scope = _origin.phases.pop().scope
+        phases.pop()
         self._inner = current.get()
         current.set(self._outer)
         registry.collect_children()
-        if not scope.records and not self.fixture_scopes:
-            return
-        self._tell(item, scope, error)
+        if scope.records or self.fixture_scopes:
+            self._tell(item, scope, error)
+
+    def _enclose(self, scope: Scope) -> None:
+        """Put the guards around a test that fixtures of broad scope have entered."""
+        standing = self._run.standing
+        standing[:] = [guard for guard in standing if guard.open]
+        scope.around = (*standing, *(() if scope.parent is None else scope.parent.chain))
+        scope.memo.clear()
 
     def _tell(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         """Raise what was refused in a phase and nobody was told of."""

@@ -8,7 +8,11 @@ import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError, report_text
 from pytest_test_categories._guard import names_our_class, registry
-from pytest_test_categories.pytest_plugin._phases import end_of_phase, strict_of, to_tell
+from pytest_test_categories.pytest_plugin._phases import (
+    end_of_phase,
+    strict_of,
+    to_tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,9 +79,7 @@ class Reports:
         try:
             raise end_of_phase(list(left.values())) from None
         except NetworkAccessViolationError as raised:
-            report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(
-                style="value", chain=False
-            )
+            report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories import _origin, _trace
-from pytest_test_categories._errors import NetworkAccessViolationError, NetworkAccessWarning
+from pytest_test_categories._errors import (
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+)
 from pytest_test_categories._guard import Run, names_our_class, registry
 from pytest_test_categories._policy import EnforcementMode
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
@@ -142,8 +145,6 @@ class Session:
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
-        for item in everything:
-            self._phases.relieve(item)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
@@ -193,5 +194,3 @@ def _names_ours(expected: object) -> bool:
     if nested is not None and not isinstance(expected, type):
         return any(_names_ours(one) for one in nested)
     return names_our_class(expected)
-
-

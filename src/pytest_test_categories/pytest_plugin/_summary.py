@@ -50,7 +50,7 @@ class Summary:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:  # noqa: ANN401 - a generator, as hook wrappers are
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
-        # As late as can be: after the hooks of plugins, before the terminal's summary and before xdist sends the output.
+        # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
         try:
             return (yield)
         finally:
@@ -62,9 +62,9 @@ class Summary:
                     "late": [record.snapshot().to_dict() for record in self._run.late.values()],
                     "noted": [violation.to_dict() for violation in self._run.noted],
                 }
-            if (self._run.late or self._run.noted) and self._run.mode is EnforcementMode.STRICT:
-                if session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
-                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            green = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+            if green and (self._run.late or self._run.noted) and self._run.mode is EnforcementMode.STRICT:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._run.decided = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -103,7 +103,7 @@ PROJECTS: Final = (
         ("--log-disable=tornado.access", "tornado/test"),
         environment=MappingProxyType({"ASYNC_TEST_TIMEOUT": "25"}),
     ),
-    Project("aiosmtpd==1.4.6", ("colorama", "packaging", "pytest-mock", "setuptools<81"), (*_NO_ADDOPTS, "aiosmtpd/tests")),
+    Project("aiosmtpd==1.4.6", ("colorama", "packaging", "pytest-asyncio", "pytest-mock", "setuptools<81"), (*_NO_ADDOPTS, "aiosmtpd/tests")),
     Project(
         "cheroot==11.1.2",
         (
@@ -111,7 +111,7 @@ PROJECTS: Final = (
             "jaraco.context",
             "jaraco.text",
             "portend",
-            "pyopenssl",
+            "pyopenssl<25.2",
             "pypytools",
             "pytest-mock",
             "requests-unixsocket",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import getpass
 import json
 import os
 import re
@@ -148,7 +149,9 @@ class Suite:
 
     def _pip(self, *words: str) -> None:
         command = [str(self.program), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
-        subprocess.run(command, check=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{self.project.release}: pip {' '.join(words)}\n{done.stdout}{done.stderr}")
 
     def prepare(self) -> None:
         """Make the environment, download the source distribution and install what the tests need, once."""
@@ -199,7 +202,7 @@ class Suite:
             "PYTHONPATH": str(HERE / "recorder"),
             "SUITE_RECORD": str(record),
             "TMPDIR": tempfile.gettempdir(),
-            "USER": "tests",
+            "USER": getpass.getuser(),
             **self.project.environment,
         }
         if only:

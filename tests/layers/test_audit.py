@@ -1,0 +1,128 @@
+"""Rule 10: the hook can't be removed; it is inert when nobody guards, and a pass lets one call through, once."""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories._layers import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOREIGN: Final = ("198.51.100.1", 9)
+
+
+def noted(asked: list[object], attempt: object) -> bool:
+    """Judge as a layer's judge does: note it, and let it go on."""
+    asked.append(attempt)
+    return False
+
+
+def test_the_hook_is_inert_when_nobody_guards(listener: tuple[str, int]) -> None:
+    with network_guard("small", "strict"):
+        pass
+    with contextlib.closing(_socket.socket()) as sock:
+        sock.connect(listener)
+
+
+def test_events_that_are_not_watched_meet_no_judge() -> None:
+    asked: list[object] = []
+    audit.activate(lambda *args: noted(asked, args))
+    try:
+        audit._hook("open", ("/", "r", 0))
+        audit._hook("socket.__new__", (None, 1, 1, 0))
+        assert asked == []
+    finally:
+        audit.deactivate()
+
+
+@pytest.mark.parametrize("event", ["socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"])
+def test_a_pass_is_good_for_one_event_of_one_thread_on_one_socket(event: str) -> None:
+    asked: list[object] = []
+    audit.activate(lambda *args: noted(asked, args))
+    try:
+        with socket.socket() as sock, socket.socket() as other:
+            one_shot = (event, sock, FOREIGN)
+            audit.allow(one_shot)
+            audit._hook(event, (other, FOREIGN))
+            audit._hook(event, (sock, ("198.51.100.1", 10)))
+            thread = threading.Thread(target=audit._hook, args=(event, (sock, FOREIGN)))
+            thread.start()
+            thread.join()
+            assert len(asked) == 3
+            audit._hook(event, (sock, FOREIGN))
+            assert len(asked) == 3
+            audit._hook(event, (sock, FOREIGN))
+            assert len(asked) == 4
+            audit.allow(one_shot)
+            audit.withdraw(one_shot)
+            audit.withdraw(one_shot)
+            audit._hook(event, (sock, FOREIGN))
+            assert len(asked) == 5
+    finally:
+        audit.deactivate()
+
+
+def test_a_permitted_call_leaves_no_pass_behind(listener: tuple[str, int]) -> None:
+    with network_guard("medium", "strict"):
+        with socket.socket() as sock:
+            sock.connect(listener)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError, TypeError):
+            sock.sendto(b"x", listener)
+            sock.sendto(b"x", ("127.0.0.1", "no port"))
+        socket.getaddrinfo("localhost", 80)
+        with contextlib.suppress(OSError):
+            socket.gethostbyname("256.256.256.256.localhost")
+        assert audit._passes.open == []
+
+
+def test_a_call_inside_a_permitted_call_has_no_pass() -> None:
+    """As a signal handler's, or a greenlet's, that runs while a wrapper waits."""
+
+    class Sly(socket.socket):
+        def connect(self, address: Any) -> None:  # noqa: ANN401 - as socket.socket
+            with contextlib.closing(_socket.socket()) as inner, expect_network_violation():
+                inner.connect(FOREIGN)
+            super().connect(address)
+
+    with network_guard("medium", "strict"), Sly() as sock, contextlib.suppress(OSError):
+        sock.settimeout(1)
+        sock.connect(("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda s: s.connect(FOREIGN), id="connect"),
+        pytest.param(lambda s: s.connect_ex(FOREIGN), id="connect_ex"),
+        pytest.param(lambda s: s.bind(("127.0.0.1", 0)), id="bind"),
+        pytest.param(lambda s: s.sendto(b"", FOREIGN), id="sendto"),
+        pytest.param(lambda s: s.sendto(b"", 0, FOREIGN), id="sendto flags"),
+        pytest.param(lambda s: s.sendmsg([b""], [], 0, FOREIGN), id="sendmsg"),
+    ],
+)
+def test_the_hook_refuses_on_its_own(call: Callable[[Any], object]) -> None:
+    with contextlib.closing(_socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)) as sock:
+        with pytest.raises(NetworkAccessViolationError) as caught, network_guard("small", "strict"):
+            call(sock)
+    assert caught.value.violation.route.startswith("_socket.")
+
+
+def test_connected_datagram_sockets_send_on() -> None:
+    with (
+        network_guard("medium", "strict"),
+        socket.socket(type=socket.SOCK_DGRAM) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as client,
+    ):
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        client.send(b"one")
+        client.sendmsg([b"two"])
+        assert (server.recv(9), server.recv(9)) == (b"one", b"two")

@@ -1,0 +1,146 @@
+"""How the plugin and its settings come in: addopts, a conftest's pytest_plugins, class attributes, an override."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BINDS: Final = """
+import socket, unittest
+import pytest
+from pytest_test_categories import SmallTest, network_guard
+
+def bind():
+    with socket.socket() as s: s.bind(("127.0.0.1", 0))
+
+@pytest.mark.small
+def test_small(): bind()
+
+@pytest.mark.medium
+def test_medium(): bind()
+"""
+
+
+def test_settings_may_stand_in_addopts_and_in_the_environment(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    pytester.makepyfile(BINDS)
+    pytester.makeini("[pytest]\naddopts = --test-categories-enforcement=strict\n")
+    run_pytest(mode=None, workers=workers).assert_outcomes(passed=1, failed=1)
+    pytester.makeini("[pytest]\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--test-categories-enforcement=strict --network-allow=small:127.0.0.0/8")
+    run_pytest(mode=None, workers=workers).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("where", ["ini file", "argument"])
+def test_a_conftest_may_load_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeconftest("pytest_plugins = ['pytest_test_categories.pytest_plugin']")
+    pytester.makeini("[pytest]\n" + ("" if where == "argument" else "test_categories_enforcement = strict\n"))
+    pytester.makepyfile(BINDS)
+    result = pytester.runpytest_subprocess(
+        "-p",
+        "no:cacheprovider",
+        *(["--test-categories-enforcement=strict", "--network-allow=postgres:5432"] if where == "argument" else []),
+    )
+    result.assert_outcomes(passed=1, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        pytest.param(
+            "network_mode = 'strickt'",
+            "'strickt' is not an enforcement mode; choose one of strict, warn, off",
+            id="mode",
+        ),
+        pytest.param("network_allow = ['10.0.0.0/99']", "10.0.0.0/99", id="allow entry"),
+    ],
+)
+def test_a_bad_class_attribute_is_a_collection_error(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], attribute: str, message: str
+) -> None:
+    pytester.makepyfile(
+        test_bad=BINDS + f"\nclass Bad(SmallTest, unittest.TestCase):\n    {attribute}\n    def test_one(self): pass\n"
+    )
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"test_bad.py::Bad: *{message}*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_a_guard_nested_in_any_fixture_overrides_by_tightening(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makepyfile(
+        BINDS
+        + """
+@pytest.fixture
+def tight():
+    with network_guard("small"): yield
+
+@pytest.fixture
+def loose():
+    with network_guard("large"): yield
+
+@pytest.mark.medium
+def test_tightened(tight): bind()
+
+@pytest.mark.small
+def test_not_loosened(loose): bind()
+
+@pytest.fixture(autouse=True)
+@network_guard("medium")
+def decorated(): bind()
+
+@network_guard("small")
+@pytest.mark.large
+def test_decorated(): bind()
+"""
+    )
+    found = outcomes(run_pytest("-v"))
+    assert {name for name, words in found.items() if words == {"PASSED"}} == {"test_medium"}
+    assert len(found) == 5
+    assert found["test_tightened"] == {"FAILED"}
+
+
+def test_a_guard_above_a_fixture_says_to_swap_the_two(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(BINDS + "\n@network_guard('small')\n@pytest.fixture\ndef swapped(): pass\n")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*TypeError: *swap the two*"])
+
+
+def test_nothing_stays_patched_after_a_run_in_this_process(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The check itself is the autouse fixture of all our tests.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(BINDS)
+    for mode, counts in (
+        ("strict", {"passed": 1, "failed": 1}),
+        ("warn", {"passed": 2, "warnings": 1}),
+        ("off", {"passed": 2}),
+    ):
+        result = pytester.runpytest_inprocess(
+            "-p",
+            "pytest_test_categories.pytest_plugin",
+            "-p",
+            "no:cacheprovider",
+            f"--test-categories-enforcement={mode}",
+        )
+        assert result.parseoutcomes() == counts
+    from pytest_test_categories._guard import registry  # noqa: PLC0415 - what the runs have left
+
+    assert (registry.runs, registry.holders) == ([], 0)

@@ -1,0 +1,260 @@
+"""Rule 4: an attempt is charged to the code that caused it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_test_categories import _origin, network_guard
+from pytest_test_categories._guard import registry
+from pytest_test_categories._origin import FREE, Job, Record, Scope, charge, current, free_threads
+from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _layers() -> Iterator[None]:
+    registry.hold()
+    phases = list(_origin.phases)
+    _origin.phases.clear()
+    token = current.set(None)
+    yield
+    current.reset(token)
+    _origin.phases[:] = phases
+    registry.release()
+
+
+def scope(kind: str = "test", *, size: TestSize = TestSize.SMALL, parent: Scope | None = None) -> Scope:
+    return Scope(kind, Policy(size, EnforcementMode.STRICT), "a test", parent=parent)
+
+
+def in_thread(call: object) -> object:
+    with ThreadPoolExecutor(1) as pool:
+        # The executor carries the guard by itself; what a bare thread finds is wanted here.
+        found: list[object] = []
+
+        def run() -> None:
+            found.append(call())  # type: ignore[operator]
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        pool.shutdown()
+    return found[0]
+
+
+def test_nobody_is_charged_where_nobody_guards() -> None:
+    assert charge() is None
+
+
+def test_first_an_open_guard_of_the_context() -> None:
+    outer = scope()
+    inner = scope("block", parent=outer)
+    current.set(inner)
+    _origin.phases.append(scope())
+    found = charge()
+    assert found is not None
+    assert found.scopes == (inner, outer)
+    inner.close()
+    found = charge()
+    assert found is not None
+    assert found.scopes == (outer,)
+    assert not found.late
+
+
+def test_then_one_of_the_thread_or_job() -> None:
+    mine = scope()
+    current.set(mine)
+    found = in_thread(charge)
+    assert isinstance(found, _origin.Charge)
+    assert found.scopes == (mine,)
+    job = Job(charge, mine)
+    current.set(None)
+    found = job()
+    assert found.scopes == (mine,)
+    assert charge() is None
+
+
+def test_a_job_that_outlived_its_guard_is_a_leftover() -> None:
+    mine = scope()
+    job = Job(charge, mine)
+    mine.close()
+    found = job()
+    assert found.scopes == (mine,)
+    assert "by a job that a test started" in found.late
+
+
+def test_jobs_nest_and_carry_no_other_context() -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    outer, inner = scope(), scope()
+    seen: list[object] = []
+
+    def innermost() -> None:
+        seen.append((charge().scopes, variable.get()))  # type: ignore[union-attr]
+
+    def outermost() -> None:
+        Job(innermost, inner)()
+        seen.append((charge().scopes, variable.get()))  # type: ignore[union-attr]
+
+    variable.set(1)
+    thread = threading.Thread(target=lambda: contextvars.Context().run(Job(outermost, outer)))
+    thread.start()
+    thread.join()
+    assert seen == [((inner,), 0), ((outer,), 0)]
+
+
+def test_a_job_looks_like_its_function() -> None:
+    assert Job(in_thread, None).__name__ == "in_thread"
+    with pytest.raises(AttributeError):
+        _ = Job(in_thread, None).no_such_thing
+
+
+def test_a_stale_context_leaves_it_to_the_running_phase() -> None:
+    old, new = scope(), scope()
+    old.close()
+    current.set(old)
+    _origin.phases.append(new)
+    found = charge()
+    assert found is not None
+    assert found.scopes == (new,)
+    assert not found.late
+
+
+def test_a_task_that_was_alive_when_its_guard_closed_is_a_leftover() -> None:
+    mine = scope()
+    found: list[object] = []
+
+    async def lingering(go: asyncio.Event) -> None:
+        await go.wait()
+        found.append(charge())
+
+    async def main() -> None:
+        go = asyncio.Event()
+        token = current.set(mine)
+        task = asyncio.create_task(lingering(go))
+        current.reset(token)
+        await asyncio.sleep(0)
+        mine.close()
+        go.set()
+        await task
+
+    asyncio.run(main())
+    (late,) = found
+    assert isinstance(late, _origin.Charge)
+    assert late.scopes == (mine,)
+    assert "by a task" in late.late
+
+
+def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:
+    go = threading.Event()
+    found: list[object] = []
+
+    def runner() -> None:
+        go.wait(5)
+        found.append(charge())
+        found.append(in_thread(charge))
+        found.append(_origin._spawner())
+
+    thread = threading.Thread(target=runner)
+    thread.start()
+    free_threads([thread])
+    _origin.phases.append(scope())
+    go.set()
+    thread.join()
+    assert found == [None, None, FREE]
+
+
+def test_an_unknown_thread_is_judged_by_the_running_phase_and_charged_to_nobody() -> None:
+    go = threading.Event()
+    found: list[object] = []
+
+    def older() -> None:
+        go.wait(5)
+        found.append(charge())
+
+    thread = threading.Thread(target=older)
+    thread.start()
+    phase = scope()
+    _origin.phases.append(phase)
+    go.set()
+    thread.join()
+    (charged,) = found
+    assert isinstance(charged, _origin.Charge)
+    assert charged.scopes == (phase,)
+    assert charged.unattributed
+
+
+def test_a_fixtures_thread_is_held_to_it_until_it_is_torn_down() -> None:
+    fixture = scope("fixture")
+    current.set(fixture)
+    go = threading.Event()
+    found: list[object] = []
+
+    def heartbeat() -> None:
+        go.wait(5)
+        found.append(charge())
+
+    threads = [threading.Thread(target=heartbeat) for _ in range(2)]
+    threads[0].start()
+    fixture.open, fixture.held = False, True
+    go.set()
+    threads[0].join()
+    assert isinstance(found[0], _origin.Charge)
+    assert (found[0].scopes, found[0].late) == ((fixture,), "")
+
+
+def test_a_block_judges_with_the_phase_that_it_does_not_know() -> None:
+    """A session fixture's block is open while a test runs: a context that knows of neither is held to both."""
+    guard = network_guard("medium", "strict")
+    guard.__enter__()
+    try:
+        block = current.get()
+        phase = scope()
+        _origin.phases.append(phase)
+        found = contextvars.Context().run(charge)
+        assert found is not None
+        assert found.scopes == (phase, block)
+        assert not found.unattributed
+    finally:
+        _origin.phases.clear()
+        guard.__exit__(None, None, None)
+    assert contextvars.Context().run(charge) is None
+
+
+def test_delivery_of_a_record_is_delivery_of_its_kin() -> None:
+    violation = Violation(test="t", size="small", kind="connect", target="x:1")
+    one, two = Record(violation), Record(violation)
+    one.kin = two.kin = [one, two]
+    one.count = two.count = 3
+    one.deliver()
+    assert (two.delivered, two.expected) == (3, 0)
+    two.deliver(expected=True)
+    assert one.expected == 3
+    assert one.snapshot().count == 3
+
+
+def test_a_finished_threads_number_may_be_used_again() -> None:
+    def abandon() -> None:
+        network_guard("small", "strict").__enter__()
+
+    before = registry.holders
+    for _ in range(3):
+        thread = threading.Thread(target=abandon)
+        thread.start()
+        thread.join()
+
+    def later() -> object:
+        return socket.gethostbyname("127.0.0.1"), contextvars.Context().run(charge)
+
+    assert in_thread(later) == ("127.0.0.1", None)
+    for _ in range(registry.holders - before):
+        registry.release()
