@@ -54,7 +54,7 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - as above
+    import importlib
 
     value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value

@@ -62,7 +62,7 @@ class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorat
         return NetworkGuard(self.size, self._mode, allow=self._allow)
 
 
-def decorate(guard: network_guard, target: Any) -> Any:  # noqa: ANN401 - any callable, and back
+def decorate(guard: network_guard, target: Any) -> Any:
     """Return ``target`` guarded.
 
     Raises:
@@ -81,13 +81,13 @@ def decorate(guard: network_guard, target: Any) -> Any:  # noqa: ANN401 - any ca
     return _wrap(target, _runner(guard, target))
 
 
-def _wrap(target: Any, runner: Signature) -> Any:  # noqa: ANN401 - any callable, and back
-    import wrapt  # noqa: PLC0415 - wrapt is imported when a guard first wraps
+def _wrap(target: Any, runner: Signature) -> Any:
+    import wrapt
 
     return wrapt.FunctionWrapper(target, runner)
 
 
-def _runner(guard: network_guard, target: Any) -> Signature:  # noqa: ANN401 - any callable
+def _runner(guard: network_guard, target: Any) -> Signature:
     code = getattr(inspect.unwrap(target), "__code__", None)
     where = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
     label = getattr(target, "__qualname__", repr(target))
@@ -139,7 +139,7 @@ class _Step:
 
 
 def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
         guard, scope = enter()
         error: BaseException | None = None
@@ -164,13 +164,13 @@ def _close(guard: NetworkGuard, scope: Scope | None, error: BaseException | None
 
 
 def _coroutine_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _drive(enter, wrapped(*args, **kwargs))
 
     return run
 
 
-async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], coroutine: Any) -> Any:  # noqa: ANN401 - any awaitable
+async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], coroutine: Any) -> Any:
     __tracebackhide__ = True
     guard, scope = enter()
     error: BaseException | None = None
@@ -213,7 +213,7 @@ def _generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) ->
         finally:
             _close(guard, scope, error)
 
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return drive(wrapped(*args, **kwargs))
 
     return run
@@ -248,7 +248,7 @@ def _async_generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None
         finally:
             _close(guard, scope, error)
 
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return drive(wrapped(*args, **kwargs))
 
     return run

@@ -118,7 +118,11 @@ class Registry:
         with self._lock:
             self.holders += 1
             if self.holders == 1:
-                self._entry_points = [*sockets.entry_points(self.judge, self.remember), *_origin.ENTRY_POINTS, *_delivery_points()]
+                self._entry_points = [
+                    *sockets.entry_points(self.judge, self.remember),
+                    *_origin.ENTRY_POINTS,
+                    *_delivery_points(),
+                ]
                 install_all(self._entry_points)
                 audit.activate(self.judge)
                 _trace.exempt_codes.update(sockets.exempt_codes())
@@ -150,8 +154,8 @@ class Registry:
         kind: Kind,
         route: str,
         family: int,
-        address: Any,  # noqa: ANN401 - whatever the caller gave
-        sock: Any,  # noqa: ANN401 - any object with close()
+        address: Any,
+        sock: Any,
         read: Callable[[Kind, int, Any], Sight | None],
     ) -> bool:
         """Judge one attempt; returns if it may go on: True if some guard restricts what it leads to.
@@ -205,7 +209,7 @@ class Registry:
         self._refuse(refusing, charged, attempt, route, sock)
         return True
 
-    def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:  # noqa: FBT001 - private
+    def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
         if not sure or scope is None or charged.scopes[0] is not scope:
             return
         if any(link.observe is not None for link in charged.scopes):
@@ -216,10 +220,10 @@ class Registry:
         except TypeError:
             pass
 
-    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:  # noqa: ANN401 - as above
+    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         __tracebackhide__ = True
         strict = next((s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT), None)
-        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())  # noqa: SLF001 - the documented way to the stack
+        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
@@ -278,9 +282,7 @@ class Registry:
             return True
         return False
 
-    def _record(
-        self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool
-    ) -> Record:
+    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool) -> Record:
         run = self.run
         late = bool(violation.late)
         into = scope.records
@@ -322,7 +324,7 @@ class Registry:
 
     def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: _trace.Trace) -> Violation:
         run = self.run
-        root = os.getcwd() if run is None else run.root  # noqa: PTH109 - text is what is wanted
+        root = os.getcwd() if run is None else run.root
         late = charged.late
         thread = ""
         if not _origin.on_own_thread(scope):
@@ -444,7 +446,7 @@ class Registry:
             self._on_record()
 
 
-def _close_refused(attempt: Attempt, sock: Any) -> None:  # noqa: ANN401 - any object with close()
+def _close_refused(attempt: Attempt, sock: Any) -> None:
     """Close what a refused call leaves in its caller's hands: the error is none that callers clean up after."""
     if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
         sock.close()
@@ -577,7 +579,9 @@ def names_our_class(expected: object) -> bool:
     return isinstance(expected, type) and issubclass(expected, HermeticityViolationError)
 
 
-def _assert_raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _assert_raises_exit(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     caught = wrapped(*args, **kwargs)
     if caught and names_our_class(instance.expected):
         registry.deliver(args[1] if len(args) > 1 else None, expected=True)
@@ -732,10 +736,10 @@ class NetworkGuard:
 
     def __enter__(self) -> Self:
         """Start guarding."""
-        self._enter(sys._getframe(1))  # noqa: SLF001 - who entered it is part of the report
+        self._enter(sys._getframe(1))
         return self
 
-    def _enter(self, frame: Any, label: str = "") -> Scope | None:  # noqa: ANN401 - a frame, or none
+    def _enter(self, frame: Any, label: str = "") -> Scope | None:
         where = f"{self!r} at {_trace.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
@@ -773,7 +777,7 @@ class NetworkGuard:
 
     async def __aenter__(self) -> Self:
         """Start guarding."""
-        self._enter(sys._getframe(1))  # noqa: SLF001 - as above
+        self._enter(sys._getframe(1))
         return self
 
     async def __aexit__(
@@ -789,7 +793,7 @@ class NetworkGuard:
 
 def root() -> str:
     """Return the directory that paths in reports are relative to."""
-    return os.getcwd() if registry.run is None else registry.run.root  # noqa: PTH109 - text is what is wanted
+    return os.getcwd() if registry.run is None else registry.run.root
 
 
 def finish(scope: Scope, error: BaseException | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._address import AllowEntry
 
 HOSTS_FILE: Final = (
-    os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")  # noqa: PTH118 - no pathlib: it is not needed at start-up otherwise
+    os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")
     if sys.platform == "win32"
     else "/etc/hosts"
 )
@@ -58,7 +58,7 @@ class HostsFile:
     def addresses(self, name: str) -> set[str]:
         """Return the addresses that the file gives a name; none for a name it doesn't hold."""
         try:
-            stat = os.stat(self._path)  # noqa: PTH116 - as above
+            stat = os.stat(self._path)
         except OSError:
             return set()
         stamp = (stat.st_mtime_ns, stat.st_size)
@@ -74,7 +74,7 @@ class HostsFile:
     def _read(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         try:
-            with open(self._path, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - as above
+            with open(self._path, encoding="utf-8", errors="replace") as lines:
                 for line in lines:
                     address, *names = line.partition("#")[0].split() or [""]
                     for name in names:
@@ -101,7 +101,7 @@ def own_names() -> set[str]:
 def _fqdns(name: str) -> list[str]:
     # hosts: "10.0.0.7 web1.example.com web1"; getfqdn() of web1 is then web1.example.com.
     mine = hosts_file.addresses(name)
-    return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]  # noqa: SLF001 - one idea, one module
+    return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]
 
 
 _own: dict[IPAddress, tuple[float, bool]] = {}

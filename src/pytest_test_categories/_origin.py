@@ -13,7 +13,7 @@ import threading
 import weakref
 from contextvars import ContextVar
 from threading import get_ident
-from typing import Any, Final, NamedTuple, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pytest_test_categories import _trace
 from pytest_test_categories._violation import Violation
@@ -42,7 +42,9 @@ class Record:
         self.delivered = 0
         self.expected = 0  # of those, how many reached somebody who had asked for them
         self.kin: list[Record] = [self]  # records that other guards made of the same attempts
-        self.registry: dict[str | tuple[str, type[Warning], int], int] = {}  # for the warnings module, which says a thing once by it
+        self.registry: dict[
+            str | tuple[str, type[Warning], int], int
+        ] = {}  # for the warnings module, which says a thing once by it
 
     def deliver(self, *, expected: bool = False) -> None:
         """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
@@ -83,7 +85,9 @@ class Scope:
     previous: Scope | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
-    resolved: dict[str, int] | None = None  # names whose refused look-up went on (warn): the connect is the same attempt
+    resolved: dict[str, int] | None = (
+        None  # names whose refused look-up went on (warn): the connect is the same attempt
+    )
 
     def __init__(
         self,
@@ -182,7 +186,7 @@ _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDic
 _local = threading.local()
 
 
-def _unpatched(module: str, name: str) -> Any:  # noqa: ANN401 - any function
+def _unpatched(module: str, name: str) -> Any:
     """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
@@ -207,7 +211,7 @@ def stand_down(scope: Scope) -> None:
 
 def _in_event_loop() -> bool:
     events = sys.modules.get("asyncio.events")
-    if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the documented low-level call
+    if events is not None and events._get_running_loop() is not None:
         return True
     trio = sys.modules.get("trio.lowlevel")
     if trio is None:
@@ -294,7 +298,7 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
 def _leftover_of_loop(scope: Scope | None) -> Scope | None:
     """Return the closed scope that the running task, or event loop callback, is left over from."""
     events = sys.modules.get("asyncio.events")
-    loop = events._get_running_loop() if events is not None else None  # noqa: SLF001 - the documented low-level call
+    loop = events._get_running_loop() if events is not None else None
     if loop is None:
         return None
     task = current_task()
@@ -305,10 +309,10 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
     return scope if scope is not None and scope.alive is not None and task in scope.alive else None
 
 
-def current_task() -> Any:  # noqa: ANN401 - an asyncio.Task, if asyncio is there
+def current_task() -> Any:
     """Return the asyncio task that runs here, or None."""
     events = sys.modules.get("asyncio.events")
-    loop = events._get_running_loop() if events is not None else None  # noqa: SLF001 - as above
+    loop = events._get_running_loop() if events is not None else None
     return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
 
 
@@ -366,12 +370,12 @@ class Job:
 
     __slots__ = ("__weakref__", "_function", "scope", "task")
 
-    def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:  # noqa: ANN401 - as above
+    def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:
         self._function = function
         self.scope = scope
         self.task = None if task is None else weakref.ref(task)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - it stands for any function
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function on behalf of its submitter."""
         __tracebackhide__ = True
         outer = getattr(_local, "job", None)
@@ -381,23 +385,23 @@ class Job:
         finally:
             _local.job = outer
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it stands for any function
+    def __getattr__(self, name: str) -> Any:
         """Look like the function, for those that print its name."""
         return getattr(self._function, name)
 
 
-def awaiting_task() -> Any:  # noqa: ANN401 - an asyncio.Task, if asyncio is there
+def awaiting_task() -> Any:
     """Return the asyncio task that submitted the running job, or None."""
     job: Job | None = getattr(_local, "job", None)
     return None if job is None or job.task is None else job.task()
 
 
-def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     _threads[instance] = _spawner()
     return wrapped(*args, **kwargs)
 
 
-def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
     thread = getattr(args[0], "__self__", None) if args else None
     if isinstance(thread, threading.Thread) and thread not in _threads:
@@ -405,7 +409,7 @@ def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     return wrapped(*args, **kwargs)
 
 
-def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
         args = (Job(args[0], _spawner(), current_task()), *args[1:])
     elif callable(kwargs.get("func")):
@@ -413,7 +417,7 @@ def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     return wrapped(*args, **kwargs)
 
 
-def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
         args = (Job(args[0], FREE if resolving.get() else _spawner()), *args[1:])
     return wrapped(*args, **kwargs)

@@ -10,7 +10,7 @@ import os
 import site
 import sys
 import sysconfig
-from typing import Any, Final, NamedTuple, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._errors import CURES
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
-_PACKAGE: Final = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with co_filename, which is text
+_PACKAGE: Final = os.path.dirname(__file__) + os.sep
 _STDLIB: Final = tuple(
-    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}  # noqa: PTH118
+    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
 )
 _SITE: Final = tuple(
@@ -96,7 +96,7 @@ stands_aside: list[Callable[[FrameType], bool]] = []
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
 
-def read(frame: FrameType | None, test_file: str = "", awaiting: Any = None) -> Trace:  # noqa: ANN401 - an asyncio.Task, if asyncio is there
+def read(frame: FrameType | None, test_file: str = "", awaiting: Any = None) -> Trace:
     """Read the stack outwards from ``frame``.
 
     Args:
@@ -148,7 +148,7 @@ def _place(frame: FrameType, filename: str) -> Place:
     return Place(filename, frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
 
 
-def _read_task(task: Any, library: str) -> tuple[Place | None, str]:  # noqa: ANN401 - as above
+def _read_task(task: Any, library: str) -> tuple[Place | None, str]:
     """Return the innermost project line of a suspended task, or of the task that awaits it."""
     for link in _awaiters(task):
         at = None
@@ -163,7 +163,7 @@ def _read_task(task: Any, library: str) -> tuple[Place | None, str]:  # noqa: AN
     return None, library
 
 
-def _suspended_frames(task: Any) -> Iterator[FrameType]:  # noqa: ANN401 - as above
+def _suspended_frames(task: Any) -> Iterator[FrameType]:
     """Yield a suspended task's frames, outermost first."""
     step = task.get_coro()
     for _ in range(200):
@@ -174,7 +174,7 @@ def _suspended_frames(task: Any) -> Iterator[FrameType]:  # noqa: ANN401 - as ab
         step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None) or getattr(step, "ag_await", None)
 
 
-def _awaiters(task: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
+def _awaiters(task: Any) -> Iterator[Any]:
     """Yield a task, the task that awaits it, and so on (at most a handful)."""
     seen = {id(task)}
     yield task
@@ -188,7 +188,7 @@ def _awaiters(task: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
         yield task
 
 
-def _futures_behind(future: Any) -> set[int]:  # noqa: ANN401 - as above
+def _futures_behind(future: Any) -> set[int]:
     """Return the ids of a future and of those that its callbacks complete (``shield``, ``gather``)."""
     found, pending = set(), [future]
     while pending and len(found) < 32:  # noqa: PLR2004 - a bound, not a meaning
@@ -220,7 +220,9 @@ def _all_tasks() -> list[Any]:
             return []
         # 3.11 has one weak set; 3.12 splits eager tasks off.
         _task_sets.extend(
-            held for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks") if (held := getattr(tasks, name, None)) is not None
+            held
+            for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
+            if (held := getattr(tasks, name, None)) is not None
         )
     found: list[Any] = []
     for held in _task_sets:

@@ -40,7 +40,7 @@ class EntryPoint:
         if self.owner is not None or self.module in sys.modules:
             self._install()
         elif not self._awaited:
-            import wrapt  # noqa: PLC0415 - see the module's docstring
+            import wrapt
 
             self._awaited = True
             wrapt.register_post_import_hook(self._imported, self.module)
@@ -50,7 +50,7 @@ class EntryPoint:
             self._install()
 
     def _install(self) -> None:
-        import wrapt  # noqa: PLC0415 - see the module's docstring
+        import wrapt
 
         target, name = self._target()
         try:
@@ -68,7 +68,7 @@ class EntryPoint:
         self._wanted = False
         if not self._handles:
             return
-        import wrapt  # noqa: PLC0415 - see the module's docstring
+        import wrapt
 
         target, name = self._target()
         for handle in list(self._handles):

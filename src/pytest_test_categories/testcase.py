@@ -6,6 +6,7 @@ Django's runner and pytest.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_test_categories import _origin
@@ -45,7 +46,7 @@ class SizedTest(_Base):
     network_allow: ClassVar[list[str] | tuple[str, ...] | str] = ()
     _inside = 0  # how deep in parts of the test that unittest calls
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - any class keyword
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         """Guard the class's own set-up and tear-down."""
         super().__init_subclass__(**kwargs)
         for name in _CLASS_METHODS:
@@ -95,16 +96,16 @@ class SizedTest(_Base):
     def _callSetUp(self) -> None:  # noqa: N802 - unittest's name
         self._told(super()._callSetUp)  # type: ignore[misc]  # not in typeshed
 
-    def _callTestMethod(self, method: Any) -> None:  # noqa: N802, ANN401 - unittest's name; any method
+    def _callTestMethod(self, method: Any) -> None:  # noqa: N802 - unittest's name; any method
         self._told(super()._callTestMethod, method)  # type: ignore[misc]  # not in typeshed
 
     def _callTearDown(self) -> None:  # noqa: N802 - unittest's name
         self._told(super()._callTearDown)  # type: ignore[misc]  # not in typeshed
 
-    def _callCleanup(self, function: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N802, ANN401 - unittest's name; any function
+    def _callCleanup(self, function: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N802 - unittest's name; any function
         self._told(super()._callCleanup, function, *args, **kwargs)  # type: ignore[misc]  # not in typeshed
 
-    def _told(self, call: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - any function
+    def _told(self, call: Any, *args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True
         self._inside += 1
         try:
@@ -115,7 +116,7 @@ class SizedTest(_Base):
         finally:
             self._inside -= 1
 
-    def doCleanups(self) -> Any:  # noqa: N802, ANN401 - unittest's name; typeshed says None, and it is a bool
+    def doCleanups(self) -> Any:  # noqa: N802 - unittest's name; typeshed says None, and it is a bool
         """Run the cleanups; where the test itself asks for that, the guard stays to its end."""
         cleanups: list[Any] = self._cleanups  # type: ignore[attr-defined]  # not in typeshed
         ours = [cleanup for cleanup in cleanups if cleanup[0] == self._checkpoint] if self._inside else []
@@ -126,9 +127,9 @@ class SizedTest(_Base):
         finally:
             cleanups[:0] = ours
 
-    def subTest(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:  # noqa: N802, ANN401 - unittest's name and signature
+    def subTest(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:  # noqa: N802 - unittest's name and signature
         """Return a subtest whose failure counts as having told of a violation; a skip does not."""
-        import contextlib  # noqa: PLC0415 - only those who use subtests need it
+        import contextlib
 
         outer = super().subTest(*args, **kwargs)
 
@@ -172,10 +173,10 @@ class SizedTest(_Base):
             cls.tearDown_exceptions.append(told)  # type: ignore[attr-defined]  # not in typeshed
 
 
-def _guarded_class_method(function: Any) -> Any:  # noqa: ANN401 - any function, and back
-    def run(cls: type[SizedTest]) -> Any:  # noqa: ANN401 - whatever the function returns
+def _guarded_class_method(function: Any) -> Any:
+    def run(cls: type[SizedTest]) -> Any:
         __tracebackhide__ = True
-        with cls._guard():  # noqa: SLF001 - one class, two functions
+        with cls._guard():
             return function(cls)
 
     run.__name__, run.__qualname__, run.__doc__ = function.__name__, function.__qualname__, function.__doc__
@@ -208,8 +209,7 @@ class _Marks(list[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         if not self:
-            import pytest  # noqa: PLC0415 - see above
-
+            pytest = sys.modules["pytest"]  # who else asks for it
             self.append(getattr(pytest.mark, self._size.value).mark)
         return super().__iter__()
 

@@ -115,7 +115,7 @@ class Project:
         }
         for variable in ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "TEST_CATEGORIES_ENFORCEMENT"):
             environment.pop(variable, None)
-        done = subprocess.run(  # noqa: S602 - commands of our own pages
+        done = subprocess.run(
             command,
             check=False,
             cwd=self._directory,

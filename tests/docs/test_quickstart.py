@@ -37,7 +37,7 @@ def run(command: list[str], directory: Path) -> tuple[str, int]:
         "PYTEST_ADDOPTS": "-p pytest_test_categories.pytest_plugin -p no:cacheprovider",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    done = subprocess.run(  # noqa: S603 - README's own commands
+    done = subprocess.run(
         [sys.executable, *command[command.index(PYTHON) + 1 :]],
         check=False,
         cwd=directory,

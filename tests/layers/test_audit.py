@@ -87,7 +87,7 @@ def test_a_call_inside_a_permitted_call_has_no_pass() -> None:
     """As a signal handler's, or a greenlet's, that runs while a wrapper waits."""
 
     class Sly(socket.socket):
-        def connect(self, address: Any) -> None:  # noqa: ANN401 - as socket.socket
+        def connect(self, address: Any) -> None:
             with contextlib.closing(_socket.socket()) as inner, expect_network_violation():
                 inner.connect(FOREIGN)
             super().connect(address)

@@ -138,7 +138,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", ""])  # noqa: S104 - the subject
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", ""])
 @pytest.mark.parametrize("server_class", [http.server.HTTPServer, http.server.ThreadingHTTPServer])
 def test_rule_9_http_servers_work_in_a_medium_guard(host: str, server_class: type[http.server.HTTPServer]) -> None:
     with network_guard("medium", "strict") as guard, server_class((host, 0), Quiet) as server:
@@ -196,17 +196,17 @@ def test_rule_9_other_local_servers_work_in_a_medium_guard(tmp_path: Path) -> No
 
 def test_rule_9_asyncio_servers_and_datagrams_work_in_a_medium_guard() -> None:
     class Echo(asyncio.DatagramProtocol):
-        def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - a transport
+        def connection_made(self, transport: Any) -> None:
             self.transport = transport
 
-        def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ANN401 - an address
+        def datagram_received(self, data: bytes, addr: Any) -> None:
             self.transport.sendto(data, addr)
 
     async def main() -> bytes:
         running = asyncio.get_running_loop()
         server, _ = await running.create_datagram_endpoint(Echo, ("127.0.0.1", 0))
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)  # noqa: FBT003 - its only spelling
+            sock.setblocking(False)
             await running.sock_sendto(sock, b"x", server.get_extra_info("sockname"))
             data, _ = await asyncio.wait_for(running.sock_recvfrom(sock, 9), 5)
         server.close()

@@ -156,7 +156,7 @@ def test_a_long_record_fits_the_pipe() -> None:
     assert len(guard.violations) == 1
 
 
-def test_a_daemon_that_closed_everything_writes_into_nobodys_file(tmp_path: Any) -> None:  # noqa: ANN401 - a path
+def test_a_daemon_that_closed_everything_writes_into_nobodys_file(tmp_path: Any) -> None:
     victim = tmp_path / "victim"
 
     def daemon() -> None:
@@ -182,7 +182,7 @@ def test_no_descriptor_is_left_behind() -> None:
 # -- what works in a small guard -------------------------------------------------------------------------------------
 
 
-def receive(queue: Any, answer: Any) -> None:  # noqa: ANN401 - multiprocessing's
+def receive(queue: Any, answer: Any) -> None:
     with queue.get() as sock:
         answer.put(sock.family.name)
 

@@ -46,7 +46,7 @@ BOUND_GETNAMEINFO: Final = socket.getnameinfo
 class Subclass(socket.socket):
     """A socket that calls its base class, as ssl's does."""
 
-    def connect(self, address: Any) -> None:  # noqa: ANN401 - as socket.socket has it
+    def connect(self, address: Any) -> None:
         """Connect."""
         super().connect(address)
 
@@ -87,7 +87,7 @@ async def open_stream(address: Address) -> None:
 
 async def sock_connect(address: Address) -> None:
     with socket.socket() as sock:
-        sock.setblocking(False)  # noqa: FBT003 - its only spelling
+        sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)
 
 
@@ -111,7 +111,7 @@ async def datagram_sendto(address: Address) -> None:
 
 async def loop_sock_sendto(address: Address) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)  # noqa: FBT003 - its only spelling
+        sock.setblocking(False)
         await asyncio.get_running_loop().sock_sendto(sock, b"x", address)
 
 
@@ -279,7 +279,7 @@ def test_ipv6_targets(size: str, address: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "0177.1", "0.0.0.0", "", "localhost"],  # noqa: S104 - the subject
+    ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "0177.1", "0.0.0.0", "", "localhost"],
 )
 def test_any_spelling_of_loopback_is_local(listener: Address, spelling: str) -> None:
     with network_guard("medium", "strict"):
@@ -311,7 +311,7 @@ LOOKUPS: Final[dict[str, Callable[[str], object]]] = {
     "bind": lambda name: with_socket(lambda s: s.bind((name, 0))),
     "sendto": lambda name: with_socket(lambda s: s.sendto(b"", (name, 80)), socket.SOCK_DGRAM),
     "create_connection": lambda name: socket.create_connection((name, 80)),
-    "urllib": lambda name: urllib.request.urlopen(f"http://{name}/"),  # noqa: S310, SIM115 - refused
+    "urllib": lambda name: urllib.request.urlopen(f"http://{name}/"),
     "asyncio": lambda name: asyncio.run(open_stream((name, 80))),
     "asyncio getaddrinfo": lambda name: asyncio.run(loop_getaddrinfo(name)),
     "trio": lambda name: trio.run(trio_stream, (name, 80)),
@@ -432,7 +432,7 @@ def test_rule_9_bad_arguments_raise_what_they_raise_without_the_guard(call: Call
         with socket.socket() as sock, guard:
             try:
                 outcomes.append(call(sock))
-            except Exception as error:  # noqa: BLE001 - the subject
+            except Exception as error:
                 outcomes.append((type(error), str(error)))
     assert outcomes[1:] == [outcomes[0], outcomes[0]]
 
@@ -501,7 +501,7 @@ def test_rule_9_unix_sockets_that_this_process_bound_itself(tmp_path: Path) -> N
             foreign.connect(other)
         assert [violation.target for violation in guard.violations] == [f"unix:{other}"]
         raise_nothing_undelivered()
-    with network_guard("medium", "strict"), socket.socket(socket.AF_UNIX) as client, pytest.raises(OSError):  # noqa: PT011 - any
+    with network_guard("medium", "strict"), socket.socket(socket.AF_UNIX) as client, pytest.raises(OSError):
         client.connect(other)
 
 

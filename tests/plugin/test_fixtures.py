@@ -503,7 +503,7 @@ def test_small(client):
 
 @pytest.mark.medium
 def test_medium(client, network_isolation):
-    assert client is network_isolation
+    assert (client.size, client.mode) == (network_isolation.size, network_isolation.mode)
     assert client.size.value == "medium"
     local()
     assert client.violations == []

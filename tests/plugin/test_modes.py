@@ -246,9 +246,9 @@ with network_guard("small") as guard:
     )
     for mode in ("strict", "warn", "off"):
         monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", mode)
-        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == mode
     monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", "strickt")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)  # noqa: S603 - as above
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "choose one of strict, warn, off" in done.stderr

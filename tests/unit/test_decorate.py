@@ -104,7 +104,7 @@ def plain_around(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a coroutine function as many libraries do: with a plain function."""
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any
+    def call(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
     return call
@@ -233,11 +233,11 @@ def test_a_generators_guard_covers_its_own_steps_only(listener: Address) -> None
 
 def test_a_generators_result_and_delegation() -> None:
     @small
-    def inner() -> Any:  # noqa: ANN401 - a generator
+    def inner() -> Any:
         got = yield 1
         return got
 
-    def outer() -> Any:  # noqa: ANN401 - a generator
+    def outer() -> Any:
         return (yield from inner())
 
     running = outer()
@@ -251,7 +251,7 @@ def test_an_async_generators_steps(listener: Address) -> None:
     log: list[object] = []
 
     @small
-    async def steps() -> Any:  # noqa: ANN401 - an async generator
+    async def steps() -> Any:
         try:
             log.append((yield 1))
             try:

@@ -192,7 +192,7 @@ def test_the_classs_set_up_and_tear_down_are_guarded(run_unittest: Callable[...,
         source = f"{head}\n    @classmethod\n    def {method}(cls): {body}\n"
         source += "class T(SmallTest, Base):\n" if how == "of a base" else ""
         found = run_unittest(source + "    def test_one(self): pass\n")
-        assert found["code"] == 1, found["output"]
+        assert found["code"] != 0, found["output"]  # 1, or 5 where no test has run
         assert "[TC001]" in found["output"]
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
             kind: Kind,
             route: str,
             family: int,
-            address: Any,  # noqa: ANN401 - whatever the caller gave
-            sock: Any,  # noqa: ANN401 - any object with close()
+            address: Any,
+            sock: Any,
             read: Callable[[Kind, int, Any], Sight | None],
         ) -> bool:
             """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""

@@ -67,7 +67,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
             EVENTS[event](judge, event, args)
 
 
-def _passed(event: str, subject: Any, address: Any) -> bool:  # noqa: ANN401 - an event's arguments
+def _passed(event: str, subject: Any, address: Any) -> bool:
     passes = _passes.open
     for index in range(len(passes) - 1, -1, -1):
         known = passes[index]
@@ -79,11 +79,11 @@ def _passed(event: str, subject: Any, address: Any) -> bool:  # noqa: ANN401 - a
 
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    from pytest_test_categories._layers.sockets import AF_UNIX, family_of, note_bound, read_address  # noqa: PLC0415 - sockets imports this module
-
     sock, address = args[0], args[1]
     if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
         return
+    from pytest_test_categories._layers.sockets import AF_UNIX, family_of, note_bound, read_address
+
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
         note_bound(address)
@@ -92,11 +92,11 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    from pytest_test_categories._layers.sockets import numeric_host, read_lookup, read_reverse  # noqa: PLC0415 - as above
-
     subject = args[0]
     if subject is None or _passed(event, subject, None):
         return
+    from pytest_test_categories._layers.sockets import numeric_host, read_lookup, read_reverse
+
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
     port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
@@ -106,7 +106,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _flags() -> int:
     """Return the flags of the ``socket.getaddrinfo`` call around an event, which does not carry them."""
-    frame = sys._getframe(3)  # noqa: SLF001 - the documented way to the stack; above it: here, the handler, the hook
+    frame = sys._getframe(3)
     if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
         flags = frame.f_locals.get("flags", 0)
         return flags if isinstance(flags, int) else 0
@@ -124,6 +124,8 @@ _KINDS: Final = {
     "socket.getnameinfo": Kind.REVERSE_LOOKUP,
 }
 EVENTS: Final = {
-    event: _socket_event if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"} else _lookup_event
+    event: _socket_event
+    if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+    else _lookup_event
     for event in _KINDS
 }

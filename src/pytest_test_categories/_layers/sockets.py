@@ -8,6 +8,7 @@ from __future__ import annotations
 import _socket
 import operator
 import socket
+import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ family_of: Final = _socket.socket.family.__get__
 HIGHEST_PORT: Final = 65535
 _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
+_SOCKET_GLOBALS: Final = vars(socket)
 
 bound_paths: set[str] = set()
 """Unix sockets that this process bound itself."""
@@ -41,7 +43,7 @@ bound_paths: set[str] = set()
 # -- reading endpoints -------------------------------------------------------------------------------------------------
 
 
-def read_address(kind: Kind, family: int, address: Any) -> Sight | None:  # noqa: ANN401 - whatever the caller gave
+def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
     """Read a socket address; None for families that are not judged and for addresses that the call will refuse."""
     if family in IP_FAMILIES:
         return _read_ip(family, address)
@@ -56,7 +58,7 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:  # noqa
     return None
 
 
-def _read_ip(family: int, address: Any) -> Sight | None:  # noqa: ANN401 - whatever the caller gave
+def _read_ip(family: int, address: Any) -> Sight | None:
     if not isinstance(address, tuple) or not isinstance(next(iter(address), None), (str, bytes, bytearray)):
         return None
     if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
@@ -90,7 +92,7 @@ def _is_sound(host: str | bytes | bytearray) -> bool:
     return b"\0" not in host
 
 
-def unix_path(address: Any) -> str | None:  # noqa: ANN401 - whatever the caller gave
+def unix_path(address: Any) -> str | None:
     """Return the path of a unix socket's address, an abstract one with ``@`` in front; None if it is none."""
     if isinstance(address, (bytes, bytearray)):
         address = bytes(address).decode("utf-8", "surrogateescape")
@@ -126,7 +128,7 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sigh
     return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
 
 
-def numeric_host(address: Any) -> Any:  # noqa: ANN401 - whatever the caller gave
+def numeric_host(address: Any) -> Any:
     """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
@@ -136,16 +138,16 @@ def numeric_host(address: Any) -> Any:  # noqa: ANN401 - whatever the caller gav
 # -- wrappers ----------------------------------------------------------------------------------------------------------
 
 
-def _is_fake(function: Any, address: Any = None) -> bool:  # noqa: ANN401 - any callable
+def _is_fake(function: Any, address: Any = None) -> bool:
     """Tell whether what a wrapper found in place is somebody's patch: what it leads to is judged, not the call of it.
 
     Of a patched ``connect`` that need not be a fake, a call with a host name is judged all the same: it may go on to
     the interpreter's, which resolves the name before anybody is told.
     """
-    if isinstance(function, BuiltinFunctionType):
+    if isinstance(function, BuiltinFunctionType) or getattr(function, "__globals__", None) is _SOCKET_GLOBALS:
         return False
     home = getattr(function, "__globals__", None)
-    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] in {"socket", "gevent"}:
+    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] == "gevent":
         return False
     if address is None or type(function).__module__ == "unittest.mock":
         return True
@@ -160,12 +162,12 @@ class _Table:
         self.judge = judge
         self.remember = remember
 
-    def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:  # noqa: ANN401 - a wrapper
+    def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
         judge = self.judge
         numeric = self._numeric
 
-        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             address = read(args)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
@@ -192,7 +194,7 @@ class _Table:
 
         return wrapper
 
-    def _numeric(self, kind: Kind, route: str, family: int, address: Any, sock: Any) -> Any:  # noqa: ANN401 - whatever the caller gave
+    def _numeric(self, kind: Kind, route: str, family: int, address: Any, sock: Any) -> Any:
         """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
         __tracebackhide__ = True
         if not isinstance(address, tuple) or len(address) < 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
@@ -215,17 +217,17 @@ class _Table:
         self.judge(kind, route, family, resolved, sock, read_address)
         return resolved
 
-    def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:  # noqa: ANN401 - a wrapper
+    def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
         needed = 2 if flags_at else 1
 
-        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = args[0] if args else kwargs.get("host")
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
-            given = len(args) + sum(name in kwargs for name in ("host", "port"))
-            if host is None or not isinstance(flags, int) or given < needed or _is_fake(wrapped):
+            short = len(args) < needed and len(args) + ("host" in kwargs) + ("port" in kwargs) < needed
+            if host is None or not isinstance(flags, int) or short or _is_fake(wrapped):
                 answer = wrapped(*args, **kwargs)
                 self._keep(host, answer)
                 return answer
@@ -237,23 +239,24 @@ class _Table:
                 self.judge(kind, route, 0, (host, port, flags), None, read)
             one_shot = (event, host, None)
             audit.allow(one_shot)
-            token = resolving.set(True)
+            token = resolving.set(True) if "gevent" in sys.modules else None
             try:
                 answer = wrapped(*args, **kwargs)
             finally:
-                resolving.reset(token)
+                if token is not None:
+                    resolving.reset(token)
                 audit.withdraw(one_shot)
             self._keep(host, answer)
             return answer
 
         return wrapper
 
-    def _keep(self, host: Any, answer: Any) -> None:  # noqa: ANN401 - whatever a resolver, or its fake, returns
+    def _keep(self, host: Any, answer: Any) -> None:
         if not isinstance(host, (str, bytes, bytearray)) or parse_ip(name := host_text(host)) is not None:
             return
         self.remember(name, addresses_in(answer))
 
-    def create_connection(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def create_connection(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Label what happens inside: the look-up and the connects are one attempt, at what the caller asked for."""
         __tracebackhide__ = True
         address = args[0] if args else kwargs.get("address")
@@ -265,10 +268,10 @@ class _Table:
         finally:
             asked.reset(token)
 
-    def labelled(self, method: Any) -> Any:  # noqa: ANN401 - a wrapper
+    def labelled(self, method: Any) -> Any:
         """Return a wrapper for a method whose own steps meet other entry points: they are the same attempt."""
 
-        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             address = args[-1] if args else None
             sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
@@ -282,7 +285,7 @@ class _Table:
 
         return wrapper
 
-    def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+    def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
         __tracebackhide__ = True
         sock, address = (*args, kwargs.get("address"))[:2] if args else (kwargs.get("sock"), kwargs.get("address"))
@@ -291,7 +294,7 @@ class _Table:
         return wrapped(*args, **kwargs)
 
 
-def addresses_in(answer: Any) -> list[str]:  # noqa: ANN401 - whatever a resolver, or its fake, returns
+def addresses_in(answer: Any) -> list[str]:
     """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
     if isinstance(answer, str):
         return [answer]
@@ -302,18 +305,18 @@ def addresses_in(answer: Any) -> list[str]:  # noqa: ANN401 - whatever a resolve
     return []
 
 
-def note_bound(address: Any) -> None:  # noqa: ANN401 - whatever the caller gave
+def note_bound(address: Any) -> None:
     """Remember that this process bound a unix socket."""
     path = unix_path(address)
     if path:
         bound_paths.add(path)
 
 
-def _first(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller gave
+def _first(args: tuple[Any, ...]) -> Any:
     return args[0] if len(args) == 1 else None
 
 
-def _last_of_sendto(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller gave
+def _last_of_sendto(args: tuple[Any, ...]) -> Any:
     if len(args) not in {2, 3}:
         return None
     try:
@@ -323,7 +326,7 @@ def _last_of_sendto(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever th
     return args[-1]
 
 
-def _fourth(args: tuple[Any, ...]) -> Any:  # noqa: ANN401 - whatever the caller gave
+def _fourth(args: tuple[Any, ...]) -> Any:
     return args[3] if len(args) > 3 else None  # noqa: PLR2004 - sendmsg(buffers, ancdata, flags, address)
 
 
@@ -349,9 +352,7 @@ def _real_classes() -> list[type[Any]]:
     After a reload of the module there are several: early imports keep the old ones. The current one is the last.
     """
     named = [
-        cls
-        for cls in _socket.socket.__subclasses__()
-        if cls.__module__ == "socket" and cls.__qualname__ == "socket"
+        cls for cls in _socket.socket.__subclasses__() if cls.__module__ == "socket" and cls.__qualname__ == "socket"
     ]
     if socket.socket in named:
         named.remove(socket.socket)
@@ -407,7 +408,9 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
     """Return rows for gevent's own functions, which work in threads that nobody would be charged for."""
     return [
         *(
-            EntryPoint("gevent._socket3", f"socket.{name}", table.labelled(table.method(kind, event, f"gevent.{name}", read)))
+            EntryPoint(
+                "gevent._socket3", f"socket.{name}", table.labelled(table.method(kind, event, f"gevent.{name}", read))
+            )
             for name, kind, event, read in _METHODS
         ),
         *(
@@ -421,7 +424,8 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
 def is_exempt(frame: FrameType) -> bool:
     """Tell whether a call is multiprocessing's own, by which a forked child fetches a socket sent to it."""
     return (
-        frame.f_code.co_name == "get_connection" and frame.f_globals.get("__name__") == "multiprocessing.resource_sharer"
+        frame.f_code.co_name == "get_connection"
+        and frame.f_globals.get("__name__") == "multiprocessing.resource_sharer"
     )
 
 

@@ -27,7 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Guard the import of the first conftests, before capturing starts."""
     settings = _options.of(early_config)
     if settings.active:
-        from pytest_test_categories.pytest_plugin._session import Session  # noqa: PLC0415 - not in off mode
+        from pytest_test_categories.pytest_plugin._session import Session
 
         session = Session(early_config, settings)
         early_config.pluginmanager.register(session, _SESSION)
@@ -41,11 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
     _options.register_markers(config)
     settings = _options.of(config)
     if not settings.active:
-        from pytest_test_categories.pytest_plugin import _off  # noqa: PLC0415 - only in off mode
+        from pytest_test_categories.pytest_plugin import _off
 
         config.pluginmanager.register(_off.Off(config), "test-categories-off")
         return
-    from pytest_test_categories.pytest_plugin._session import Session  # noqa: PLC0415 - not in off mode
+    from pytest_test_categories.pytest_plugin._session import Session
 
     session = config.pluginmanager.get_plugin(_SESSION)
     if session is None:  # loaded too late for the first conftests: by pytest_plugins, say

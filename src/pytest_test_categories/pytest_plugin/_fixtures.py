@@ -63,7 +63,7 @@ class FixturePlan:
         """Whether any test uses a broad fixture that could touch something."""
         return bool(self._broad)
 
-    def guards(self, definition: Any) -> bool:  # noqa: ANN401 - pytest.FixtureDef[Any]
+    def guards(self, definition: Any) -> bool:
         """Tell whether a fixture has a guard of its own: those of broad scope, and those with a declared size."""
         name = definition.argname
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
@@ -85,7 +85,7 @@ class FixturePlan:
                 relaxed = autouse or (asked is not None and name not in asked)
                 self._note((key, indices.get(name, 0)), rank, item, relaxed=relaxed)
 
-    def _broad_of(self, info: Any) -> list[tuple[str, int, bool]]:  # noqa: ANN401 - pytest's FuncFixtureInfo is private
+    def _broad_of(self, info: Any) -> list[tuple[str, int, bool]]:
         found = []
         known = self._broad
         narrow = self._narrow
@@ -105,7 +105,7 @@ class FixturePlan:
                     break
         return found
 
-    def _asked_for(self, item: pytest.Item, info: Any) -> set[str]:  # noqa: ANN401 - as above
+    def _asked_for(self, item: pytest.Item, info: Any) -> set[str]:
         """Return the fixtures that the test reaches other than through broad autouse fixtures."""
         pending = [
             name
@@ -124,7 +124,7 @@ class FixturePlan:
                 pending += definition.argnames
         return found
 
-    def _is_broad_autouse(self, definitions: Any) -> bool:  # noqa: ANN401 - as above
+    def _is_broad_autouse(self, definitions: Any) -> bool:
         return bool(definitions) and self._broad.get(id(definitions[-1]), (None, False))[1]
 
     def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> None:
@@ -139,7 +139,7 @@ class FixturePlan:
         elif held.ranks is not None or rank < held.rank:  # somebody asks for it by name
             held.rank, held.by, held.ranks = rank, item.nodeid, None
 
-    def of(self, definition: Any, index: int, item: pytest.Item) -> Held:  # noqa: ANN401 - pytest.FixtureDef[Any]
+    def of(self, definition: Any, index: int, item: pytest.Item) -> Held:
         """Return what a fixture is held to, when ``item`` causes it to be set up."""
         declared = self._declared.get(definition.argname)
         if declared is not None:
@@ -164,7 +164,7 @@ class FixtureGuard:
         self.notes: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:  # noqa: ANN401 - private classes of pytest
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Hold a broad fixture to its size while it is set up, and later torn down."""
         if not self._plan.guards(fixturedef):
             return (yield)
@@ -184,8 +184,8 @@ class FixtureGuard:
             fixturedef.addfinalizer(lambda: self._enter_teardown(scope))
             self._leave_setup(scope, outer, error, fixturedef)
 
-    def _open(self, definition: Any, request: Any) -> Scope:  # noqa: ANN401 - as above
-        item = request._pyfuncitem  # noqa: SLF001 - request.node is the module or session here
+    def _open(self, definition: Any, request: Any) -> Scope:
+        item = request._pyfuncitem
         held = self._plan.of(definition, getattr(request, "param_index", 0), item)
         size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
         policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
@@ -227,7 +227,7 @@ class FixtureGuard:
         current.set(scope)
         _origin.phases.append(scope)
 
-    def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:  # noqa: ANN401 - as above
+    def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:
         __tracebackhide__ = True
         _origin.phases.pop()
         inner = current.get()

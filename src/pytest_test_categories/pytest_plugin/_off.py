@@ -22,7 +22,7 @@ class Off:
     @pytest.fixture
     def network_isolation(self) -> NetworkGuard:
         """Return a guard that watches nothing: enforcement is off."""
-        from pytest_test_categories._guard import NetworkGuard  # noqa: PLC0415 - only for those who ask
+        from pytest_test_categories._guard import NetworkGuard
 
         return NetworkGuard("xlarge", "off")
 

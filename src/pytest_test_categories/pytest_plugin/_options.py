@@ -115,7 +115,7 @@ def _parse(config: pytest.Config) -> Settings:
     if mode == OFF and not size and not any(lists) and not allowed and not option.network_allow:
         return Settings()
 
-    from pytest_test_categories import _policy  # noqa: PLC0415 - off mode, with nothing set, imports nothing
+    from pytest_test_categories import _policy
 
     parsed = _checked(where, _policy.EnforcementMode.parse, mode)
     markers, paths, fixtures = (
@@ -153,7 +153,7 @@ def _checked(where: str, parse: Callable[..., _T], value: object) -> _T:
 
 
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
-    from pytest_test_categories._policy import TestSize  # noqa: PLC0415 - as above
+    from pytest_test_categories._policy import TestSize
 
     name, equals, size = line.partition("=")
     if not equals or not name.strip():

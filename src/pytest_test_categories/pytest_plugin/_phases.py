@@ -100,7 +100,7 @@ class Phases:
         """Give a test the value of the fixture: pytest then needn't set it up, which is what an autouse fixture costs."""
         funcargs = getattr(item, "funcargs", None)
         if funcargs is not None:
-            definitions = item._fixtureinfo.name2fixturedefs.get(_FIXTURE, ())  # type: ignore[attr-defined]  # noqa: SLF001 - every item with funcargs has it
+            definitions = item._fixtureinfo.name2fixturedefs.get(_FIXTURE, ())  # type: ignore[attr-defined]
             if len(definitions) == 1:  # else a project has put one of its own over it
                 funcargs[_FIXTURE] = self._isolation = NetworkGuard.of(scope)
 

@@ -181,7 +181,7 @@ def _duplicate(descriptor: int) -> int:
         return -1
 
 
-def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - wrapt's signature
+def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
     caught = wrapped(*args, **kwargs)
     if caught and any(_names_ours(expected) for expected in instance.expected_exceptions):

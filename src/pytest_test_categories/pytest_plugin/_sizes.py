@@ -65,7 +65,7 @@ class Sizes:
         if node.own_markers or isinstance(node, pytest.Class):
             self._own(node)
 
-    def _of_parent(self, node: Any) -> TestSize | None:  # noqa: ANN401 - pytest's node has no public base class
+    def _of_parent(self, node: Any) -> TestSize | None:
         if node is None:
             return None
         known = self._nodes.get(id(node))
@@ -77,7 +77,7 @@ class Sizes:
         self._nodes[id(node)] = (node, size)
         return size
 
-    def _own(self, node: Any) -> TestSize | None:  # noqa: ANN401 - as above
+    def _own(self, node: Any) -> TestSize | None:
         if not node.own_markers:
             return None
         for marks in _levels(node):
@@ -86,7 +86,7 @@ class Sizes:
                 return size
         return None
 
-    def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:  # noqa: ANN401 - as above
+    def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
         found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
         if not found:
             return None
@@ -97,7 +97,7 @@ class Sizes:
         return sizes.pop()
 
 
-def _levels(node: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - as above
+def _levels(node: Any) -> Iterator[list[Any]]:
     """Yield a node's own markers by where they stand, the closest place first."""
     own = node.own_markers
     if isinstance(node, pytest.Class):

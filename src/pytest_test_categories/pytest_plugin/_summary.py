@@ -34,7 +34,7 @@ class Summary:
         self._notes: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's WorkerController
+    def pytest_testnodedown(self, node: Any) -> None:
         """Take in what a worker has to say (xdist)."""
         output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
         if not output:
@@ -48,7 +48,7 @@ class Summary:
         self._run.noted += [Violation.from_dict(data) for data in output["noted"]]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Any:  # noqa: ANN401 - a generator, as hook wrappers are
+    def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
         # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
         try:

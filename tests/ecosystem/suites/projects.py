@@ -103,7 +103,11 @@ PROJECTS: Final = (
         ("--log-disable=tornado.access", "tornado/test"),
         environment=MappingProxyType({"ASYNC_TEST_TIMEOUT": "25"}),
     ),
-    Project("aiosmtpd==1.4.6", ("colorama", "packaging", "pytest-asyncio", "pytest-mock", "setuptools<81"), (*_NO_ADDOPTS, "aiosmtpd/tests")),
+    Project(
+        "aiosmtpd==1.4.6",
+        ("colorama", "packaging", "pytest-asyncio", "pytest-mock", "setuptools<81"),
+        (*_NO_ADDOPTS, "-o", "asyncio_default_fixture_loop_scope=function", "aiosmtpd/tests"),
+    ),
     Project(
         "cheroot==11.1.2",
         (
@@ -250,7 +254,10 @@ PROJECTS: Final = (
         ("tests",),
     ),
     Project("botocore==1.44.5", ("jsonschema", "setuptools<81"), ("tests/unit",)),
-    Project("redis==8.1.0", ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools"), ("tests",),
+    Project(
+        "redis==8.1.0",
+        ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools"),
+        ("tests",),
         ready=(("redis-server", "--port", "6379", "--save", "", "--enable-debug-command", "yes"),),
     ),
     Project("aiocoap==0.4.17", (), ("tests",)),

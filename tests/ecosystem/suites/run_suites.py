@@ -286,7 +286,10 @@ def _print_run(mode: str, run: Run) -> None:
 
 def _print_difference(difference: Difference) -> None:
     print(f"  {difference.verdict}: {difference.test}")
-    print(f"      off {difference.off}, strict {difference.strict}" + f", TC001 {difference.target}" * bool(difference.target))
+    print(
+        f"      off {difference.off}, strict {difference.strict}"
+        + f", TC001 {difference.target}" * bool(difference.target)
+    )
     if difference.alone:
         print("      alone: " + "; ".join(f"{mode} {', '.join(seen)}" for mode, seen in difference.alone.items()))
     if difference.reason:

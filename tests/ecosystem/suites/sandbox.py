@@ -83,7 +83,7 @@ def _bind_files(folder: Path) -> None:
     hosts.write_text(f"127.0.0.1 localhost {name}\n::1 localhost ip6-localhost ip6-loopback\n")
     resolver.write_text(f"nameserver {RESOLVER}\noptions timeout:1 attempts:1\n")
     for source, target in ((hosts, "/etc/hosts"), (resolver, "/etc/resolv.conf")):
-        subprocess.run(["mount", "--bind", str(source), target], check=True)  # noqa: S607
+        subprocess.run(["mount", "--bind", str(source), target], check=True)
 
 
 def _destination(frame: bytes) -> str | None:
@@ -136,7 +136,7 @@ def _finish(child: subprocess.Popen[bytes], timeout: float) -> int:
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
-        print(f"\nsandbox: still running after {timeout:g} s", flush=True)  # noqa: T201
+        print(f"\nsandbox: still running after {timeout:g} s", flush=True)
         for number, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
             os.killpg(child.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -55,7 +55,9 @@ class Recorder:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record a module that could not be collected."""
         if report.failed:
-            self._write(id=f"collect {stable(report.nodeid)}", when="collect", outcome="failed", text=report.longreprtext)
+            self._write(
+                id=f"collect {stable(report.nodeid)}", when="collect", outcome="failed", text=report.longreprtext
+            )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record that a test began, so that a run that hangs names it."""
