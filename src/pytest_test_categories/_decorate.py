@@ -152,7 +152,7 @@ def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> 
         finally:
             _close(guard, scope, error)
         # A plain function around a coroutine function, as other decorators make it.
-        return _drive(enter, result) if inspect.iscoroutine(result) else result
+        return _drive(enter, lambda: result) if inspect.iscoroutine(result) else result
 
     return run
 
@@ -165,18 +165,18 @@ def _close(guard: NetworkGuard, scope: Scope | None, error: BaseException | None
 
 def _coroutine_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
     def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _drive(enter, wrapped(*args, **kwargs))
+        return _drive(enter, lambda: wrapped(*args, **kwargs))
 
     return run
 
 
-async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], coroutine: Any) -> Any:
+async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], make: Callable[[], Any]) -> Any:
     __tracebackhide__ = True
     guard, scope = enter()
     error: BaseException | None = None
     try:
         with _Step(scope):
-            return await coroutine
+            return await make()
     except BaseException as raised:
         error = raised
         raise

@@ -65,6 +65,7 @@ def dial_without_guard(listener: Address) -> None:
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ENFORCEMENT", "NETWORK_ALLOW"):
         monkeypatch.delenv(f"TEST_CATEGORIES_{name}", raising=False)
+    monkeypatch.setattr(registry, "runs", [])  # as outside pytest, whatever plugin this run has
 
 
 @pytest.fixture(autouse=True)
