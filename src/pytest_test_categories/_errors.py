@@ -55,7 +55,7 @@ CURES: Final = _HTTP | _SERVICES
 
 _METADATA: Final = {
     "169.254.169.254": (
-        "the metadata probe of a cloud SDK: AWS_EC2_METADATA_DISABLED=true stops boto's, NO_GCE_CHECK=true google-auth's"
+        "the metadata probe of a cloud SDK: AWS_EC2_METADATA_DISABLED=true stops boto, NO_GCE_CHECK=true google-auth"
     ),
     "metadata.google.internal": "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
 }

@@ -18,6 +18,7 @@ from pytest_test_categories._policy import LookedUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
 
     from pytest_test_categories._address import AllowEntry
 
@@ -146,7 +147,7 @@ def _routes_to_itself(ip: IPAddress) -> bool:
 
 
 class _Probe(_socket.socket):
-    def __enter__(self) -> _Probe:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

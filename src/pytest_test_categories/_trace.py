@@ -190,7 +190,8 @@ def _awaiters(task: Any) -> Iterator[Any]:
 
 def _futures_behind(future: Any) -> set[int]:
     """Return the ids of a future and of those that its callbacks complete (``shield``, ``gather``)."""
-    found, pending = set(), [future]
+    found: set[int] = set()
+    pending = [future]
     while pending and len(found) < 32:  # noqa: PLR2004 - a bound, not a meaning
         future = pending.pop()
         if id(future) in found:

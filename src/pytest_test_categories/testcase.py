@@ -163,7 +163,7 @@ class SizedTest(_Base):
             super().tearDownClass()
 
     @classmethod
-    def doClassCleanups(cls) -> None:
+    def doClassCleanups(cls) -> None:  # noqa: N802 - unittest's name
         """Run class cleanups under its size's guard."""
         try:
             with cls._guard():

@@ -97,7 +97,7 @@ class Phases:
         return scope
 
     def _fill(self, item: pytest.Item, scope: Scope) -> None:
-        """Give a test the value of the fixture: pytest then needn't set it up, which is what an autouse fixture costs."""
+        """Give a test the fixture's value, so that pytest needn't set it up: most of what an autouse fixture costs."""
         funcargs = getattr(item, "funcargs", None)
         if funcargs is not None:
             definitions = item._fixtureinfo.name2fixturedefs.get(_FIXTURE, ())  # type: ignore[attr-defined]

@@ -189,7 +189,7 @@ PROJECTS: Final = (
         (*_NO_ADDOPTS, "tests"),
         extras="[brotli,cli,http2,socks,zstd]",
     ),
-    Project("httpcore==1.0.9", ("pytest-httpbin", "pytest-trio", "trustme", "flasgger"), (*_NO_ADDOPTS, "tests")),
+    Project("httpcore==1.0.9", ("anyio", "pytest-httpbin", "pytest-trio", "trustme"), (*_NO_ADDOPTS, "tests"), extras="[asyncio,http2,socks,trio]"),
     Project("waitress==3.0.2", (), (*_NO_ADDOPTS, "tests")),
     Project(
         "werkzeug==3.1.9",
@@ -263,4 +263,10 @@ PROJECTS: Final = (
     Project("aiocoap==0.4.17", (), ("tests",)),
 )
 
-EXPLANATIONS: Final = ()
+EXPLANATIONS: Final = (
+    Explanation("anyio", r"anyio\.invalid:6666", "asks DNS for a name that doesn't exist, to see the error"),
+    Explanation("anyio", r"(xn--fa-hia|fass)\.de", "asks DNS for two names that IDNA 2003 takes for one"),
+    Explanation("httpx", r"example\.com:80", "a real request to example.com; fails in off mode too, without a network"),
+    Explanation("httpx", r"10\.255\.255\.1:80", "dials an address nobody has, to see a connect time out"),
+    Explanation("uvicorn", r"illegal_host:8000", "asks DNS for a name that doesn't exist, to see the server not start"),
+)

@@ -32,7 +32,7 @@ MODES: Final = {
     "off": ("--test-categories-enforcement=off",),
     "strict": ("--test-categories-enforcement=strict", "--test-categories-default-size=medium"),
 }
-_TARGET: Final = re.compile(r"^ *(?:E +)?What happened:\n *(?:E +)?Attempted \w+ connection to (.+)$", re.MULTILINE)
+_TARGET: Final = re.compile(r"^[ |E]*What happened:\n[ |E]*Attempted network connection to (.+)$", re.MULTILINE)
 _WORST: Final = ("failed", "error", "xpassed", "skipped", "xfailed", "passed")
 
 
