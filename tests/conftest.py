@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.services"]
 
 FOREIGN = ("198.51.100.1", 9)
 """An address of TEST-NET-2: nobody is there, and a guard in strict mode sends nothing to it."""

@@ -7,8 +7,8 @@ need it are skipped, and say so; under CI they fail.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -18,7 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import pytest
 
@@ -90,27 +90,31 @@ def postgres_server() -> Iterator[PostgresServer]:
     Raises:
         ServerStartError: PostgreSQL is installed, but does not come up.
     """
-    initdb = _binary("initdb", "PostgreSQL", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
-    postgres = _binary("postgres", "PostgreSQL", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
-    account = _unprivileged()
+    programs = _programs("PostgreSQL", ["postgres", "initdb"], ["usr/lib/postgresql/*/bin", "usr/pgsql-*/bin"])
+    account = _unprivileged() if os.geteuid() == 0 else None
     with _directory(account) as top:
         data, log = top / "data", top / "log"
+        setup = [programs["initdb"], "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
         with log.open("w", encoding="utf-8") as out:
-            setup = [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
-            made = _start(setup, top, out, account)
-            status = _wait(made, START_SECONDS)
+            made = _spawn([*setup, "--no-locale", "--no-sync"], top, out, account)
+            try:
+                status = made.wait(START_SECONDS)
+            except subprocess.TimeoutExpired:
+                status = None
+            finally:
+                _stop(made, signal.SIGTERM)
         if status != 0:
-            raise ServerStartError(f"initdb ended with {status}:\n{log.read_text(encoding='utf-8')}")
-        command = [postgres, "-D", str(data), "-k", str(top), "-c", f"listen_addresses={HOST}", "-c", "fsync=off"]
+            raise ServerStartError(f"initdb ended with status {status}:\n{_text(log)}")
+        command = [programs["postgres"], "-D", str(data), "-k", str(top), "-c", f"listen_addresses={HOST}"]
 
-        def ready(_port: int) -> bool:
-            # The last line of the file that only this server writes; any server may answer at the port.
+        def ready() -> bool:
+            # Its last line says so, and no other server writes it: at the port any server might answer.
             with contextlib.suppress(FileNotFoundError):
-                return "ready" in (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[-1:].__str__()
+                return _text(data / "postmaster.pid").rstrip().endswith("ready")
             return False
 
         # SIGINT disconnects the clients that are left; SIGTERM would wait for them.
-        with _running(command, "-p", top, account, ready, signal.SIGINT) as port:
+        with _running([*command, "-c", "fsync=off", "-p"], top, account, ready, signal.SIGINT) as port:
             yield PostgresServer(HOST, port, "postgres", "postgres", str(top))
 
 
@@ -121,14 +125,13 @@ def redis_server() -> Iterator[RedisServer]:
     Raises:
         ServerStartError: Redis is installed, but does not come up.
     """
-    binary = _binary("redis-server", "Redis")
+    program = _programs("Redis", ["redis-server"], [])["redis-server"]
     with _directory(None) as top:
         private = top / "redis.sock"
-        command = [binary, "--bind", HOST, "--unixsocket", str(private), "--dir", str(top)]
-        command += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+        command = [program, "--bind", HOST, "--unixsocket", str(private), "--dir", str(top), "--save", "", "--port"]
 
-        def ready(_port: int) -> bool:
-            # Redis listens at the port before it listens here, where no other server can answer.
+        def ready() -> bool:
+            # Redis listens at its port before it listens here, where no other server can answer.
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(1)
                 client.connect(str(private))
@@ -136,26 +139,123 @@ def redis_server() -> Iterator[RedisServer]:
                 return client.recv(16).startswith(b"+PONG")
             return False
 
-        with _running(command, "--port", top, None, ready, signal.SIGTERM) as port:
+        with _running(command, top, None, ready, signal.SIGTERM) as port:
             yield RedisServer(HOST, port)
 
 
-def _binary(name: str, product: str, *directories: str) -> str:
-    """Return the path of an installed program; skip or fail the test that needs it where there is none."""
-    found = shutil.which(name)
-    if found is not None:
-        return os.path.realpath(found)
-    for pattern in directories:
-        homes = sorted(Path("/").glob(pattern.lstrip("/")), key=_version, reverse=True)
-        for home in homes:
-            if os.access(home / name, os.X_OK):
-                return str(home / name)
-    _unavailable(f"{product} is not installed: no program {name} was found")
+def _programs(product: str, names: list[str], homes: list[str]) -> dict[str, str]:
+    """Return where a product's programs are; where they are not, skip or fail the test that asked."""
+    first = shutil.which(names[0])
+    # A link would hide the programs that lie beside the one it points to.
+    directories = [Path(os.path.realpath(first)).parent, Path(first).parent] if first else []
+    for home in homes:
+        directories += sorted(Path("/").glob(home), key=_version, reverse=True)
+    for directory in directories:
+        found = {name: shutil.which(name, path=str(directory)) for name in names}
+        if None not in found.values():
+            return {name: str(path) for name, path in found.items()}
+    raise _unavailable(f"{product} is not installed: found no {' and '.join(names)}.")
 
 
 def _version(home: Path) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", str(home))]
 
 
-def _unavailable(sentence: str) -> None:
-    ...
+def _unprivileged() -> _Account:
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return _Account(entry.pw_uid, entry.pw_gid)
+    raise _unavailable("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody.")
+
+
+def _unavailable(sentence: str) -> BaseException:
+    """Return what fails a test under CI, where nobody reads why tests are skipped, and skips it elsewhere."""
+    if os.environ.get("CI", "").lower() in {"", "0", "false"}:
+        return pytest.skip.Exception(sentence)
+    return pytest.fail.Exception(sentence, pytrace=False)
+
+
+@contextlib.contextmanager
+def _directory(account: _Account | None) -> Iterator[Path]:
+    """Make a directory for a server's files, where its account may reach it; remove it and all in it."""
+    parents = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
+    parent = next((parent for parent in parents if account is None or _reachable(parent)), parents[0])
+    with tempfile.TemporaryDirectory(prefix="server-", dir=parent, ignore_cleanup_errors=True) as name:
+        if account is not None:
+            os.chown(name, account.uid, account.gid)
+        yield Path(name)
+
+
+def _reachable(directory: Path) -> bool:
+    return all(above.stat().st_mode & 0o001 for above in [directory, *directory.resolve().parents])
+
+
+def _spawn(command: list[str], top: Path, out: IO[str], account: _Account | None) -> subprocess.Popen[bytes]:
+    """Start a program out of reach of the terminal's Ctrl-C, with no settings but those of its command line."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    return subprocess.Popen(
+        command,
+        cwd=top,
+        env=environment | {"LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], top: Path, account: _Account | None, ready: Callable[[], bool], stop: signal.Signals
+) -> Iterator[int]:
+    """Run a server whose command line wants a port at its end; give the port once the server is ready."""
+    log = top / "log"
+    for left in reversed(range(PORTS_TRIED)):
+        port = _free_port()
+        with log.open("w", encoding="utf-8") as out:
+            process = _spawn([*command, str(port)], top, out, account)
+        try:
+            if _comes_up(process, ready):
+                yield port
+                return
+        finally:
+            status = process.poll()
+            _stop(process, stop)
+        # Between our look and the server's somebody may have taken the port.
+        if status is None or not left or "in use" not in _text(log):
+            how = f"was not ready after {START_SECONDS:.0f} s" if status is None else f"ended with status {status}"
+            raise ServerStartError(f"{command[0]} {how}:\n{_text(log)}")
+
+
+def _comes_up(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if ready():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """End a program and what it started; do nothing if it has ended."""
+    if process.poll() is None:
+        process.send_signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(STOP_SECONDS)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

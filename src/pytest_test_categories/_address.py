@@ -46,28 +46,35 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
+        # One line that any terminal takes: paths and names may hold line breaks, or bytes that are no text.
+        host = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.host)
         if self.family != "ip":
-            return f"{self.family}:{self.host}" + ("" if self.port is None else f":{self.port}")
+            return f"{self.family}:{host}" + ("" if self.port is None else f":{self.port}")
         if self.port is None or self.port == "":
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            return host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 def host_text(host: str | bytes | bytearray) -> str:
     """Return a host as text, whatever type the caller passed it in."""
-    return host if isinstance(host, str) else bytes(host).decode("latin-1")
+    # A resolver takes bytes as they are: they must not become letters that IDNA folds into another name.
+    return host if isinstance(host, str) else bytes(host).decode("ascii", "backslashreplace")
 
 
 @functools.lru_cache(maxsize=4096)
 def normal_name(name: str) -> str:
     """Return a host name in the form names are compared in: lower case, no trailing dot, IDNA."""
-    lowered = name.lower().removesuffix(".")
-    if lowered.isascii():
-        return lowered
+    return _ascii(name).lower().removesuffix(".")
+
+
+def _ascii(host: str) -> str:
+    """Return a host as CPython hands it to the C library, or as it is if it never would."""
+    if host.isascii():
+        return host
     try:
-        return lowered.encode("idna").decode("ascii").lower()
+        return host.encode("idna").decode("ascii")
     except UnicodeError:
-        return lowered
+        return host
 
 
 @functools.lru_cache(maxsize=4096)
@@ -75,8 +82,9 @@ def parse_ip(host: str) -> IPAddress | None:
     """Return the address that ``host`` spells, or None if it is a name.
 
     Understands what the C library does: short, hexadecimal and octal IPv4 forms, scope ids, and IPv4 inside IPv6
-    (returned as IPv4).
+    (returned as IPv4); and digits of any script, which IDNA makes plain ones.
     """
+    host = _ascii(host)
     if ":" in host:
         try:
             six = ipaddress.IPv6Address(host)
@@ -144,7 +152,7 @@ class AllowEntry(NamedTuple):
 
     def admits_path(self, path: str) -> bool:
         """Tell whether the entry covers a unix socket."""
-        return bool(self.path) and fnmatch.fnmatchcase(path, self.path)
+        return bool(self.path) and (path == self.path or fnmatch.fnmatchcase(path, self.path))
 
     def _admits_port(self, port: int | str | None) -> bool:
         if self.port is None or port is None:
@@ -170,17 +178,25 @@ def parse_allow_entry(text: str) -> AllowEntry:
     host, port = _split_port(rest, text)
     if "/" in host:
         try:
-            network = ipaddress.ip_network(host, strict=False)
+            network = _unmapped(ipaddress.ip_network(host, strict=False))
         except ValueError:
             raise _not_an_entry(text) from None
         return AllowEntry(text.strip(), size, network=network, port=port)
-    if host.isdigit():  # "5432": a port on its own, not the address 0.0.21.56
+    if host.isdecimal():  # "5432": a port on its own, not the address 0.0.21.56
         raise _not_an_entry(text)
     if (ip := parse_ip(host)) is not None:
         return AllowEntry(text.strip(), size, network=ipaddress.ip_network(ip), port=port)
     if _NAME.fullmatch(normal_name(host)):
         return AllowEntry(text.strip(), size, name=normal_name(host), port=port)
     raise _not_an_entry(text)
+
+
+def _unmapped(network: IPNetwork) -> IPNetwork:
+    """Return the IPv4 network that a network inside ``::ffff:0:0/96`` stands for, as ``parse_ip`` does."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:  # noqa: PLR2004 - where the IPv4 address begins
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _split_port(rest: str, text: str) -> tuple[str, int | None]:
@@ -192,7 +208,7 @@ def _split_port(rest: str, text: str) -> tuple[str, int | None]:
         return rest, None
     if port is None:
         return host, None
-    if not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the highest port there is
+    if not port.isdecimal() or len(port) > 5 or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the highest port there is
         raise _not_an_entry(text)
     return host, int(port)
 

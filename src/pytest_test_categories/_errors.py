@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._address import parse_allow_entry
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkA
 
 def warning_text(violation: Violation) -> str:
     """Return the one line that warn mode says, made to be searched for with grep."""
-    test = violation.test.rpartition("::")[2]
+    _path, _colons, inside = violation.test.partition("::")
+    names, bracket, parameters = (inside or violation.test).partition("[")  # parameters may hold colons: test_get[::1]
+    test = names.rpartition("::")[2] + bracket + parameters
     return f"Network access violation in {test}: attempted connection to {violation.target}"
 
 
@@ -208,13 +211,24 @@ def _mock_hints(violation: Violation) -> Iterator[str]:
 def _size_hints(violation: Violation) -> Iterator[str]:
     host, port = _split(violation.target)
     if violation.size == "medium":
-        entry = violation.target if violation.kind != "lookup" or port else host
-        yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
-        yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"
+        entry = host if violation.kind == "lookup" and not port.isdecimal() else violation.target
+        if _is_allow_entry(entry):
+            yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
+            yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"
+        else:
+            yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
     elif violation.reach == "machine":
         yield f"medium reaches this machine: {violation.target} is on it"
     else:
         yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+
+
+def _is_allow_entry(text: str) -> bool:
+    try:
+        parse_allow_entry(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(target: str) -> tuple[str, str]:

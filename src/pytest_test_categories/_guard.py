@@ -467,8 +467,8 @@ def _our_errors(error: BaseException | None) -> Iterator[NetworkAccessViolationE
             pending += link.exceptions
 
 
-def _replace(violation: Violation, **changes: str) -> Violation:
-    return Violation.from_dict(violation.to_dict() | changes)
+def _replace(violation: Violation, **changes: Any) -> Violation:
+    return violation._replace(**changes)
 
 
 def _of(violation: Violation, scope: Scope) -> Violation:

@@ -53,7 +53,7 @@ class HostsFile:
 
     def __init__(self, path: str = HOSTS_FILE) -> None:
         self._path = path
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._addresses: dict[str, set[str]] = {}
 
     def addresses(self, name: str) -> set[str]:
@@ -61,8 +61,9 @@ class HostsFile:
         try:
             stat = os.stat(self._path)
         except OSError:
+            self._addresses, self._stamp = {}, None
             return set()
-        stamp = (stat.st_mtime_ns, stat.st_size)
+        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if stamp != self._stamp:
             self._addresses, self._stamp = self._read(), stamp
         return self._addresses.get(normal_name(name), set())
@@ -70,7 +71,7 @@ class HostsFile:
     def holds_address(self, ip: IPAddress) -> bool:
         """Tell whether the file names an address, so that asking for its name sends nothing."""
         self.addresses("")
-        return any(str(ip) == address for found in self._addresses.values() for address in found)
+        return any(parse_ip(address) == ip for found in self._addresses.values() for address in found)
 
     def _read(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -116,7 +117,10 @@ def is_own_address(ip: IPAddress) -> bool:
         return known[1]
     if len(_own) >= REMEMBERED_ADDRESSES:
         _own.clear()
-    own = _binds(ip) and _routes_to_itself(ip)
+    try:
+        own = _binds(ip) and _routes_to_itself(ip)
+    except OSError:  # no socket of that family, or no descriptor left: nothing to remember
+        return False
     _own[ip] = (now, own)
     return own
 
@@ -139,7 +143,8 @@ def _routes_to_itself(ip: IPAddress) -> bool:
     with _socket_of(ip) as probe:
         try:
             probe.connect((str(ip), 9))  # a datagram socket: connecting picks a route and sends nothing
-            return parse_ip(probe.getsockname()[0]) == ip
+            mine = parse_ip(probe.getsockname()[0])
+            return mine is not None and int(mine) == int(ip)  # its scope may be spelled differently
         except OSError:
             return False
         finally:

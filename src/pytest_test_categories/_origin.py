@@ -16,13 +16,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pytest_test_categories import _trace
-from pytest_test_categories._violation import Violation
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_test_categories._policy import Attempt, Policy
+    from pytest_test_categories._violation import Violation
 
 RECORDS_PER_SCOPE: Final = 1000
 """Distinct violations that one scope keeps apart; further ones are counted together."""
@@ -58,10 +58,7 @@ class Record:
         violation = self.violation
         if violation.count == self.count:
             return violation
-        return Violation(**{name: getattr(violation, name) for name in _FIELDS}, count=self.count)
-
-
-_FIELDS: Final = tuple(name for name in Violation.__slots__ if name != "count")
+        return violation._replace(count=self.count)
 
 
 class Scope:

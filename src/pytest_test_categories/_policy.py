@@ -9,7 +9,15 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, TypeVar
 
-from pytest_test_categories._address import AllowEntry, Endpoint, Reach, is_localhost, parse_allow_entry, parse_ip
+from pytest_test_categories._address import (
+    ALLOW_FORMS,
+    AllowEntry,
+    Endpoint,
+    Reach,
+    is_localhost,
+    parse_allow_entry,
+    parse_ip,
+)
 
 _E = TypeVar("_E", bound=enum.Enum)
 
@@ -175,4 +183,6 @@ def parse_allow(entries: object) -> tuple[AllowEntry, ...]:
         entries = [line for line in entries.replace(",", "\n").splitlines() if line.strip()]
     if not isinstance(entries, (list, tuple, set, frozenset)):
         raise ValueError(f"allow takes a list of entries such as 'postgres:5432', not {entries!r}")  # noqa: TRY004 - bad settings are ValueErrors throughout
-    return tuple(e if isinstance(e, AllowEntry) else parse_allow_entry(str(e)) for e in entries)
+    if odd := [entry for entry in entries if not isinstance(entry, (str, AllowEntry))]:
+        raise ValueError(f"{odd[0]!r} is not a network allow entry; write one like {ALLOW_FORMS}")  # noqa: TRY004 - as above
+    return tuple(e if isinstance(e, AllowEntry) else parse_allow_entry(e) for e in entries)

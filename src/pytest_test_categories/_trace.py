@@ -6,10 +6,9 @@ out once for each code object's file.
 
 from __future__ import annotations
 
+import functools
 import os
-import site
 import sys
-import sysconfig
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._errors import CURES
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 _PACKAGE: Final = os.path.dirname(__file__) + os.sep
+_VERSION: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _STDLIB: Final = tuple(
-    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
-    | {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
-)
-_SITE: Final = tuple(
     {
-        path.rstrip(os.sep) + os.sep
-        for path in [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()]
+        # Where os.py is, and where a distribution keeps the compiled half; sysconfig costs start-up.
+        path + os.sep
+        for where in (os.path.dirname(os.__file__), os.path.join(sys.base_exec_prefix, sys.platlibdir, _VERSION))
+        for path in (where, os.path.realpath(where))
     }
 )
 _INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -41,7 +39,7 @@ def is_project_file(filename: str) -> bool:
         if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
             _files.clear()
         known = _files[filename] = not (
-            filename.startswith(("<", _PACKAGE, *_STDLIB, *_SITE)) or any(part in filename for part in _INSTALLED)
+            filename.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in filename for part in _INSTALLED)
         )
     return known
 
@@ -96,48 +94,84 @@ stands_aside: list[Callable[[FrameType], bool]] = []
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
 
-def read(frame: FrameType | None, test_file: str = "", awaiting: Any = None) -> Trace:
+def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trace:
     """Read the stack outwards from ``frame``.
 
     Args:
         frame: Innermost frame to look at.
-        test_file: File of the running test.
-        awaiting: The asyncio task that waits for this work, if it runs in an executor's thread.
+        test_file: File of the running test; counts as the project's own wherever it lies.
+        task: The asyncio task that runs here, or that waits for this work of an executor's thread. Where the stack
+            ends at it, the tasks that wait for it tell the rest.
     """
-    at = test = None
-    library = importing = module = ""
-    cassette = self_test = False
+    found = _Reading(test_file)
+    edge = None if task is None else getattr(task.get_coro(), "cr_frame", None)
+    importing = module = ""
+    self_test = False
     while frame is not None:
         code = frame.f_code
-        filename = code.co_filename
-        if code in exempt_codes or (stands_aside and any(aside(frame) for aside in stands_aside)):
+        if code in exempt_codes:
             return Trace(aside=True)
+        for aside in stands_aside:
+            if aside(frame):
+                return Trace(aside=True)
+        filename = code.co_filename
         if filename == _IMPORT_CODE:
             if not importing and code.co_name == "_load_unlocked" and module:
                 importing = module
-                self_test = at is None
-        elif is_project_file(filename):
-            place = (frame, filename)
-            at = at or _place(*place)
-            if test is None and filename == test_file:
-                test = _place(*place)
-        elif at is None:
+                self_test = found.at is None
+        else:
+            found.take(frame, filename)
+        if frame is edge:
+            found.take_awaiters(task)
+            task = None
+        if code.co_name == "<module>":
+            module = frame.f_globals.get("__name__") or ""
+        frame = frame.f_back
+    if task is not None:
+        found.take_awaiters(task, itself=True)
+    at, test = found.at, found.test
+    return Trace(at, None if test == at else test, found.library, found.cassette, importing, self_test=self_test)
+
+
+class _Reading:
+    """What the frames read so far have told, the innermost first."""
+
+    __slots__ = ("at", "cassette", "library", "test", "test_file")
+
+    def __init__(self, test_file: str) -> None:
+        self.test_file = test_file
+        self.at: Place | None = None
+        self.test: Place | None = None
+        self.library = ""
+        self.cassette = False
+
+    def take(self, frame: FrameType, filename: str) -> None:
+        """Read the next frame outwards."""
+        if filename == self.test_file or is_project_file(filename):
+            if self.at is None:
+                self.at = _place(frame, filename)
+            if self.test is None and filename == self.test_file:
+                self.test = _place(frame, filename)
+        elif self.at is None:
             known = _library_of(frame)
             if known == "vcr":
-                cassette = True
+                self.cassette = True
             elif known:
-                library = known
-        if code.co_name == "<module>":
-            module = frame.f_globals.get("__name__", "")
-        frame = frame.f_back
-    if at is None and awaiting is not None:
-        at, library = _read_task(awaiting, library)
-    return Trace(at, None if test == at else test, library, cassette, importing, self_test=self_test)
+                self.library = known
+
+    def take_awaiters(self, task: Any, *, itself: bool = False) -> None:
+        """Read the suspended tasks that wait for a task, the nearest first, and before them perhaps it itself."""
+        for link in _awaiters(task):
+            if self.at is not None and (self.test is not None or not self.test_file):
+                return
+            if link is not task or itself:
+                for frame in reversed(list(_suspended_frames(link))):
+                    self.take(frame, frame.f_code.co_filename)
 
 
 def _library_of(frame: FrameType) -> str:
     """Return the client library that a frame belongs to, as ``CURES`` names it; ``vcr`` for VCR.py; else nothing."""
-    name = frame.f_globals.get("__name__", "")
+    name = frame.f_globals.get("__name__") or ""  # exec'd code may say None
     top = name.partition(".")[0]
     if top in CURES or top == "vcr":
         return str(top)
@@ -146,21 +180,6 @@ def _library_of(frame: FrameType) -> str:
 
 def _place(frame: FrameType, filename: str) -> Place:
     return Place(filename, frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
-
-
-def _read_task(task: Any, library: str) -> tuple[Place | None, str]:
-    """Return the innermost project line of a suspended task, or of the task that awaits it."""
-    for link in _awaiters(task):
-        at = None
-        for frame in _suspended_frames(link):
-            filename = frame.f_code.co_filename
-            if is_project_file(filename):
-                at = _place(frame, filename)
-            else:
-                library = library or _library_of(frame)
-        if at is not None:
-            return at, library
-    return None, library
 
 
 def _suspended_frames(task: Any) -> Iterator[FrameType]:
@@ -175,39 +194,43 @@ def _suspended_frames(task: Any) -> Iterator[FrameType]:
 
 
 def _awaiters(task: Any) -> Iterator[Any]:
-    """Yield a task, the task that awaits it, and so on (at most a handful)."""
-    seen = {id(task)}
-    yield task
-    tasks = list(_all_tasks())
-    for _ in range(8):
-        waited = _futures_behind(task)
-        task = next((t for t in tasks if id(t) not in seen and id(getattr(t, "_fut_waiter", None)) in waited), None)
-        if task is None:
-            return
-        seen.add(id(task))
-        yield task
-
-
-def _futures_behind(future: Any) -> set[int]:
-    """Return the ids of a future and of those that its callbacks complete (``shield``, ``gather``)."""
-    found: set[int] = set()
-    pending = [future]
-    while pending and len(found) < 32:  # noqa: PLR2004 - a bound, not a meaning
-        future = pending.pop()
-        if id(future) in found:
+    """Yield a task, the tasks that wait for it, those that wait for them, and so on: the nearest first."""
+    seen: set[int] = set()
+    pending = [task]
+    for future in pending:
+        if id(future) in seen:
             continue
-        found.add(id(future))
+        seen.add(id(future))
+        if hasattr(future, "get_coro"):  # a task
+            yield future
+        if len(seen) > 64:  # noqa: PLR2004 - a bound, not a meaning
+            return
         for callback, _context in getattr(future, "_callbacks", None) or ():
-            for cell in getattr(callback, "__closure__", None) or ():
-                try:
-                    held = cell.cell_contents
-                except ValueError:
-                    continue
-                if hasattr(held, "add_done_callback"):
-                    pending.append(held)
-            if hasattr(getattr(callback, "__self__", None), "add_done_callback"):
-                pending.append(callback.__self__)
-    return found
+            pending += (waiting for held in _held_by(callback) for waiting in _futures_in(held))
+
+
+def _held_by(callback: Any) -> Iterator[object]:
+    """Yield what a future's callback holds on to: ``shield``, ``gather`` and ``wait`` complete others by it."""
+    yield getattr(callback, "__self__", None)  # a task's own wake-up is a method of it
+    if isinstance(callback, functools.partial):  # wait_for before 3.12
+        yield from callback.args
+    for cell in getattr(callback, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue
+
+
+def _futures_in(held: Any) -> Iterator[Any]:
+    """Yield the futures that an object is or has: a task group's parent, what waits at a queue of results."""
+    kind = type(held)  # of strangers' objects only the type is asked: proxies answer with anything
+    if hasattr(kind, "_asyncio_future_blocking"):
+        yield held
+    elif kind.__module__.startswith(("asyncio.", "anyio.")):
+        groups = (getattr(held, name, None) for name in ("_parent_task", "_on_completed_fut"))  # asyncio's, anyio's
+        yield from (waiting for waiting in groups if waiting is not None)
+        for queue in (held, getattr(held, "_done", None)):  # as_completed, up to 3.12 and from 3.13 on
+            yield from getattr(queue, "_getters", ())
 
 
 _task_sets: list[Any] = []

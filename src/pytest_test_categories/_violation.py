@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
+class Violation(NamedTuple):
     """One breach: who did it, what it aimed at, from which line, and how often.
 
     Attributes:
@@ -53,7 +50,7 @@ class Violation:
     held_by: str = ""
     guard: str = ""
     late: str = ""
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # a field of ours, not tuple's method
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -62,10 +59,9 @@ class Violation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in data.items() if key in known})
+        return cls(**{key: value for key, value in data.items() if key in cls._fields})

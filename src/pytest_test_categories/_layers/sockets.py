@@ -58,7 +58,7 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
     return None
 
 
-def _read_ip(family: int, address: Any) -> Sight | None:  # noqa: PLR0911 - one for each way to be wrong
+def _read_ip(family: int, address: Any) -> Sight | None:
     if not isinstance(address, tuple) or not isinstance(next(iter(address), None), (str, bytes, bytearray)):
         return None
     if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])

@@ -23,7 +23,7 @@ from pytest_test_categories._policy import (
     parse_allow,
 )
 from pytest_test_categories._violation import Violation
-from pytest_test_categories.pytest_plugin._reports import REPORT_KEY, SECTION
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 
 if TYPE_CHECKING:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 _FIXTURE: Final = "network_isolation"
 
+REPORT_KEY: Final = "test_categories"
+"""Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
+
+SECTION: Final = "TC001 network access"
+"""Title of the section that tells of violations in a report that failed for another reason."""
+
 
 class Phases:
     """Guards each item, from its first fixture to its last finalizer."""

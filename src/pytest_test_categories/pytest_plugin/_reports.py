@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError, report_text
 from pytest_test_categories._guard import names_our_class, registry
-from pytest_test_categories.pytest_plugin._phases import (
-    end_of_phase,
-    strict_of,
-    to_tell,
-)
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION, end_of_phase, strict_of, to_tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_test_categories._origin import Scope
     from pytest_test_categories.pytest_plugin._phases import Phases
-
-REPORT_KEY: Final = "test_categories"
-"""Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
-
-SECTION: Final = "TC001 network access"
 
 
 class Reports:

@@ -20,7 +20,6 @@ from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
-from pytest_test_categories.pytest_plugin._reports import Reports
 from pytest_test_categories.pytest_plugin._sizes import Sizes
 from pytest_test_categories.pytest_plugin._summary import Summary
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_test_categories.pytest_plugin._options import Settings
+    from pytest_test_categories.pytest_plugin._reports import Reports
 
 _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
@@ -113,6 +113,8 @@ class Session:
     def _expect_reports(self) -> None:
         """Bring in what handles reports with violations, at the first violation."""
         if self._reports is None:
+            from pytest_test_categories.pytest_plugin._reports import Reports
+
             self._reports = Reports(self._phases)
             self._config.pluginmanager.register(self._reports, "test-categories-reports")
 

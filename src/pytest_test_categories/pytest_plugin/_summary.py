@@ -10,7 +10,7 @@ from pytest_test_categories._errors import line_text
 from pytest_test_categories._origin import Record
 from pytest_test_categories._policy import EnforcementMode, TestSize
 from pytest_test_categories._violation import Violation
-from pytest_test_categories.pytest_plugin._reports import REPORT_KEY
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,596 @@
+"""Rule 9, with the libraries that people have: fakes and test clients in small tests, local servers in medium ones."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.services import PostgresServer, RedisServer
+
+    Run = Callable[..., pytest.RunResult]
+    Outcomes = Callable[[pytest.RunResult], dict[str, set[str]]]
+
+CASSETTE: Final = """
+interactions:
+- request: {body: null, headers: {}, method: GET, uri: 'https://api.example.com/users'}
+  response:
+    body: {string: '{"name": "ann"}'}
+    headers: {Content-Type: [application/json], Content-Length: ['15']}
+    status: {code: 200, message: OK}
+version: 1
+"""
+
+# Every library is imported inside its test, so that what it does while it is imported is judged as well.
+FAKES: Final = '''
+import asyncio, json, os
+import pytest
+
+pytestmark = pytest.mark.small
+URL = "https://api.example.com/users"
+ANN = {"name": "ann"}
+lib = pytest.importorskip
+
+
+def read_urllib():
+    import urllib.request
+    with urllib.request.urlopen(URL, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def read_urllib3():
+    with lib("urllib3").PoolManager() as pool:
+        return json.loads(pool.request("GET", URL, timeout=5).data)
+
+
+def read_requests():
+    return lib("requests").get(URL, timeout=5).json()
+
+
+def read_httpx():
+    return lib("httpx").get(URL, timeout=5).json()
+
+
+def read_httpx_async():
+    async def main():
+        async with lib("httpx").AsyncClient() as client:
+            return (await client.get(URL)).json()
+    return asyncio.run(main())
+
+
+def read_aiohttp():
+    async def main():
+        async with lib("aiohttp").ClientSession() as session, session.get(URL) as answer:
+            return await answer.json()
+    return asyncio.run(main())
+
+
+CLIENTS = {f.__name__: f for f in (read_urllib, read_urllib3, read_requests, read_httpx, read_httpx_async, read_aiohttp)}
+
+
+def by(*names):
+    return pytest.mark.parametrize("read", [pytest.param(CLIENTS[name], id=name) for name in names])
+
+
+def test_responses():
+    responses = lib("responses")
+    with responses.RequestsMock() as mock:
+        mock.get(URL, json=ANN)
+        assert read_requests() == ANN
+
+
+def test_responses_that_do_not_answer():
+    responses, requests = lib("responses"), lib("requests")
+    with responses.RequestsMock(assert_all_requests_are_fired=False), pytest.raises(requests.ConnectionError):
+        requests.get("https://other.example/", timeout=5)
+
+
+def test_requests_mock():
+    lib("requests")
+    with lib("requests_mock").Mocker() as mock:
+        mock.get(URL, json=ANN)
+        assert read_requests() == ANN
+
+
+@by("read_httpx", "read_httpx_async")
+def test_respx(read):
+    with lib("respx").mock as mock:
+        mock.get(URL).respond(json=ANN)
+        assert read() == ANN
+
+
+def test_aioresponses():
+    with lib("aioresponses").aioresponses() as mock:
+        mock.get(URL, payload=ANN)
+        assert read_aiohttp() == ANN
+
+
+@by("read_urllib", "read_urllib3", "read_requests")
+def test_httpretty(read):
+    httpretty = lib("httpretty")
+    with httpretty.enabled(allow_net_connect=False, verbose=False):
+        httpretty.register_uri(httpretty.GET, URL, body=json.dumps(ANN), content_type="application/json")
+        assert read() == ANN
+        assert httpretty.last_request().path == "/users"
+
+
+@by("read_urllib", "read_urllib3", "read_requests", "read_httpx", "read_aiohttp")
+def test_pook(read):
+    pook = lib("pook")
+    with pook.use():
+        pook.get(URL).reply(200).json(ANN)
+        assert read() == ANN
+        assert pook.isdone()
+
+
+@by(*CLIENTS)
+def test_vcr(read):
+    vcr = lib("vcr")
+    with vcr.use_cassette("users.yaml", record_mode="none") as cassette:
+        assert read() == ANN
+        assert cassette.play_count == 1
+
+
+@pytest.fixture
+def credentials(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+def test_moto(credentials):
+    boto3, moto = lib("boto3"), lib("moto")
+    with moto.mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="b", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_object(Bucket="b", Key="k", Body=b"x")
+        assert s3.get_object(Bucket="b", Key="k")["Body"].read() == b"x"
+        sqs = boto3.resource("sqs")
+        queue = sqs.create_queue(QueueName="q")
+        queue.send_message(MessageBody="hello")
+        assert [message.body for message in queue.receive_messages()] == ["hello"]
+
+
+def test_botocore_stub(credentials):
+    session, stub = lib("botocore.session"), lib("botocore.stub")
+    client = session.get_session().create_client("s3")
+    with stub.Stubber(client) as stubber:
+        stubber.add_response("list_buckets", {"Buckets": [{"Name": "b"}]})
+        assert client.list_buckets()["Buckets"][0]["Name"] == "b"
+
+
+def test_starlette_client():
+    lib("httpx")
+    applications, routing = lib("starlette.applications"), lib("starlette.routing")
+    responses, testclient = lib("starlette.responses"), lib("starlette.testclient")
+
+    async def users(request):
+        await asyncio.sleep(0)
+        return responses.JSONResponse(ANN)
+
+    async def echo(websocket):
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+        await websocket.close()
+
+    app = applications.Starlette(routes=[routing.Route("/users", users), routing.WebSocketRoute("/echo", echo)])
+    with testclient.TestClient(app) as client:
+        assert client.get("/users").json() == ANN
+        with client.websocket_connect("/echo") as websocket:
+            websocket.send_text("hello")
+            assert websocket.receive_text() == "hello"
+
+
+def test_fastapi_client():
+    lib("httpx")
+    fastapi, testclient = lib("fastapi"), lib("fastapi.testclient")
+    app = fastapi.FastAPI()
+
+    @app.get("/users")
+    def users() -> dict[str, str]:  # run in a thread, since it is no coroutine
+        return ANN
+
+    @app.get("/later")
+    async def later(tasks: fastapi.BackgroundTasks) -> dict[str, str]:
+        tasks.add_task(seen.append, 1)
+        return ANN
+
+    seen = []
+    with testclient.TestClient(app) as client:
+        assert client.get("/users").json() == ANN
+        assert client.get("/later").json() == ANN
+    assert seen == [1]
+
+
+def test_asgi_transport():
+    httpx, applications, routing = lib("httpx"), lib("starlette.applications"), lib("starlette.routing")
+    responses = lib("starlette.responses")
+
+    async def users(request):
+        return responses.JSONResponse(ANN)
+
+    async def main():
+        app = applications.Starlette(routes=[routing.Route("/users", users)])
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return (await client.get("/users")).json()
+
+    assert asyncio.run(main()) == ANN
+
+
+def test_flask_client():
+    flask = lib("flask")
+    app = flask.Flask("app")
+    app.get("/users")(lambda: flask.jsonify(ANN))
+    with app.test_client() as client:
+        assert client.get("/users").get_json() == ANN
+
+
+def test_django_clients():
+    django, conf = lib("django"), lib("django.conf")
+    if not conf.settings.configured:
+        conf.settings.configure(
+            ALLOWED_HOSTS=["testserver"],
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
+            ROOT_URLCONF=__name__,
+        )
+        django.setup()
+    from django.core import mail
+    from django.http import JsonResponse
+    from django.test import AsyncClient, Client
+    from django.urls import path
+
+    def users(request):
+        mail.send_mail("s", "b", "a@example.com", ["b@example.com"])
+        return JsonResponse(ANN)
+
+    mail.outbox = []
+    globals()["urlpatterns"] = [path("users", users)]
+    assert Client().get("/users").json() == ANN
+
+    async def main():
+        return (await AsyncClient().get("/users")).json()
+
+    assert asyncio.run(main()) == ANN
+'''
+
+FIXTURES: Final = """
+import asyncio
+import pytest
+
+pytestmark = pytest.mark.small
+URL = "https://api.example.com/users"
+ANN = {"name": "ann"}
+
+
+def test_pytest_httpx(httpx_mock):
+    httpx = pytest.importorskip("httpx")
+    httpx_mock.add_response(url=URL, json=ANN, is_reusable=True)
+    assert httpx.get(URL).json() == ANN
+
+    async def main():
+        async with httpx.AsyncClient() as client:
+            return (await client.get(URL)).json()
+
+    assert asyncio.run(main()) == ANN
+
+
+def test_pytest_mock(mocker):
+    import socket
+    connect = mocker.patch("socket.socket.connect")
+    lookup = mocker.patch("socket.getaddrinfo", return_value=[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("198.51.100.1", 80))])
+    socket.create_connection(("api.example.com", 80)).close()
+    connect.assert_called_once_with(("198.51.100.1", 80))
+    lookup.assert_called_once()
+
+
+def test_requests_mock_fixture(requests_mock):
+    import requests
+    requests_mock.get(URL, json=ANN)
+    assert requests.get(URL).json() == ANN
+
+
+def test_respx_fixture(respx_mock):
+    import httpx
+    respx_mock.get(URL).respond(json=ANN)
+    assert httpx.get(URL).json() == ANN
+"""
+
+SERVERS: Final = '''
+import asyncio, http.server, multiprocessing, os, socket, threading, urllib.request
+import pytest
+
+pytestmark = pytest.mark.medium
+lib = pytest.importorskip
+
+
+@pytest.fixture
+def database():
+    if "DATABASE_URL" not in os.environ:
+        pytest.skip("no PostgreSQL here")
+    return os.environ["DATABASE_URL"]
+
+
+def by_name(database):
+    return database.replace("127.0.0.1", "localhost")
+
+
+@pytest.mark.parametrize("spell", [str, by_name])
+def test_psycopg(database, spell):
+    with lib("psycopg").connect(spell(database), connect_timeout=10) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("spell", [str, by_name])
+def test_psycopg_async(database, spell):
+    async def main():
+        async with await lib("psycopg").AsyncConnection.connect(spell(database), connect_timeout=10) as connection:
+            return await (await connection.execute("SELECT 1")).fetchone()
+    assert asyncio.run(main()) == (1,)
+
+
+def test_psycopg_by_unix_socket(database):
+    with lib("psycopg").connect(database, host=os.environ["DATABASE_DIR"], hostaddr="", connect_timeout=10) as connection:
+        assert connection.execute("SELECT inet_server_addr()").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("spell", [str, by_name])
+def test_asyncpg(database, spell):
+    async def main():
+        connection = await lib("asyncpg").connect(spell(database), timeout=10)
+        try:
+            return await connection.fetchval("SELECT 1")
+        finally:
+            await connection.close()
+    assert asyncio.run(main()) == 1
+
+
+def test_asyncpg_by_unix_socket(database):
+    async def main():
+        connection = await lib("asyncpg").connect(database, host=os.environ["DATABASE_DIR"], timeout=10)
+        try:
+            return await connection.fetchval("SELECT inet_server_addr()")
+        finally:
+            await connection.close()
+    assert asyncio.run(main()) is None
+
+
+@pytest.fixture(params=["127.0.0.1", "localhost"])
+def cache(request):
+    if "REDIS_PORT" not in os.environ:
+        pytest.skip("no Redis here")
+    return {"host": request.param, "port": int(os.environ["REDIS_PORT"]), "socket_timeout": 10}
+
+
+def test_redis(cache):
+    with lib("redis").Redis(**cache) as client:
+        assert client.ping()
+        with client.pubsub() as channel:
+            channel.subscribe("news")
+            assert channel.get_message(timeout=10)["type"] == "subscribe"
+
+
+def test_redis_async(cache):
+    async def main():
+        async with lib("redis.asyncio").Redis(**cache) as client:
+            return await client.ping()
+    assert asyncio.run(main())
+
+
+def test_websockets():
+    client, server = lib("websockets.asyncio.client"), lib("websockets.asyncio.server")
+
+    async def echo(connection):
+        async for message in connection:
+            await connection.send(message)
+
+    async def main():
+        async with server.serve(echo, "localhost", 0) as running:
+            port = running.sockets[0].getsockname()[1]
+            host = running.sockets[0].getsockname()[0]
+            async with client.connect(f"ws://localhost:{port}", host=host) as connection:
+                await connection.send("hello")
+                return await connection.recv()
+
+    assert asyncio.run(main()) == "hello"
+
+
+def test_websockets_in_threads():
+    client, server = lib("websockets.sync.client"), lib("websockets.sync.server")
+
+    def echo(connection):
+        connection.send(connection.recv())
+
+    with server.serve(echo, "127.0.0.1", 0) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        with client.connect(f"ws://127.0.0.1:{running.socket.getsockname()[1]}") as connection:
+            connection.send("hello")
+            assert connection.recv() == "hello"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_aiohttp_server(host):
+    aiohttp, web = lib("aiohttp"), lib("aiohttp.web")
+
+    async def main():
+        async def hello(request):
+            return web.Response(text="hello")
+
+        application = web.Application()
+        application.router.add_get("/", hello)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, host, 0).start()
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/") as answer:
+            text = await answer.text()
+        await runner.cleanup()
+        return text
+
+    assert asyncio.run(main()) == "hello"
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def site():
+    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), Hello) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+
+
+@HOSTS
+def test_http_server_by_urllib(site, host):
+    with urllib.request.urlopen(f"http://{host}:{site}/", timeout=5) as answer:
+        assert answer.read() == b"hello"
+
+
+@HOSTS
+def test_http_server_by_requests(site, host):
+    assert lib("requests").get(f"http://{host}:{site}/", timeout=5).text == "hello"
+
+
+@HOSTS
+def test_http_server_by_httpx(site, host):
+    httpx = lib("httpx")
+    assert httpx.get(f"http://{host}:{site}/").text == "hello"
+
+    async def main():
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://{host}:{site}/")).text
+
+    assert asyncio.run(main()) == "hello"
+
+
+def test_live_server_of_werkzeug():
+    serving, flask, requests = lib("werkzeug.serving"), lib("flask"), lib("requests")
+    app = flask.Flask("app")
+    app.get("/")(lambda: "hello")
+    server = serving.make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        assert requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=5).text == "hello"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_moto_server():
+    lib("flask")
+    boto3, servers = lib("boto3"), lib("moto.server")
+    server = servers.ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        keys = {"aws_access_key_id": "k", "aws_secret_access_key": "s", "region_name": "us-east-1"}
+        s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys)
+        s3.create_bucket(Bucket="b")
+        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["b"]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_manager(method):
+    with multiprocessing.get_context(method).Manager() as manager:
+        shared = manager.dict(a=1)
+        shared["b"] = 2
+        assert dict(shared) == {"a": 1, "b": 2}
+'''
+
+
+@pytest.fixture
+def run_installed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run pytest in strict mode with every plugin that is installed, ours among them."""
+
+    def run(*args: str, workers: int = 0) -> pytest.RunResult:
+        monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
+        if not any(entry.name == "test_categories" for entry in importlib.metadata.entry_points(group="pytest11")):
+            pytest.skip("the plugin is not installed: it can't be loaded of itself")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        command += ["--test-categories-enforcement=strict", *(["-n", str(workers)] if workers else [])]
+        return pytester.run(*command, *args, timeout=180)
+
+    return run
+
+
+def _all_work(result: pytest.RunResult, outcomes: dict[str, set[str]], *sources: str) -> None:
+    """Check that every test of the sources passed, or was skipped for want of its library."""
+    written = {name for source in sources for name in re.findall(r"^def (test_\w+)", source, re.MULTILINE)}
+    assert {name.partition("[")[0] for name in outcomes} == written
+    assert {name for name, words in outcomes.items() if not words <= {"PASSED", "SKIPPED"}} == set()
+    skipped = [line for line in result.outlines if line.startswith("SKIPPED [")]
+    assert [line for line in skipped if "could not import" not in line and "here" not in line] == []
+    assert "violation" not in result.stdout.str().lower()
+    assert result.ret == 0
+
+
+@pytest.fixture
+def cassette(pytester: pytest.Pytester) -> None:
+    """Put a VCR.py recording where the inner tests look for it."""
+    pytester.path.joinpath("users.yaml").write_text(CASSETTE, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("cassette")
+def test_fakes_and_test_clients_work_in_small_tests_with_every_plugin_loaded(
+    pytester: pytest.Pytester, run_installed: Run, outcomes: Outcomes, workers: int
+) -> None:
+    sources = {"test_fakes": FAKES}
+    if all(map(importlib.util.find_spec, ("pytest_httpx", "pytest_mock", "requests_mock", "respx"))):
+        sources["test_fixtures"] = FIXTURES
+    pytester.makepyfile(**sources)
+    result = run_installed("-v", "-rs", workers=workers)
+    _all_work(result, outcomes(result), *sources.values())
+
+
+@pytest.mark.usefixtures("cassette")
+def test_fakes_and_test_clients_work_in_small_tests_that_import_them_first(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, workers: int
+) -> None:
+    pytester.makepyfile(test_fakes=FAKES)
+    result = run_pytest("-v", "-rs", workers=workers, timeout=180)
+    _all_work(result, outcomes(result), FAKES)
+
+
+def test_local_servers_work_in_medium_tests(
+    pytester: pytest.Pytester,
+    run_pytest: Run,
+    outcomes: Outcomes,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    postgres: PostgresServer,
+    redis: RedisServer,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres.dsn)
+    monkeypatch.setenv("DATABASE_DIR", postgres.socket_dir)
+    monkeypatch.setenv("REDIS_PORT", str(redis.port))
+    pytester.makepyfile(test_servers=SERVERS)
+    result = run_pytest("-v", "-rs", workers=workers, timeout=180)
+    _all_work(result, outcomes(result), SERVERS)

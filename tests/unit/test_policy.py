@@ -1,0 +1,203 @@
+"""The judge: who may reach what."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from pytest_test_categories._address import Endpoint, Reach, parse_allow_entry
+from pytest_test_categories._policy import (
+    Attempt,
+    EnforcementMode,
+    Kind,
+    LookedUp,
+    Policy,
+    TestSize,
+    decide,
+    parse_allow,
+)
+
+SMALL, MEDIUM, LARGE, XLARGE = TestSize
+
+
+def connect(reach: Reach, host: str = "198.51.100.1", port: int = 443, *names: LookedUp) -> Attempt:
+    return Attempt(Kind.CONNECT, Endpoint(host, port), reach, names)
+
+
+def permits(policy: Policy, attempt: Attempt) -> bool:
+    return decide(policy, attempt).permitted
+
+
+@pytest.mark.parametrize(
+    ("size", "reaches"),
+    [
+        pytest.param(SMALL, {Reach.NOWHERE}, id="small"),
+        pytest.param(MEDIUM, {Reach.NOWHERE, Reach.MACHINE}, id="medium"),
+        pytest.param(LARGE, set(Reach), id="large"),
+        pytest.param(XLARGE, set(Reach), id="xlarge"),
+        pytest.param(None, set(Reach), id="no-size"),
+    ],
+)
+@pytest.mark.parametrize("mode", [EnforcementMode.STRICT, EnforcementMode.WARN])
+def test_a_size_reaches_so_far_and_no_farther(
+    size: TestSize | None, reaches: set[Reach], mode: EnforcementMode
+) -> None:
+    assert {reach for reach in Reach if permits(Policy(size, mode), connect(reach))} == reaches
+
+
+@pytest.mark.parametrize("reach", list(Reach))
+def test_a_server_is_free_in_medium(reach: Reach) -> None:
+    attempt = Attempt(Kind.BIND, Endpoint("198.51.100.1", 0), reach)
+    assert permits(Policy(MEDIUM), attempt)
+    assert permits(Policy(SMALL), attempt) is (reach is Reach.NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempt", "because"),
+    [
+        pytest.param(Policy(LARGE), connect(Reach.BEYOND), "this size is not restricted", id="large"),
+        pytest.param(Policy(SMALL), connect(Reach.NOWHERE), "it sends nothing", id="nowhere"),
+        pytest.param(Policy(MEDIUM), connect(Reach.MACHINE), "it stays on this machine", id="machine"),
+        pytest.param(
+            Policy(MEDIUM, allow=parse_allow("db, 198.51.100.0/24")),
+            connect(Reach.BEYOND),
+            "allowed by 198.51.100.0/24",
+            id="allowed",
+        ),
+        pytest.param(Policy(SMALL), connect(Reach.MACHINE), "small reaches no network", id="small"),
+        pytest.param(Policy(MEDIUM), connect(Reach.BEYOND), "medium reaches this machine only", id="medium"),
+    ],
+)
+def test_a_verdict_says_why(policy: Policy, attempt: Attempt, because: str) -> None:
+    assert decide(policy, attempt).because == because
+
+
+@pytest.mark.parametrize(
+    ("size", "entry", "permitted"),
+    [
+        pytest.param(MEDIUM, "api.example.com", True, id="medium"),
+        pytest.param(MEDIUM, "small: api.example.com", True, id="small-entry-in-medium"),
+        pytest.param(SMALL, "small: api.example.com", True, id="small-entry-in-small"),
+        pytest.param(SMALL, "api.example.com", False, id="medium-entry-in-small"),
+    ],
+)
+def test_an_entry_widens_the_size_it_names_and_larger_ones(size: TestSize, entry: str, permitted: bool) -> None:
+    assert permits(Policy(size, allow=parse_allow([entry])), connect(Reach.BEYOND, "api.example.com")) is permitted
+
+
+@pytest.mark.parametrize(
+    ("entry", "attempt", "permitted"),
+    [
+        pytest.param(
+            "unix:/run/d.sock",
+            Attempt(Kind.CONNECT, Endpoint("/run/d.sock", family="unix"), Reach.MACHINE),
+            True,
+            id="unix",
+        ),
+        pytest.param(
+            "d.sock", Attempt(Kind.CONNECT, Endpoint("d.sock", family="unix"), Reach.MACHINE), False, id="unix-no-name"
+        ),
+        pytest.param(
+            "0.0.0.2", Attempt(Kind.CONNECT, Endpoint("2", "1", "vsock"), Reach.BEYOND), False, id="vsock-never"
+        ),
+        pytest.param("db:5432", Attempt(Kind.LOOKUP, Endpoint("db", 80), Reach.BEYOND), True, id="look-up-any-port"),
+        pytest.param(
+            "198.51.100.0/24:443",
+            Attempt(Kind.REVERSE_LOOKUP, Endpoint("198.51.100.1"), Reach.BEYOND),
+            True,
+            id="reverse-look-up",
+        ),
+        pytest.param("db:5432", connect(Reach.BEYOND, "db", 5432), True, id="name"),
+        pytest.param("db:5432", connect(Reach.BEYOND, "db", 5433), False, id="name-another-port"),
+    ],
+)
+def test_an_entry_of_small_admits_what_it_names(entry: str, attempt: Attempt, permitted: bool) -> None:
+    assert permits(Policy(SMALL, allow=parse_allow([f"small: {entry}"])), attempt) is permitted
+
+
+DB = parse_allow_entry("db:5432")
+LOCALHOST = parse_allow_entry("small: localhost")
+
+
+@pytest.mark.parametrize(
+    ("names", "port", "permitted"),
+    [
+        pytest.param([LookedUp("db", (DB,))], 5432, True, id="looked-up-under-the-entry"),
+        pytest.param([LookedUp("db")], 5432, False, id="looked-up-under-another-policy"),
+        pytest.param([LookedUp("db", (DB,))], 80, False, id="another-port"),
+        pytest.param([LookedUp("evil.example", (DB,))], 5432, False, id="another-name"),
+        pytest.param([LookedUp("x", (DB,)), LookedUp("db", (DB,)), LookedUp("y", (DB,))], 5432, True, id="any-name"),
+        pytest.param([], 5432, False, id="none"),
+    ],
+)
+def test_an_allowed_name_carries_its_addresses(names: list[LookedUp], port: int, permitted: bool) -> None:
+    attempt = connect(Reach.BEYOND, "198.51.100.1", port, *names)
+    assert permits(Policy(MEDIUM, allow=(DB,)), attempt) is permitted
+
+
+def test_localhost_never_carries_a_foreign_address() -> None:
+    policy = Policy(SMALL, allow=(LOCALHOST,))
+    told = LookedUp("LOCALHOST.", (LOCALHOST,))
+    assert permits(policy, connect(Reach.MACHINE, "127.0.0.1", 80, told))
+    assert not permits(policy, connect(Reach.BEYOND, "198.51.100.1", 80, told))
+
+
+@pytest.mark.parametrize("member", [*TestSize, *EnforcementMode])
+def test_members_and_their_names_in_any_case_are_parsed(member: TestSize | EnforcementMode) -> None:
+    for value in (member, member.value, f" {member.value.upper()} "):
+        assert type(member).parse(value) is member
+
+
+@pytest.mark.parametrize("value", [pytest.param("tiny", id="text"), pytest.param(1, id="number")])
+def test_what_is_no_size_is_refused_with_the_choices(value: str) -> None:
+    with pytest.raises(ValueError, match=f"^{value!r} is not a test size; choose one of small, medium, large, xlarge$"):
+        TestSize.parse(value)
+
+
+@pytest.mark.parametrize("value", [pytest.param("loud", id="text"), pytest.param(None, id="none")])
+def test_what_is_no_mode_is_refused_with_the_choices(value: str) -> None:
+    with pytest.raises(ValueError, match=f"^{value!r} is not an enforcement mode; choose one of strict, warn, off$"):
+        EnforcementMode.parse(value)
+
+
+def test_a_size_is_no_mode() -> None:
+    with pytest.raises(ValueError, match="is not an enforcement mode"):
+        EnforcementMode.parse(SMALL)  # type: ignore[arg-type]
+
+
+def test_sizes_are_ranked_smallest_first() -> None:
+    assert [size.rank for size in TestSize] == [0, 1, 2, 3]
+
+
+def test_policies_and_attempts_pickle() -> None:
+    policy = Policy(SMALL, EnforcementMode.WARN, (DB, LOCALHOST))
+    attempt = connect(Reach.BEYOND, "198.51.100.1", 1, LookedUp("db", (DB,)))
+    assert pickle.loads(pickle.dumps((policy, attempt))) == (policy, attempt)
+
+
+@pytest.mark.parametrize(
+    ("entries", "texts"),
+    [
+        pytest.param("db:5432, redis\n\n 10.0.0.0/8 ,", ["db:5432", "redis", "10.0.0.0/8"], id="text"),
+        pytest.param(["db", "redis"], ["db", "redis"], id="list"),
+        pytest.param(("db",), ["db"], id="tuple"),
+        pytest.param({"db"}, ["db"], id="set"),
+        pytest.param(frozenset({DB}), ["db:5432"], id="parsed"),
+        pytest.param([], [], id="empty-list"),
+        pytest.param("", [], id="empty-text"),
+    ],
+)
+def test_entries_come_as_one_text_or_several(entries: object, texts: list[str]) -> None:
+    assert [entry.text for entry in parse_allow(entries)] == texts
+
+
+@pytest.mark.parametrize("entries", [pytest.param(None, id="none"), pytest.param(5432, id="number")])
+def test_what_is_no_list_of_entries_is_refused(entries: object) -> None:
+    with pytest.raises(ValueError, match="^allow takes a list of entries such as 'postgres:5432', not "):
+        parse_allow(entries)
+
+
+def test_one_bad_entry_refuses_the_list() -> None:
+    with pytest.raises(ValueError, match="'a b' is not a network allow entry"):
+        parse_allow(["db", "a b"])
