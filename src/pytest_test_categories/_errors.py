@@ -211,7 +211,7 @@ def _mock_hints(violation: Violation) -> Iterator[str]:
 def _size_hints(violation: Violation) -> Iterator[str]:
     host, port = _split(violation.target)
     if violation.size == "medium":
-        entry = host if violation.kind == "lookup" and not port.isdecimal() else violation.target
+        entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
         if _is_allow_entry(entry):
             yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
             yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"

@@ -30,7 +30,7 @@ class EntryPoint:
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
-        self._handles: list[Any] = []
+        self._targets: list[object] = []  # what holds the attribute, where we have wrapped it or found it wrapped
         self._awaited = False
         self._wanted = False
 
@@ -52,35 +52,36 @@ class EntryPoint:
     def _install(self) -> None:
         import wrapt
 
-        target, name = self._target()
+        target = self.owner if self.owner is not None else sys.modules[self.module]
         try:
-            _, _, current = wrapt.resolve_path(target, name)
+            _, _, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
         # A patch undone after our end brings an old wrapper of ours back: use it, never wrap twice.
-        for handle in self._handles:
-            if wrapt.is_wrapped_by(current, handle):
-                return
-        self._handles.append(wrapt.wrap_function_wrapper(target, name, self.wrapper))
+        if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+            wrapt.wrap_function_wrapper(target, self.name, self.wrapper)
+        if all(known is not target for known in self._targets):
+            self._targets.append(target)
+
+    def _is_ours(self, link: object) -> bool:
+        return getattr(link, "_self_wrapper", None) is self.wrapper
 
     def remove(self) -> None:
         """Take our wrapper off; one that somebody has wrapped or replaced stays behind, inert."""
         self._wanted = False
-        if not self._handles:
+        targets, self._targets = self._targets, []
+        if not targets:
             return
         import wrapt
 
-        target, name = self._target()
-        for handle in list(self._handles):
+        for target in targets:
             try:
-                wrapt.unwrap_object(target, name, handle, missing_ok=True)
-            except wrapt.WrapperNotOutermostError:
+                _, _, current = wrapt.resolve_path(target, self.name)
+                handle = wrapt.find_wrapper(current, predicate=self._is_ours)
+                if handle is not None:
+                    wrapt.unwrap_object(target, self.name, handle, missing_ok=True)
+            except (AttributeError, wrapt.WrapperNotOutermostError):
                 continue
-        # Handles are kept: a late undo may bring each of them back. More than a few never are.
-        del self._handles[:-4]
-
-    def _target(self) -> tuple[object, str]:
-        return (self.owner if self.owner is not None else sys.modules[self.module]), self.name
 
 
 def install_all(entry_points: Iterable[EntryPoint]) -> None:

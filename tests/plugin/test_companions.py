@@ -450,7 +450,8 @@ def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
     child.wait()
 
 
-def test_pdb_on_a_pipe_shows_the_refusal(pytester: pytest.Pytester) -> None:
+def test_pdb_on_a_pipe_shows_the_refusal(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         HEAD
         + """

@@ -216,7 +216,7 @@ NET = ipaddress.ip_network
         pytest.param(
             "::ffff:10.0.0.0/104", AllowEntry("::ffff:10.0.0.0/104", network=NET("10.0.0.0/8")), id="mapped-network"
         ),
-        pytest.param("::ffff:0:0/90", AllowEntry("::ffff:0:0/90", network=NET("::/90")), id="more-than-mapped"),
+        pytest.param("::ffff:0:0/90", AllowEntry("::ffff:0:0/90", network=NET("::ffc0:0:0/90")), id="more-than-mapped"),
         pytest.param("::ffff:10.0.0.7", AllowEntry("::ffff:10.0.0.7", network=NET("10.0.0.7/32")), id="mapped"),
         pytest.param("unix:/run/d.sock", AllowEntry("unix:/run/d.sock", path="/run/d.sock"), id="unix"),
         pytest.param("unix:@app", AllowEntry("unix:@app", path="@app"), id="unix-abstract"),

@@ -56,9 +56,13 @@ def test_a_server_is_free_in_medium(reach: Reach) -> None:
 @pytest.mark.parametrize(
     ("policy", "attempt", "because"),
     [
-        pytest.param(Policy(LARGE), connect(Reach.BEYOND), "this size is not restricted", id="large"),
+        pytest.param(
+            Policy(LARGE), connect(Reach.BEYOND), "this size is not restricted", id="large"
+        ),
         pytest.param(Policy(SMALL), connect(Reach.NOWHERE), "it sends nothing", id="nowhere"),
-        pytest.param(Policy(MEDIUM), connect(Reach.MACHINE), "it stays on this machine", id="machine"),
+        pytest.param(
+            Policy(MEDIUM), connect(Reach.MACHINE), "it stays on this machine", id="machine"
+        ),
         pytest.param(
             Policy(MEDIUM, allow=parse_allow("db, 198.51.100.0/24")),
             connect(Reach.BEYOND),
@@ -66,7 +70,9 @@ def test_a_server_is_free_in_medium(reach: Reach) -> None:
             id="allowed",
         ),
         pytest.param(Policy(SMALL), connect(Reach.MACHINE), "small reaches no network", id="small"),
-        pytest.param(Policy(MEDIUM), connect(Reach.BEYOND), "medium reaches this machine only", id="medium"),
+        pytest.param(
+            Policy(MEDIUM), connect(Reach.BEYOND), "medium reaches this machine only", id="medium"
+        ),
     ],
 )
 def test_a_verdict_says_why(policy: Policy, attempt: Attempt, because: str) -> None:
@@ -82,8 +88,13 @@ def test_a_verdict_says_why(policy: Policy, attempt: Attempt, because: str) -> N
         pytest.param(SMALL, "api.example.com", False, id="medium-entry-in-small"),
     ],
 )
-def test_an_entry_widens_the_size_it_names_and_larger_ones(size: TestSize, entry: str, permitted: bool) -> None:
-    assert permits(Policy(size, allow=parse_allow([entry])), connect(Reach.BEYOND, "api.example.com")) is permitted
+def test_an_entry_widens_the_size_it_names_and_larger_ones(
+    size: TestSize, entry: str, permitted: bool
+) -> None:
+    assert (
+        permits(Policy(size, allow=parse_allow([entry])), connect(Reach.BEYOND, "api.example.com"))
+        is permitted
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,12 +107,23 @@ def test_an_entry_widens_the_size_it_names_and_larger_ones(size: TestSize, entry
             id="unix",
         ),
         pytest.param(
-            "d.sock", Attempt(Kind.CONNECT, Endpoint("d.sock", family="unix"), Reach.MACHINE), False, id="unix-no-name"
+            "d.sock",
+            Attempt(Kind.CONNECT, Endpoint("d.sock", family="unix"), Reach.MACHINE),
+            False,
+            id="unix-no-name",
         ),
         pytest.param(
-            "0.0.0.2", Attempt(Kind.CONNECT, Endpoint("2", "1", "vsock"), Reach.BEYOND), False, id="vsock-never"
+            "0.0.0.2",
+            Attempt(Kind.CONNECT, Endpoint("2", "1", "vsock"), Reach.BEYOND),
+            False,
+            id="vsock-never",
         ),
-        pytest.param("db:5432", Attempt(Kind.LOOKUP, Endpoint("db", 80), Reach.BEYOND), True, id="look-up-any-port"),
+        pytest.param(
+            "db:5432",
+            Attempt(Kind.LOOKUP, Endpoint("db", 80), Reach.BEYOND),
+            True,
+            id="look-up-any-port",
+        ),
         pytest.param(
             "198.51.100.0/24:443",
             Attempt(Kind.REVERSE_LOOKUP, Endpoint("198.51.100.1"), Reach.BEYOND),
@@ -112,7 +134,9 @@ def test_an_entry_widens_the_size_it_names_and_larger_ones(size: TestSize, entry
         pytest.param("db:5432", connect(Reach.BEYOND, "db", 5433), False, id="name-another-port"),
     ],
 )
-def test_an_entry_of_small_admits_what_it_names(entry: str, attempt: Attempt, permitted: bool) -> None:
+def test_an_entry_of_small_admits_what_it_names(
+    entry: str, attempt: Attempt, permitted: bool
+) -> None:
     assert permits(Policy(SMALL, allow=parse_allow([f"small: {entry}"])), attempt) is permitted
 
 
@@ -127,11 +151,18 @@ LOCALHOST = parse_allow_entry("small: localhost")
         pytest.param([LookedUp("db")], 5432, False, id="looked-up-under-another-policy"),
         pytest.param([LookedUp("db", (DB,))], 80, False, id="another-port"),
         pytest.param([LookedUp("evil.example", (DB,))], 5432, False, id="another-name"),
-        pytest.param([LookedUp("x", (DB,)), LookedUp("db", (DB,)), LookedUp("y", (DB,))], 5432, True, id="any-name"),
+        pytest.param(
+            [LookedUp("x", (DB,)), LookedUp("db", (DB,)), LookedUp("y", (DB,))],
+            5432,
+            True,
+            id="any-name",
+        ),
         pytest.param([], 5432, False, id="none"),
     ],
 )
-def test_an_allowed_name_carries_its_addresses(names: list[LookedUp], port: int, permitted: bool) -> None:
+def test_an_allowed_name_carries_its_addresses(
+    names: list[LookedUp], port: int, permitted: bool
+) -> None:
     attempt = connect(Reach.BEYOND, "198.51.100.1", port, *names)
     assert permits(Policy(MEDIUM, allow=(DB,)), attempt) is permitted
 
@@ -151,13 +182,18 @@ def test_members_and_their_names_in_any_case_are_parsed(member: TestSize | Enfor
 
 @pytest.mark.parametrize("value", [pytest.param("tiny", id="text"), pytest.param(1, id="number")])
 def test_what_is_no_size_is_refused_with_the_choices(value: str) -> None:
-    with pytest.raises(ValueError, match=f"^{value!r} is not a test size; choose one of small, medium, large, xlarge$"):
+    with pytest.raises(
+        ValueError,
+        match=f"^{value!r} is not a test size; choose one of small, medium, large, xlarge$",
+    ):
         TestSize.parse(value)
 
 
 @pytest.mark.parametrize("value", [pytest.param("loud", id="text"), pytest.param(None, id="none")])
 def test_what_is_no_mode_is_refused_with_the_choices(value: str) -> None:
-    with pytest.raises(ValueError, match=f"^{value!r} is not an enforcement mode; choose one of strict, warn, off$"):
+    with pytest.raises(
+        ValueError, match=f"^{value!r} is not an enforcement mode; choose one of strict, warn, off$"
+    ):
         EnforcementMode.parse(value)
 
 
@@ -179,7 +215,9 @@ def test_policies_and_attempts_pickle() -> None:
 @pytest.mark.parametrize(
     ("entries", "texts"),
     [
-        pytest.param("db:5432, redis\n\n 10.0.0.0/8 ,", ["db:5432", "redis", "10.0.0.0/8"], id="text"),
+        pytest.param(
+            "db:5432, redis\n\n 10.0.0.0/8 ,", ["db:5432", "redis", "10.0.0.0/8"], id="text"
+        ),
         pytest.param(["db", "redis"], ["db", "redis"], id="list"),
         pytest.param(("db",), ["db"], id="tuple"),
         pytest.param({"db"}, ["db"], id="set"),
@@ -192,12 +230,24 @@ def test_entries_come_as_one_text_or_several(entries: object, texts: list[str]) 
     assert [entry.text for entry in parse_allow(entries)] == texts
 
 
-@pytest.mark.parametrize("entries", [pytest.param(None, id="none"), pytest.param(5432, id="number")])
+@pytest.mark.parametrize(
+    "entries", [pytest.param(None, id="none"), pytest.param(5432, id="number")]
+)
 def test_what_is_no_list_of_entries_is_refused(entries: object) -> None:
-    with pytest.raises(ValueError, match="^allow takes a list of entries such as 'postgres:5432', not "):
+    with pytest.raises(
+        ValueError, match=r"^allow takes a list of entries such as 'postgres:5432', not "
+    ):
         parse_allow(entries)
 
 
 def test_one_bad_entry_refuses_the_list() -> None:
     with pytest.raises(ValueError, match="'a b' is not a network allow entry"):
         parse_allow(["db", "a b"])
+
+
+@pytest.mark.parametrize("entry", [pytest.param(None, id="none"), pytest.param(5432, id="number")])
+def test_an_entry_that_is_no_text_refuses_the_list(entry: object) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{entry!r} is not a network allow entry; write one like "
+    ):
+        parse_allow(["db", entry])

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _names
+from pytest_test_categories._address import parse_ip
 from pytest_test_categories._policy import Kind
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def allow(one_shot: tuple[str, Any, Any]) -> None:
 def withdraw(one_shot: tuple[str, Any, Any]) -> None:
     """Take back a pass that no event used."""
     passes = _passes.open
+    if not passes:  # the usual case: the event used it
+        return
     for index in range(len(passes) - 1, -1, -1):
         if passes[index] is one_shot:
             del passes[index]
@@ -69,6 +72,12 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 def _passed(event: str, subject: Any, address: Any) -> bool:
     passes = _passes.open
+    if not passes:
+        return False
+    known = passes[-1]  # the usual case
+    if known[1] is subject and known[2] is address and known[0] == event:
+        passes.pop()
+        return True
     for index in range(len(passes) - 1, -1, -1):
         known = passes[index]
         if known[0] == event and known[1] is subject and (known[2] is address or known[2] is None):
@@ -95,6 +104,8 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     subject = args[0]
     if subject is None or _passed(event, subject, None):
         return
+    if type(subject) is str and _KINDS[event] is Kind.LOOKUP and parse_ip(subject) is not None:
+        return  # nothing is looked up
     from pytest_test_categories._layers.sockets import numeric_host, read_lookup, read_reverse
 
     if event == "socket.getnameinfo":

@@ -172,11 +172,14 @@ class _Table:
             address = read(args)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
                 return wrapped(*args, **kwargs)
+            real = instance
             try:
-                real = getattr(instance, "_sock", instance)  # gevent's sockets hold the interpreter's
                 family = family_of(real)
-            except TypeError:  # not a socket at all: the call itself says so
-                return wrapped(*args, **kwargs)
+            except TypeError:
+                real = getattr(instance, "_sock", None)  # gevent's sockets hold the interpreter's
+                if not isinstance(real, _socket.socket):  # not a socket at all: the call itself says so
+                    return wrapped(*args, **kwargs)
+                family = family_of(real)
             if judge(kind, route, family, address, instance, read_address) and family in IP_FAMILIES:
                 sent = numeric(kind, route, family, address, instance)
                 if sent is not address:
@@ -224,6 +227,8 @@ class _Table:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = args[0] if args else kwargs.get("host")
+            if kind is Kind.LOOKUP and type(host) is str and parse_ip(host) is not None:
+                return wrapped(*args, **kwargs)  # nothing is looked up
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
             short = len(args) < needed and len(args) + ("host" in kwargs) + ("port" in kwargs) < needed
@@ -262,7 +267,10 @@ class _Table:
         address = args[0] if args else kwargs.get("address")
         if not isinstance(address, tuple) or len(address) != 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
             return wrapped(*args, **kwargs)
-        token = asked.set(Asked(host_text(address[0]), address[1]))
+        host = host_text(address[0])
+        if parse_ip(host) is not None:  # one step, and what it connects to is what was asked for
+            return wrapped(*args, **kwargs)
+        token = asked.set(Asked(host, address[1]))
         try:
             return wrapped(*args, **kwargs)
         finally:

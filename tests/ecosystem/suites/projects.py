@@ -88,7 +88,14 @@ PROJECTS: Final = (
     Project(
         "trio==0.35.0",
         ("async_generator", "pyOpenSSL", "trustme", "cryptography", "astor"),
-        (*_NO_ADDOPTS, "-p", "trio._tests.pytest_plugin", "--skip-optional-imports", "--pyargs", "trio"),
+        (
+            *_NO_ADDOPTS,
+            "-p",
+            "trio._tests.pytest_plugin",
+            "--skip-optional-imports",
+            "--pyargs",
+            "trio",
+        ),
     ),
     Project(
         "websockets==17.1",
@@ -122,7 +129,15 @@ PROJECTS: Final = (
             "requests_toolbelt",
             "trustme",
         ),
-        (*_NO_ADDOPTS, "-o", "markers=flaky", "-p", "cheroot.test._pytest_plugin", "--doctest-modules", "cheroot/test"),
+        (
+            *_NO_ADDOPTS,
+            "-o",
+            "markers=flaky",
+            "-p",
+            "cheroot.test._pytest_plugin",
+            "--doctest-modules",
+            "cheroot/test",
+        ),
     ),
     Project(
         "aiohttp==3.14.5",
@@ -189,7 +204,12 @@ PROJECTS: Final = (
         (*_NO_ADDOPTS, "tests"),
         extras="[brotli,cli,http2,socks,zstd]",
     ),
-    Project("httpcore==1.0.9", ("anyio", "pytest-httpbin", "pytest-trio", "trustme"), (*_NO_ADDOPTS, "tests"), extras="[asyncio,http2,socks,trio]"),
+    Project(
+        "httpcore==1.0.9",
+        ("anyio", "pytest-httpbin", "pytest-trio", "trustme"),
+        (*_NO_ADDOPTS, "tests"),
+        extras="[asyncio,http2,socks,trio]",
+    ),
     Project("waitress==3.0.2", (), (*_NO_ADDOPTS, "tests")),
     Project(
         "werkzeug==3.1.9",
@@ -224,7 +244,9 @@ PROJECTS: Final = (
         ("psutil", "pyopenssl", "setuptools<81", "pyasyncore", "pyasynchat"),
         (*_NO_ADDOPTS, "tests"),
     ),
-    Project("websocket-client==1.9.2", ("python-socks", "wsaccel", "websockets"), ("websocket/tests",)),
+    Project(
+        "websocket-client==1.9.2", ("python-socks", "wsaccel", "websockets"), ("websocket/tests",)
+    ),
     Project(
         "hypercorn==0.18.0",
         ("httpx", "hypothesis", "mock", "pytest-asyncio", "pytest-trio", "trio"),
@@ -232,7 +254,14 @@ PROJECTS: Final = (
     ),
     Project(
         "starlette==1.10.0",
-        ("httpx2[zstd]", "blockbuster", "importlib-metadata", "opentelemetry-sdk", "pytest-codspeed", "trio"),
+        (
+            "httpx2[zstd]",
+            "blockbuster",
+            "importlib-metadata",
+            "opentelemetry-sdk",
+            "pytest-codspeed",
+            "trio",
+        ),
         (*_NO_ADDOPTS, "tests"),
         extras="[full]",
     ),
@@ -264,9 +293,23 @@ PROJECTS: Final = (
 )
 
 EXPLANATIONS: Final = (
-    Explanation("anyio", r"anyio\.invalid:6666", "asks DNS for a name that doesn't exist, to see the error"),
-    Explanation("anyio", r"(xn--fa-hia|fass)\.de", "asks DNS for two names that IDNA 2003 takes for one"),
-    Explanation("httpx", r"example\.com:80", "a real request to example.com; fails in off mode too, without a network"),
-    Explanation("httpx", r"10\.255\.255\.1:80", "dials an address nobody has, to see a connect time out"),
-    Explanation("uvicorn", r"illegal_host:8000", "asks DNS for a name that doesn't exist, to see the server not start"),
+    Explanation(
+        "anyio", r"anyio\.invalid:6666", "asks DNS for a name that doesn't exist, to see the error"
+    ),
+    Explanation(
+        "anyio", r"(xn--fa-hia|fass)\.de", "asks DNS for two names that IDNA 2003 takes for one"
+    ),
+    Explanation(
+        "httpx",
+        r"example\.com:80",
+        "a real request to example.com; fails in off mode too, without a network",
+    ),
+    Explanation(
+        "httpx", r"10\.255\.255\.1:80", "dials an address nobody has, to see a connect time out"
+    ),
+    Explanation(
+        "uvicorn",
+        r"illegal_host:8000",
+        "asks DNS for a name that doesn't exist, to see the server not start",
+    ),
 )

@@ -20,19 +20,31 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from projects import EXPLANATIONS, PROJECTS, Project
+from projects import EXPLANATIONS, PROJECTS
 from sandbox import TIMED_OUT, command_line
+
+if TYPE_CHECKING:
+    from projects import Project
 
 HERE: Final = Path(__file__).resolve().parent
 PLUGIN: Final = HERE.parents[2]
 MODES: Final = {
-    "bare": ("-p", "no:test_categories", "-p", "no:test-categories", "-p", "no:pytest_test_categories"),
+    "bare": (
+        "-p",
+        "no:test_categories",
+        "-p",
+        "no:test-categories",
+        "-p",
+        "no:pytest_test_categories",
+    ),
     "off": ("--test-categories-enforcement=off",),
     "strict": ("--test-categories-enforcement=strict", "--test-categories-default-size=medium"),
 }
-_TARGET: Final = re.compile(r"^[ |E]*What happened:\n[ |E]*Attempted network connection to (.+)$", re.MULTILINE)
+_TARGET: Final = re.compile(
+    r"^[ |E]*What happened:\n[ |E]*Attempted network connection to (.+)$", re.MULTILINE
+)
 _WORST: Final = ("failed", "error", "xpassed", "skipped", "xfailed", "passed")
 
 
@@ -112,7 +124,9 @@ def read_record(path: Path) -> tuple[dict[str, Result], str]:
     """
     results: dict[str, Result] = {}
     running = ""
-    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines() if path.exists() else ()):
+    for line in map(
+        json.loads, path.read_text(encoding="utf-8").splitlines() if path.exists() else ()
+    ):
         match line["when"]:
             case "start":
                 running = line["id"]
@@ -123,7 +137,9 @@ def read_record(path: Path) -> tuple[dict[str, Result], str]:
         result = results.setdefault(line["id"], Result())
         result.outcome = min(result.outcome, _outcome(line), key=_WORST.index)
         text = line.get("text", "") + "\n" + line.get("sections", "")
-        result.targets += [target for target in _TARGET.findall(text) if target not in result.targets]
+        result.targets += [
+            target for target in _TARGET.findall(text) if target not in result.targets
+        ]
         result.text += text if line["outcome"] == "failed" else ""
     return results, running
 
@@ -131,7 +147,9 @@ def read_record(path: Path) -> tuple[dict[str, Result], str]:
 class Suite:
     """One project's suite: its environment and its runs."""
 
-    def __init__(self, project: Project, work: Path, python: str, source: Path | None = None) -> None:
+    def __init__(
+        self, project: Project, work: Path, python: str, source: Path | None = None
+    ) -> None:
         self.project = project
         self.folder = work / project.name
         self.python = python
@@ -145,7 +163,9 @@ class Suite:
     @property
     def source(self) -> Path:
         """The root of the unpacked source distribution."""
-        return self.given or next(path for path in (self.folder / "source").iterdir() if path.is_dir())
+        return self.given or next(
+            path for path in (self.folder / "source").iterdir() if path.is_dir()
+        )
 
     def _pip(self, *words: str) -> None:
         command = [str(self.program), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
@@ -157,7 +177,9 @@ class Suite:
         """Make the environment, download the source distribution and install what the tests need, once."""
         done = self.folder / "prepared"
         release = self.project.release
-        recipe = repr((release, self.project.extras, self.project.needs, self.project.wheel, self.python))
+        recipe = repr(
+            (release, self.project.extras, self.project.needs, self.project.wheel, self.python)
+        )
         if done.exists() and done.read_text() == recipe:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -167,7 +189,9 @@ class Suite:
         if self.given is None:
             self._download()
         extras = self.project.extras
-        own = release.replace("==", f"{extras}==") if self.project.wheel else f"{self.source}{extras}"
+        own = (
+            release.replace("==", f"{extras}==") if self.project.wheel else f"{self.source}{extras}"
+        )
         self._pip("install", own, "pytest>=8.4", "wrapt>=2.4", *self.project.needs)
         done.write_text(recipe)
 
@@ -207,7 +231,16 @@ class Suite:
         }
         if only:
             environment["SUITE_ONLY"] = json.dumps(only)
-        options = ("-p", "suite_recorder", "-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir=.", *MODES[mode])
+        options = (
+            "-p",
+            "suite_recorder",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "--rootdir=.",
+            *MODES[mode],
+        )
         command = [str(self.program), "-m", "pytest", *options, *self.project.arguments]
         started = time.monotonic()
         with log.open("wb") as output:
@@ -227,10 +260,13 @@ class Suite:
     def compare(self, off: Run, strict: Run, *, limit: float, repeats: int) -> list[Difference]:
         """Look at each test whose outcomes differ, running the first ``repeats`` of them alone in both modes."""
         differences = []
+        alone: dict[str, list[str]]
         for test in sorted({*off.results, *strict.results}):
             before = off.results.get(test, Result("-"))
             after = strict.results.get(test, Result("-"))
-            if before.outcome == after.outcome and not (after.targets and after.outcome != "passed"):
+            if before.outcome == after.outcome and not (
+                after.targets and after.outcome != "passed"
+            ):
                 continue
             reasons = [self._reason(test, target) for target in after.targets]
             if reasons and all(reasons):
@@ -239,15 +275,22 @@ class Suite:
                 alone, verdict = {}, "BREAK"
             else:
                 repeats -= 1
-                alone = {mode: [self._alone(mode, test, limit) for _ in range(2)] for mode in ("off", "strict")}
+                alone = {
+                    mode: [self._alone(mode, test, limit) for _ in range(2)]
+                    for mode in ("off", "strict")
+                }
                 verdict = _verdict(alone, hit=bool(after.targets))
             target = next(iter(after.targets), "")
             reason = next(filter(None, reasons), "")
-            differences.append(Difference(test, before.outcome, after.outcome, target, alone, verdict, reason))
+            differences.append(
+                Difference(test, before.outcome, after.outcome, target, alone, verdict, reason)
+            )
         return differences
 
     def _reason(self, test: str, target: str) -> str:
-        known = (each.reason for each in EXPLANATIONS if each.covers(self.project.name, test, target))
+        known = (
+            each.reason for each in EXPLANATIONS if each.covers(self.project.name, test, target)
+        )
         return next(known, "")
 
     def _alone(self, mode: str, test: str, limit: float) -> str:
@@ -266,18 +309,29 @@ def _verdict(alone: dict[str, list[str]], *, hit: bool) -> str:
 def unattributed(log: Path) -> list[str]:
     """Return the lines of the plugin's summary about violations that no test is charged with."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    start = next((at for at, line in enumerate(lines) if line.startswith("network violations that no running")), None)
+    start = next(
+        (
+            at
+            for at, line in enumerate(lines)
+            if line.startswith("network violations that no running")
+        ),
+        None,
+    )
     if start is None:
         return []
     rest = lines[start + 1 :]
-    return rest[: next((at for at, line in enumerate(rest) if not line.startswith("  ")), len(rest))]
+    return rest[
+        : next((at for at, line in enumerate(rest) if not line.startswith("  ")), len(rest))
+    ]
 
 
 def _print_run(mode: str, run: Run) -> None:
     counts = collections.Counter(result.outcome for result in run.results.values())
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
     late = " TIMED OUT" if run.status == TIMED_OUT else ""
-    print(f"  {mode:6} {len(run.results)} tests in {run.seconds:.0f} s, exit {run.status}{late}: {told}")
+    print(
+        f"  {mode:6} {len(run.results)} tests in {run.seconds:.0f} s, exit {run.status}{late}: {told}"
+    )
     if run.unfinished:
         print(f"         the record ends in {run.unfinished}; see {run.log}")
     for target, packets in list(run.sent.items())[:12]:
@@ -291,7 +345,10 @@ def _print_difference(difference: Difference) -> None:
         + f", TC001 {difference.target}" * bool(difference.target)
     )
     if difference.alone:
-        print("      alone: " + "; ".join(f"{mode} {', '.join(seen)}" for mode, seen in difference.alone.items()))
+        print(
+            "      alone: "
+            + "; ".join(f"{mode} {', '.join(seen)}" for mode, seen in difference.alone.items())
+        )
     if difference.reason:
         print(f"      {difference.reason}")
 
@@ -312,23 +369,40 @@ def examine(suite: Suite, options: argparse.Namespace) -> tuple[str, ...]:
     row = (suite.project.release, len(first.results), f"{first.seconds:.0f}", f"{last.seconds:.0f}")
     if not {"off", "strict"} <= runs.keys():
         return (*map(str, row), "", "", "", "", "")
-    differences = suite.compare(runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats)
+    differences = suite.compare(
+        runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats
+    )
     for difference in differences:
         _print_difference(difference)
     for line in unattributed(runs["strict"].log):
         print(f"  no test's: {line}")
     sys.stdout.flush()
     verdicts = collections.Counter(difference.verdict for difference in differences)
-    counts = (len(differences), *(verdicts[name] for name in ("flaky", "in company", "explained", "BREAK")))
+    counts = (
+        len(differences),
+        *(verdicts[name] for name in ("flaky", "in company", "explained", "BREAK")),
+    )
     return tuple(map(str, (*row, *counts)))
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
     """Print the summary."""
-    head = ("suite", "tests", "off s", "strict s", "differ", "flaky", "in company", "explained", "broken")
+    head = (
+        "suite",
+        "tests",
+        "off s",
+        "strict s",
+        "differ",
+        "flaky",
+        "in company",
+        "explained",
+        "broken",
+    )
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def main() -> int:
@@ -338,14 +412,30 @@ def main() -> int:
         1 if a test broke that no explanation covers, else 0.
     """
     names = [project.name for project in PROJECTS]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="PROJECT", help=f"of: {', '.join(names)}; all without any")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "suites", help="where to keep them")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="PROJECT", help=f"of: {', '.join(names)}; all without any"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "suites",
+        help="where to keep them",
+    )
     parser.add_argument("--python", default=sys.executable, help="for the environments")
-    parser.add_argument("--plugin", type=Path, default=PLUGIN, help="what to install as the plugin: a folder, a wheel")
+    parser.add_argument(
+        "--plugin",
+        type=Path,
+        default=PLUGIN,
+        help="what to install as the plugin: a folder, a wheel",
+    )
     parser.add_argument("--modes", nargs="+", choices=MODES, default=["off", "strict"])
     parser.add_argument("--limit", type=float, default=900, help="seconds for one run of a suite")
-    parser.add_argument("--repeats", type=int, default=20, help="differing tests to run alone, of each suite")
+    parser.add_argument(
+        "--repeats", type=int, default=20, help="differing tests to run alone, of each suite"
+    )
     parser.add_argument(
         "--source",
         nargs=2,
@@ -364,7 +454,9 @@ def main() -> int:
         if options.names and project.name not in options.names:
             continue
         if project.repository and project.name not in sources:
-            print(f"{project.release}: left out, its tests are in its repository only (--source {project.name} FOLDER)")
+            print(
+                f"{project.release}: left out, its tests are in its repository only (--source {project.name} FOLDER)"
+            )
             continue
         suite = Suite(project, options.work, options.python, sources.get(project.name))
         suite.prepare()

@@ -35,7 +35,11 @@ TIMED_OUT: Final = 124
 _ETHERNET: Final = 14
 _PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 _PORTED: Final = {"tcp", "udp"}
-_KERNEL: Final = {"igmp", "icmp6", "icmp"}  # neighbour discovery and group membership: nobody's attempt
+_KERNEL: Final = {
+    "igmp",
+    "icmp6",
+    "icmp",
+}  # neighbour discovery and group membership: nobody's attempt
 
 
 def command_line(
@@ -48,7 +52,14 @@ def command_line(
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         unshare.append("--map-root-user")
-    inside = [sys.executable, str(Path(__file__).resolve()), "--sink", str(sink), "--timeout", str(timeout)]
+    inside = [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        "--sink",
+        str(sink),
+        "--timeout",
+        str(timeout),
+    ]
     inside += ["--serve", json.dumps(serve)]
     return [*unshare, *inside, "--", *command]
 
@@ -73,7 +84,10 @@ def _raise_interfaces() -> None:
     _ip("-6", "addr", "add", f"{ADDRESS6}/64", "dev", "sink0", "nodad")
     for gateway in (GATEWAY, GATEWAY6, RESOLVER):
         _ip("neigh", "replace", gateway, "lladdr", NOWHERE, "dev", "sink0", "nud", "permanent")
-    if not (_ip("route", "add", "default", "via", GATEWAY) and _ip("-6", "route", "add", "default", "via", GATEWAY6)):
+    if not (
+        _ip("route", "add", "default", "via", GATEWAY)
+        and _ip("-6", "route", "add", "default", "via", GATEWAY6)
+    ):
         sys.exit("sandbox: the default routes could not be set")
 
 
@@ -163,7 +177,9 @@ def main() -> int:
         _bind_files(Path(folder))
         _watch(seen)
         for words in options.serve:
-            subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         time.sleep(1 if options.serve else 0)
         child = subprocess.Popen(options.command, start_new_session=True)
         status = _finish(child, options.timeout)

@@ -44,7 +44,9 @@ class Recorder:
             flush()
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Keep the tests asked for."""
         if self.only is not None:
             gone = [item for item in items if stable(item.nodeid) not in self.only]
@@ -56,7 +58,10 @@ class Recorder:
         """Record a module that could not be collected."""
         if report.failed:
             self._write(
-                id=f"collect {stable(report.nodeid)}", when="collect", outcome="failed", text=report.longreprtext
+                id=f"collect {stable(report.nodeid)}",
+                when="collect",
+                outcome="failed",
+                text=report.longreprtext,
             )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -66,7 +71,9 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record one phase of a test."""
-        sections = "\n".join(text for title, text in report.sections if not title.startswith("Captured"))
+        sections = "\n".join(
+            text for title, text in report.sections if not title.startswith("Captured")
+        )
         self._write(
             id=stable(report.nodeid),
             when=report.when,
@@ -85,5 +92,5 @@ class Recorder:
 def pytest_configure(config: pytest.Config) -> None:
     """Start recording, in the process that collects all reports."""
     if RECORD in os.environ and not hasattr(config, "workerinput"):
-        stream = Path(os.environ[RECORD]).open("a", encoding="utf-8")  # noqa: SIM115: open until the process ends
+        stream = Path(os.environ[RECORD]).open("a", encoding="utf-8")  # noqa: SIM115 - open until the process ends
         config.pluginmanager.register(Recorder(stream), "suite-recorder-reports")

@@ -1,0 +1,19 @@
+"""What tests of both sizes share: settings of Django and boto, where the servers are."""
+
+import os
+
+import pytest
+
+os.environ.update(AWS_ACCESS_KEY_ID="none", AWS_SECRET_ACCESS_KEY="none", AWS_DEFAULT_REGION="eu-west-1")
+os.environ.pop("AWS_PROFILE", None)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> str:
+    return os.environ["DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def redis_address() -> tuple[str, int]:
+    host, _, port = os.environ["REDIS_ADDRESS"].rpartition(":")
+    return host, int(port)
