@@ -222,7 +222,10 @@ class Registry:
 
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         __tracebackhide__ = True
-        strict = next((s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT), None)
+        strict = next(
+            (s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT),
+            None,
+        )
         trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
@@ -391,6 +394,8 @@ class Registry:
 
     def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool) -> None:
         if error.records:
+            if not error.violations[0].location:
+                self._locate(error)
             for record in error.records:
                 record.deliver(expected=expected)
             return
@@ -402,6 +407,25 @@ class Registry:
                 for key, record in scope.records.items():
                     if key == violation.key:
                         record.deliver(expected=expected)
+
+    def _locate(self, error: NetworkAccessViolationError) -> None:
+        """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
+        scope = current.get() or (_origin.phases[-1] if _origin.phases else None)
+        trace = _trace.read_exception(error, "" if scope is None else str(scope.file))
+        if trace.at is None:
+            return
+        facts: dict[str, Any] = {
+            "location": trace.at.text(root()),
+            "function": trace.at.function,
+            "called_from": "" if trace.test is None else trace.test.text(root()),
+        }
+        for record in error.records:
+            record.violation = record.violation._replace(library=record.violation.library or trace.library, **facts)
+        first, *others = error.violations
+        error.violations = (
+            first._replace(library=first.library or trace.library, **facts),
+            *others,
+        )
 
     # -- child processes made by fork ------------------------------------------------------------------------------
 
@@ -532,7 +556,10 @@ class _ChildReports:
         data = {name: value for name, value in violation.to_dict().items() if value}
         line = json.dumps([serial, late, expected, count, data]).encode()
         while len(line) >= self._LIMIT:
-            longest = max((name for name in data if isinstance(data[name], str)), key=lambda name: len(data[name]))
+            longest = max(
+                (name for name in data if isinstance(data[name], str)),
+                key=lambda name: len(data[name]),
+            )
             data[longest] = data[longest][: len(data[longest]) // 2] + "..."
             line = json.dumps([serial, late, expected, count, data]).encode()
         try:
@@ -659,7 +686,11 @@ class NetworkGuard:
         policy = scope.policy
         assert policy is not None
         guard = cls.__new__(cls)  # nothing to parse: this is made for each test
-        guard.size, guard._mode, guard._allow = policy.size or TestSize.XLARGE, policy.mode, policy.allow
+        guard.size, guard._mode, guard._allow = (
+            policy.size or TestSize.XLARGE,
+            policy.mode,
+            policy.allow,
+        )
         guard._entered, guard._records = [scope], {}
         return guard
 
@@ -769,7 +800,10 @@ class NetworkGuard:
         here = current.get()
         chain = () if here is None else here.chain
         # The one of this context, if it was entered more than once; else the latest.
-        scope = next((link for link in chain if link in self._entered), self._entered[-1] if self._entered else None)
+        scope = next(
+            (link for link in chain if link in self._entered),
+            self._entered[-1] if self._entered else None,
+        )
         self._entered.remove(scope)
         if scope is not None and here is scope:
             current.set(scope.previous)

@@ -184,5 +184,5 @@ def parse_allow(entries: object) -> tuple[AllowEntry, ...]:
     if not isinstance(entries, (list, tuple, set, frozenset)):
         raise ValueError(f"allow takes a list of entries such as 'postgres:5432', not {entries!r}")  # noqa: TRY004 - bad settings are ValueErrors throughout
     if odd := [entry for entry in entries if not isinstance(entry, (str, AllowEntry))]:
-        raise ValueError(f"{odd[0]!r} is not a network allow entry; write one like {ALLOW_FORMS}")  # noqa: TRY004 - as above
+        raise ValueError(f"{odd[0]!r} is not a network allow entry; write one like {ALLOW_FORMS}")
     return tuple(e if isinstance(e, AllowEntry) else parse_allow_entry(e) for e in entries)

@@ -23,7 +23,10 @@ _STDLIB: Final = tuple(
     {
         # Where os.py is, and where a distribution keeps the compiled half; sysconfig costs start-up.
         path + os.sep
-        for where in (os.path.dirname(os.__file__), os.path.join(sys.base_exec_prefix, sys.platlibdir, _VERSION))
+        for where in (
+            os.path.dirname(os.__file__),
+            os.path.join(sys.base_exec_prefix, sys.platlibdir, _VERSION),
+        )
         for path in (where, os.path.realpath(where))
     }
 )
@@ -130,7 +133,14 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     if task is not None:
         found.take_awaiters(task, itself=True)
     at, test = found.at, found.test
-    return Trace(at, None if test == at else test, found.library, found.cassette, importing, self_test=self_test)
+    return Trace(
+        at,
+        None if test == at else test,
+        found.library,
+        found.cassette,
+        importing,
+        self_test=self_test,
+    )
 
 
 class _Reading:
@@ -229,7 +239,10 @@ def _futures_in(held: Any) -> Iterator[Any]:
     elif kind.__module__.startswith(("asyncio.", "anyio.")):
         groups = (getattr(held, name, None) for name in ("_parent_task", "_on_completed_fut"))  # asyncio's, anyio's
         yield from (waiting for waiting in groups if waiting is not None)
-        for queue in (held, getattr(held, "_done", None)):  # as_completed, up to 3.12 and from 3.13 on
+        for queue in (
+            held,
+            getattr(held, "_done", None),
+        ):  # as_completed, up to 3.12 and from 3.13 on
             yield from getattr(queue, "_getters", ())
 
 
@@ -264,15 +277,18 @@ def _all_tasks() -> list[Any]:
 all_tasks = _all_tasks
 
 
-def place_of_exception(error: BaseException, test_file: str = "") -> tuple[Place | None, Place | None]:
-    """Return the innermost project line, and the test's line, that an exception passed through."""
+def read_exception(error: BaseException, test_file: str = "") -> Trace:
+    """Return what the frames tell that an exception has passed through, as ``read`` does of a stack."""
     at = test = None
+    library = ""
     step = error.__traceback__
     while step is not None:
         filename = step.tb_frame.f_code.co_filename
         if is_project_file(filename):
-            at = Place(filename, step.tb_lineno, step.tb_frame.f_code.co_name)
+            at, library = Place(filename, step.tb_lineno, step.tb_frame.f_code.co_name), ""
             if filename == test_file:
                 test = at
+        else:
+            library = library or _library_of(step.tb_frame)
         step = step.tb_next
-    return at, None if test == at else test
+    return Trace(at, None if test == at else test, library)

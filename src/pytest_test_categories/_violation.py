@@ -55,7 +55,7 @@ class Violation(NamedTuple):
     @property
     def key(self) -> tuple[str, ...]:
         """What makes two violations the same one, seen again."""
-        return (self.test, self.size, self.target, self.location, self.late)
+        return (self.test, self.size, self.target, self.location, self.called_from, self.late)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""

@@ -149,8 +149,20 @@ def main() -> int:
     print(f"a bare test: {bare.test / 1e3:,.1f} k instructions; bare start-up: {bare.start / 1e6:,.1f} M")
     return report(
         [
-            Figure("small test in strict mode, over bare", (small.test - bare.test) / 1e3, fixture, 1.7, "k instr."),
-            Figure("large test in strict mode, over bare", (large.test - bare.test) / 1e3, fixture, 1.5, "k instr."),
+            Figure(
+                "small test in strict mode, over bare",
+                (small.test - bare.test) / 1e3,
+                fixture,
+                1.7,
+                "k instr.",
+            ),
+            Figure(
+                "large test in strict mode, over bare",
+                (large.test - bare.test) / 1e3,
+                fixture,
+                1.5,
+                "k instr.",
+            ),
             Figure(
                 "unsized test in strict mode, over bare",
                 (costs["strict, unsized"].test - unmarked.test) / 1e3,
@@ -159,8 +171,20 @@ def main() -> int:
                 "k instr.",
             ),
             Figure("test in off mode, over bare", costs["off"].test - bare.test, None, 3000, "instr."),
-            Figure("start-up in off mode, over bare", (costs["off"].start - bare.start) / 1e6, None, 25, "M instr."),
-            Figure("start-up in strict mode, over bare", (small.start - bare.start) / 1e6, None, 200, "M instr."),
+            Figure(
+                "start-up in off mode, over bare",
+                (costs["off"].start - bare.start) / 1e6,
+                None,
+                25,
+                "M instr.",
+            ),
+            Figure(
+                "start-up in strict mode, over bare",
+                (small.start - bare.start) / 1e6,
+                None,
+                200,
+                "M instr.",
+            ),
             Figure(
                 f"wrapt, asyncio imported in off mode ({', '.join(imported) or 'none'})",
                 len(imported),

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-from tests.services import under_ci
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.services import PostgresServer, RedisServer
 
 LEGITIMATE: Final = Path(__file__).parent / "legitimate"
 PLUGINS: Final = ("pytest_asyncio", "pytest_httpx", "pytest_mock", "respx", "requests_mock")
@@ -49,5 +40,3 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("OWN_ADDRESS", "SYSTEM_LOG"):
         monkeypatch.delenv(name, raising=False)
     return pytester.path
-
-

@@ -55,9 +55,7 @@ def changed(**changes: Any) -> Violation:
 
 def facts(violation: Violation) -> list[str]:
     """What stands below the target, without its indentation."""
-    part = (
-        report_text((violation,)).partition("What happened:\n")[2].partition("\n\nHow to fix:")[0]
-    )
+    part = report_text((violation,)).partition("What happened:\n")[2].partition("\n\nHow to fix:")[0]
     head, *lines = part.split("\n")
     assert head == f"  Attempted network connection to {violation.target}"
     assert all(line.startswith("    ") for line in lines)
@@ -66,9 +64,7 @@ def facts(violation: Violation) -> list[str]:
 
 def hints(violation: Violation) -> tuple[list[str], list[str]]:
     """What stands below ways 1 and 3 of fixing it, without its indentation."""
-    part = (
-        report_text((violation,)).partition("How to fix:\n")[2].partition("\n\nDocumentation:")[0]
-    )
+    part = report_text((violation,)).partition("How to fix:\n")[2].partition("\n\nDocumentation:")[0]
     first, rest = part.split("\n  2. Use dependency injection to provide a fake HTTP client\n")
     (one, *mock), (three, *size) = first.split("\n"), rest.split("\n")
     assert one == "  1. Mock the network call using responses, httpretty, or respx"
@@ -84,12 +80,8 @@ def test_the_text_is_the_specification_s() -> None:
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 @pytest.mark.parametrize("undelivered", [False, True])
-def test_the_specification_s_lines_stand_whatever_else_is_known(
-    size: str, undelivered: bool
-) -> None:
-    everything = {
-        name: f"a {name}" for name in Violation(test="", size="", kind="", target="").to_dict()
-    }
+def test_the_specification_s_lines_stand_whatever_else_is_known(size: str, undelivered: bool) -> None:
+    everything = {name: f"a {name}" for name in Violation(test="", size="", kind="", target="").to_dict()}
     violation = Violation.from_dict({**everything, "size": size, "cassette": True, "count": 2})
     lines = report_text((violation, ISSUE), undelivered=undelivered).split("\n")
     places = [
@@ -121,9 +113,7 @@ def test_the_specification_s_lines_stand_whatever_else_is_known(
             "by binding a server socket (socket.bind)",
             id="bind",
         ),
-        pytest.param(
-            {"kind": "send", "route": "socket.sendto"}, "by a send (socket.sendto)", id="send"
-        ),
+        pytest.param({"kind": "send", "route": "socket.sendto"}, "by a send (socket.sendto)", id="send"),
         pytest.param(
             {"kind": "lookup", "route": "socket.getaddrinfo"},
             "by a lookup (socket.getaddrinfo)",
@@ -147,9 +137,7 @@ def test_the_specification_s_lines_stand_whatever_else_is_known(
         ),
         pytest.param({"thread": "Thread-7"}, "in thread Thread-7", id="thread"),
         pytest.param({"process": "child process 4711"}, "in child process 4711", id="process"),
-        pytest.param(
-            {"guard": "tests/conftest.py:3"}, "refused by tests/conftest.py:3", id="guard"
-        ),
+        pytest.param({"guard": "tests/conftest.py:3"}, "refused by tests/conftest.py:3", id="guard"),
         pytest.param({"late": "after its test had ended"}, "after its test had ended", id="late"),
         pytest.param({"address": "198.51.100.1"}, "its address: 198.51.100.1", id="address"),
         pytest.param({"count": 3}, "seen 3 times", id="count"),
@@ -167,15 +155,9 @@ def test_a_connect_with_nothing_known_has_no_facts() -> None:
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        pytest.param(
-            {}, "at src/myapp/users.py:12 in fetch_user, called from tests/test_api.py:8", id="all"
-        ),
-        pytest.param(
-            {"called_from": ""}, "at src/myapp/users.py:12 in fetch_user", id="in-the-test-itself"
-        ),
-        pytest.param(
-            {"called_from": "", "function": ""}, "at src/myapp/users.py:12", id="line-alone"
-        ),
+        pytest.param({}, "at src/myapp/users.py:12 in fetch_user, called from tests/test_api.py:8", id="all"),
+        pytest.param({"called_from": ""}, "at src/myapp/users.py:12 in fetch_user", id="in-the-test-itself"),
+        pytest.param({"called_from": "", "function": ""}, "at src/myapp/users.py:12", id="line-alone"),
         pytest.param({"location": ""}, "", id="unknown"),
     ],
 )
@@ -242,9 +224,7 @@ def test_cures_are_those_of_the_client(library: str, cure: str) -> None:
         ),
     ],
 )
-def test_each_hint_at_a_mock_is_a_line_below_the_first_way(
-    changes: dict[str, Any], lines: list[str]
-) -> None:
+def test_each_hint_at_a_mock_is_a_line_below_the_first_way(changes: dict[str, Any], lines: list[str]) -> None:
     assert hints(changed(**changes))[0] == lines
 
 
@@ -259,31 +239,21 @@ def test_each_hint_at_a_mock_is_a_line_below_the_first_way(
     ],
 )
 def test_a_small_test_hears_that_medium_is_not_enough(target: str, host: str) -> None:
-    assert hints(changed(target=target))[1] == [
-        f"medium reaches this machine only: {host} needs @pytest.mark.large"
-    ]
+    assert hints(changed(target=target))[1] == [f"medium reaches this machine only: {host} needs @pytest.mark.large"]
 
 
 @pytest.mark.parametrize("target", ["localhost:5432", "[::1]:80", "unix:/run/app.sock"])
 def test_a_small_test_hears_that_medium_is_enough(target: str) -> None:
-    assert hints(changed(target=target, reach="machine"))[1] == [
-        f"medium reaches this machine: {target} is on it"
-    ]
+    assert hints(changed(target=target, reach="machine"))[1] == [f"medium reaches this machine: {target} is on it"]
 
 
 @pytest.mark.parametrize(
     ("changes", "host", "entry"),
     [
         pytest.param({"target": "postgres:5432"}, "postgres", "postgres:5432", id="name"),
-        pytest.param(
-            {"target": "postgres", "kind": "lookup"}, "postgres", "postgres", id="look-up"
-        ),
-        pytest.param(
-            {"target": "api:443", "kind": "lookup"}, "api", "api:443", id="look-up-with-port"
-        ),
-        pytest.param(
-            {"target": "api:https", "kind": "lookup"}, "api", "api", id="look-up-with-service"
-        ),
+        pytest.param({"target": "postgres", "kind": "lookup"}, "postgres", "postgres", id="look-up"),
+        pytest.param({"target": "api:443", "kind": "lookup"}, "api", "api:443", id="look-up-with-port"),
+        pytest.param({"target": "api:https", "kind": "lookup"}, "api", "api", id="look-up-with-service"),
         pytest.param(
             {"target": "10.0.0.7", "kind": "reverse-lookup"},
             "10.0.0.7",
@@ -291,12 +261,8 @@ def test_a_small_test_hears_that_medium_is_enough(target: str) -> None:
             id="reverse-look-up",
         ),
         pytest.param({"target": "[fd00::7]:443"}, "[fd00::7]", "[fd00::7]:443", id="ipv6"),
-        pytest.param(
-            {"target": "fd00::7", "kind": "reverse-lookup"}, "fd00::7", "fd00::7", id="ipv6-alone"
-        ),
-        pytest.param(
-            {"target": "unix:/run/d.sock"}, "unix:/run/d.sock", "unix:/run/d.sock", id="unix"
-        ),
+        pytest.param({"target": "fd00::7", "kind": "reverse-lookup"}, "fd00::7", "fd00::7", id="ipv6-alone"),
+        pytest.param({"target": "unix:/run/d.sock"}, "unix:/run/d.sock", "unix:/run/d.sock", id="unix"),
     ],
 )
 def test_a_medium_test_hears_of_large_and_of_the_entry_that_parses(
@@ -365,21 +331,15 @@ def test_a_violation_fits_a_line(changes: dict[str, Any], line: str) -> None:
     [
         pytest.param("tests/test_api.py::test_fetch_user", "test_fetch_user", id="function"),
         pytest.param("tests/test_api.py::TestApi::test_fetch_user", "test_fetch_user", id="method"),
-        pytest.param(
-            "tests/test_api.py::test_get[::1]", "test_get[::1]", id="colons-in-a-parameter"
-        ),
+        pytest.param("tests/test_api.py::test_get[::1]", "test_get[::1]", id="colons-in-a-parameter"),
         pytest.param(
             "tests/test_api.py::TestApi::test_get[a::b[c]]",
             "test_get[a::b[c]]",
             id="brackets-in-a-parameter",
         ),
         pytest.param("tests/[x]/test_api.py::test_get", "test_get", id="brackets-in-the-path"),
-        pytest.param(
-            "tests/[x]/test_api.py::test_get[::1]", "test_get[::1]", id="brackets-in-both"
-        ),
-        pytest.param(
-            "tests.test_api.Tests.test_get", "tests.test_api.Tests.test_get", id="unittest"
-        ),
+        pytest.param("tests/[x]/test_api.py::test_get[::1]", "test_get[::1]", id="brackets-in-both"),
+        pytest.param("tests.test_api.Tests.test_get", "tests.test_api.Tests.test_get", id="unittest"),
     ],
 )
 def test_the_warning_is_one_line_that_names_the_test(test: str, shown: str) -> None:
@@ -427,9 +387,7 @@ def test_an_error_is_a_hermeticity_violation_and_no_os_error() -> None:
     assert issubclass(NetworkAccessWarning, UserWarning)
 
 
-@pytest.mark.parametrize(
-    "cls", [HermeticityViolationError, NetworkAccessViolationError, NetworkAccessWarning]
-)
+@pytest.mark.parametrize("cls", [HermeticityViolationError, NetworkAccessViolationError, NetworkAccessWarning])
 def test_tracebacks_name_the_module_to_import_from(cls: type) -> None:
     assert cls.__module__ == "pytest_test_categories"
     assert getattr(pytest_test_categories, cls.__qualname__) is cls

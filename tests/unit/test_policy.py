@@ -56,13 +56,9 @@ def test_a_server_is_free_in_medium(reach: Reach) -> None:
 @pytest.mark.parametrize(
     ("policy", "attempt", "because"),
     [
-        pytest.param(
-            Policy(LARGE), connect(Reach.BEYOND), "this size is not restricted", id="large"
-        ),
+        pytest.param(Policy(LARGE), connect(Reach.BEYOND), "this size is not restricted", id="large"),
         pytest.param(Policy(SMALL), connect(Reach.NOWHERE), "it sends nothing", id="nowhere"),
-        pytest.param(
-            Policy(MEDIUM), connect(Reach.MACHINE), "it stays on this machine", id="machine"
-        ),
+        pytest.param(Policy(MEDIUM), connect(Reach.MACHINE), "it stays on this machine", id="machine"),
         pytest.param(
             Policy(MEDIUM, allow=parse_allow("db, 198.51.100.0/24")),
             connect(Reach.BEYOND),
@@ -70,9 +66,7 @@ def test_a_server_is_free_in_medium(reach: Reach) -> None:
             id="allowed",
         ),
         pytest.param(Policy(SMALL), connect(Reach.MACHINE), "small reaches no network", id="small"),
-        pytest.param(
-            Policy(MEDIUM), connect(Reach.BEYOND), "medium reaches this machine only", id="medium"
-        ),
+        pytest.param(Policy(MEDIUM), connect(Reach.BEYOND), "medium reaches this machine only", id="medium"),
     ],
 )
 def test_a_verdict_says_why(policy: Policy, attempt: Attempt, because: str) -> None:
@@ -88,13 +82,8 @@ def test_a_verdict_says_why(policy: Policy, attempt: Attempt, because: str) -> N
         pytest.param(SMALL, "api.example.com", False, id="medium-entry-in-small"),
     ],
 )
-def test_an_entry_widens_the_size_it_names_and_larger_ones(
-    size: TestSize, entry: str, permitted: bool
-) -> None:
-    assert (
-        permits(Policy(size, allow=parse_allow([entry])), connect(Reach.BEYOND, "api.example.com"))
-        is permitted
-    )
+def test_an_entry_widens_the_size_it_names_and_larger_ones(size: TestSize, entry: str, permitted: bool) -> None:
+    assert permits(Policy(size, allow=parse_allow([entry])), connect(Reach.BEYOND, "api.example.com")) is permitted
 
 
 @pytest.mark.parametrize(
@@ -134,9 +123,7 @@ def test_an_entry_widens_the_size_it_names_and_larger_ones(
         pytest.param("db:5432", connect(Reach.BEYOND, "db", 5433), False, id="name-another-port"),
     ],
 )
-def test_an_entry_of_small_admits_what_it_names(
-    entry: str, attempt: Attempt, permitted: bool
-) -> None:
+def test_an_entry_of_small_admits_what_it_names(entry: str, attempt: Attempt, permitted: bool) -> None:
     assert permits(Policy(SMALL, allow=parse_allow([f"small: {entry}"])), attempt) is permitted
 
 
@@ -160,9 +147,7 @@ LOCALHOST = parse_allow_entry("small: localhost")
         pytest.param([], 5432, False, id="none"),
     ],
 )
-def test_an_allowed_name_carries_its_addresses(
-    names: list[LookedUp], port: int, permitted: bool
-) -> None:
+def test_an_allowed_name_carries_its_addresses(names: list[LookedUp], port: int, permitted: bool) -> None:
     attempt = connect(Reach.BEYOND, "198.51.100.1", port, *names)
     assert permits(Policy(MEDIUM, allow=(DB,)), attempt) is permitted
 
@@ -191,9 +176,7 @@ def test_what_is_no_size_is_refused_with_the_choices(value: str) -> None:
 
 @pytest.mark.parametrize("value", [pytest.param("loud", id="text"), pytest.param(None, id="none")])
 def test_what_is_no_mode_is_refused_with_the_choices(value: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"^{value!r} is not an enforcement mode; choose one of strict, warn, off$"
-    ):
+    with pytest.raises(ValueError, match=f"^{value!r} is not an enforcement mode; choose one of strict, warn, off$"):
         EnforcementMode.parse(value)
 
 
@@ -215,9 +198,7 @@ def test_policies_and_attempts_pickle() -> None:
 @pytest.mark.parametrize(
     ("entries", "texts"),
     [
-        pytest.param(
-            "db:5432, redis\n\n 10.0.0.0/8 ,", ["db:5432", "redis", "10.0.0.0/8"], id="text"
-        ),
+        pytest.param("db:5432, redis\n\n 10.0.0.0/8 ,", ["db:5432", "redis", "10.0.0.0/8"], id="text"),
         pytest.param(["db", "redis"], ["db", "redis"], id="list"),
         pytest.param(("db",), ["db"], id="tuple"),
         pytest.param({"db"}, ["db"], id="set"),
@@ -230,13 +211,9 @@ def test_entries_come_as_one_text_or_several(entries: object, texts: list[str]) 
     assert [entry.text for entry in parse_allow(entries)] == texts
 
 
-@pytest.mark.parametrize(
-    "entries", [pytest.param(None, id="none"), pytest.param(5432, id="number")]
-)
+@pytest.mark.parametrize("entries", [pytest.param(None, id="none"), pytest.param(5432, id="number")])
 def test_what_is_no_list_of_entries_is_refused(entries: object) -> None:
-    with pytest.raises(
-        ValueError, match=r"^allow takes a list of entries such as 'postgres:5432', not "
-    ):
+    with pytest.raises(ValueError, match=r"^allow takes a list of entries such as 'postgres:5432', not "):
         parse_allow(entries)
 
 
@@ -247,7 +224,5 @@ def test_one_bad_entry_refuses_the_list() -> None:
 
 @pytest.mark.parametrize("entry", [pytest.param(None, id="none"), pytest.param(5432, id="number")])
 def test_an_entry_that_is_no_text_refuses_the_list(entry: object) -> None:
-    with pytest.raises(
-        ValueError, match=f"^{entry!r} is not a network allow entry; write one like "
-    ):
+    with pytest.raises(ValueError, match=f"^{entry!r} is not a network allow entry; write one like "):
         parse_allow(["db", entry])

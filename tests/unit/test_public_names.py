@@ -12,9 +12,7 @@ import pytest_test_categories
 
 def run(script: str) -> str:
     """Run a script in an interpreter of its own; what it printed."""
-    return subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
 
 
 # What the interpreter itself brings along (a start-up file may measure coverage) is not ours.
@@ -69,9 +67,7 @@ def test_a_star_import_brings_them() -> None:
 
 
 def test_what_is_no_public_name_is_missing_as_usual() -> None:
-    with pytest.raises(
-        AttributeError, match="^module 'pytest_test_categories' has no attribute 'tiny'$"
-    ):
+    with pytest.raises(AttributeError, match="^module 'pytest_test_categories' has no attribute 'tiny'$"):
         _ = pytest_test_categories.tiny
     assert not hasattr(pytest_test_categories, "__path_hooks__")
 

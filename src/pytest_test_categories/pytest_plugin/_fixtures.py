@@ -27,7 +27,13 @@ _UNSIZED: Final = len(TestSize)
 
 # Broad fixtures of pytest's own that touch nothing.
 _HARMLESS: Final = frozenset(
-    {"pytestconfig", "tmp_path_factory", "tmpdir_factory", "record_testsuite_property", "doctest_namespace"}
+    {
+        "pytestconfig",
+        "tmp_path_factory",
+        "tmpdir_factory",
+        "record_testsuite_property",
+        "doctest_namespace",
+    }
 )
 
 
@@ -244,7 +250,11 @@ class FixtureGuard:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:
             if definition.cached_result is not None:  # tell every test that asks for it, not only the first
-                definition.cached_result = (None, definition.cached_result[1], (ours, ours.__traceback__))
+                definition.cached_result = (
+                    None,
+                    definition.cached_result[1],
+                    (ours, ours.__traceback__),
+                )
             raise
 
     def _enter_teardown(self, scope: Scope) -> None:

@@ -8,7 +8,13 @@ import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError, report_text
 from pytest_test_categories._guard import names_our_class, registry
-from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION, end_of_phase, strict_of, to_tell
+from pytest_test_categories.pytest_plugin._phases import (
+    REPORT_KEY,
+    SECTION,
+    end_of_phase,
+    strict_of,
+    to_tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,7 +40,13 @@ class Reports:
             self._report(item, call, report, scope)
         return report
 
-    def _report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, scope: Scope) -> None:
+    def _report(
+        self,
+        item: pytest.Item,
+        call: pytest.CallInfo[None],
+        report: pytest.TestReport,
+        scope: Scope,
+    ) -> None:
         error = None if call.excinfo is None else call.excinfo.value
         if report.outcome == "failed":
             registry.deliver(error)
@@ -57,7 +69,13 @@ class Reports:
         if violations := to_tell(records):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
 
-    def _fail(self, item: pytest.Item, error: BaseException | None, report: pytest.TestReport, scope: Scope) -> None:
+    def _fail(
+        self,
+        item: pytest.Item,
+        error: BaseException | None,
+        report: pytest.TestReport,
+        scope: Scope,
+    ) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
         ours = registry.errors_in(error)
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):

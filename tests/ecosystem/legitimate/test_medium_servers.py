@@ -224,7 +224,7 @@ def test_mail() -> None:
     class Post(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             self.wfile.write(b"220 post\r\n")
-            while (line := self.rfile.readline()) and not line.startswith(b"quit"):
+            while (line := self.rfile.readline()) and not line.lower().startswith(b"quit"):
                 self.wfile.write(b"250 post\r\n")
             self.wfile.write(b"221 bye\r\n")
 

@@ -23,7 +23,7 @@ class Project:
         environment: Environment variables for the tests.
         wheel: Install the project from a wheel; where building needs more than a C compiler.
         repository: The source distribution has no usable tests; the repository has.
-        ready: Commands (words only) that serve the tests inside the sandbox while they run, such as a database.
+        ready: Commands that serve the tests inside the sandbox, such as a database.
     """
 
     release: str
@@ -312,4 +312,5 @@ EXPLANATIONS: Final = (
         r"illegal_host:8000",
         "asks DNS for a name that doesn't exist, to see the server not start",
     ),
+    Explanation("gunicorn", r"host:8080", "sends statistics to a host named `host`: asks DNS"),
 )

@@ -1,8 +1,9 @@
-"""Run one command where no packet leaves: its own network, its own hosts file, a sink for everything foreign.
+"""Run one command where no packet leaves: a network of its own, with a sink for what is foreign.
 
-The namespaces are made by ``unshare``; this module then runs as their first process. It brings ``lo`` up, adds an
-interface that leads nowhere, holds the default routes of IPv4 and IPv6 and counts what is sent into it, and starts the
-command. Packets to foreign addresses are swallowed, as by a firewall that drops: nobody answers, nobody refuses.
+The namespaces are made by ``unshare``; this module then runs as their first process. It brings
+``lo`` up, adds an interface that leads nowhere, gives it the default routes of IPv4 and IPv6,
+counts what is sent into it, and starts the command. Packets to foreign addresses are swallowed, as
+by a firewall that drops: nobody answers, nobody refuses.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ TIMED_OUT: Final = 124
 _ETHERNET: Final = 14
 _PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 _PORTED: Final = {"tcp", "udp"}
+_IPV4: Final = 0x0800
+_IPV6: Final = 0x86DD
 _KERNEL: Final = {
     "igmp",
     "icmp6",
@@ -45,9 +48,10 @@ _KERNEL: Final = {
 def command_line(
     command: list[str], *, sink: Path, timeout: float, serve: tuple[tuple[str, ...], ...] = ()
 ) -> list[str]:
-    """Return the command line that runs ``command`` in new namespaces and writes what was sent out to ``sink``.
+    """Return the command line that runs ``command`` in new namespaces.
 
-    The commands of ``serve`` run beside it, started first.
+    What was sent out is written to the file ``sink``, packets by target. The commands
+    of ``serve`` run beside it, started first.
     """
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
@@ -73,7 +77,7 @@ def _ip(*words: str) -> bool:
 
 def _raise_interfaces() -> None:
     _ip("link", "set", "lo", "up")
-    # A pair of which only one end has addresses works where the kernel has no dummy driver, and shows what was sent.
+    # A pair works where the kernel has no dummy driver, and its other end shows what was sent.
     if not _ip("link", "add", "sink0", "type", "veth", "peer", "name", "sink1"):
         sys.exit("sandbox: no veth pair can be made here")
     _ip("link", "set", "sink1", "addrgenmode", "none")
@@ -104,9 +108,9 @@ def _destination(frame: bytes) -> str | None:
     """Return where an Ethernet frame was going, None for what no program sent."""
     kind = int.from_bytes(frame[12:_ETHERNET])
     body = frame[_ETHERNET:]
-    if kind == 0x0800:
+    if kind == _IPV4:
         protocol, address, ports = body[9], body[16:20], body[(body[0] & 15) * 4 :]
-    elif kind == 0x86DD:
+    elif kind == _IPV6:
         protocol, address, ports = body[6], body[24:40], body[40:]
         if protocol == 0:  # hop-by-hop options: group membership
             return None
@@ -120,7 +124,8 @@ def _destination(frame: bytes) -> str | None:
         return f"{host} {name}"
     port = struct.unpack("!H", ports[2:4])[0]
     query = _query_name(ports[8:]) if (name, port) == ("udp", 53) else ""
-    return f"{'[' + str(host) + ']' if host.version == 6 else host}:{port} {name}{query}"
+    shown = f"[{host}]" if isinstance(host, ipaddress.IPv6Address) else str(host)
+    return f"{shown}:{port} {name}{query}"
 
 
 def _query_name(message: bytes) -> str:

@@ -35,7 +35,9 @@ class StoredOrders:
 
     def copies(self, isbn: str) -> int:
         """Return how many copies of a book are ordered."""
-        row = self._connection.execute("SELECT coalesce(sum(copies), 0) FROM orders WHERE isbn = %s", (isbn,)).fetchone()
+        row = self._connection.execute(
+            "SELECT coalesce(sum(copies), 0) FROM orders WHERE isbn = %s", (isbn,)
+        ).fetchone()
         return row[0]
 
 

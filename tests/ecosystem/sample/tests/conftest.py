@@ -9,7 +9,6 @@ import psycopg
 import pytest
 import pytest_asyncio
 import redis
-
 from bookshop import stock
 from bookshop.orders import StoredOrders
 

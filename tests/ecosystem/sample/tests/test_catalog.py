@@ -6,7 +6,6 @@ import threading
 import httpx
 import pytest
 import respx
-
 from bookshop import catalog
 
 

@@ -1,5 +1,4 @@
 import pytest
-
 from bookshop.orders import order
 
 

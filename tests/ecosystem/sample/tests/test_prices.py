@@ -6,7 +6,6 @@ import pytest
 import requests
 import responses
 import vcr
-
 from bookshop import prices
 
 pytestmark = pytest.mark.small

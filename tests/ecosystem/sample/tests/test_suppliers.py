@@ -2,7 +2,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-
 from bookshop import suppliers
 
 

@@ -1,7 +1,7 @@
-"""A pytest plugin that writes each report to a file as a line of JSON, and keeps only the tests it is told to.
+"""A pytest plugin that writes each report as a line of JSON, and keeps only the tests asked for.
 
-Loaded by ``-p suite_recorder`` in the project's own environment, it needs pytest and nothing else, and survives a run
-that is killed: every line is written at once.
+Loaded by ``-p suite_recorder`` in the project's own environment, it needs pytest and nothing else.
+Every line is written at once, so that the record of a run that is killed is whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _POINTER = re.compile(r"0x[0-9a-f]{6,}")
 
 
 def stable(nodeid: str) -> str:
-    """Return a node id without addresses of memory, which some parameters' ids hold and which differ in each run."""
+    """Return a node id without addresses of memory: those of some parameters differ in each run."""
     return _POINTER.sub("0x", nodeid)
 
 
@@ -92,5 +92,6 @@ class Recorder:
 def pytest_configure(config: pytest.Config) -> None:
     """Start recording, in the process that collects all reports."""
     if RECORD in os.environ and not hasattr(config, "workerinput"):
-        stream = Path(os.environ[RECORD]).open("a", encoding="utf-8")  # noqa: SIM115 - open until the process ends
+        path = Path(os.environ[RECORD])
+        stream = path.open("a", encoding="utf-8")  # open until the process ends
         config.pluginmanager.register(Recorder(stream), "suite-recorder-reports")
