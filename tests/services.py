@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -162,6 +161,8 @@ def _version(home: Path) -> list[int]:
 
 
 def _unprivileged() -> _Account:
+    import pwd  # Windows has none, and no root
+
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)

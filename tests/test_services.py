@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +15,8 @@ from tests import services
 from tests.services import ServerStartError, postgres_server, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from tests.services import PostgresServer, RedisServer
 
@@ -41,15 +42,16 @@ def _programs(directory: Path, names: tuple[str, ...], text: str) -> None:
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the directory in which servers started by this test put theirs."""
-    for above in (tmp_path, *tmp_path.parents[:2]):  # pytest keeps them to the user who runs it
-        above.chmod(0o755)
-    directory = tmp_path / "t"
-    directory.mkdir()
-    directory.chmod(0o777)
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
-    return directory
+    # pytest's own directories are closed to other users, and PostgreSQL is one where the tests run as root.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        directory = Path(name) / "t"
+        directory.mkdir()
+        directory.parent.chmod(0o755)
+        directory.chmod(0o777)
+        monkeypatch.setattr("tempfile.tempdir", str(directory))
+        yield directory
 
 
 def test_postgresql_stores_and_returns(postgres: PostgresServer) -> None:

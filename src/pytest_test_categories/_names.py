@@ -6,6 +6,7 @@ Remembered look-ups, the hosts file, this machine's own name and addresses. Noth
 from __future__ import annotations
 
 import _socket
+import ipaddress
 import os
 import sys
 import threading
@@ -118,19 +119,39 @@ def is_own_address(ip: IPAddress) -> bool:
     if len(_own) >= REMEMBERED_ADDRESSES:
         _own.clear()
     try:
-        own = _binds(ip) and _routes_to_itself(ip)
+        own = any(_binds(ip, scope) and _routes_to_itself(ip, scope) for scope in _scopes(ip))
     except OSError:  # no socket of that family, or no descriptor left: nothing to remember
         return False
     _own[ip] = (now, own)
     return own
 
 
-def _binds(ip: IPAddress) -> bool:
+def _scopes(ip: IPAddress) -> list[int]:
+    """Return the scopes to try an address in: all interfaces for a link-local one that names none."""
+    if isinstance(ip, ipaddress.IPv4Address) or not ip.is_link_local:
+        return [0]
+    if ip.scope_id is None:
+        return [index for index, _name in _socket.if_nameindex()]
+    if ip.scope_id.isdecimal():
+        return [int(ip.scope_id)]
+    try:
+        return [_socket.if_nametoindex(ip.scope_id)]
+    except OSError:
+        return []
+
+
+def _sockaddr(ip: IPAddress, port: int, scope: int) -> tuple[str | int, ...]:
+    # CPython takes the scope from here alone: one in the text is passed over.
+    text = str(ip).partition("%")[0]
+    return (text, port) if isinstance(ip, ipaddress.IPv4Address) else (text, port, 0, scope)
+
+
+def _binds(ip: IPAddress, scope: int) -> bool:
     if ip.is_multicast:
         return False
     with _socket_of(ip) as probe:
         try:
-            probe.bind((str(ip), 0))
+            probe.bind(_sockaddr(ip, 0, scope))
         except OSError:
             return False
         finally:
@@ -138,13 +159,14 @@ def _binds(ip: IPAddress) -> bool:
     return True
 
 
-def _routes_to_itself(ip: IPAddress) -> bool:
-    # Under net.ipv4.ip_nonlocal_bind every address binds. What this machine owns it reaches from that very address.
+def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
+    # Under net.ipv4.ip_nonlocal_bind every address binds. What this machine owns it reaches from
+    # that very address. A datagram socket that connects picks a route and sends nothing.
     with _socket_of(ip) as probe:
         try:
-            probe.connect((str(ip), 9))  # a datagram socket: connecting picks a route and sends nothing
+            probe.connect(_sockaddr(ip, 9, scope))
             mine = parse_ip(probe.getsockname()[0])
-            return mine is not None and int(mine) == int(ip)  # its scope may be spelled differently
+            return mine is not None and int(mine) == int(ip)  # without its scope
         except OSError:
             return False
         finally:

@@ -41,7 +41,7 @@ def is_project_file(filename: str) -> bool:
     if known is None:
         if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
             _files.clear()
-        known = _files[filename] = not (
+        known = _files[filename] = filename.startswith("<doctest ") or not (
             filename.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in filename for part in _INSTALLED)
         )
     return known
@@ -109,7 +109,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     found = _Reading(test_file)
     edge = None if task is None else getattr(task.get_coro(), "cr_frame", None)
     importing = module = ""
-    self_test = False
+    self_test = submitted = False
     while frame is not None:
         code = frame.f_code
         if code in exempt_codes:
@@ -130,6 +130,9 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
         if code.co_name == "<module>":
             module = frame.f_globals.get("__name__") or ""
         frame = frame.f_back
+        if frame is None and task is not None and not submitted:
+            submitted = True
+            frame = _running_stack(task)
     if task is not None:
         found.take_awaiters(task, itself=True)
     at, test = found.at, found.test
@@ -155,13 +158,13 @@ class _Reading:
         self.library = ""
         self.cassette = False
 
-    def take(self, frame: FrameType, filename: str) -> None:
+    def take(self, frame: FrameType, filename: str, line: int | None = None) -> None:
         """Read the next frame outwards."""
         if filename == self.test_file or is_project_file(filename):
             if self.at is None:
-                self.at = _place(frame, filename)
+                self.at = _place(frame, filename, line)
             if self.test is None and filename == self.test_file:
-                self.test = _place(frame, filename)
+                self.test = _place(frame, filename, line)
         elif self.at is None:
             known = _library_of(frame)
             if known == "vcr":
@@ -175,7 +178,7 @@ class _Reading:
             if self.at is not None and (self.test is not None or not self.test_file):
                 return
             if link is not task or itself:
-                for frame in reversed(list(_suspended_frames(link))):
+                for frame in _frames_of(link):
                     self.take(frame, frame.f_code.co_filename)
 
 
@@ -188,19 +191,46 @@ def _library_of(frame: FrameType) -> str:
     return str(name) if name in CURES else ""
 
 
-def _place(frame: FrameType, filename: str) -> Place:
-    return Place(filename, frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
+def _place(frame: FrameType, filename: str, line: int | None) -> Place:
+    return Place(filename, line or frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
 
 
-def _suspended_frames(task: Any) -> Iterator[FrameType]:
-    """Yield a suspended task's frames, outermost first."""
+def _running_stack(task: Any) -> FrameType | None:
+    """Return the innermost frame of the thread that runs a task: a job may begin before its task waits for it."""
     step = task.get_coro()
-    for _ in range(200):
+    if not getattr(step, "cr_running", False):
+        return None
+    edge = step.cr_frame
+    for innermost in sys._current_frames().values():
+        frame: FrameType | None = innermost
+        while frame is not None and frame is not edge:
+            frame = frame.f_back
+        if frame is not None:
+            return innermost
+    return None
+
+
+def _frames_of(task: Any) -> list[FrameType]:
+    """Return a task's frames, innermost first."""
+    step = task.get_coro()
+    if getattr(step, "cr_running", False):
+        # Its job may be quicker than it: it is about to wait, and the frames are on its own thread's stack.
+        edge = step.cr_frame
+        frame = sys._current_frames().get(getattr(task.get_loop(), "_thread_id", None))  # type: ignore[arg-type]
+        running = []
+        while frame is not None:
+            running.append(frame)
+            if frame is edge:
+                return running
+            frame = frame.f_back
+    suspended: list[FrameType] = []
+    while len(suspended) < 200:  # noqa: PLR2004 - a bound, not a meaning
         frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
         if frame is None:
-            return
-        yield frame
+            break
+        suspended.append(frame)
         step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None) or getattr(step, "ag_await", None)
+    return suspended[::-1]
 
 
 def _awaiters(task: Any) -> Iterator[Any]:
@@ -239,10 +269,7 @@ def _futures_in(held: Any) -> Iterator[Any]:
     elif kind.__module__.startswith(("asyncio.", "anyio.")):
         groups = (getattr(held, name, None) for name in ("_parent_task", "_on_completed_fut"))  # asyncio's, anyio's
         yield from (waiting for waiting in groups if waiting is not None)
-        for queue in (
-            held,
-            getattr(held, "_done", None),
-        ):  # as_completed, up to 3.12 and from 3.13 on
+        for queue in (held, getattr(held, "_done", None)):  # as_completed, up to 3.12 and from 3.13 on
             yield from getattr(queue, "_getters", ())
 
 
@@ -279,16 +306,12 @@ all_tasks = _all_tasks
 
 def read_exception(error: BaseException, test_file: str = "") -> Trace:
     """Return what the frames tell that an exception has passed through, as ``read`` does of a stack."""
-    at = test = None
-    library = ""
+    found = _Reading(test_file)
+    steps = []
     step = error.__traceback__
     while step is not None:
-        filename = step.tb_frame.f_code.co_filename
-        if is_project_file(filename):
-            at, library = Place(filename, step.tb_lineno, step.tb_frame.f_code.co_name), ""
-            if filename == test_file:
-                test = at
-        else:
-            library = library or _library_of(step.tb_frame)
+        steps.append(step)
         step = step.tb_next
-    return Trace(at, None if test == at else test, library)
+    for step in reversed(steps):
+        found.take(step.tb_frame, step.tb_frame.f_code.co_filename, step.tb_lineno)
+    return Trace(found.at, None if found.test == found.at else found.test, found.library, found.cassette)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import os
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
+from pytest_test_categories import expect_network_violation, network_guard
 from pytest_test_categories._errors import CURES
 
 if TYPE_CHECKING:
@@ -167,7 +172,7 @@ DIALS: Final = {
             pass
         """,
         "sqs.eu-central-1.amazonaws.com:443",
-        "boto3",
+        "botocore",  # of boto3 itself nothing is left on the stack of a client's method
         ("boto3",),
     ),
     "botocore": Dial(
@@ -318,8 +323,6 @@ def test_the_message_names_host_port_line_client_and_cure(
     monkeypatch: pytest.MonkeyPatch,
     workers: int,
 ) -> None:
-    import os
-
     for name in os.environ:
         if name.lower().startswith(tuple(start.lower() for start in ENVIRONMENT)):
             monkeypatch.delenv(name)
@@ -332,13 +335,12 @@ def test_the_message_names_host_port_line_client_and_cure(
     lines = source.splitlines()
 
     result = run_pytest("--tb=short", "-p", "no:randomly", workers=workers, timeout=180)
-    text = result.stdout.str()
-    assert result.parseoutcomes() == {"failed": len(dials)}, text
+    assert result.parseoutcomes() == {"failed": len(dials)}, result.outlines
     wrong = {}
     for name, dial in dials.items():
         start = next(at for at, line in enumerate(lines) if line == f"def test_{name}():")
         at = next(at for at in range(start, len(lines)) if lines[at].endswith("# here")) + 1
-        message = _message(text, f"test_dials.py::test_{name}")
+        message = _message(result.outlines, f"test_dials.py::test_{name}")
         wanted = [
             f"  Attempted network connection to {dial.target}\n    at test_dials.py:{at} in ",
             f"    seen: {dial.seen}. Use {CURES[dial.seen]}\n",
@@ -350,10 +352,32 @@ def test_the_message_names_host_port_line_client_and_cure(
     assert wrong == {}
 
 
-def _message(text: str, test: str) -> str:
-    """Return the first TC001 text of a test, without pytest's margin."""
-    plain = re.sub(r"^E? {3}(?: {4})?", "", text, flags=re.MULTILINE)
-    found = re.search(
-        rf"\[TC001\] Network Access Violation\s+Test: {re.escape(test)}\n.*?Documentation: ", plain, re.DOTALL
+def test_a_job_that_begins_before_its_task_waits_for_it_names_the_line_of_the_task() -> None:
+    async def resolve() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            # Runs while this coroutine does, as the look-up of asyncio's loop may before the coroutine is suspended.
+            refused = pool.submit(socket.getaddrinfo, "api.example.com", 443)
+            refused.exception(10)
+
+    async def main() -> None:
+        await resolve()
+
+    with network_guard("small", "strict"), expect_network_violation() as seen:
+        asyncio.run(main())
+    assert [(violation.target, violation.function) for violation in seen.violations] == [
+        ("api.example.com:443", "resolve")
+    ]
+
+
+def _message(lines: list[str], test: str) -> str:
+    """Return the first TC001 text of a test, without the margin that pytest gives it."""
+    found = (
+        (at, match) for at, line in enumerate(lines) if (match := re.match(rf"(E? *)Test: {re.escape(test)}$", line))
     )
-    return found[0] if found else ""
+    start, margin = next(found, (len(lines), None))
+    message = ""
+    for line in lines[start:]:
+        message += line[len(margin[1]) if margin else 0 :] + "\n"
+        if "Documentation: " in line:
+            break
+    return message

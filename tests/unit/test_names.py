@@ -1,19 +1,21 @@
-"""What this machine knows by itself: the hosts file, its own names and addresses, look-ups it has seen."""
+"""What this machine knows by itself: the hosts file, its own names and addresses, what look-ups answered."""
 
 from __future__ import annotations
 
-import _socket
 import ipaddress
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_test_categories import _names
-from pytest_test_categories._address import IPAddress, Reach, parse_allow_entry, parse_ip
+from pytest_test_categories._address import Reach, parse_allow_entry
 from pytest_test_categories._names import (
+    HOSTS_FILE,
+    REMEMBERED_NAMES,
     HostsFile,
     LookUps,
     is_own_address,
@@ -22,411 +24,441 @@ from pytest_test_categories._names import (
     reach_of_name,
     reach_of_reverse,
 )
-from pytest_test_categories._policy import LookedUp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
-
-def address(text: str) -> IPAddress:
-    found = parse_ip(text)
-    assert found is not None
-    return found
-
-
-def own_addresses() -> list[str]:
-    """The addresses of this machine's interfaces, as its resolver and its routes tell them without a packet."""
-    found = {"127.0.0.1"}
-    for family, foreign in ((socket.AF_INET, "198.51.100.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((foreign, 9))  # picks a route; a datagram socket sends nothing by that
-            except OSError:
-                continue
-            found.add(probe.getsockname()[0])
-    return sorted(found)
-
-
-# -- the hosts file ----------------------------------------------------------------------------------------------------
-
-HOSTS = """\
+IP = ipaddress.ip_address
+TEXT = """\
 127.0.0.1   localhost
-# 127.0.0.1 commented
-127.0.0.1   app.test App.Alias.   # 127.0.0.1 after
-::1         app.test ip6-localhost
-0:0:0:0:0:0:0:1 spelled.test
-127.0.0.1   mixed.test
-10.0.0.7    mixed.test web1.example.com web1
-garbage     odd.test
-10.0.0.8
+::1         localhost ip6-localhost
+127.0.1.1   app.test  # App.Test too
+0x7f.1      spelled.test
+127.0.0.1   both.test
+10.0.0.7    both.test web1.example.com web1 web1.other.example
+0.0.0.0     blocked.test
+nonsense    odd.test
+# 127.0.0.1 commented.test
 
+10.0.0.9
 """
 
 
 @pytest.fixture
 def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostsFile:
+    """A hosts file of ours in place of the machine's."""
     path = tmp_path / "hosts"
-    path.write_text(HOSTS, encoding="utf-8")
+    path.write_text(TEXT, encoding="utf-8")
     file = HostsFile(str(path))
     monkeypatch.setattr(_names, "hosts_file", file)
     return file
 
 
+@pytest.fixture
+def hostname(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Call this machine web1."""
+    monkeypatch.setattr("_socket.gethostname", lambda: "WEB1")
+    return "web1"
+
+
+@pytest.fixture
+def nothing_known() -> Iterator[None]:
+    """Forget which addresses are this machine's, before and after."""
+    _names._own.clear()
+    yield
+    _names._own.clear()
+
+
+# -- the hosts file ----------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     ("name", "addresses"),
     [
-        pytest.param("app.test", {"127.0.0.1", "::1"}, id="several-addresses"),
-        pytest.param("APP.Test.", {"127.0.0.1", "::1"}, id="any-case-and-a-dot"),
-        pytest.param("app.alias", {"127.0.0.1"}, id="alias"),
-        pytest.param("commented", set(), id="comment"),
-        pytest.param("after", set(), id="comment-at-the-end"),
-        pytest.param("", set(), id="address-alone"),
-        pytest.param("elsewhere.test", set(), id="absent"),
+        pytest.param("localhost", {"127.0.0.1", "::1"}, id="two-lines"),
+        pytest.param("WEB1.Example.com.", {"10.0.0.7"}, id="any-spelling"),
+        pytest.param("web1.other.example", {"10.0.0.7"}, id="alias"),
+        pytest.param("too", set(), id="comment-after"),
+        pytest.param("commented.test", set(), id="comment"),
+        pytest.param("absent.test", set(), id="absent"),
     ],
 )
-def test_the_hosts_file_gives_the_addresses_of_a_name(hosts: HostsFile, name: str, addresses: set[str]) -> None:
+def test_the_file_gives_a_name_s_addresses(hosts: HostsFile, name: str, addresses: set[str]) -> None:
     assert hosts.addresses(name) == addresses
 
 
 @pytest.mark.parametrize(
     ("name", "loopback"),
     [
-        pytest.param("app.test", True, id="loopback-alone"),
-        pytest.param("mixed.test", False, id="loopback-and-another"),
-        pytest.param("web1", False, id="another"),
+        pytest.param("app.test", True, id="loopback"),
+        pytest.param("localhost", True, id="both-families"),
+        pytest.param("spelled.test", True, id="another-spelling"),
+        pytest.param("both.test", False, id="loopback-and-foreign"),
+        pytest.param("web1", False, id="foreign"),
         pytest.param("odd.test", False, id="no-address"),
-        pytest.param("elsewhere.test", False, id="absent"),
+        pytest.param("absent.test", False, id="absent"),
     ],
 )
-def test_only_names_with_loopback_and_nothing_else_stay_here(hosts: HostsFile, name: str, loopback: bool) -> None:
+def test_loopback_only_is_what_counts(hosts: HostsFile, name: str, loopback: bool) -> None:
     assert hosts.maps_to_loopback(name) is loopback
-    assert reach_of_name(name) is (Reach.NOWHERE if loopback else Reach.BEYOND)
-
-
-def test_an_address_is_found_however_it_is_spelled(hosts: HostsFile) -> None:
-    assert hosts.holds_address(address("10.0.0.7"))
-    assert hosts.holds_address(address("::1"))
-    assert not hosts.holds_address(address("10.0.0.9"))
-
-
-def test_an_address_is_compared_by_value_and_not_as_text(tmp_path: Path) -> None:
-    path = tmp_path / "hosts"
-    path.write_text("2001:DB8:0::00FF long.test\n127.1 short.test\n", encoding="utf-8")
-    assert HostsFile(str(path)).holds_address(address("2001:db8::ff"))
-    assert HostsFile(str(path)).holds_address(address("127.0.0.1"))
-
-
-def _rewrite(path: Path) -> None:
-    path.write_text("127.0.0.1 fresh.test and.more.test\n", encoding="utf-8")
-
-
-def _replace_by_one_of_the_same_size_and_time(path: Path) -> None:
-    other = path.with_name("other")
-    other.write_text("127.0.0.1 fresh.test\n", encoding="utf-8")
-    stat = path.stat()
-    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    other.replace(path)
-
-
-def _touch(path: Path) -> None:
-    path.write_text("127.0.0.1 fresh.test\n", encoding="utf-8")
-    stat = path.stat()
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("address", "held"),
     [
-        pytest.param(_rewrite, id="size"),
-        pytest.param(_touch, id="time"),
-        pytest.param(_replace_by_one_of_the_same_size_and_time, id="file"),
+        pytest.param("10.0.0.7", True, id="written"),
+        pytest.param("127.0.0.1", True, id="loopback"),
+        pytest.param("::1", True, id="ipv6"),
+        pytest.param("10.0.0.9", False, id="without-a-name"),
+        pytest.param("198.51.100.1", False, id="absent"),
     ],
 )
-def test_the_hosts_file_is_read_again_when_it_changes(tmp_path: Path, change: Callable[[Path], None]) -> None:
+def test_the_file_holds_addresses_that_have_names(hosts: HostsFile, address: str, held: bool) -> None:
+    assert hosts.holds_address(IP(address)) is held
+
+
+def test_an_address_is_held_in_any_spelling(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
-    path.write_text("127.0.0.1 stale.test\n", encoding="utf-8")
-    file = HostsFile(str(path))
-    assert file.maps_to_loopback("stale.test")
-    change(path)
-    assert file.maps_to_loopback("fresh.test")
-    assert not file.maps_to_loopback("stale.test")
+    path.write_text("0:0:0:0:0:0:0:1 six\n0x7f.2 two\n", encoding="utf-8")
+    assert HostsFile(str(path)).holds_address(IP("::1"))
+    assert HostsFile(str(path)).holds_address(IP("127.0.0.2"))
 
 
-def test_an_unchanged_hosts_file_is_read_once(hosts: HostsFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
-    real = hosts._read
-    monkeypatch.setattr(hosts, "_read", lambda: reads.append(1) or real())
-    for _ in range(3):
-        hosts.addresses("app.test")
-    assert len(reads) == 1
-
-
-def test_a_hosts_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
+def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
-    path.write_text("10.0.0.7 web1.test\n", encoding="utf-8")
+    path.write_text("127.0.0.1 one.test\n", encoding="utf-8")
     file = HostsFile(str(path))
-    assert file.holds_address(address("10.0.0.7"))
+    assert file.maps_to_loopback("one.test")
+    path.write_text("127.0.0.1 second.test\n", encoding="utf-8")
+    assert not file.maps_to_loopback("one.test")
+    assert file.maps_to_loopback("second.test")
+    assert file.holds_address(IP("127.0.0.1"))
+
+
+def test_a_file_put_in_its_place_is_read(tmp_path: Path) -> None:
+    """The same size and the same time: tools copy both."""
+    path, other = tmp_path / "hosts", tmp_path / "other"
+    path.write_text("127.0.0.1 one.test\n", encoding="utf-8")
+    file = HostsFile(str(path))
+    assert file.maps_to_loopback("one.test")
+    other.write_text("127.0.0.1 two.test\n", encoding="utf-8")
+    stat = path.stat()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+    assert file.maps_to_loopback("two.test")
+
+
+def test_the_file_is_read_once_while_it_stays(hosts: HostsFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.addresses("localhost")
+    monkeypatch.setattr(hosts, "_read", lambda: pytest.fail("read again"))
+    assert hosts.addresses("web1") == {"10.0.0.7"}
+
+
+def test_no_file_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("127.0.0.1 one.test\n", encoding="utf-8")
+    file = HostsFile(str(path))
+    assert file.maps_to_loopback("one.test")
     path.unlink()
-    assert file.addresses("web1.test") == set()
-    assert not file.holds_address(address("10.0.0.7"))
+    assert file.addresses("one.test") == set()
+    assert not file.holds_address(IP("127.0.0.1"))
+    path.write_text("127.0.0.1 one.test\n", encoding="utf-8")
+    assert file.maps_to_loopback("one.test")
 
 
-def test_a_hosts_file_that_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
-    assert HostsFile(str(tmp_path)).addresses("localhost") == set()  # a directory can be looked at, and not opened
+def test_what_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
+    assert HostsFile(str(tmp_path)).addresses("localhost") == set()
 
 
-def test_a_hosts_file_of_another_encoding_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_do_not_spoil_the_file(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
-    path.write_bytes(b"127.0.0.1 b\xfccher.test\n127.0.0.1 plain.test\n")
-    assert HostsFile(str(path)).maps_to_loopback("plain.test")
+    path.write_bytes(b"127.0.0.1 \xff\xfe.test\n127.0.0.1 fine.test\n")
+    assert HostsFile(str(path)).maps_to_loopback("fine.test")
 
 
-# -- names -------------------------------------------------------------------------------------------------------------
+def test_the_machine_s_file_is_the_one_that_its_resolver_reads() -> None:
+    if sys.platform != "win32":
+        assert HOSTS_FILE == "/etc/hosts"
+    assert os.path.basename(HOSTS_FILE) == "hosts"
+
+
+# -- this machine's names ----------------------------------------------------------------------------------------------
+
+
+def test_own_names_are_the_host_name_and_its_full_forms_in_the_file(hosts: HostsFile, hostname: str) -> None:
+    assert own_names() == {"web1", "web1.example.com", "web1.other.example"}
+
+
+def test_a_full_host_name_is_the_only_own_name(hosts: HostsFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("_socket.gethostname", lambda: "web1.example.com")
+    assert own_names() == {"web1.example.com"}
+
+
+def test_a_name_at_another_address_is_no_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("10.0.0.7 web1\n10.0.0.8 web1.evil.example\n", encoding="utf-8")
+    monkeypatch.setattr(_names, "hosts_file", HostsFile(str(path)))
+    monkeypatch.setattr("_socket.gethostname", lambda: "web1")
+    assert own_names() == {"web1"}
+
+
+def test_this_machine_s_own_name_is_never_beyond_it() -> None:
+    assert reach_of_name(socket.gethostname()) in {Reach.NOWHERE, Reach.MACHINE}
+    assert reach_of_name(socket.gethostname().upper() + ".") in {Reach.NOWHERE, Reach.MACHINE}
 
 
 @pytest.mark.parametrize(
     ("name", "reach"),
     [
         pytest.param("localhost", Reach.NOWHERE, id="localhost"),
-        pytest.param("API.LocalHost.", Reach.NOWHERE, id="under-localhost"),
+        pytest.param("App.LOCALHOST.", Reach.NOWHERE, id="below-localhost"),
         pytest.param("", Reach.NOWHERE, id="empty"),
         pytest.param("<broadcast>", Reach.NOWHERE, id="broadcast"),
-        pytest.param("localhost.example.com", Reach.BEYOND, id="localhost-as-a-label"),
+        pytest.param("app.test", Reach.NOWHERE, id="loopback-in-the-file"),
+        pytest.param("web1", Reach.NOWHERE, id="own-name-in-the-file"),
+        pytest.param("web1.example.com", Reach.NOWHERE, id="own-full-name-in-the-file"),
+        pytest.param("both.test", Reach.BEYOND, id="foreign-in-the-file"),
+        pytest.param("blocked.test", Reach.BEYOND, id="unspecified-in-the-file"),
+        pytest.param("localhost.example.com", Reach.BEYOND, id="looks-local"),
         pytest.param("127.evil.example", Reach.BEYOND, id="looks-like-an-address"),
-        pytest.param("notlocalhost", Reach.BEYOND, id="ends-in-localhost"),
+        pytest.param("web1.evil.example", Reach.BEYOND, id="below-the-own-name"),
     ],
 )
-def test_a_look_up_goes_as_far_as_its_answer_is(name: str, reach: Reach) -> None:
+def test_a_look_up_goes_as_far_as_its_answer_is(hosts: HostsFile, hostname: str, name: str, reach: Reach) -> None:
     assert reach_of_name(name) is reach
 
 
-def test_this_machines_own_name_is_local_and_free_of_charge_where_hosts_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_own_name_asks_this_machine_where_the_file_lacks_it(
+    hosts: HostsFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = socket.gethostname()
-    path = tmp_path / "hosts"
-    path.write_text("127.0.0.1 localhost\n", encoding="utf-8")
-    monkeypatch.setattr(_names, "hosts_file", HostsFile(str(path)))
-    assert reach_of_name(name) is Reach.MACHINE
-    assert reach_of_name(name.upper() + ".") is Reach.MACHINE
-    path.write_text(f"127.0.0.1 localhost\n10.0.0.7 {name}.example.com {name}\n", encoding="utf-8")
-    assert reach_of_name(name) is Reach.NOWHERE
-    assert reach_of_name(f"{name}.example.com") is Reach.NOWHERE
+    monkeypatch.setattr("_socket.gethostname", lambda: "db3")
+    assert reach_of_name("DB3.") is Reach.MACHINE
 
 
 @pytest.mark.parametrize(
-    ("hostname", "names"),
+    ("address", "reach"),
     [
-        pytest.param("web1", {"web1", "web1.example.com"}, id="short"),
-        pytest.param("WEB1", {"web1", "web1.example.com"}, id="capitals"),
-        pytest.param("web1.example.com", {"web1.example.com"}, id="whole"),
-        pytest.param("web2", {"web2"}, id="not-in-hosts"),
-        pytest.param("web", {"web"}, id="start-of-another"),
+        pytest.param("10.0.0.7", Reach.NOWHERE, id="in-the-file"),
+        pytest.param("127.9.9.9", Reach.MACHINE, id="loopback"),
+        pytest.param("198.51.100.1", Reach.BEYOND, id="foreign"),
     ],
 )
-@pytest.mark.usefixtures("hosts")
-def test_own_names_are_the_hostname_and_its_full_form_in_hosts(
-    monkeypatch: pytest.MonkeyPatch, hostname: str, names: set[str]
-) -> None:
-    monkeypatch.setattr(_socket, "gethostname", lambda: hostname)
-    assert own_names() == names
+def test_a_reverse_look_up_goes_as_far_as_its_answer_is(hosts: HostsFile, address: str, reach: Reach) -> None:
+    assert reach_of_reverse(IP(address)) is reach
 
 
-def test_the_name_of_an_address_in_hosts_is_free(hosts: HostsFile) -> None:
-    assert hosts.holds_address(address("10.0.0.7"))
-    assert reach_of_reverse(address("10.0.0.7")) is Reach.NOWHERE
-    assert reach_of_reverse(address("127.0.0.9")) is Reach.MACHINE
-    assert reach_of_reverse(address("198.51.100.1")) is Reach.BEYOND
+# -- this machine's addresses ------------------------------------------------------------------------------------------
 
 
-# -- addresses ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_names, "_own", {})
-
-
-@pytest.mark.parametrize("text", own_addresses())
-def test_the_addresses_of_this_machines_interfaces_are_its_own(text: str) -> None:
-    assert is_own_address(address(text))
-    assert reach_of_address(address(text)) is Reach.MACHINE
-
-
+@pytest.mark.usefixtures("nothing_known")
 @pytest.mark.parametrize(
-    "text",
+    ("address", "own"),
     [
-        pytest.param("198.51.100.1", id="foreign"),
-        pytest.param("2001:db8::1", id="foreign-v6"),
-        pytest.param("255.255.255.255", id="broadcast"),
-        pytest.param("224.0.0.1", id="multicast"),
-        pytest.param("ff02::1", id="multicast-v6"),
-        pytest.param("169.254.169.254", id="metadata"),
-        pytest.param("fe80::1%no-such-interface", id="unknown-scope"),
+        pytest.param("127.0.0.1", True, id="loopback"),
+        pytest.param("198.51.100.1", False, id="foreign"),
+        pytest.param("2001:db8::1", False, id="ipv6-foreign"),
+        pytest.param("224.0.0.1", False, id="multicast"),
+        pytest.param("ff02::1", False, id="ipv6-multicast"),
+        pytest.param("0.0.0.0", False, id="unspecified-is-reached-from-another"),
+        pytest.param("127.255.255.255", False, id="broadcast-binds-but-is-not-reached"),
     ],
 )
-def test_no_other_address_is(text: str) -> None:
-    assert not is_own_address(address(text))
-    assert reach_of_address(address(text)) is Reach.BEYOND
+def test_an_address_is_own_where_this_machine_reaches_itself_from_it(address: str, own: bool) -> None:
+    assert is_own_address(IP(address)) is own
+    assert not _names.probes
 
 
-@pytest.mark.parametrize(
-    "text", ["127.0.0.1", "127.255.255.254", "0.0.0.0", "::", "::1", "::1%lo", "::ffff:127.0.0.1", "0x7f.1"]
-)
-def test_loopback_and_unspecified_need_no_probe(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_names, "is_own_address", lambda _ip: pytest.fail("probed"))
-    assert reach_of_address(address(text)) is Reach.MACHINE
+@pytest.mark.usefixtures("nothing_known")
+def test_the_address_that_this_machine_sends_from_is_its_own() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("198.51.100.1", 9))  # picks a route; a datagram socket's connect sends nothing
+        except OSError:
+            pytest.skip("this machine has no route out")
+        mine = IP(sock.getsockname()[0])
+    assert is_own_address(mine)
+    assert reach_of_address(mine) is Reach.MACHINE
 
 
-def _link_local() -> tuple[str, int] | None:
+@pytest.mark.usefixtures("nothing_known")
+def test_ipv6_loopback_is_own_where_there_is_ipv6() -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert is_own_address(IP("::1"))
+    assert is_own_address(ipaddress.IPv6Address("::1%lo"))
+
+
+def own_link_local() -> tuple[str, str]:
+    """A link-local address of this machine, and its interface."""
     try:
         with open("/proc/net/if_inet6", encoding="ascii") as lines:
             for line in lines:
-                digits, index, *_, interface = line.split()
-                if digits.startswith("fe80"):
-                    return f"{ipaddress.IPv6Address(int(digits, 16))}%{interface}", int(index, 16)
+                address, _index, _prefix, _scope, _flags, interface = line.split()
+                if address.startswith("fe80"):
+                    return str(ipaddress.IPv6Address(bytes.fromhex(address))), interface
     except OSError:
         pass
-    return None
+    pytest.skip("this machine has no link-local address, or does not tell")
 
 
-@pytest.mark.skipif(_link_local() is None, reason="no interface of this machine has a link-local address")
-def test_an_own_link_local_address_is_own_under_either_spelling_of_its_scope() -> None:
-    found = _link_local()
-    assert found is not None
-    text, index = found
-    assert is_own_address(address(text))
-    assert is_own_address(address(f"{text.partition('%')[0]}%{index}"))
+@pytest.mark.usefixtures("nothing_known")
+def test_a_link_local_address_is_own_on_its_interface_however_that_is_named() -> None:
+    address, interface = own_link_local()
+    index = socket.if_nametoindex(interface)
+    assert is_own_address(IP(address))
+    assert is_own_address(IP(f"{address}%{interface}"))
+    assert is_own_address(IP(f"{address}%{index}"))
+    assert not is_own_address(IP(f"{address}%nowhere0"))
 
 
-def test_an_address_that_binds_but_is_not_reached_from_itself_is_not_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As under net.ipv4.ip_nonlocal_bind.
-    monkeypatch.setattr(_names, "_binds", lambda _ip: True)
-    assert not is_own_address(address("198.51.100.1"))
+@pytest.mark.usefixtures("nothing_known")
+@pytest.mark.parametrize("scope", ["", "%lo", "%1", "%nowhere0", "%4294967295"])
+def test_a_link_local_address_that_nobody_has_is_not_own(scope: str) -> None:
+    assert not is_own_address(IP(f"fe80::dead:beef{scope}"))
 
 
-def test_what_is_own_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    asked = []
-
-    def binds(ip: IPAddress) -> bool:
-        asked.append(ip)
-        return False
-
-    monkeypatch.setattr(_names.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(_names, "_binds", binds)
-    ip = address("198.51.100.1")
-    for later in (0, _names.OWN_ADDRESS_SECONDS - 0.1, _names.OWN_ADDRESS_SECONDS + 0.1):
-        now[0] = 1000.0 + later
-        is_own_address(ip)
-    assert asked == [ip, ip]
+@pytest.mark.usefixtures("nothing_known")
+def test_where_every_address_binds_own_is_what_routes_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: True)  # as under net.ipv4.ip_nonlocal_bind
+    assert not is_own_address(IP("198.51.100.1"))
+    assert is_own_address(IP("127.0.0.1"))
 
 
-def test_the_addresses_asked_about_are_kept_in_a_bounded_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_names, "_binds", lambda _ip: False)
-    monkeypatch.setattr(_names, "REMEMBERED_ADDRESSES", 10)
+@pytest.mark.usefixtures("nothing_known")
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors have no limit there")
+def test_without_a_descriptor_left_no_address_is_own_and_nothing_is_remembered() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        own = is_own_address(IP("127.0.0.1"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert not own
+    assert is_own_address(IP("127.0.0.1"))
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_an_answer_holds_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    assert is_own_address(IP("127.0.0.1"))
+    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: False)
+    now += _names.OWN_ADDRESS_SECONDS - 0.1
+    assert is_own_address(IP("127.0.0.1"))
+    now += 0.1
+    assert not is_own_address(IP("127.0.0.1"))
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_the_table_of_own_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_names, "REMEMBERED_ADDRESSES", 8)
+    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: False)
     for number in range(100):
-        is_own_address(ipaddress.IPv4Address(f"198.51.100.{number}"))
-        assert len(_names._own) <= 10
+        is_own_address(ipaddress.IPv4Address(number))
+        assert len(_names._own) <= 8
 
 
-def test_a_machine_that_can_make_no_socket_owns_nothing_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_ip: IPAddress) -> None:
-        raise OSError("too many open files")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_names, "_socket_of", refuse)
-        assert not is_own_address(address("127.0.0.1"))
-    assert is_own_address(address("127.0.0.1"))
-
-
-def test_probes_are_not_left_on_the_list_of_probes() -> None:
-    for text in (*own_addresses(), "198.51.100.1", "2001:db8::1"):
-        is_own_address(address(text))
-    assert _names.probes == set()
+@pytest.mark.parametrize(
+    ("address", "reach"),
+    [
+        pytest.param("127.0.0.1", Reach.MACHINE, id="loopback"),
+        pytest.param("0.0.0.0", Reach.MACHINE, id="unspecified"),
+        pytest.param("::", Reach.MACHINE, id="ipv6-unspecified"),
+        pytest.param("198.51.100.1", Reach.BEYOND, id="foreign"),
+        pytest.param("2001:db8::1", Reach.BEYOND, id="ipv6-foreign"),
+    ],
+)
+def test_an_address_is_on_this_machine_or_beyond(address: str, reach: Reach) -> None:
+    assert reach_of_address(IP(address)) is reach
 
 
 # -- remembered look-ups -----------------------------------------------------------------------------------------------
 
-ALLOW = (parse_allow_entry("db.test:5432"),)
+DB = parse_allow_entry("db")
 
 
-def test_a_look_up_is_remembered_by_each_of_its_addresses() -> None:
+def names(table: LookUps, address: str) -> list[str]:
+    return [looked_up.name for looked_up in table.names_of(IP(address))]
+
+
+def test_a_table_gives_the_names_of_an_address_oldest_first() -> None:
     table = LookUps()
-    table.remember("db.test", ALLOW, ["198.51.100.1", "::ffff:198.51.100.2", "not an address"], context=1)
-    assert table.names_of(address("198.51.100.1")) == (LookedUp("db.test", ALLOW),)
-    assert table.names_of(address("198.51.100.2")) == (LookedUp("db.test", ALLOW),)
-    assert table.names_of(address("198.51.100.3")) == ()
+    table.remember("db", (DB,), ["10.0.0.7", "::ffff:10.0.0.8", "fd00::7"], 1)
+    table.remember("cache", (), ["10.0.0.7"], 1)
+    assert table.names_of(IP("10.0.0.7")) == (("db", (DB,)), ("cache", ()))
+    assert names(table, "10.0.0.8") == names(table, "fd00::7") == ["db"]
+    assert names(table, "10.0.0.9") == []
 
 
-def test_several_names_of_an_address_are_all_remembered_oldest_first() -> None:
+def test_a_name_looked_up_again_is_the_latest_and_stands_once() -> None:
     table = LookUps()
-    table.remember("one.test", (), ["198.51.100.1"], context=1)
-    table.remember("two.test", ALLOW, ["198.51.100.1"], context=2)
-    table.remember("one.test", ALLOW, ["198.51.100.1"], context=1)
-    assert table.names_of(address("198.51.100.1")) == (LookedUp("two.test", ALLOW), LookedUp("one.test", ALLOW))
+    table.remember("db", (), ["10.0.0.7"], 1)
+    table.remember("cache", (), ["10.0.0.7"], 1)
+    table.remember("db", (DB,), ["10.0.0.7"], 1)
+    assert table.names_of(IP("10.0.0.7")) == (("cache", ()), ("db", (DB,)))
 
 
-def test_the_same_name_looked_up_for_another_does_not_replace_it() -> None:
+def test_what_is_no_address_is_not_kept() -> None:
     table = LookUps()
-    table.remember("db.test", ALLOW, ["198.51.100.1"], context=1)
-    table.remember("db.test", (), ["198.51.100.1"], context=2)
-    assert LookedUp("db.test", ALLOW) in table.names_of(address("198.51.100.1"))
+    table.remember("db", (), ["db.example", ""], 1)
+    assert table._by_address == {}
 
 
-def test_the_name_shown_is_the_latest_of_this_context_else_the_latest() -> None:
+def test_the_name_shown_is_the_latest_of_the_context_else_the_latest() -> None:
     table = LookUps()
-    for name, context in (("old.test", 1), ("mine.test", 1), ("other.test", 2)):
-        table.remember(name, (), ["198.51.100.1"], context)
-    assert table.shown_name(address("198.51.100.1"), 1) == "mine.test"
-    assert table.shown_name(address("198.51.100.1"), 3) == "other.test"
-    assert table.shown_name(address("198.51.100.2"), 1) == ""
+    assert table.shown_name(IP("10.0.0.7"), 1) == ""
+    for name, context in (("first", 1), ("second", 1), ("third", 2), ("fourth", 3)):
+        table.remember(name, (), ["10.0.0.7"], context)
+    assert [table.shown_name(IP("10.0.0.7"), context) for context in (1, 2, 3, 4)] == [
+        "second",
+        "third",
+        "fourth",
+        "fourth",
+    ]
 
 
-def test_the_table_is_bounded_in_addresses_and_in_names() -> None:
-    table = LookUps(size=3)
-    for number in range(1, 6):
-        table.remember(f"host{number}.test", (), [f"198.51.100.{number}"], context=1)
-    kept = [bool(table.names_of(ipaddress.IPv4Address(f"198.51.100.{number}"))) for number in range(1, 6)]
-    assert kept == [False, False, True, True, True]
-    for number in range(100):
-        table.remember(f"name{number}.test", (), ["198.51.100.5"], context=1)
-    names = [seen.name for seen in table.names_of(address("198.51.100.5"))]
-    assert names == [f"name{number}.test" for number in range(84, 100)]
+def test_a_table_is_bounded_both_ways() -> None:
+    table = LookUps(size=4)
+    for number in range(10):
+        table.remember("db", (), [f"10.0.0.{number}"], 1)
+    assert [names(table, f"10.0.0.{number}") for number in (5, 6, 9)] == [[], ["db"], ["db"]]
+    for number in range(REMEMBERED_NAMES + 5):
+        table.remember(f"name{number}", (), ["10.0.0.9"], 1)
+    assert names(table, "10.0.0.9") == [f"name{number}" for number in range(5, REMEMBERED_NAMES + 5)]
 
 
-def test_an_address_seen_again_outlives_older_ones() -> None:
+def test_an_address_asked_for_again_outlives_the_others() -> None:
     table = LookUps(size=2)
-    for last in (1, 2, 1, 3):
-        table.remember("db.test", (), [f"198.51.100.{last}"], context=1)
-    assert table.names_of(address("198.51.100.1"))
-    assert not table.names_of(address("198.51.100.2"))
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.3"):
+        table.remember("db", (), [address], 1)
+    assert [names(table, f"10.0.0.{number}") for number in (1, 2, 3)] == [["db"], [], ["db"]]
 
 
-def test_a_cleared_table_knows_nothing() -> None:
+def test_a_cleared_table_is_empty() -> None:
     table = LookUps()
-    table.remember("db.test", (), ["198.51.100.1"], context=1)
+    table.remember("db", (), ["10.0.0.7"], 1)
     table.clear()
-    assert table.names_of(address("198.51.100.1")) == ()
+    assert names(table, "10.0.0.7") == []
 
 
-def test_threads_may_remember_at_the_same_time() -> None:
+def test_threads_share_a_table() -> None:
     table = LookUps(size=8)
-    errors = []
 
-    def work(number: int) -> None:
-        try:
-            for step in range(300):
-                table.remember(f"n{number}.{step}", (), [f"198.51.100.{step % 16}"], context=number)
-                table.names_of(ipaddress.IPv4Address(f"198.51.100.{step % 16}"))
-                table.shown_name(ipaddress.IPv4Address(f"198.51.100.{step % 16}"), number)
-        except Exception as error:
-            errors.append(error)
+    def work(context: int) -> None:
+        for number in range(300):
+            table.remember(f"name{number % 5}", (), [f"10.0.0.{number % 16}"], context)
+            table.shown_name(IP("10.0.0.3"), context)
+            table.names_of(IP("10.0.0.5"))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=work, args=(context,)) for context in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert errors == []
+    assert len(table._by_address) == 8

@@ -1,9 +1,7 @@
-"""Wrappers: ours goes on once and comes off by itself, whatever others patch meanwhile."""
+"""Wrappers go on once, come off alone, and are inert and used again where somebody else's patch keeps them."""
 
 from __future__ import annotations
 
-import functools
-import importlib
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -18,311 +16,322 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-
-class Client:
-    def call(self) -> list[str]:
-        return ["original"]
-
-    @classmethod
-    def make(cls) -> list[str]:
-        return [cls.__name__]
-
-    @staticmethod
-    def still() -> list[str]:
-        return ["still"]
+MODULE = "wrapped_for_a_test"
 
 
-class Derived(Client):
-    pass
+class Seen:
+    """A wrapper that counts its calls, inert unless told to be active."""
 
+    def __init__(self) -> None:
+        self.active = True
+        self.calls = 0
 
-def ours(wrapped: Callable[..., list[str]], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    return ["ours", *wrapped(*args, **kwargs)]
-
-
-def theirs(
-    wrapped: Callable[..., list[str]], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[str]:
-    return ["theirs", *wrapped(*args, **kwargs)]
+    def __call__(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        self.calls += self.active
+        return wrapped(*args, **kwargs)
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A module that is imported, with a class of its own."""
-    made = types.ModuleType("wrapped_module")
-    made.Client = type("Client", (), dict(vars(Client)))  # type: ignore[attr-defined]
-    made.call = lambda: ["original"]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "wrapped_module", made)
-    return made
-
-
-@pytest.fixture
-def point(module: types.ModuleType) -> Iterator[EntryPoint]:
-    made = EntryPoint(module.__name__, "Client.call", ours)
+def module() -> Iterator[Any]:
+    """A module with a function, and with a class that inherits a method."""
+    made: Any = types.ModuleType(MODULE)
+    exec(
+        "def f(x=1): return x\n"
+        "class Base:\n"
+        "    def m(self, x=1): return x\n"
+        "    @classmethod\n"
+        "    def c(cls, x=1): return x\n"
+        "class Derived(Base): pass\n",
+        vars(made),
+    )
+    sys.modules[MODULE] = made
     yield made
-    made.remove()
+    sys.modules.pop(MODULE, None)
 
 
-def test_a_wrapper_goes_on_and_leaves_nothing_behind(module: types.ModuleType, point: EntryPoint) -> None:
-    before = dict(vars(module.Client))
-    point.install()
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert module.Client().call() == ["original"]
-    assert dict(vars(module.Client)) == before
+def count(seen: Seen, call: Callable[..., object]) -> int:
+    """How often one call passes through the wrapper; it must do what it does without."""
+    before = seen.calls
+    assert call(7) == 7
+    return seen.calls - before
 
 
-def test_an_inherited_method_leaves_no_copy_in_the_derived_class() -> None:
-    point = EntryPoint(__name__, "call", ours, owner=Derived)
-    point.install()
-    assert Derived().call() == ["ours", "original"]
-    assert Client().call() == ["original"]
-    point.remove()
-    assert "call" not in vars(Derived)
+# -- alone -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "holder"),
     [
-        pytest.param("make", "Client", id="classmethod"),
-        pytest.param("still", "still", id="staticmethod"),
+        pytest.param("f", lambda module: module, id="function"),
+        pytest.param("Base.m", lambda module: module.Base, id="method"),
+        pytest.param("Derived.m", lambda module: module.Derived, id="inherited-method"),
+        pytest.param("Base.c", lambda module: module.Base, id="class-method"),
     ],
 )
-def test_methods_of_each_kind_stay_what_they_are(module: types.ModuleType, name: str, answer: str) -> None:
-    before = vars(module.Client)[name]
-    point = EntryPoint(module.__name__, f"Client.{name}", ours)
-    point.install()
-    assert getattr(module.Client, name)() == ["ours", answer]
-    assert getattr(module.Client(), name)() == ["ours", answer]
-    point.remove()
-    assert vars(module.Client)[name] is before
+def test_without_anybody_else_everything_is_what_it_was(module: Any, name: str, holder: Callable[[Any], Any]) -> None:
+    before = dict(vars(holder(module)))
+    seen = Seen()
+    entry = EntryPoint(MODULE, name, seen)
+
+    def call(x: int) -> object:
+        return module.f(x) if name == "f" else getattr(holder(module)(), name[-1])(x)
+
+    for _ in range(3):
+        entry.install()
+        assert count(seen, call) == 1
+        entry.remove()
+        assert dict(vars(holder(module))) == before
+        assert count(seen, call) == 0
 
 
-def test_installing_twice_wraps_once(module: types.ModuleType, point: EntryPoint) -> None:
-    point.install()
-    point.install()
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert module.Client().call() == ["original"]
+def test_installing_twice_wraps_once(module: Any) -> None:
+    seen = Seen()
+    before = module.f
+    entry = EntryPoint(MODULE, "f", seen)
+    entry.install()
+    entry.install()
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert module.f is before
+    entry.remove()
+    assert module.f is before
 
 
-def test_removing_what_was_never_installed_does_nothing(module: types.ModuleType, point: EntryPoint) -> None:
-    before = dict(vars(module.Client))
-    point.remove()
-    assert dict(vars(module.Client)) == before
+def test_an_owner_is_wrapped_instead_of_what_the_module_holds(module: Any) -> None:
+    seen = Seen()
+    owner = module.Base
+    module.Base = object
+    before = dict(vars(owner))
+    entry = EntryPoint("module_that_is_not_there", "m", seen, owner=owner)
+    entry.install()
+    assert count(seen, owner().m) == 1
+    entry.remove()
+    assert dict(vars(owner)) == before
 
 
-def test_an_entry_point_that_is_absent_here_is_passed_over(module: types.ModuleType) -> None:
+@pytest.mark.parametrize("name", ["absent", "Base.absent", "Absent.m"])
+def test_an_absent_attribute_is_left_alone(module: Any, name: str) -> None:
     before = dict(vars(module))
-    point = EntryPoint(module.__name__, "Client.connect_by_magic", ours)
-    point.install()
-    point.remove()
+    entry = EntryPoint(MODULE, name, Seen())
+    entry.install()
+    entry.remove()
     assert dict(vars(module)) == before
 
 
-def test_a_module_whose_import_is_blocked_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "blocked_module", None)
-    point = EntryPoint("blocked_module", "call", ours)
-    point.install()
-    point.remove()
+def test_two_wrappers_of_ours_come_off_in_any_order(module: Any) -> None:
+    before = module.f
+    seen = [Seen(), Seen()]
+    entries = [EntryPoint(MODULE, "f", one) for one in seen]
+    install_all(entries)
+    assert [count(one, module.f) for one in seen] == [1, 1]
+    remove_all(entries)
+    assert module.f is before
+    install_all(entries)
+    entries[0].remove()  # below the other: it stays, and is left to its judge to be inert
+    entries[1].remove()
+    seen[0].active = False
+    assert [count(one, module.f) for one in seen] == [0, 0]
+    seen[0].active = True
+    entries[0].install()
+    assert count(seen[0], module.f) == 1
+    entries[0].remove()
+    assert module.f is before
 
 
-# -- patches of others -------------------------------------------------------------------------------------------------
+# -- with mock.patch ---------------------------------------------------------------------------------------------------
 
 
-def test_a_patch_from_before_stays_when_we_are_gone(module: types.ModuleType, point: EntryPoint) -> None:
-    original = vars(module.Client)["call"]
-    with mock.patch.object(module.Client, "call", lambda _self: ["fake"]):
-        fake = vars(module.Client)["call"]
-        point.install()
-        assert module.Client().call() == ["ours", "fake"]
-        point.remove()
-        assert vars(module.Client)["call"] is fake
-    assert vars(module.Client)["call"] is original
+def test_a_patch_made_before_and_undone_after_leaves_nothing(module: Any) -> None:
+    before = module.f
+    seen = Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    with mock.patch.object(module, "f", lambda x: x) as patched:
+        entry.install()
+        assert count(seen, module.f) == 1
+        entry.remove()
+        assert module.f is patched
+    assert module.f is before
 
 
-def test_a_patch_from_before_that_ends_while_we_are_there_leaves_the_original(
-    module: types.ModuleType, point: EntryPoint
-) -> None:
-    original = vars(module.Client)["call"]
-    patch = mock.patch.object(module.Client, "call", lambda _self: ["fake"])
-    patch.start()
-    point.install()
+def test_a_patch_undone_inside_takes_our_wrapper_with_it(module: Any) -> None:
+    before = module.f
+    seen = Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    with mock.patch.object(module, "f", lambda x: x):
+        entry.install()
+    assert module.f is before
+    entry.install()
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert module.f is before
+
+
+def test_a_patch_inside_gives_back_our_wrapper(module: Any) -> None:
+    before = module.f
+    seen = Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    entry.install()
+    with mock.patch.object(module, "f", lambda x: x):
+        assert count(seen, module.f) == 0
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert module.f is before
+
+
+@pytest.mark.parametrize("name", ["f", "Derived.m"])
+def test_a_patch_across_our_end_survives_and_its_undo_brings_an_inert_wrapper(module: Any, name: str) -> None:
+    seen = Seen()
+    entry = EntryPoint(MODULE, name, seen)
+    holder = module if name == "f" else module.Derived
+    attribute = name.rpartition(".")[2]
+    before = dict(vars(holder))
+
+    def call(x: int) -> object:
+        return module.f(x) if name == "f" else module.Derived().m(x)
+
+    entry.install()
+    patch = mock.patch.object(holder, attribute, mock.Mock(side_effect=lambda *args: args[-1]))
+    patched = patch.start()
+    entry.remove()
+    assert vars(holder)[attribute] is patched
+    seen.active = False
     patch.stop()
-    point.remove()
-    assert vars(module.Client)["call"] is original
+    assert count(seen, call) == 0
+    brought_back = vars(holder)[attribute]
+    seen.active = True
+    entry.install()
+    assert vars(holder)[attribute] is brought_back
+    assert count(seen, call) == 1
+    entry.remove()
+    assert dict(vars(holder)) == before
 
 
-def test_a_patch_inside_hides_us_and_gives_us_back(module: types.ModuleType, point: EntryPoint) -> None:
-    original = vars(module.Client)["call"]
-    point.install()
-    with mock.patch.object(module.Client, "call", lambda _self: ["fake"]):
-        assert module.Client().call() == ["fake"]
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert vars(module.Client)["call"] is original
+def test_many_patches_across_our_end_never_wrap_twice(module: Any) -> None:
+    before = module.f
+    seen = Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    patches = []
+    for _ in range(10):
+        entry.install()
+        patch = mock.patch.object(module, "f", lambda x: x)
+        patch.start()
+        patches.append(patch)
+        entry.remove()
+    while patches:
+        patches.pop().stop()
+        entry.install()
+        assert count(seen, module.f) == 1
+        entry.remove()
+    assert module.f is before
 
 
-def test_a_patch_across_our_end_survives_it(module: types.ModuleType, point: EntryPoint) -> None:
-    point.install()
-    patch = mock.patch.object(module.Client, "call", lambda _self: ["fake"])
-    patch.start()
-    point.remove()
-    assert module.Client().call() == ["fake"]
-    patch.stop()
+# -- with other people's wrappers --------------------------------------------------------------------------------------
 
 
-def test_a_wrapper_that_a_late_undo_brings_back_is_used_again(module: types.ModuleType, point: EntryPoint) -> None:
-    original = vars(module.Client)["call"]
-    point.install()
-    patch = mock.patch.object(module.Client, "call", lambda _self: ["fake"])
-    patch.start()
-    point.remove()
-    patch.stop()
-    assert module.Client().call() == ["ours", "original"]  # there again; the judge behind it is not asked
-    point.install()
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert vars(module.Client)["call"] is original
+def test_a_wrapper_on_top_survives_our_end_and_ours_is_used_again(module: Any) -> None:
+    before = module.f
+    theirs, seen = Seen(), Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    entry.install()
+    handle = wrapt.wrap_function_wrapper(module, "f", theirs)
+    assert (count(seen, module.f), count(theirs, module.f)) == (1, 1)
+    entry.remove()
+    seen.active = False
+    assert (count(seen, module.f), count(theirs, module.f)) == (0, 1)
+    seen.active = True
+    entry.install()
+    assert (count(seen, module.f), count(theirs, module.f)) == (1, 1)
+    wrapt.unwrap_object(module, "f", handle)
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert module.f is before
 
 
-def test_a_wrapper_is_known_again_however_late_the_undo(module: types.ModuleType, point: EntryPoint) -> None:
-    original = vars(module.Client)["call"]
-    point.install()
-    patch = mock.patch.object(module.Client, "call", lambda _self: ["fake"])
-    patch.start()
-    point.remove()
-    for _ in range(20):
-        point.install()
-        assert module.Client().call() == ["ours", "fake"]
-        point.remove()
-    patch.stop()
-    point.install()
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert vars(module.Client)["call"] is original
+def test_a_wrapper_below_stays(module: Any) -> None:
+    theirs, seen = Seen(), Seen()
+    wrapt.wrap_function_wrapper(module, "f", theirs)
+    below = module.f
+    entry = EntryPoint(MODULE, "f", seen)
+    entry.install()
+    assert (count(seen, module.f), count(theirs, module.f)) == (1, 1)
+    entry.remove()
+    assert module.f is below
 
 
-def test_a_wrapper_that_a_late_undo_brings_back_under_us_comes_off_too(
-    module: types.ModuleType, point: EntryPoint
-) -> None:
-    original = vars(module.Client)["call"]
-    point.install()
-    saved = vars(module.Client)["call"]
-    point.remove()
-    point.install()
-    module.Client.call = saved  # somebody who kept the first wrapper puts it back
-    assert module.Client().call() == ["ours", "original"]
-    point.remove()
-    assert vars(module.Client)["call"] is original
-
-
-def test_a_wrapt_wrapper_on_top_of_ours_stays_and_ours_goes(module: types.ModuleType, point: EntryPoint) -> None:
-    point.install()
-    handle = wrapt.wrap_function_wrapper(module, "Client.call", theirs)
-    assert module.Client().call() == ["theirs", "ours", "original"]
-    point.remove()
-    assert module.Client().call() == ["theirs", "original"]
-    point.install()
-    assert module.Client().call() == ["ours", "theirs", "original"]
-    wrapt.unwrap_object(module, "Client.call", handle)
-    assert module.Client().call() == ["ours", "original"]
-
-
-def test_a_plain_wrapper_on_top_of_ours_keeps_it_and_we_are_not_put_on_again(
-    module: types.ModuleType, point: EntryPoint
-) -> None:
-    point.install()
-    inner = vars(module.Client)["call"]
-
-    @functools.wraps(inner)
-    def plain(self: object) -> list[str]:
-        return ["plain", *inner.__get__(self, type(self))()]
-
-    module.Client.call = plain
-    point.remove()
-    assert vars(module.Client)["call"] is plain
-    point.install()
-    assert module.Client().call() == ["plain", "ours", "original"]
-    module.Client.call = inner
-
-
-def test_an_attribute_that_somebody_deleted_is_no_obstacle(module: types.ModuleType) -> None:
-    point = EntryPoint(module.__name__, "call", ours)
-    point.install()
-    del module.call
-    point.remove()
-    assert not hasattr(module, "call")
+def test_what_somebody_deleted_is_left_alone(module: Any) -> None:
+    entry = EntryPoint(MODULE, "f", Seen())
+    entry.install()
+    del module.f
+    entry.remove()
+    assert not hasattr(module, "f")
 
 
 # -- modules that come and go ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def late_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module that is not imported yet."""
-    name = "module_imported_late"
-    (tmp_path / f"{name}.py").write_text("def call():\n    return ['original']\n", encoding="utf-8")
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a module that can be imported, and isn't yet; each test's own, as import hooks are kept."""
+    name = f"later_{request.node.name}"
+    (tmp_path / f"{name}.py").write_text("def f(x=1): return x\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     yield name
     sys.modules.pop(name, None)
 
 
-def test_a_module_is_wrapped_when_it_is_imported(late_module: str) -> None:
-    point = EntryPoint(late_module, "call", ours)
-    point.install()
-    point.install()
-    assert late_module not in sys.modules
-    module = importlib.import_module(late_module)
-    assert module.call() == ["ours", "original"]
-    point.remove()
-    assert module.call() == ["original"]
+def test_a_module_imported_later_is_wrapped_then(later: str) -> None:
+    seen = Seen()
+    entry = EntryPoint(later, "f", seen)
+    entry.install()
+    entry.install()
+    assert later not in sys.modules
+    module = __import__(later)
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert type(module.f) is types.FunctionType
 
 
-def test_a_module_that_is_imported_when_we_are_gone_is_left_alone(late_module: str) -> None:
-    point = EntryPoint(late_module, "call", ours)
-    point.install()
-    point.remove()
-    assert importlib.import_module(late_module).call() == ["original"]
+def test_a_module_imported_after_our_end_is_left_alone_until_we_are_back(later: str) -> None:
+    seen = Seen()
+    entry = EntryPoint(later, "f", seen)
+    entry.install()
+    entry.remove()
+    module = __import__(later)
+    assert type(module.f) is types.FunctionType
+    entry.install()
+    assert count(seen, module.f) == 1
+    entry.remove()
+    assert type(module.f) is types.FunctionType
 
 
-def test_a_module_that_was_thrown_out_is_unwrapped_all_the_same(
-    module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    point = EntryPoint(module.__name__, "call", ours)
-    point.install()
-    monkeypatch.delitem(sys.modules, module.__name__)
-    point.remove()
-    assert module.call() == ["original"]
+def test_a_module_that_was_dropped_is_unwrapped_all_the_same(module: Any) -> None:
+    """pytester's in-process runs put ``sys.modules`` back to what it was."""
+    before = module.f
+    entry = EntryPoint(MODULE, "f", Seen())
+    entry.install()
+    del sys.modules[MODULE]
+    entry.remove()
+    assert module.f is before
 
 
-def test_a_module_and_the_one_that_took_its_place_are_both_unwrapped(
-    module: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = types.ModuleType(module.__name__)
-    fresh.call = lambda: ["fresh"]  # type: ignore[attr-defined]
-    point = EntryPoint(module.__name__, "call", ours)
-    point.install()
-    monkeypatch.setitem(sys.modules, module.__name__, fresh)
-    point.install()
-    assert fresh.call() == ["ours", "fresh"]
-    point.remove()
-    assert fresh.call() == ["fresh"]
-    assert module.call() == ["original"]
+def test_a_module_put_in_another_s_place_is_wrapped_and_both_are_unwrapped(module: Any) -> None:
+    seen = Seen()
+    entry = EntryPoint(MODULE, "f", seen)
+    entry.install()
+    other: Any = types.ModuleType(MODULE)
+    other.f = lambda x: x
+    original = other.f
+    sys.modules[MODULE] = other
+    entry.install()
+    assert (count(seen, module.f), count(seen, other.f)) == (1, 1)
+    entry.remove()
+    assert type(module.f) is types.FunctionType
+    assert other.f is original
 
 
-# -- several -----------------------------------------------------------------------------------------------------------
-
-
-def test_several_go_on_and_come_off_the_last_one_first(module: types.ModuleType) -> None:
-    before = dict(vars(module)), dict(vars(module.Client))
-    points = [
-        EntryPoint(module.__name__, "call", ours),
-        EntryPoint(module.__name__, "call", theirs),
-        EntryPoint(module.__name__, "Client.call", ours),
-    ]
-    install_all(iter(points))
-    assert module.call() == ["theirs", "ours", "original"]
-    assert module.Client().call() == ["ours", "original"]
-    remove_all(iter(points))
-    assert (dict(vars(module)), dict(vars(module.Client))) == before
+def test_a_blocked_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MODULE, None)  # type: ignore[arg-type]  # how imports are blocked
+    entry = EntryPoint(MODULE, "f", Seen())
+    entry.install()
+    entry.remove()
+    assert sys.modules[MODULE] is None

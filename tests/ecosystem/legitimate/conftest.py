@@ -1,6 +1,9 @@
-"""What tests of both sizes share: settings of Django and boto, where the servers are."""
+"""What tests of both sizes share: settings of boto, where the servers are."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +20,10 @@ def database_url() -> str:
 def redis_address() -> tuple[str, int]:
     host, _, port = os.environ["REDIS_ADDRESS"].rpartition(":")
     return host, int(port)
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """Return a path for a unix socket: those of ``tmp_path`` may be too long for one."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory, "socket")

@@ -234,12 +234,12 @@ def test_mail() -> None:
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no unix sockets")
-def test_unix_sockets(tmp_path: Path) -> None:
+def test_unix_sockets(socket_path: Path) -> None:
     class Echo(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             self.wfile.write(self.rfile.readline())
 
-    path = str(tmp_path / "s")
+    path = str(socket_path)
     server = socketserver.UnixStreamServer(path, Echo)
     with server, socket.socket(socket.AF_UNIX) as client:
         client.connect(path)

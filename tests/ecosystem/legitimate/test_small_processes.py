@@ -129,8 +129,8 @@ def test_fork() -> None:
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no unix sockets")
-def test_a_listener_of_ones_own(tmp_path: Path) -> None:
-    with Listener(str(tmp_path / "l"), "AF_UNIX") as listener:
+def test_a_listener_of_ones_own(socket_path: Path) -> None:
+    with Listener(str(socket_path), "AF_UNIX") as listener:
         answered = threading.Thread(target=lambda: listener.accept().send("hello"))
         answered.start()
         with Client(listener.address) as client:

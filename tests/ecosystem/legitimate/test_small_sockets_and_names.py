@@ -132,13 +132,13 @@ def test_the_systems_log() -> None:
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this platform has no unix sockets")
-async def test_unix_sockets_of_ones_own(tmp_path: Path) -> None:
+async def test_unix_sockets_of_ones_own(socket_path: Path) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(await reader.readline())
         writer.close()
 
-    async with await asyncio.start_unix_server(answer, tmp_path / "s"):
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+    async with await asyncio.start_unix_server(answer, socket_path):
+        reader, writer = await asyncio.open_unix_connection(socket_path)
         writer.write(b"hello\n")
         assert await reader.readline() == b"hello\n"
         writer.close()

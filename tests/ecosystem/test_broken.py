@@ -1,0 +1,143 @@
+"""An application that dials by every client there is: each breach is named with its target, line, client and cure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BROKEN: Final = Path(__file__).parent / "broken"
+LIBRARIES: Final = (
+    "aiohttp",
+    "anyio",
+    "asyncpg",
+    "boto3",
+    "httpx",
+    "pytest_asyncio",
+    "redis",
+    "requests",
+    "trio",
+    "urllib3",
+    "vcr",
+    "websockets",
+)
+
+_CASSETTE: Final = "under a VCR cassette: record once with --test-categories-enforcement=off"
+_PROBE: Final = "AWS_EC2_METADATA_DISABLED=true stops boto"
+
+
+class Breach(NamedTuple):
+    """What a report must name: the target, the client with its cure, and what else helps."""
+
+    target: str
+    client: str = ""
+    hint: str = ""
+
+
+BREACHES: Final = {
+    "requests": Breach("api.example.com:443", "requests. Use responses"),
+    "a_patient_session": Breach("api.example.com:443", "requests. Use responses"),
+    "httpx": Breach("api.example.com:443", "httpx. Use respx"),
+    "httpx_async": Breach("api.example.com:443", "httpx. Use respx"),
+    "httpx_gathered": Breach("api.example.com:8080", "httpx. Use respx"),
+    "httpx_under_trio": Breach("api.example.com:443", "httpx. Use respx"),
+    "aiohttp": Breach("api.example.com:443", "aiohttp. Use aioresponses"),
+    "aiohttp_in_a_task": Breach("api.example.com:8080", "aiohttp. Use aioresponses"),
+    "aiohttp_with_its_own_resolver": Breach("api.example.com:443", "aiohttp. Use aioresponses"),
+    "aiohttp_to_an_address": Breach("198.51.100.7:8080", "aiohttp. Use aioresponses"),
+    "urllib": Breach("api.example.com:443", "urllib. Use pook"),
+    "http_client": Breach("api.example.com:443", "http.client. Use pook"),
+    "urllib3": Breach("api.example.com:443", "urllib3. Use pook"),
+    "boto3": Breach("things.s3.eu-west-1.amazonaws.com:443", "botocore. Use moto"),
+    "boto3_without_credentials": Breach("169.254.169.254:80", "boto3. Use moto", _PROBE),
+    "asyncpg": Breach("db.example.com:5432", "asyncpg. Use a fake repository"),
+    "redis": Breach("cache.example.com:6379", "redis. Use fakeredis"),
+    "redis_async": Breach("cache.example.com:6379", "redis. Use fakeredis"),
+    "smtplib": Breach("mail.example.com:587", "smtplib. Use manual patching"),
+    "ftplib": Breach("files.example.com:21", "ftplib. Use manual patching"),
+    "imaplib": Breach("mail.example.com:143"),
+    "websockets": Breach("api.example.com:80", "websockets. Use manual patching"),
+    "websockets_sync": Breach("api.example.com:80", "websockets. Use manual patching"),
+    "asyncio": Breach("api.example.com:443"),
+    "asyncio_to_an_address": Breach("[2001:db8::7]:443"),
+    "anyio": Breach("api.example.com:443"),
+    "sockets": Breach("api.example.com:443"),
+    "sockets_to_an_address": Breach("198.51.100.7:443"),
+    "a_cassette": Breach("api.example.com:443", "requests. Use responses", _CASSETTE),
+    "a_cassette_async": Breach("api.example.com:443", "httpx. Use respx", _CASSETTE),
+}
+
+
+def _lines(path: Path, pattern: str) -> dict[str, str]:
+    """Return where lines are that match, by what they say in the pattern's group."""
+    numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    return {match[1]: f"{path.name}:{at}" for at, line in numbered if (match := re.search(pattern, line))}
+
+
+def _reports(result: pytest.RunResult) -> dict[str, str]:
+    """Return the TC001 text of each failed test, by the way that it dials."""
+    text = re.sub(r"^E   (.*\[TC001\])?", "[TC001]", result.stdout.str(), flags=re.MULTILINE)
+    found = re.findall(
+        r"\[TC001\] Network Access Violation\n(?:\[TC001\])?Test: \S+\[(\w+)\]\n(.*?)\n(?:\[TC001\])?Documentation",
+        text,
+        re.DOTALL,
+    )
+    return {name: report.replace("[TC001]", "") for name, report in found}
+
+
+@pytest.mark.parametrize(
+    ("size", "workers"),
+    [
+        pytest.param("small", 0, id="small"),
+        pytest.param("small", 2, id="small, two workers"),
+        pytest.param("medium", 0, id="medium"),
+    ],
+)
+def test_each_breach_is_named_with_its_target_line_client_and_cure(
+    size: str,
+    workers: int,
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    require: Callable[..., None],
+) -> None:
+    require(*LIBRARIES)
+    shutil.copytree(BROKEN, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    tests = pytester.path / "test_shop.py"
+    tests.write_text(tests.read_text(encoding="utf-8").replace("mark.small", f"mark.{size}"), encoding="utf-8")
+    result = run_pytest("--tb=short", mode=None, plugins=("asyncio",), workers=workers, timeout=200)
+    assert result.parseoutcomes() == {"failed": len(BREACHES)}, result.outlines
+
+    dials = _lines(pytester.path / "shop.py", r"  # (\w+)$")
+    calls = set(_lines(tests, r"^    ((?:await )?way\(\))").values())
+    reports = _reports(result)
+    assert reports.keys() == dials.keys() == BREACHES.keys()
+    wrong = {}
+    for name, breach in BREACHES.items():
+        report = reports[name]
+        wanted = [
+            f"Category: {size.upper()}\n",
+            f"  Attempted network connection to {breach.target}\n    at {dials[name]} in ",
+            f"    seen: {breach.client}" if breach.client else "",
+            breach.hint,
+            "needs @pytest.mark.large",
+            f"test_categories_network_allow = {breach.target}" if size == "medium" else "",
+        ]
+        missing = [part for part in wanted if part not in report]
+        # Runners of other libraries hide who called them.
+        if name not in {"anyio", "httpx_under_trio"} and not any(f", called from {call}\n" in report for call in calls):
+            missing.append("called from")
+        unfit = [part for part in ("seen:", "VCR", "metadata probe", "Also attempted") if part in report]
+        fit = (
+            ["seen:"] * bool(breach.client)
+            + ["VCR"] * (breach.hint == _CASSETTE)
+            + ["metadata probe"] * (breach.hint == _PROBE)
+        )
+        if missing or unfit != fit:
+            wrong[name] = (missing, unfit, report)
+    assert wrong == {}
