@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_test_categories import _guard, _origin, _trace
+from pytest_test_categories import _origin, _trace
 from pytest_test_categories._guard import NetworkGuard
 from pytest_test_categories._origin import current
+from pytest_test_categories._registry import root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -94,9 +95,9 @@ def _runner(guard: network_guard, target: Any) -> Signature:
 
     def enter() -> tuple[NetworkGuard, Scope | None]:
         fresh = guard.fresh()
-        root = _guard.root()
+        top = root()
         filename, _, line = where.rpartition(":")
-        return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {_trace.relative(filename, root)}:{line}")
+        return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {_trace.relative(filename, top)}:{line}")
 
     if inspect.isasyncgenfunction(target):
         return _async_generator_runner(enter)

@@ -7,6 +7,7 @@ out once for each code object's file.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -109,7 +110,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     found = _Reading(test_file)
     edge = None if task is None else getattr(task.get_coro(), "cr_frame", None)
     importing = module = ""
-    self_test = submitted = False
+    self_test = False
     while frame is not None:
         code = frame.f_code
         if code in exempt_codes:
@@ -130,9 +131,6 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
         if code.co_name == "<module>":
             module = frame.f_globals.get("__name__") or ""
         frame = frame.f_back
-        if frame is None and task is not None and not submitted:
-            submitted = True
-            frame = _running_stack(task)
     if task is not None:
         found.take_awaiters(task, itself=True)
     at, test = found.at, found.test
@@ -195,21 +193,6 @@ def _place(frame: FrameType, filename: str, line: int | None) -> Place:
     return Place(filename, line or frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
 
 
-def _running_stack(task: Any) -> FrameType | None:
-    """Return the innermost frame of the thread that runs a task: a job may begin before its task waits for it."""
-    step = task.get_coro()
-    if not getattr(step, "cr_running", False):
-        return None
-    edge = step.cr_frame
-    for innermost in sys._current_frames().values():
-        frame: FrameType | None = innermost
-        while frame is not None and frame is not edge:
-            frame = frame.f_back
-        if frame is not None:
-            return innermost
-    return None
-
-
 def _frames_of(task: Any) -> list[FrameType]:
     """Return a task's frames, innermost first."""
     step = task.get_coro()
@@ -218,11 +201,11 @@ def _frames_of(task: Any) -> list[FrameType]:
         edge = step.cr_frame
         frame = sys._current_frames().get(getattr(task.get_loop(), "_thread_id", None))  # type: ignore[arg-type]
         running = []
-        while frame is not None:
-            running.append(frame)
-            if frame is edge:
-                return running
+        while frame is not None and frame.f_code.co_qualname != "Handle._run":  # asyncio.events': the loop's own
+            running.append(frame)  # beyond the edge is who started an eager task
             frame = frame.f_back
+        if edge in running:
+            return running
     suspended: list[FrameType] = []
     while len(suspended) < 200:  # noqa: PLR2004 - a bound, not a meaning
         frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
@@ -230,6 +213,8 @@ def _frames_of(task: Any) -> list[FrameType]:
             break
         suspended.append(frame)
         step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None) or getattr(step, "ag_await", None)
+        if type(step).__name__ == "coroutine_wrapper":  # what a coroutine's __await__ returns shows nothing itself
+            step = next(iter(gc.get_referents(step)), None)
     return suspended[::-1]
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_test_categories import _origin
 from pytest_test_categories._decorate import network_guard
 from pytest_test_categories._errors import NetworkAccessViolationError
-from pytest_test_categories._guard import is_skip, registry
+from pytest_test_categories._guard import is_skip
 from pytest_test_categories._origin import current
 from pytest_test_categories._policy import EnforcementMode, TestSize
+from pytest_test_categories._registry import registry
 
 if TYPE_CHECKING:
     import contextlib

@@ -364,9 +364,7 @@ def test_a_job_that_begins_before_its_task_waits_for_it_names_the_line_of_the_ta
 
     with network_guard("small", "strict"), expect_network_violation() as seen:
         asyncio.run(main())
-    assert [(violation.target, violation.function) for violation in seen.violations] == [
-        ("api.example.com:443", "resolve")
-    ]
+    assert [(violation.target, violation.function) for violation in seen] == [("api.example.com:443", "resolve")]
 
 
 def _message(lines: list[str], test: str) -> str:

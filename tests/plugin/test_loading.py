@@ -141,6 +141,6 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
             f"--test-categories-enforcement={mode}",
         )
         assert result.parseoutcomes() == counts
-    from pytest_test_categories._guard import registry
+    from pytest_test_categories._registry import registry
 
     assert (registry.runs, registry.holders) == ([], 0)

@@ -8,9 +8,8 @@ import json
 import pickle
 import socket
 import string
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -30,6 +29,9 @@ from pytest_test_categories._address import (
 from pytest_test_categories._errors import report_text, warning_text
 from pytest_test_categories._names import HostsFile, LookUps, reach_of_address
 from pytest_test_categories._policy import Attempt, Kind, LookedUp, Policy, decide, parse_allow
+
+if TYPE_CHECKING:
+    import pytest
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
@@ -70,8 +72,8 @@ ALLOW = st.lists(ENTRIES, max_size=4).map(tuple)
 SIZES = st.sampled_from(TestSize)
 LOOKED_UP = st.builds(LookedUp, NAMES, ALLOW)
 ENDPOINTS = (
-    st.builds(Endpoint, NAMES | IPV4.map(str) | IPV6.map(str), st.none() | PORTS | st.just("https"))
-    | st.builds(Endpoint, PATHS, family=st.just("unix"))
+    st.builds(Endpoint, NAMES | IPV4.map(str) | IPV6.map(str), st.none() | PORTS | st.just("https"), st.just("ip"))
+    | st.builds(Endpoint, PATHS, st.none(), st.just("unix"))
     | st.builds(Endpoint, st.integers(0, 9).map(str), PORTS, st.just("vsock"))
 )
 ATTEMPTS = st.builds(
@@ -173,8 +175,8 @@ def test_nesting_equals_the_narrowest(sizes: list[TestSize], foreign: bool) -> N
     permitted = permits(narrowest, Attempt(Kind.CONNECT, Endpoint(host, 9), reach))
     refused = False
     with (
-        contextlib.ExitStack() as guards,
         contextlib.suppress(NetworkAccessViolationError),
+        contextlib.ExitStack() as guards,
         socket.socket(type=socket.SOCK_DGRAM) as sock,  # its connect sends nothing
     ):
         entered = [guards.enter_context(network_guard(size, "strict")) for size in sizes]

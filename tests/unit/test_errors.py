@@ -198,8 +198,10 @@ def test_cures_are_those_of_the_client(library: str, cure: str) -> None:
         pytest.param(
             {"library": "", "target": "169.254.169.254:80"},
             [
-                "the metadata probe of a cloud SDK: AWS_EC2_METADATA_DISABLED=true stops boto, "
-                "NO_GCE_CHECK=true google-auth"
+                (
+                    "the metadata probe of a cloud SDK: "
+                    "AWS_EC2_METADATA_DISABLED=true stops boto, NO_GCE_CHECK=true google-auth"
+                ),
             ],
             id="metadata-address",
         ),

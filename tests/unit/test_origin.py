@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import _origin, network_guard
-from pytest_test_categories._guard import registry
 from pytest_test_categories._origin import FREE, Job, Record, Scope, charge, current, free_threads
 from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._registry import registry
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:

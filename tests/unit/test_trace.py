@@ -35,7 +35,7 @@ Namespace = dict[str, Any]
 def module(source: str, filename: str, name: object = "", **names: object) -> Namespace:
     """Run source as a module that stands in a file."""
     made: Namespace = {"__name__": name, **names}
-    exec(compile(source, filename, "exec"), made)  # noqa: S102 - code of files that don't exist
+    exec(compile(source, filename, "exec"), made)
     return made
 
 
@@ -243,7 +243,11 @@ def dialling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         for name, below in zip(names, (*names[1:], ""), strict=True):
             directory = directories[installed]
             directory.mkdir(exist_ok=True)
-            text = f"import {below}\nfound = {below}.found\n" if below else f"from {__name__} import GRAB\nfound = {call}\n"
+            text = (
+                f"import {below}\nfound = {below}.found\n"
+                if below
+                else f"from {__name__} import GRAB\nfound = {call}\n"
+            )
             (directory / f"{name}.py").write_text(text, encoding="utf-8")
             written.append(name)
         importlib.invalidate_caches()
@@ -565,7 +569,9 @@ def test_an_exception_of_a_test_that_did_it_itself_tells_its_line_once() -> None
 
 
 def test_an_exception_tells_the_line_it_came_through_and_not_where_the_frame_has_got_to() -> None:
-    source = "def fetch(then):\n    try:\n        then()\n    except ZeroDivisionError as error:\n        return error\n"
+    source = (
+        "def fetch(then):\n    try:\n        then()\n    except ZeroDivisionError as error:\n        return error\n"
+    )
     error = project(source)["fetch"](FAIL)
     assert read_exception(error).at == Place(USERS, 3, "fetch")
 

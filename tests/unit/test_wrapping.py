@@ -330,7 +330,7 @@ def test_a_module_put_in_another_s_place_is_wrapped_and_both_are_unwrapped(modul
 
 
 def test_a_blocked_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, MODULE, None)  # type: ignore[arg-type]  # how imports are blocked
+    monkeypatch.setitem(sys.modules, MODULE, None)  # how imports are blocked
     entry = EntryPoint(MODULE, "f", Seen())
     entry.install()
     entry.remove()

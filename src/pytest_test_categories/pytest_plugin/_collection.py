@@ -29,7 +29,7 @@ from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from pytest_test_categories._guard import Run
+    from pytest_test_categories._runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 

@@ -9,14 +9,15 @@ import pytest
 from pytest_test_categories import _origin, _trace
 from pytest_test_categories._address import Reach
 from pytest_test_categories._errors import NetworkAccessViolationError
-from pytest_test_categories._guard import finish, registry
+from pytest_test_categories._guard import finish
 from pytest_test_categories._origin import Scope, current
 from pytest_test_categories._policy import Attempt, Policy, TestSize, decide
+from pytest_test_categories._registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._guard import Run
+    from pytest_test_categories._runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError
-from pytest_test_categories._guard import NetworkGuard, is_skip, registry
+from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._origin import Scope, current, phases
 from pytest_test_categories._policy import (
     EnforcementMode,
@@ -15,12 +15,13 @@ from pytest_test_categories._policy import (
     TestSize,
     parse_allow,
 )
+from pytest_test_categories._registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._guard import Run
     from pytest_test_categories._origin import Record
+    from pytest_test_categories._runs import Run
     from pytest_test_categories._violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError, report_text
-from pytest_test_categories._guard import names_our_class, registry
+from pytest_test_categories._registry import names_our_class, registry
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,

@@ -14,8 +14,10 @@ from pytest_test_categories._errors import (
     NetworkAccessViolationError,
     NetworkAccessWarning,
 )
-from pytest_test_categories._guard import Run, names_our_class, registry
+from pytest_test_categories._origin import current
 from pytest_test_categories._policy import EnforcementMode
+from pytest_test_categories._registry import names_our_class, registry
+from pytest_test_categories._runs import Run
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
@@ -80,6 +82,7 @@ class Session:
             root=str(config.rootpath),
             announce=self._announce,
             warning=PytestNetworkAccessWarning,
+            base=current.get(),
         )
         self._sizes = Sizes(settings, self.run.root)
         self._plan = FixturePlan(settings, self._sizes)

@@ -15,7 +15,7 @@ from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_test_categories._guard import Run
+    from pytest_test_categories._runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
     from pytest_test_categories.pytest_plugin._phases import Phases
 

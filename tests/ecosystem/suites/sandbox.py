@@ -178,6 +178,8 @@ def main() -> int:
     options = parser.parse_args()
     seen: collections.Counter[str] = collections.Counter()
     _raise_interfaces()
+    # A shell starts its background jobs with interrupts ignored; suites that interrupt themselves hang.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with tempfile.TemporaryDirectory() as folder:
         _bind_files(Path(folder))
         _watch(seen)

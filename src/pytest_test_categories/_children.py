@@ -1,0 +1,100 @@
+"""The pipe by which forked children tell their parent what they were refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._violation import Violation
+
+if TYPE_CHECKING:
+    from pytest_test_categories._origin import Scope
+
+
+class ChildReport(NamedTuple):
+    """What one line from a child says: whose violation, whether late and expected, how many more of it."""
+
+    serial: int
+    late: bool
+    expected: bool
+    times: int
+    violation: Violation
+
+
+class ChildReports:
+    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
+
+    Attributes:
+        scopes: The guards that children may report to, by serial number.
+        is_child: Whether this process is such a child.
+    """
+
+    _LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+    _EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._pipe = self._identity()
+        self._lock = threading.Lock()
+        self._sent: dict[tuple[object, ...], int] = {}
+        self._rest = b""
+        self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
+        self.is_child = False
+
+    def _identity(self) -> tuple[int, int]:
+        stat = os.fstat(self._write)
+        return stat.st_dev, stat.st_ino
+
+    def become_child(self) -> None:
+        """Report to the parent from now on."""
+        self.is_child = True
+        self._sent.clear()
+
+    def send(self, serial: int, violation: Violation, *, late: bool, expected: bool) -> None:
+        """Tell the parent of a violation; of many of the same, in ever longer strides."""
+        seen = self._sent[serial, violation.key] = self._sent.get((serial, violation.key), 0) + 1
+        if seen > self._EACH and seen & (seen - 1):
+            return  # the next power of two speaks for it
+        count = 1 if seen <= self._EACH else seen - seen // 2
+        data = {name: value for name, value in violation.to_dict().items() if value}
+        line = json.dumps([serial, late, expected, count, data]).encode()
+        while len(line) >= self._LIMIT:
+            longest = max(
+                (name for name in data if isinstance(data[name], str)),
+                key=lambda name: len(data[name]),
+            )
+            data[longest] = data[longest][: len(data[longest]) // 2] + "..."
+            line = json.dumps([serial, late, expected, count, data]).encode()
+        try:
+            if self._identity() == self._pipe:  # a daemon closes what it inherits, and opens files of its own
+                os.write(self._write, line + b"\n")
+        except OSError:  # a full pipe, or a parent that is gone: the child was refused all the same
+            pass
+
+    def receive(self) -> list[ChildReport]:
+        """Return what children have told since the last time."""
+        with self._lock:
+            while True:
+                try:
+                    chunk = os.read(self._read, 65536)
+                except BlockingIOError:
+                    break
+                self._rest += chunk
+                if not chunk:
+                    break
+            *lines, self._rest = self._rest.split(b"\n")
+        return [
+            ChildReport(serial, late, expected, times, Violation.from_dict(fields))
+            for serial, late, expected, times, fields in map(json.loads, lines)
+        ]
+
+    def close(self) -> None:
+        """Close the parent's ends."""
+        if not self.is_child:
+            os.close(self._read)
+            os.close(self._write)

@@ -1,0 +1,483 @@
+"""The registry: who holds the layers in place, and the judge that they ask; what is on record, and who was told.
+
+``registry`` is the process's one piece of shared state.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories import _origin, _trace
+from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._children import ChildReports
+from pytest_test_categories._errors import (
+    HermeticityViolationError,
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+    line_text,
+    warning_text,
+)
+from pytest_test_categories._layers import audit, sockets
+from pytest_test_categories._names import look_ups, reach_of_address
+from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
+from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
+from pytest_test_categories._runs import Run, runs
+from pytest_test_categories._violation import Violation
+from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_test_categories._layers import Sight
+
+MEMO_ENTRIES: Final = 1024
+
+
+class Registry:
+    """The guards of this process, and the judge."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run | None] = runs
+        self.holders = 0
+        self._lock = threading.RLock()
+        self._entry_points: list[EntryPoint] = []
+        self._children: ChildReports | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """The innermost test runner's session that watches, if there is one."""
+        return next((run for run in reversed(self.runs) if run is not None), None)
+
+    def _on_record(self) -> None:
+        for run in self.runs:  # a run inside a guarded test may put something on record for the test
+            if run is not None:
+                run.on_record()
+
+    def hold(self) -> None:
+        """Put the layers in place, or note that one more wants them there."""
+        with self._lock:
+            self.holders += 1
+            if self.holders == 1:
+                self._entry_points = [
+                    *sockets.entry_points(self.judge, self.remember),
+                    *_origin.ENTRY_POINTS,
+                    *_delivery_points(),
+                ]
+                install_all(self._entry_points)
+                audit.activate(self.judge)
+                _trace.exempt_codes.update(sockets.exempt_codes())
+                if sockets.is_exempt not in _trace.stands_aside:
+                    _trace.stands_aside.append(sockets.is_exempt)
+            elif sockets.replaced():
+                fresh = sockets.entry_points_of_replacement(self.judge, self.remember)
+                install_all(fresh)
+                self._entry_points += fresh
+
+    def release(self) -> None:
+        """Take the layers away with the last one who wanted them."""
+        with self._lock:
+            self.holders -= 1
+            if self.holders == 0:
+                audit.deactivate()
+                remove_all(self._entry_points)
+                self._entry_points = []
+                look_ups.clear()
+                _origin.forget()
+                if self._children is not None:
+                    self._children.close()
+                    self._children = None
+
+    # -- judging ---------------------------------------------------------------------------------------------------
+
+    def judge(
+        self,
+        kind: Kind,
+        route: str,
+        family: int,
+        address: Any,
+        sock: Any,
+        read: Callable[[Kind, int, Any], Sight | None],
+    ) -> bool:
+        """Judge one attempt; returns if it may go on: True if some guard restricts what it leads to.
+
+        Args:
+            kind: What sort of access it is.
+            route: The entry point, for reports.
+            family: Address family, as the socket module numbers them.
+            address: The address as the call has it.
+            sock: The socket, closed when a connect or bind is refused.
+            read: Makes an endpoint of family and address; None if such calls are not judged.
+
+        Raises:
+            NetworkAccessViolationError: A strict guard refuses it.
+        """
+        __tracebackhide__ = True
+        key = (route, family, address)
+        scope = current.get()
+        if scope is not None and scope.open:
+            try:
+                if key in scope.memo:
+                    return False
+            except TypeError:  # an unhashable address: the call itself will say what is wrong with it
+                pass
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return False
+        sight = read(kind, family, address)
+        if sight is None:
+            return False
+        ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
+        reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
+        attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        refusing = []
+        unrestricted = True
+        for link in charged.scopes:
+            policy = link.policy
+            if policy is None:
+                unrestricted = False
+                continue
+            if link.observe is not None:
+                unrestricted = False
+                link.observe(attempt)
+            if not decide(policy, attempt).permitted:
+                refusing.append(link)
+            elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
+                unrestricted = False
+        if not refusing:
+            self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
+            return not unrestricted
+        self._refuse(refusing, charged, attempt, route, sock)
+        return True
+
+    def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
+        if not sure or scope is None or charged.scopes[0] is not scope:
+            return
+        if any(link.observe is not None for link in charged.scopes):
+            return
+        try:
+            if len(scope.memo) < MEMO_ENTRIES:
+                scope.memo.add(key)
+        except TypeError:
+            pass
+
+    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
+        __tracebackhide__ = True
+        strict = next(
+            (s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT),
+            None,
+        )
+        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())
+        # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
+        if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
+            return
+        violation = self._describe(refusing[0], charged, attempt, route, trace)
+        label = asked.get()
+        # Whoever said that refusals are expected here takes this one.
+        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
+        counted = not self._same_attempt(label, refusing, attempt, violation)
+        records = []
+        for link in refusing:
+            mine = violation
+            if link is not refusing[0]:
+                mine = _of(violation, link)
+            if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
+                mine = _replace(mine, late=_origin.late_text(link, "a guard"))
+            records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
+        for record in records:
+            if len(record.kin) < len(records):
+                record.kin = records
+        for link in seen_by:
+            link.records.setdefault(violation.key, records[0])
+            records[0].deliver(expected=True)
+            if self._children is not None and self._children.is_child:
+                self._children.send(link.serial, violation, late=False, expected=True)
+        if strict is None:
+            if counted and not seen_by and refusing[0].kind != "collect":
+                try:
+                    self._warn(records[0], trace)
+                except Warning:  # under -W error the call ends here, as a strict one does
+                    _close_refused(attempt, sock)
+                    raise
+            return
+        record = records[refusing.index(strict)]
+        _close_refused(attempt, sock)
+        error = NetworkAccessViolationError(record.violation)
+        error.records = records
+        raise error
+
+    def _same_attempt(self, label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
+        """Tell whether a warn guard has this attempt on record already, from an earlier step of it."""
+        if label is not None:
+            serials = {link.serial for link in refusing}
+            if serials <= label.reported:
+                return True
+            label.reported |= serials
+            return False
+        scope = refusing[0]
+        name = violation.target.rpartition(":")[0] or violation.target
+        if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+            if scope.resolved is None:
+                scope.resolved = {}
+            scope.resolved[name] = min(scope.resolved.get(name, 0) + 1, MEMO_ENTRIES)
+            return False
+        if scope.resolved is not None and scope.resolved.get(name, 0) > 0 and violation.address:
+            scope.resolved[name] -= 1
+            return True
+        return False
+
+    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool) -> Record:
+        run = self.run
+        late = bool(violation.late)
+        into = scope.records
+        if late and run is not None:
+            into = run.late
+        elif late:
+            into = scope.late = scope.late or {}
+        record = into.get(violation.key)
+        new = record is None
+        if record is None:
+            if len(into) >= _origin.RECORDS_PER_SCOPE:
+                violation = _replace(violation, target="further targets", location="", function="")
+                record = into.get(violation.key)
+            if record is None:
+                fresh = Record(violation, attempt)
+                record = into.setdefault(violation.key, fresh)  # another thread may have been quicker
+                new = record is fresh
+        if counted or new:
+            record.count += 1
+        if new:
+            self._on_record()
+        if self._children is not None and self._children.is_child:
+            self._children.send(scope.serial, record.violation, late=late, expected=expected)
+        elif new and run is not None:
+            self._announce(run, violation, late=late)
+        return record
+
+    def _announce(self, run: Run, violation: Violation, *, late: bool) -> None:
+        if run.decided and late:
+            run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
+        elif violation.thread:
+            run.announce(f"{warning_text(violation)} (thread {violation.thread})")
+
+    def _warn(self, record: Record, trace: _trace.Trace) -> None:
+        run = self.run
+        category = NetworkAccessWarning if run is None else run.warning
+        filename, line = (trace.at.filename, trace.at.line) if trace.at is not None else ("<unknown>", 0)
+        warnings.warn_explicit(warning_text(record.violation), category, filename, line, registry=record.registry)
+
+    def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: _trace.Trace) -> Violation:
+        run = self.run
+        root = os.getcwd() if run is None else run.root
+        late = charged.late
+        thread = ""
+        if not _origin.on_own_thread(scope):
+            thread = threading.current_thread().name
+            if charged.unattributed:
+                late = late or "by a thread that no test is known to have started"
+        target, address = self._target(scope, attempt)
+        size = scope.policy.size if scope.policy is not None else None
+        where = (trace.at.text(root), trace.at.function) if trace.at is not None else ("", "")
+        return Violation(
+            test=scope.test,
+            size="" if size is None else size.value,
+            kind=attempt.kind.value,
+            target=target,
+            route=route,
+            reach=attempt.reach.value,
+            address=address,
+            location=where[0],
+            function=where[1],
+            called_from="" if trace.test is None else trace.test.text(root),
+            library=trace.library,
+            cassette=trace.cassette,
+            importing=trace.importing,
+            thread=thread,
+            process=f"child process {os.getpid()}" if self._children is not None and self._children.is_child else "",
+            fixture=scope.fixture,
+            held_by=scope.held_by,
+            guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+            late=late,
+        )
+
+    def _target(self, scope: Scope, attempt: Attempt) -> tuple[str, str]:
+        """Return what the test asked for, and the numeric address behind it if that differs."""
+        endpoint = attempt.endpoint
+        label = asked.get()
+        if label is not None and endpoint.family == "ip":
+            target = Endpoint(label.host, label.port)
+            return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
+        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+        name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
+        if name and parse_ip(name) is None:
+            return str(Endpoint(name, endpoint.port)), str(endpoint)
+        return str(endpoint), ""
+
+    # -- remembering and delivering --------------------------------------------------------------------------------
+
+    def remember(self, name: str, addresses: list[str]) -> None:
+        """Keep what a permitted look-up answered, for those who are charged with it here and now."""
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return
+        # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
+        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
+        look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
+
+    def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
+        """Mark as delivered what an exception carries, itself or in its causes, context and group."""
+        for ours in _our_errors(error):
+            self._deliver_error(ours, expected=expected)
+
+    def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
+        """Return those of our errors that an exception is or carries."""
+        return list(_our_errors(error))
+
+    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool) -> None:
+        if error.records:
+            if not error.violations[0].location:
+                self._locate(error)
+            for record in error.records:
+                record.deliver(expected=expected)
+            return
+        # One that came back from another process: find the records by what they say.
+        self.collect_children()
+        scopes = [link for scope in (current.get(), *_origin.phases) if scope for link in scope.chain]
+        for scope in scopes:
+            for violation in error.violations:
+                for key, record in scope.records.items():
+                    if key == violation.key:
+                        record.deliver(expected=expected)
+
+    def _locate(self, error: NetworkAccessViolationError) -> None:
+        """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
+        scope = current.get() or (_origin.phases[-1] if _origin.phases else None)
+        trace = _trace.read_exception(error, "" if scope is None else str(scope.file))
+        if trace.at is None:
+            return
+        facts: dict[str, Any] = {
+            "location": trace.at.text(root()),
+            "function": trace.at.function,
+            "called_from": "" if trace.test is None else trace.test.text(root()),
+        }
+        for record in error.records:
+            record.violation = record.violation._replace(library=record.violation.library or trace.library, **facts)
+        first, *others = error.violations
+        error.violations = (
+            first._replace(library=first.library or trace.library, **facts),
+            *others,
+        )
+
+    # -- child processes made by fork ------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Make sure that a forked child can tell us what it was refused."""
+        if not self.holders:
+            return
+        if self._children is None:
+            self._children = ChildReports()
+        found = charge()
+        around = () if found is None else found.scopes
+        for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):
+            self._children.scopes[scope.serial] = scope
+
+    def after_fork_in_child(self) -> None:
+        """Become a child: records go to the parent from now on."""
+        self._lock = threading.RLock()
+        look_ups.lock = threading.RLock()
+        if self._children is not None:  # it may be a grandchild's, whose parent was a child already
+            self._children.become_child()
+
+    def collect_children(self) -> None:
+        """Take in what forked children were refused; what no live scope claims is late."""
+        if self._children is None or self._children.is_child:
+            return
+        run = self.run
+        for report in self._children.receive():
+            violation = report.violation
+            scope = self._children.scopes.get(report.serial)
+            if scope is not None and (scope.open or scope.held) and not report.late:
+                into = scope.records
+            elif run is not None:
+                into = run.late
+                reason = violation.late or f"by a child process of {violation.test} that outlived it"
+                violation = _replace(violation, late=reason)
+            else:
+                continue
+            record = into.setdefault(violation.key, Record(violation))
+            record.count += report.times
+            if report.expected:
+                record.deliver(expected=True)
+            self._on_record()
+
+
+def _close_refused(attempt: Attempt, sock: Any) -> None:
+    """Close what a refused call leaves in its caller's hands: the error is none that callers clean up after."""
+    if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
+        sock.close()
+
+
+def _our_errors(error: BaseException | None) -> Iterator[NetworkAccessViolationError]:
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        link = pending.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, NetworkAccessViolationError):
+            yield link
+        pending += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            pending += link.exceptions
+
+
+def _replace(violation: Violation, **changes: Any) -> Violation:
+    return violation._replace(**changes)
+
+
+def _of(violation: Violation, scope: Scope) -> Violation:
+    """Return a violation as another guard, further out, sees it."""
+    size = scope.policy.size if scope.policy is not None else None
+    return _replace(
+        violation,
+        test=scope.test,
+        size="" if size is None else size.value,
+        fixture=scope.fixture,
+        held_by=scope.held_by,
+        guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+    )
+
+
+def root() -> str:
+    """Return the directory that paths in reports are relative to."""
+    return os.getcwd() if registry.run is None else registry.run.root
+
+
+def names_our_class(expected: object) -> bool:
+    """Tell whether what a ``raises`` or ``assertRaises`` expects names one of our exceptions."""
+    if isinstance(expected, tuple):
+        return any(names_our_class(one) for one in expected)
+    return isinstance(expected, type) and issubclass(expected, HermeticityViolationError)
+
+
+def _assert_raises_exit(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    caught = wrapped(*args, **kwargs)
+    if caught and names_our_class(instance.expected):
+        registry.deliver(args[1] if len(args) > 1 else None, expected=True)
+    return caught
+
+
+def _delivery_points() -> list[EntryPoint]:
+    return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
+
+
+registry: Final = Registry()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)
