@@ -120,7 +120,7 @@ def is_own_address(ip: IPAddress) -> bool:
         _own.clear()
     try:
         own = any(_binds(ip, scope) and _routes_to_itself(ip, scope) for scope in _scopes(ip))
-    except OSError:  # no socket of that family, or no descriptor left: nothing to remember
+    except (OSError, ValueError):  # no socket of that family, no descriptor left, a scope that is no number
         return False
     _own[ip] = (now, own)
     return own

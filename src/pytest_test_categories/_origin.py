@@ -210,14 +210,16 @@ def _in_event_loop() -> bool:
     events = sys.modules.get("asyncio.events")
     if events is not None and events._get_running_loop() is not None:
         return True
+    return _trio_task() is not None
+
+
+def _trio_task() -> Any:
+    """Return the trio task that runs here, or None."""
     trio = sys.modules.get("trio.lowlevel")
-    if trio is None:
-        return False
     try:
-        trio.current_task()
-    except (AttributeError, RuntimeError):
-        return False
-    return True
+        return None if trio is None else trio.current_task()
+    except (AttributeError, RuntimeError):  # half imported; not in trio
+        return None
 
 
 def _greenlet_scope() -> Scope | None:
@@ -388,7 +390,7 @@ class Job:
 
 
 def awaiting_task() -> Any:
-    """Return the asyncio task that submitted the running job, or None."""
+    """Return the task, asyncio's or trio's, that submitted the running job, or None."""
     job: Job | None = getattr(_local, "job", None)
     return None if job is None or job.task is None else job.task()
 
@@ -408,9 +410,9 @@ def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
 
 def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
-        args = (Job(args[0], _spawner(), current_task()), *args[1:])
+        args = (Job(args[0], _spawner(), current_task() or _trio_task()), *args[1:])
     elif callable(kwargs.get("func")):
-        kwargs = {**kwargs, "func": Job(kwargs["func"], _spawner(), current_task())}
+        kwargs = {**kwargs, "func": Job(kwargs["func"], _spawner(), current_task() or _trio_task())}
     return wrapped(*args, **kwargs)
 
 

@@ -97,6 +97,33 @@ stands_aside: list[Callable[[FrameType], bool]] = []
 
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
+# What a frame's code is, worked out once: the same frames stand below every attempt of a test.
+_EXEMPT, _ASKED, _IMPORT, _OTHER, _TELLING = range(5)
+_codes: dict[int, tuple[CodeType, int]] = {}  # by id, with the code to keep it alive: code objects are slow to hash
+
+
+def _kind_of(frame: FrameType) -> int:
+    """Return and remember what a frame's code is: nothing to us, or something that ``read`` looks at."""
+    code = frame.f_code
+    if code in exempt_codes:
+        kind = _EXEMPT
+    elif code.co_name in ASIDE_NAMES:
+        kind = _ASKED
+    elif code.co_filename == _IMPORT_CODE and code.co_name == "_load_unlocked":
+        kind = _IMPORT
+    elif is_project_file(code.co_filename) or _library_of(frame):
+        kind = _TELLING
+    else:
+        kind = _OTHER
+    if len(_codes) > 20_000:  # noqa: PLR2004 - as above
+        _codes.clear()
+    _codes[id(code)] = (code, kind)
+    return kind
+
+
+ASIDE_NAMES: Final = frozenset({"_multicall", "get_connection"})
+"""Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
+
 
 def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trace:
     """Read the stack outwards from ``frame``.
@@ -104,27 +131,28 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     Args:
         frame: Innermost frame to look at.
         test_file: File of the running test; counts as the project's own wherever it lies.
-        task: The asyncio task that runs here, or that waits for this work of an executor's thread. Where the stack
-            ends at it, the tasks that wait for it tell the rest.
+        task: The task (asyncio's or trio's) that runs here, or that waits for this work of an executor's thread. Where
+            the stack ends at it, the tasks that wait for it tell the rest.
     """
     found = _Reading(test_file)
-    edge = None if task is None else getattr(task.get_coro(), "cr_frame", None)
+    edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
     importing = module = ""
     self_test = False
     while frame is not None:
         code = frame.f_code
-        if code in exempt_codes:
+        known = _codes.get(id(code))
+        kind = known[1] if known is not None else _kind_of(frame)
+        if kind is _EXEMPT:
             return Trace(aside=True)
-        for aside in stands_aside:
-            if aside(frame):
-                return Trace(aside=True)
-        filename = code.co_filename
-        if filename == _IMPORT_CODE:
-            if not importing and code.co_name == "_load_unlocked" and module:
-                importing = module
-                self_test = found.at is None
-        else:
-            found.take(frame, filename)
+        if kind is _ASKED:
+            for aside in stands_aside:
+                if aside(frame):
+                    return Trace(aside=True)
+        elif kind is _IMPORT and not importing and module:
+            importing = module
+            self_test = found.at is None
+        if kind is not _OTHER or code.co_filename == test_file:
+            found.take(frame, code.co_filename)
         if frame is edge:
             found.take_awaiters(task)
             task = None
@@ -193,19 +221,20 @@ def _place(frame: FrameType, filename: str, line: int | None) -> Place:
     return Place(filename, line or frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
 
 
+def _coroutine_of(task: Any) -> Any:
+    return task.get_coro() if hasattr(task, "get_coro") else task.coro  # asyncio's, trio's
+
+
 def _frames_of(task: Any) -> list[FrameType]:
     """Return a task's frames, innermost first."""
-    step = task.get_coro()
+    step = _coroutine_of(task)
     if getattr(step, "cr_running", False):
         # Its job may be quicker than it: it is about to wait, and the frames are on its own thread's stack.
         edge = step.cr_frame
-        frame = sys._current_frames().get(getattr(task.get_loop(), "_thread_id", None))  # type: ignore[arg-type]
-        running = []
-        while frame is not None and frame.f_code.co_qualname != "Handle._run":  # asyncio.events': the loop's own
-            running.append(frame)  # beyond the edge is who started an eager task
-            frame = frame.f_back
-        if edge in running:
-            return running
+        for innermost in sys._current_frames().values():
+            running = list(_stack_of_step(innermost))
+            if edge in running:
+                return running
     suspended: list[FrameType] = []
     while len(suspended) < 200:  # noqa: PLR2004 - a bound, not a meaning
         frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
@@ -218,6 +247,13 @@ def _frames_of(task: Any) -> list[FrameType]:
     return suspended[::-1]
 
 
+def _stack_of_step(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the frames of what an event loop runs in a thread just now; beyond a task's own is who started it early."""
+    while frame is not None and frame.f_code.co_qualname not in {"Handle._run", "unrolled_run"}:  # asyncio's, trio's
+        yield frame
+        frame = frame.f_back
+
+
 def _awaiters(task: Any) -> Iterator[Any]:
     """Yield a task, the tasks that wait for it, those that wait for them, and so on: the nearest first."""
     seen: set[int] = set()
@@ -226,10 +262,13 @@ def _awaiters(task: Any) -> Iterator[Any]:
         if id(future) in seen:
             continue
         seen.add(id(future))
-        if hasattr(future, "get_coro"):  # a task
+        nursery = getattr(future, "parent_nursery", None)
+        if nursery is not None or hasattr(future, "get_coro"):  # a task
             yield future
         if len(seen) > 64:  # noqa: PLR2004 - a bound, not a meaning
             return
+        if nursery is not None:
+            pending.append(nursery.parent_task)
         for callback, _context in getattr(future, "_callbacks", None) or ():
             pending += (waiting for held in _held_by(callback) for waiting in _futures_in(held))
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["outcomes", "workers"]
 
-# Projects of their own: inner runs collect them.
-collect_ignore = ["broken", "legitimate", "sample", "suites"]
-
 
 @pytest.fixture
 def lacking() -> Callable[[str], None]:

@@ -316,7 +316,17 @@ def test_a_link_local_address_is_own_on_its_interface_however_that_is_named() ->
 
 
 @pytest.mark.usefixtures("nothing_known")
-@pytest.mark.parametrize("scope", ["", "%lo", "%1", "%nowhere0", "%4294967295"])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        pytest.param("", id="none"),
+        pytest.param("%lo", id="name"),
+        pytest.param("%1", id="number"),
+        pytest.param("%nowhere0", id="unknown-name"),
+        pytest.param("%4294967295", id="unknown-number"),
+        pytest.param("%" + "9" * 5000, id="endless-number"),
+    ],
+)
 def test_a_link_local_address_that_nobody_has_is_not_own(scope: str) -> None:
     assert not is_own_address(IP(f"fe80::dead:beef{scope}"))
 

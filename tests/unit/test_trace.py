@@ -20,7 +20,7 @@ from pytest_test_categories._errors import CURES
 from pytest_test_categories._trace import Place, Trace, is_project_file, read_exception, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -28,6 +28,8 @@ SITE = os.sep.join(("", "opt", "venv", "lib", "site-packages"))
 PROJECT = os.sep.join(("", "home", "me", "project"))
 USERS = os.path.join(PROJECT, "users.py")
 TEST = os.path.join(PROJECT, "tests", "test_users.py")
+
+OTHER = os.path.join(PROJECT, "other.py")
 
 Namespace = dict[str, Any]
 
@@ -214,9 +216,9 @@ def test_a_cassette_on_the_stack_is_told_beside_the_library() -> None:
 
 def test_traffic_that_stands_aside_is_nobodys() -> None:
     def aside(frame: FrameType) -> bool:
-        return frame.f_code.co_name == "report"
+        return frame.f_globals["__name__"] == "adapter"
 
-    report = library("adapter", "def report(then):\n    return then()\n")["report"]
+    report = library("adapter", "def _multicall(then):\n    return then()\n")["_multicall"]
     _trace.stands_aside.append(lambda _frame: False)
     _trace.stands_aside.append(aside)
     assert report(GRAB).aside
@@ -224,8 +226,9 @@ def test_traffic_that_stands_aside_is_nobodys() -> None:
 
 
 def test_exempt_functions_are_nobodys() -> None:
-    pair = library("pairs", "def pair(then):\n    return then()\n")["pair"]
-    assert not pair(GRAB).aside
+    source = "def pair(then):\n    return then()\n"
+    assert not library("pairs", source)["pair"](GRAB).aside
+    pair = library("pairs", source)["pair"]
     _trace.exempt_codes.add(pair.__code__)
     assert pair(GRAB).aside
 
@@ -381,7 +384,9 @@ def test_a_task_that_nobody_waits_for_shows_its_loop(client: Namespace) -> None:
 def test_a_task_that_waits_for_nothing_yet_is_no_obstacle() -> None:
     async def main() -> Trace:
         task = asyncio.create_task(asyncio.sleep(0))
-        return library("x", "def work(task):\n    return here('', task)\n", here=here)["work"](task)
+        found = library("x", "def work(task):\n    return here('', task)\n", here=here)["work"](task)
+        assert isinstance(found, Trace)
+        return found
 
     assert asyncio.run(main()).at is not None
 
@@ -443,6 +448,44 @@ async def fetch(future):
     assert asyncio.run(main()).at == Place(USERS, 5, "old")
 
 
+QUICK = """
+import asyncio, threading
+async def connect():
+    found = []
+    task = asyncio.current_task()
+    thread = threading.Thread(target=lambda: found.append(work(task)))
+    thread.start()
+    thread.join()
+    return found[0]
+def work(task):
+    return here(TEST, task)
+"""
+
+
+def test_a_job_that_is_quicker_than_its_task_finds_the_line_that_is_about_to_wait() -> None:
+    found = run("await", library("redis.asyncio", QUICK, here=here, TEST=TEST)["connect"])
+    assert found.at == Place(USERS, 3, "fetch")
+    assert found.test == Place(TEST, 2, "test_fetch")
+    assert found.library == "redis"
+
+
+@pytest.mark.parametrize("dialled", ["connect", "in_thread"])
+def test_an_object_that_waits_by_a_coroutine_of_its_own_is_read_through(client: Namespace, dialled: str) -> None:
+    source = """
+class Request:
+    def __init__(self, call):
+        self.call = call
+    def __await__(self):
+        return self.call().__await__()
+async def fetch(call):
+    return await Request(call)
+"""
+    fetch = project(source)["fetch"]
+    inner = project("async def inner(call):\n    return await call()\n", OTHER)["inner"]
+    found = asyncio.run(fetch(functools.partial(inner, client[dialled])))
+    assert found.at == Place(OTHER, 2, "inner")
+
+
 class _Proxy:
     """Answers no question, as a proxy outside its context does."""
 
@@ -467,7 +510,9 @@ def test_callbacks_that_hold_on_to_odd_things_are_no_obstacle(client: Namespace)
         task.add_done_callback(holds)
         task.add_done_callback(functools.partial(holds))
         task.add_done_callback(functools.partial(lambda _one, _two, _three: None, proxy, asyncio.Future))
-        return await task
+        trace = await task
+        assert isinstance(trace, Trace)
+        return trace
 
     found = asyncio.run(main())
     assert found.at is not None
@@ -490,6 +535,50 @@ def test_tasks_that_wait_for_one_another_are_read_only_so_far(client: Namespace)
     assert near.function == "wait"
     assert far is not None
     assert far.function == "<genexpr>"  # the line that runs the loop
+
+
+def suspended(start: Callable[[asyncio.Future[None]], Coroutine[Any, Any, None]]) -> Trace:
+    """What a task tells, to a thread of its executor, that surely waits by then."""
+
+    async def main() -> Trace:
+        future = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(start(future))
+        await asyncio.sleep(0)
+        found = _trace.read(None, TEST, task)
+        future.set_result(None)
+        await task
+        return found
+
+    return asyncio.run(main())
+
+
+def test_what_stands_behind_an_await_method_is_read() -> None:
+    get = library("httpx.client", "async def get(future):\n    await future\n")["get"]
+    source = """
+class Call:
+    def __init__(self, step):
+        self.step = step
+    def __await__(self):
+        return self.step.__await__()
+async def fetch(get, future):
+    await Call(get(future))
+"""
+    found = suspended(functools.partial(project(source)["fetch"], get))
+    assert (found.at, found.library) == (Place(USERS, 8, "fetch"), "httpx")
+
+
+def test_coroutines_that_wait_for_one_another_are_read_only_so_far() -> None:
+    deep = library("deep", "async def wait(deep, future):\n    await (wait(deep - 1, future) if deep else future)\n")
+    fetch = project("async def fetch(wait, deep, future):\n    await wait(deep, future)\n")["fetch"]
+    for levels in (20, 300):
+        assert suspended(functools.partial(fetch, deep["wait"], levels)).at == Place(USERS, 2, "fetch")
+
+
+def test_a_task_that_begins_to_wait_while_it_is_read_is_no_obstacle() -> None:
+    step: Any = (number for number in (1, 2))  # its frame is on no thread's stack
+    coroutine = types.SimpleNamespace(cr_running=True, cr_frame=step.gi_frame)
+    task = types.SimpleNamespace(get_coro=lambda: coroutine, get_loop=object)
+    assert _trace._frames_of(task) == [step.gi_frame]
 
 
 # -- all tasks ---------------------------------------------------------------------------------------------------------

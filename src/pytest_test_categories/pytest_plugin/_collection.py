@@ -94,7 +94,7 @@ class Collecting:
         try:
             sizes.check(collector)
             for node in report.result:
-                if isinstance(node, pytest.Item):
+                if node.own_markers:
                     sizes.check(node)
         except SizeConflictError as conflict:
             _fail(report, str(conflict))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pytest
 
@@ -55,6 +55,14 @@ class Held:
         self.ranks = ranks
 
 
+class _Fixture(NamedTuple):
+    """A fixture definition that has a guard of its own: its name, the key of its first parameter, its kind."""
+
+    name: str
+    key: Key
+    autouse: bool
+
+
 class FixturePlan:
     """Works out, from all collected items, the size that each broad fixture is held to."""
 
@@ -62,13 +70,13 @@ class FixturePlan:
         self._declared = dict(settings.fixture_sizes)
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
-        self._broad: dict[int, tuple[Any, bool]] = {}  # id: (definition, whether it is autouse)
-        self._narrow: dict[int, Any] = {}  # definitions that need no guard of their own
+        self._simple: dict[int, _Fixture | None] = {}  # by id of the definition
+        self._definitions: list[Any] = []
 
     @property
     def needed(self) -> bool:
         """Whether any test uses a broad fixture that could touch something."""
-        return bool(self._broad)
+        return any(fixture is not None for fixture in self._simple.values())
 
     def guards(self, definition: Any) -> bool:
         """Tell whether a fixture has a guard of its own: those of broad scope, and those with a declared size."""
@@ -77,39 +85,60 @@ class FixturePlan:
 
     def compute(self, items: Iterable[pytest.Item]) -> None:
         """Take in all collected items, those that are about to be deselected too."""
+        sizes = self._sizes
+        known = self._held
         for item in items:
             info = getattr(item, "_fixtureinfo", None)
             if info is None:
                 continue
-            broad = self._broad_of(info)
+            broad = self._broad_of(info.name2fixturedefs)
             if not broad:
                 continue
-            size = self._sizes.of(item)
+            size = sizes.of(item)
             rank = _UNSIZED if size is None else size.rank
-            indices = getattr(getattr(item, "callspec", None), "indices", None) or {}
-            asked = self._asked_for(item, info) if any(relaxed for *_, relaxed in broad) else None
-            for name, key, autouse in broad:
-                relaxed = autouse or (asked is not None and name not in asked)
-                self._note((key, indices.get(name, 0)), rank, item, relaxed=relaxed)
+            indices = getattr(getattr(item, "callspec", None), "indices", None)
+            asked = self._asked_for(item, info) if any(fixture.autouse for fixture in broad) else None
+            for fixture in broad:
+                if indices is None and asked is None:
+                    held = known.get(fixture.key)
+                    if held is not None and held.ranks is None and rank >= held.rank:
+                        continue  # the usual case: nothing new
+                index = 0 if indices is None else indices.get(fixture.name, 0)
+                relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
+                self._note((fixture.key[0], index), rank, item, relaxed=relaxed)
 
-    def _broad_of(self, info: Any) -> list[tuple[str, int, bool]]:
+    def _broad_of(self, definitions_by_name: Any) -> list[_Fixture]:
         found = []
-        known = self._broad
-        narrow = self._narrow
-        for name, definitions in info.name2fixturedefs.items():
-            if id(definitions[-1]) in narrow:
-                continue
-            for definition in reversed(definitions):
-                key = id(definition)
-                seen = known.get(key)
-                if seen is None and self.guards(definition):
-                    seen = known[key] = (definition, bool(getattr(definition, "_autouse", False)))
-                if seen is not None:
-                    found.append((name, key, seen[1]))
-                if name not in definition.argnames:  # an override that doesn't ask for what it overrides
-                    if seen is None and definition is definitions[-1]:
-                        narrow[key] = definition
-                    break
+        simple = self._simple
+        for name, definitions in definitions_by_name.items():
+            last = definitions[-1]
+            try:
+                fixture = simple[id(last)]
+            except KeyError:
+                fixture = self._look_at(name, last)
+            if fixture is not None:
+                found.append(fixture)
+            if name in last.argnames:  # an override that asks for what it overrides
+                found += self._overridden(name, definitions)
+        return found
+
+    def _look_at(self, name: str, definition: Any) -> _Fixture | None:
+        """Return a definition as this plan knows it; None if it needs no guard of its own."""
+        fixture = None
+        if self.guards(definition):
+            fixture = _Fixture(name, (id(definition), 0), bool(getattr(definition, "_autouse", False)))
+        self._simple[id(definition)] = fixture
+        self._definitions.append(definition)  # alive as long as its id is a key
+        return fixture
+
+    def _overridden(self, name: str, definitions: Any) -> list[_Fixture]:
+        found = []
+        for definition in reversed(definitions[:-1]):
+            fixture = self._simple.get(id(definition)) or self._look_at(name, definition)
+            if fixture is not None:
+                found.append(fixture)
+            if name not in definition.argnames:
+                break
         return found
 
     def _asked_for(self, item: pytest.Item, info: Any) -> set[str]:
@@ -132,7 +161,8 @@ class FixturePlan:
         return found
 
     def _is_broad_autouse(self, definitions: Any) -> bool:
-        return bool(definitions) and self._broad.get(id(definitions[-1]), (None, False))[1]
+        fixture = self._simple.get(id(definitions[-1])) if definitions else None
+        return fixture is not None and fixture.autouse
 
     def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> None:
         held = self._held.get(key)

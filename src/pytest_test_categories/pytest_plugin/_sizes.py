@@ -62,8 +62,7 @@ class Sizes:
         Raises:
             SizeConflictError: Two sizes stand in one place.
         """
-        if node.own_markers or isinstance(node, pytest.Class):
-            self._own(node)
+        self._own(node)
 
     def _of_parent(self, node: Any) -> TestSize | None:
         if node is None:

@@ -69,6 +69,22 @@ def by_httpx_under_trio() -> Any:
     return trio.run(main)
 
 
+def by_httpx_under_trio_in_vain() -> Any:
+    import httpx
+    import trio
+
+    async def one(url: str) -> None:
+        with contextlib.suppress(Exception):
+            async with httpx.AsyncClient() as client:
+                await client.get(url)  # httpx_under_trio_in_vain
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, URL)
+
+    trio.run(main)
+
+
 async def by_aiohttp() -> Any:
     import aiohttp
 
@@ -150,8 +166,10 @@ def by_redis() -> Any:
 
 async def by_redis_async() -> Any:
     from redis import asyncio as redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
-    async with redis.Redis(host="cache.example.com") as client:
+    async with redis.Redis(host="cache.example.com", retry=Retry(NoBackoff(), 2)) as client:
         return await client.get("thing")  # redis_async
 
 

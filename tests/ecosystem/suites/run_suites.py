@@ -241,6 +241,7 @@ class Suite:
             "-p",
             "no:randomly",
             "--rootdir=.",
+            "--continue-on-collection-errors",
             *MODES[mode],
         )
         command = [str(self.program), "-m", "pytest", *options, *self.project.arguments]
@@ -270,6 +271,9 @@ class Suite:
                 after.targets and after.outcome != "passed"
             ):
                 continue
+            refused = strict.results.get(f"collect {test.partition('::')[0]}", Result())
+            if after.outcome == "-":  # gone with its module, whose import was refused
+                after.targets = refused.targets
             reasons = [self._reason(test, target) for target in after.targets]
             if reasons and all(reasons):
                 alone, verdict = {}, "explained"
@@ -381,8 +385,12 @@ def examine(suite: Suite, options: argparse.Namespace) -> tuple[str, ...]:
     differences = suite.compare(
         runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats
     )
+    gone = [each for each in differences if each.strict == "-" and each.verdict == "explained"]
     for difference in differences:
-        _print_difference(difference)
+        if difference not in gone:
+            _print_difference(difference)
+    if gone:
+        print(f"  explained: {len(gone)} tests of modules whose import was refused")
     for line in unattributed(runs["strict"].log):
         print(f"  no test's: {line}")
     sys.stdout.flush()

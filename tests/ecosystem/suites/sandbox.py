@@ -178,7 +178,7 @@ def main() -> int:
     options = parser.parse_args()
     seen: collections.Counter[str] = collections.Counter()
     _raise_interfaces()
-    # A shell starts its background jobs with interrupts ignored; suites that interrupt themselves hang.
+    # A shell starts background jobs with interrupts ignored: suites that send them would hang.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with tempfile.TemporaryDirectory() as folder:
         _bind_files(Path(folder))

@@ -1,0 +1,212 @@
+"""Settings: what the ini file and the command line say, parsed once into one frozen object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_test_categories._address import ALLOW_FORMS, parse_allow_entry
+from pytest_test_categories._policy import EnforcementMode, TestSize
+from pytest_test_categories.pytest_plugin import _options
+from pytest_test_categories.pytest_plugin._options import MARKERS, Settings, header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Parse = Callable[..., Settings]
+
+OWN = tuple((size.value, size) for size in TestSize)
+
+
+class Options:
+    """The plugin's options, and nothing else of it."""
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        _options.add(parser)
+
+
+@pytest.fixture
+def config(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.Config]:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.plugins.append(Options())
+
+    def make(ini: str = "", *args: str) -> pytest.Config:
+        pytester.makeini(f"[pytest]\n{ini}")
+        return pytester.parseconfig(*args)
+
+    return make
+
+
+@pytest.fixture
+def parse(config: Callable[..., pytest.Config]) -> Parse:
+    return lambda *args: _options.of(config(*args))
+
+
+def test_without_a_word_from_the_project_nothing_is_watched(parse: Parse) -> None:
+    settings = parse()
+    assert settings == Settings()
+    assert not settings.active
+
+
+@pytest.mark.parametrize(
+    ("ini", "args", "mode"),
+    [
+        pytest.param("test_categories_enforcement = strict", (), EnforcementMode.STRICT, id="ini"),
+        pytest.param("test_categories_enforcement = Warn", (), EnforcementMode.WARN, id="capitals"),
+        pytest.param("", ("--test-categories-enforcement=warn",), EnforcementMode.WARN, id="option"),
+        pytest.param(
+            "test_categories_enforcement = strict",
+            ("--test-categories-enforcement=warn",),
+            EnforcementMode.WARN,
+            id="both",
+        ),
+        pytest.param("test_categories_enforcement = strict", ("--test-categories-enforcement=off",), None, id="off"),
+        pytest.param("test_categories_enforcement = OFF", (), None, id="off-in-capitals"),
+    ],
+)
+def test_the_command_line_beats_the_ini_file_on_the_mode(
+    parse: Parse, ini: str, args: tuple[str, ...], mode: EnforcementMode | None
+) -> None:
+    settings = parse(ini, *args)
+    assert settings.mode is mode
+    assert settings.active is (mode is not None)
+
+
+@pytest.mark.parametrize(
+    ("ini", "args", "size"),
+    [
+        pytest.param("", (), None, id="none"),
+        pytest.param("test_categories_default_size = small", (), TestSize.SMALL, id="ini"),
+        pytest.param("", ("--test-categories-default-size=medium",), TestSize.MEDIUM, id="option"),
+        pytest.param(
+            "test_categories_default_size = small", ("--test-categories-default-size=large",), TestSize.LARGE, id="both"
+        ),
+        pytest.param(
+            "test_categories_default_size = small", ("--test-categories-default-size=",), None, id="taken-back"
+        ),
+    ],
+)
+def test_the_command_line_beats_the_ini_file_on_the_default_size(
+    parse: Parse, ini: str, args: tuple[str, ...], size: TestSize | None
+) -> None:
+    assert parse(f"test_categories_enforcement = strict\n{ini}", *args).default_size is size
+
+
+def test_rules_give_sizes_to_markers_paths_and_fixtures(parse: Parse) -> None:
+    settings = parse(
+        "test_categories_marker_sizes =\n"
+        "    unit = small\n"
+        "    e2e=XLARGE\n"
+        "test_categories_path_sizes =\n"
+        "    tests/unit = small\n"
+        "    ./tests/integration/slow/ = large\n"
+        "    tests = medium\n"
+        "test_categories_fixture_sizes =\n"
+        "    docker_services = medium\n"
+    )
+    assert settings.marker_sizes == (*OWN, ("unit", TestSize.SMALL), ("e2e", TestSize.XLARGE))
+    assert settings.path_sizes == (
+        ("tests/integration/slow", TestSize.LARGE),
+        ("tests/unit", TestSize.SMALL),
+        ("tests", TestSize.MEDIUM),
+    )
+    assert settings.fixture_sizes == (("docker_services", TestSize.MEDIUM),)
+
+
+def test_the_command_line_adds_to_the_allow_list(parse: Parse) -> None:
+    settings = parse(
+        "test_categories_network_allow =\n    postgres:5432\n    small: 127.0.0.1:8126\n",
+        "--network-allow=redis:6379",
+        "--network-allow=10.0.0.0/8",
+    )
+    texts = ("postgres:5432", "small: 127.0.0.1:8126", "redis:6379", "10.0.0.0/8")
+    assert settings.allow == tuple(parse_allow_entry(text) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("ini", "args", "message"),
+    [
+        pytest.param(
+            "test_categories_enforcement = hard",
+            (),
+            "test_categories_enforcement: 'hard' is not an enforcement mode; choose one of strict, warn, off",
+            id="mode",
+        ),
+        pytest.param(
+            "test_categories_enforcement = hard",
+            ("--test-categories-enforcement=soft",),
+            "--test-categories-enforcement: 'soft' is not an enforcement mode; choose one of strict, warn, off",
+            id="mode-option",
+        ),
+        pytest.param(
+            "test_categories_default_size = tiny",
+            (),
+            "test_categories_default_size: 'tiny' is not a test size; choose one of small, medium, large, xlarge",
+            id="size",
+        ),
+        pytest.param(
+            "",
+            ("--test-categories-default-size=tiny",),
+            "--test-categories-default-size: 'tiny' is not a test size; choose one of small, medium, large, xlarge",
+            id="size-option",
+        ),
+        pytest.param(
+            "test_categories_marker_sizes = unit small",
+            (),
+            "test_categories_marker_sizes: 'unit small' is not a rule; write NAME = SIZE, such as 'unit = small'",
+            id="rule-without-a-size",
+        ),
+        pytest.param(
+            "test_categories_path_sizes = tests/unit = tiny",
+            (),
+            "test_categories_path_sizes: 'tiny' is not a test size; choose one of small, medium, large, xlarge",
+            id="rule-of-another-size",
+        ),
+        pytest.param(
+            "test_categories_network_allow = http://example.com",
+            (),
+            "test_categories_network_allow: 'http://example.com' is not a network allow entry; "
+            f"write one like {ALLOW_FORMS}",
+            id="entry",
+        ),
+        pytest.param(
+            "",
+            ("--network-allow=db:port",),
+            f"--network-allow: 'db:port' is not a network allow entry; write one like {ALLOW_FORMS}",
+            id="entry-option",
+        ),
+    ],
+)
+def test_a_setting_that_is_none_of_its_choices_says_which_it_is_and_what_there_is(
+    parse: Parse, ini: str, args: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(pytest.UsageError) as refused:
+        parse(ini, *args)
+    assert str(refused.value) == message
+
+
+def test_a_rule_for_nothing_is_none() -> None:
+    with pytest.raises(pytest.UsageError, match=r"where: ' = small' is not a rule"):
+        _options._rule("where", " = small")
+
+
+def test_settings_are_parsed_once(config: Callable[..., pytest.Config]) -> None:
+    made = config("test_categories_enforcement = strict")
+    assert _options.of(made) is _options.of(made)
+
+
+def test_the_markers_of_all_sizes_are_registered(config: Callable[..., pytest.Config]) -> None:
+    made = config()
+    _options.register_markers(made)
+    registered = {line.partition(":")[0] for line in made.getini("markers")}
+    assert set(MARKERS) == {size.value for size in TestSize}
+    assert set(MARKERS) <= registered
+
+
+def test_the_header_says_the_mode_and_what_is_and_is_not_watched() -> None:
+    assert header(Settings()) == "test categories: enforcement off"
+    text = header(Settings(EnforcementMode.WARN))
+    assert text.startswith("test categories: enforcement warn; network layers: ")
+    assert "not watched: " in text
+    assert "\n" not in text
