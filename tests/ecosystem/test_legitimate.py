@@ -103,14 +103,14 @@ def _own_address() -> str:
 
 @pytest.mark.usefixtures("project")
 def test_this_machines_own_address_and_the_systems_log_are_where_tests_expect_them(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, lacking: Callable[[str], None]
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = [*NAMESPACE, sys.executable, "-c", SETTING]
     if (
         shutil.which("unshare") is None
         or subprocess.run([*setting, "true"], capture_output=True, check=False).returncode
     ):
-        lacking("this system lets nobody make a network of his own (unshare)")
+        pytest.skip("this system lets nobody make a network of his own (unshare)")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     plugins = [part for name in ("pytest_test_categories.pytest_plugin", *PLUGINS) for part in ("-p", name)]
     result = pytester.run(
