@@ -86,6 +86,11 @@ def sizes(root: object = "/project", **settings: object) -> Sizes:
             id="unittest",
         ),
         pytest.param(
+            "pytestmark = mark.large\n@mark.skip\nclass TestIt:\n    def test_it(self): pass\n    def test_two(self): pass",
+            {"TestIt::test_it": LARGE, "TestIt::test_two": LARGE},
+            id="module-over-a-class-with-another-marker",
+        ),
+        pytest.param(
             "class TestIt:\n    pytestmark = [mark.small]\n    def test_it(self): pass",
             {"TestIt::test_it": SMALL},
             id="attribute-of-a-class",

@@ -216,7 +216,7 @@ def test_a_cassette_on_the_stack_is_told_beside_the_library() -> None:
 
 def test_traffic_that_stands_aside_is_nobodys() -> None:
     def aside(frame: FrameType) -> bool:
-        return frame.f_globals["__name__"] == "adapter"
+        return bool(frame.f_globals["__name__"] == "adapter")
 
     report = library("adapter", "def _multicall(then):\n    return then()\n")["_multicall"]
     _trace.stands_aside.append(lambda _frame: False)
@@ -231,6 +231,13 @@ def test_exempt_functions_are_nobodys() -> None:
     pair = library("pairs", source)["pair"]
     _trace.exempt_codes.add(pair.__code__)
     assert pair(GRAB).aside
+
+
+def test_generated_code_does_not_grow_the_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {-number: (GRAB.__code__, _trace._OTHER) for number in range(20_001)}
+    monkeypatch.setattr(_trace, "_codes", known)
+    assert GRAB().at is not None
+    assert len(known) < 1000
 
 
 # -- imports -----------------------------------------------------------------------------------------------------------
@@ -484,6 +491,30 @@ async def fetch(call):
     inner = project("async def inner(call):\n    return await call()\n", OTHER)["inner"]
     found = asyncio.run(fetch(functools.partial(inner, client[dialled])))
     assert found.at == Place(OTHER, 2, "inner")
+
+
+def test_a_trio_task_is_read_and_the_one_whose_nursery_it_is_in() -> None:
+    trio = pytest.importorskip("trio")
+    source = """
+import trio
+async def fetch(call):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+"""
+    dial = """
+import trio
+async def connect():
+    found.append(here(TEST, trio.lowlevel.current_task()))
+    found.append(await trio.to_thread.run_sync(work, trio.lowlevel.current_task()))
+def work(task):
+    return here(TEST, task)
+"""
+    found: list[Trace] = []
+    connect = library("httpx.client", dial, here=here, TEST=TEST, found=found)["connect"]
+    trio.run(project(source)["fetch"], connect)
+    assert [trace.library for trace in found] == ["httpx", "httpx"]
+    assert [trace.at and trace.at.function for trace in found] == ["fetch", "fetch"]
+    assert [trace.at and trace.at.filename for trace in found] == [USERS, USERS]
 
 
 class _Proxy:
