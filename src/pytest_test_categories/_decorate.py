@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 _FRAMEWORK_METHODS: Final = (
     # unittest
-    *("setUp", "tearDown", "setUpClass", "tearDownClass", "asyncSetUp", "asyncTearDown"),
+    *("runTest", "setUp", "tearDown", "setUpClass", "tearDownClass", "asyncSetUp", "asyncTearDown"),
     # pytest's xunit style
     *("setup_method", "teardown_method", "setup_class", "teardown_class"),
 )

@@ -61,21 +61,22 @@ class Registry:
         """Put the layers in place, or note that one more wants them there."""
         with self._lock:
             self.holders += 1
-            if self.holders == 1:
+            if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
+            replaced = sockets.replaced()
+            if replaced:
+                self._entry_points += sockets.entry_points_of_replacement(self.judge, self.remember)
+            if self.holders == 1 or replaced:
                 install_all(self._entry_points)
+            if self.holders == 1:
                 audit.activate(self.judge)
                 _trace.exempt_codes.update(sockets.exempt_codes())
                 if sockets.is_exempt not in _trace.stands_aside:
                     _trace.stands_aside.append(sockets.is_exempt)
-            elif sockets.replaced():
-                fresh = sockets.entry_points_of_replacement(self.judge, self.remember)
-                install_all(fresh)
-                self._entry_points += fresh
 
     def release(self) -> None:
         """Take the layers away with the last one who wanted them."""
@@ -84,7 +85,6 @@ class Registry:
             if self.holders == 0:
                 audit.deactivate()
                 remove_all(self._entry_points)
-                self._entry_points = []
                 look_ups.clear()
                 _origin.forget()
                 if self._children is not None:
@@ -170,7 +170,7 @@ class Registry:
             (s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT),
             None,
         )
-        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task())
+        trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task() or _origin.current_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return

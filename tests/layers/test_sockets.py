@@ -21,6 +21,7 @@ from unittest import mock
 import anyio
 import pytest
 import trio
+import wrapt
 
 from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
 
@@ -573,3 +574,13 @@ def test_the_memo_lets_no_foreign_target_through(listener: Address) -> None:
 
 def test_operator_index_is_what_the_interpreter_uses() -> None:
     assert operator.index(Index(9)) == 9
+
+
+def test_rule_10_late_undoes_never_wrap_twice() -> None:
+    for _ in range(3):
+        patcher = mock.patch("socket.socket.connect")
+        with network_guard("small"):
+            patcher.start()
+        patcher.stop()
+        with network_guard("small"):
+            assert len(list(wrapt.wrapper_chain(vars(socket.socket)["connect"]))) == 2

@@ -430,7 +430,10 @@ def test_fixtures_lists_network_isolation(run_pytest: Callable[..., pytest.RunRe
         run_pytest("--fixtures", mode=mode).stdout.fnmatch_lines(["*network_isolation*", "*guard*"])
 
 
-def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(pytester: pytest.Pytester) -> None:
+def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     if not sys.platform.startswith("linux"):
         pytest.skip("needs a terminal")
     pexpect = pytest.importorskip("pexpect")

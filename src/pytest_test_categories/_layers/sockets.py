@@ -393,7 +393,7 @@ def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryP
     """Return the rows for a reloaded socket module."""
     table = _Table(judge, remember)
     _known_classes.append(_real_classes()[-1])
-    return [*_class_rows(table, _known_classes[-1]), *_module_rows(table)]
+    return _class_rows(table, _known_classes[-1])  # the module's rows find its new functions by themselves
 
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
