@@ -173,6 +173,8 @@ class NetworkGuard:
         return self
 
     def _enter(self, frame: Any, label: str = "") -> Scope | None:
+        while frame.f_back is not None and frame.f_globals.get("__name__") == "contextlib":  # an exit stack
+            frame = frame.f_back
         where = f"{self!r} at {_trace.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
         scope = self.open(label=label, where=where)
         self._entered.append(scope)

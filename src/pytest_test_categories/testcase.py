@@ -50,6 +50,10 @@ class SizedTest(_Base):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Guard the class's own set-up and tear-down."""
         super().__init_subclass__(**kwargs)
+        order = [base.__qualname__ for base in cls.__mro__]
+        if "TestCase" in order and order.index("TestCase") < order.index("SizedTest"):
+            size = next(base.__name__ for base in cls.__mro__ if base.__module__ == __name__)
+            raise TypeError(f"the size comes first: class {cls.__name__}({size}, unittest.TestCase)")
         for name in _CLASS_METHODS:
             method = vars(cls).get(name)
             if isinstance(method, classmethod):

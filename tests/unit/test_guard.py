@@ -1034,3 +1034,12 @@ def test_time_is_not_wasted_on_a_refusal() -> None:
         start = time.monotonic()
         dial()
     assert time.monotonic() - start < 1
+
+
+def test_a_guard_in_an_exit_stack_is_named_after_the_line_that_entered_it() -> None:
+    with contextlib.ExitStack() as stack:
+        guard = stack.enter_context(network_guard("small", "warn"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            socket.socket().connect_ex(("127.0.0.1", 1))
+    assert "test_guard.py" in guard.violations[0].test

@@ -8,9 +8,12 @@ import re
 import subprocess
 import sys
 import textwrap
+import unittest
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from pytest_test_categories import SmallTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -367,3 +370,8 @@ def test_reports_of_a_test_are_json_safe() -> None:
 
     violation = Violation(test="t", size="small", kind="connect", target="x:1")
     assert Violation.from_dict(json.loads(json.dumps(violation.to_dict()))) == violation
+
+
+def test_a_class_that_names_its_size_last_is_an_error() -> None:
+    with pytest.raises(TypeError, match=r"the size comes first: class T\(SmallTest, unittest.TestCase\)"):
+        type("T", (unittest.TestCase, SmallTest), {})

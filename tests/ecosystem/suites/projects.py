@@ -356,4 +356,12 @@ EXPLANATIONS: Final = (
         r"(8\.8\.8\.8|1\.1\.1\.1|\[2001:4860:4860::8888\]|\[2606:4700:4700::1111\]):53",
         "asks public resolvers, while imported, whether there is a network",
     ),
+    Explanation(
+        "urllib3", r"240\.0\.0\.0:\d+", "dials an address nobody has, to see a connect time out"
+    ),
+    Explanation(
+        "urllib3",
+        r"(something|badhost|thishostdoesnotexist)\.invalid:\d+",
+        "asks DNS for a name that doesn't exist",
+    ),
 )
