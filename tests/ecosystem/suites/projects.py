@@ -308,11 +308,10 @@ PROJECTS: Final = (
     Project("botocore==1.44.5", ("jsonschema", "setuptools<81"), ("tests/unit",)),
     Project(
         "redis==8.1.0",
-        ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools"),
+        ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools", "pybreaker"),
         ("tests",),
         ready=(("redis-server", "--port", "6379", "--save", "", "--enable-debug-command", "yes"),),
     ),
-    Project("aiocoap==0.4.17", (), ("tests",)),
 )
 
 EXPLANATIONS: Final = (
@@ -363,5 +362,14 @@ EXPLANATIONS: Final = (
         "urllib3",
         r"(something|badhost|thishostdoesnotexist)\.invalid:\d+",
         "asks DNS for a name that doesn't exist",
+    ),
+    Explanation("asyncssh", "ÿ:22", "asks DNS for a name that cannot exist"),
+    Explanation("asyncssh", r"unknown\.test|fail", "asks DNS for a name that doesn't exist"),
+    Explanation("asyncssh", "test1|text|wild", "asks DNS for the host of an X display"),
+    Explanation("aiohttp", r"wrong-dns-name\.com:\d+", "asks DNS for a name that doesn't exist"),
+    Explanation(
+        "botocore",
+        r"169\.254\.169\.254:80",
+        "looks for credentials at the metadata service, as it does where none are configured",
     ),
 )
