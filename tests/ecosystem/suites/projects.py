@@ -23,7 +23,6 @@ class Project:
         environment: Environment variables for the tests.
         wheel: Install the project from a wheel; where building needs more than a C compiler.
         repository: The source distribution has no usable tests; the repository has.
-        ready: Commands that serve the tests inside the sandbox, such as a database.
     """
 
     release: str
@@ -33,7 +32,6 @@ class Project:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     wheel: bool = False
     repository: bool = False
-    ready: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -306,12 +304,6 @@ PROJECTS: Final = (
         ("tests",),
     ),
     Project("botocore==1.44.5", ("jsonschema", "setuptools<81"), ("tests/unit",)),
-    Project(
-        "redis==8.1.0",
-        ("pytest-asyncio", "pytest-timeout", "numpy", "cachetools", "pybreaker"),
-        ("tests",),
-        ready=(("redis-server", "--port", "6379", "--save", "", "--enable-debug-command", "yes"),),
-    ),
 )
 
 EXPLANATIONS: Final = (

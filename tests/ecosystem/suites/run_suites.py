@@ -139,9 +139,7 @@ def read_record(path: Path) -> tuple[dict[str, Result], str]:
         result = results.setdefault(line["id"], Result())
         result.outcome = min(result.outcome, _outcome(line), key=_WORST.index)
         text = line.get("text", "") + "\n" + line.get("sections", "")
-        result.targets += [
-            target for target in _TARGET.findall(text) if target not in result.targets
-        ]
+        result.targets = list(dict.fromkeys((*result.targets, *_TARGET.findall(text))))
         result.text += text if line["outcome"] == "failed" else ""
     return results, running
 
@@ -248,7 +246,7 @@ class Suite:
         started = time.monotonic()
         with log.open("wb") as output:
             status = subprocess.run(
-                command_line(command, sink=sink, timeout=limit, serve=self.project.ready),
+                command_line(command, sink=sink, timeout=limit),
                 check=False,
                 cwd=self.source,
                 env=environment,

@@ -45,13 +45,10 @@ _KERNEL: Final = {
 }  # neighbour discovery and group membership: nobody's attempt
 
 
-def command_line(
-    command: list[str], *, sink: Path, timeout: float, serve: tuple[tuple[str, ...], ...] = ()
-) -> list[str]:
+def command_line(command: list[str], *, sink: Path, timeout: float) -> list[str]:
     """Return the command line that runs ``command`` in new namespaces.
 
-    What was sent out is written to the file ``sink``, packets by target. The commands
-    of ``serve`` run beside it, started first.
+    What was sent out is written to the file ``sink``, packets by target.
     """
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
@@ -64,7 +61,6 @@ def command_line(
         "--timeout",
         str(timeout),
     ]
-    inside += ["--serve", json.dumps(serve)]
     return [*unshare, *inside, "--", *command]
 
 
@@ -173,7 +169,6 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sink", type=Path, required=True)
     parser.add_argument("--timeout", type=float, required=True)
-    parser.add_argument("--serve", type=json.loads, default=())
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     seen: collections.Counter[str] = collections.Counter()
@@ -183,11 +178,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         _bind_files(Path(folder))
         _watch(seen)
-        for words in options.serve:
-            subprocess.Popen(
-                words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-        time.sleep(1 if options.serve else 0)
         child = subprocess.Popen(options.command, start_new_session=True)
         status = _finish(child, options.timeout)
         time.sleep(0.2)  # what is still on its way to the sink
