@@ -68,6 +68,7 @@ def run_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Ca
         *args: str, mode: str | None = "strict", plugins: tuple[str, ...] = (), workers: int = 0, timeout: float = 60
     ) -> pytest.RunResult:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.delenv("CI", raising=False)  # there pytest says everything twice
         wanted = [*plugins, *(["xdist"] if workers else [])]
         command = [sys.executable, "-m", "pytest", *PLUGIN, *(part for name in wanted for part in ("-p", name))]
         command += ["-p", "no:cacheprovider"]

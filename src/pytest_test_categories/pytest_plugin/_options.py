@@ -132,7 +132,8 @@ def _parse(config: pytest.Config) -> Settings:
         fixture_sizes=fixtures,
         allow=(
             *_checked("test_categories_network_allow", _policy.parse_allow, tuple(allowed)),
-            *_checked("--network-allow", _policy.parse_allow, tuple(option.network_allow or ())),
+            # Once each: pytest 8 reads the command line twice, into the same list.
+            *_checked("--network-allow", _policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
         ),
     )
 
