@@ -440,8 +440,7 @@ def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
     pytester.makepyfile(HEAD + "\n@pytest.mark.small\ndef test_dials(): dial()\n")
     child = pexpect.spawn(
         sys.executable,  # apart from its arguments: its path may hold spaces
-        ["-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider"]
-        + ["--test-categories-enforcement=strict", "--pdb"],
+        "-m pytest -p pytest_test_categories.pytest_plugin --test-categories-enforcement=strict --pdb".split(),
         cwd=str(pytester.path),
         timeout=30,
     )
