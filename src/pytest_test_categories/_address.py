@@ -47,7 +47,9 @@ class Endpoint(NamedTuple):
     def __str__(self) -> str:
         """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
         # One line that any terminal takes: paths and names may hold line breaks, or bytes that are no text.
-        host = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.host)
+        host = self.host
+        if not host.isprintable():
+            host = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in host)
         if self.family != "ip":
             return f"{self.family}:{host}" + ("" if self.port is None else f":{self.port}")
         if self.port is None or self.port == "":

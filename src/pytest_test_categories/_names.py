@@ -214,6 +214,7 @@ class LookUps:
     def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
         self._size = size
         self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
+        self._nothing = True  # not the table being empty: an entry is out of it while it is put in anew
         self.lock = threading.RLock()  # a forked child needs a new one
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
@@ -223,6 +224,7 @@ class LookUps:
             if ip is None:
                 continue
             with self.lock:
+                self._nothing = False
                 names = self._by_address.pop(ip, None) or OrderedDict()
                 names.pop((name, context), None)
                 names[name, context] = LookedUp(name, allow)
@@ -234,12 +236,16 @@ class LookUps:
 
     def names_of(self, ip: IPAddress) -> tuple[LookedUp, ...]:
         """Return the names that resolved to an address, oldest first."""
+        if self._nothing:
+            return ()
         with self.lock:
             return tuple((self._by_address.get(ip) or {}).values())
 
     def shown_name(self, ip: IPAddress, context: int) -> str:
         """Return the name to show for an address: the latest of this context, else the latest; empty if none."""
         latest = ""
+        if self._nothing:
+            return latest
         with self.lock:
             names = list(self._by_address.get(ip) or ())
         for name, made_for in reversed(names):
@@ -252,6 +258,7 @@ class LookUps:
         """Forget everything."""
         with self.lock:
             self._by_address.clear()
+            self._nothing = True
 
 
 look_ups = LookUps()

@@ -36,6 +36,8 @@ class TestSize(enum.Enum):
     LARGE = "large"
     XLARGE = "xlarge"
 
+    __hash__ = object.__hash__  # members are compared by identity; enum's own hash runs Python code
+
     @classmethod
     def parse(cls, value: TestSize | str) -> TestSize:
         """Return the size that a member or its name stands for.
@@ -84,6 +86,8 @@ def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
 
 class Kind(enum.Enum):
     """What sort of network access an attempt is."""
+
+    __hash__ = object.__hash__  # members are compared by identity; enum's own hash runs Python code
 
     CONNECT = "connect"
     SEND = "send"

@@ -116,7 +116,7 @@ class Registry:
             NetworkAccessViolationError: A strict guard refuses it.
         """
         __tracebackhide__ = True
-        key = (route, family, address)
+        key = (kind, family, address)
         scope = current.get()
         if scope is not None and scope.open:
             try:
@@ -219,7 +219,7 @@ class Registry:
             return False
         scope = refusing[0]
         name = violation.target.rpartition(":")[0] or violation.target
-        if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+        if attempt.kind is Kind.LOOKUP or attempt.kind is Kind.REVERSE_LOOKUP:
             if scope.resolved is None:
                 scope.resolved = {}
             scope.resolved[name] = min(scope.resolved.get(name, 0) + 1, MEMO_ENTRIES)
@@ -283,11 +283,11 @@ class Registry:
         where = (trace.at.text(root), trace.at.function) if trace.at is not None else ("", "")
         return Violation(
             test=scope.test,
-            size="" if size is None else size.value,
-            kind=attempt.kind.value,
+            size="" if size is None else size._value_,
+            kind=attempt.kind._value_,
             target=target,
             route=route,
-            reach=attempt.reach.value,
+            reach=attempt.reach._value_,
             address=address,
             location=where[0],
             function=where[1],
@@ -416,7 +416,7 @@ class Registry:
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:
     """Close what a refused call leaves in its caller's hands: the error is none that callers clean up after."""
-    if attempt.kind in {Kind.CONNECT, Kind.BIND} and sock is not None:
+    if (attempt.kind is Kind.CONNECT or attempt.kind is Kind.BIND) and sock is not None:
         sock.close()
 
 

@@ -98,8 +98,9 @@ stands_aside: list[Callable[[FrameType], bool]] = []
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
 # What a frame's code is, worked out once: the same frames stand below every attempt of a test.
-_EXEMPT, _ASKED, _IMPORT, _OTHER, _TELLING = range(5)
-_codes: dict[int, tuple[CodeType, int]] = {}  # by id, with the code to keep it alive: code objects are slow to hash
+_OTHER, _EXEMPT, _ASKED, _IMPORT, _TELLING = range(5)
+_kinds: dict[int, int] = {}  # by id: code objects are slow to hash
+_codes: list[CodeType] = []  # kept alive, so that no id is used again
 
 
 def _kind_of(frame: FrameType) -> int:
@@ -111,13 +112,15 @@ def _kind_of(frame: FrameType) -> int:
         kind = _ASKED
     elif code.co_filename == _IMPORT_CODE and code.co_name == "_load_unlocked":
         kind = _IMPORT
-    elif is_project_file(code.co_filename) or _library_of(frame):
+    elif code.co_name == "<module>" or is_project_file(code.co_filename) or _library_of(frame):
         kind = _TELLING
     else:
         kind = _OTHER
     if len(_codes) > 20_000:  # noqa: PLR2004 - as above
+        _kinds.clear()
         _codes.clear()
-    _codes[id(code)] = (code, kind)
+    _codes.append(code)
+    _kinds[id(code)] = kind
     return kind
 
 
@@ -137,27 +140,30 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     found = _Reading(test_file)
     edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
     importing = module = ""
-    self_test = False
+    self_test = settled = False
+    installed_test = bool(test_file) and not is_project_file(test_file)
     while frame is not None:
         code = frame.f_code
-        known = _codes.get(id(code))
-        kind = known[1] if known is not None else _kind_of(frame)
-        if kind is _EXEMPT:
-            return Trace(aside=True)
-        if kind is _ASKED:
-            for aside in stands_aside:
-                if aside(frame):
-                    return Trace(aside=True)
-        elif kind is _IMPORT and not importing and module:
-            importing = module
-            self_test = found.at is None
-        if kind is not _OTHER or code.co_filename == test_file:
-            found.take(frame, code.co_filename)
+        kind = _kinds.get(id(code))
+        if kind is None:
+            kind = _kind_of(frame)
+        if kind or (installed_test and code.co_filename == test_file):
+            if kind is _EXEMPT:
+                return Trace(aside=True)
+            if kind is _ASKED:
+                for aside in stands_aside:
+                    if aside(frame):
+                        return Trace(aside=True)
+            elif kind is _IMPORT and not importing and module:
+                importing = module
+                self_test = found.at is None
+            if not settled:
+                settled = found.take(frame, code.co_filename)
+            if code.co_name == "<module>":
+                module = frame.f_globals.get("__name__") or ""
         if frame is edge:
             found.take_awaiters(task)
             task = None
-        if code.co_name == "<module>":
-            module = frame.f_globals.get("__name__") or ""
         frame = frame.f_back
     if task is not None:
         found.take_awaiters(task, itself=True)
@@ -184,8 +190,8 @@ class _Reading:
         self.library = ""
         self.cassette = False
 
-    def take(self, frame: FrameType, filename: str, line: int | None = None) -> None:
-        """Read the next frame outwards."""
+    def take(self, frame: FrameType, filename: str, line: int | None = None) -> bool:
+        """Read the next frame outwards; True if those further out have nothing to add."""
         if filename == self.test_file or is_project_file(filename):
             if self.at is None:
                 self.at = _place(frame, filename, line)
@@ -197,6 +203,7 @@ class _Reading:
                 self.cassette = True
             elif known:
                 self.library = known
+        return self.at is not None and (self.test is not None or not self.test_file)
 
     def take_awaiters(self, task: Any, *, itself: bool = False) -> None:
         """Read the suspended tasks that wait for a task, the nearest first, and before them perhaps it itself."""

@@ -685,19 +685,23 @@ class TestRecords:
         assert (guard.violations[-1].target, guard.violations[-1].count) == ("further targets", 500)
 
     def test_threads_lose_no_count(self) -> None:
+        go = threading.Event()
+
         def loop() -> None:
+            go.wait()
             with socket.socket(type=socket.SOCK_DGRAM) as sock:
                 for port in range(1, 201):
                     with contextlib.suppress(NetworkAccessViolationError):
                         sock.sendto(b"", ("198.51.100.1", port))
 
         switch = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
         try:
             with network_guard("small", "strict") as guard, expect_network_violation():
                 threads = [threading.Thread(target=loop) for _ in range(8)]
                 for thread in threads:
                     thread.start()
+                sys.setswitchinterval(1e-6)  # threads that start under it lose their trace function, and die
+                go.set()
                 for _ in range(200):
                     assert all(v.count for v in guard.violations)
                 for thread in threads:

@@ -7,16 +7,22 @@ while nobody guards.
 
 from __future__ import annotations
 
+import _socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _names
 from pytest_test_categories._address import parse_ip
+from pytest_test_categories._origin import current
 from pytest_test_categories._policy import Kind
 
 if TYPE_CHECKING:
     from pytest_test_categories._layers import Judge
+
+
+family_of: Final = _socket.socket.family.__get__
+"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
 
 
 class _Passes(threading.local):
@@ -88,31 +94,40 @@ def _passed(event: str, subject: Any, address: Any) -> bool:
 
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    sock, address = args[0], args[1]
+    sock, address = args
+    kind = _KINDS[event]
+    scope = current.get()
+    if scope is not None and scope.open:
+        try:
+            if (kind, family_of(sock), address) in scope.memo:
+                return
+        except TypeError:  # an address that no call takes
+            pass
     if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
         return
-    from pytest_test_categories._layers.sockets import AF_UNIX, family_of, note_bound, read_address
+    from pytest_test_categories._layers.sockets import AF_UNIX, note_bound, read_address
 
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
         note_bound(address)
-    judge(_KINDS[event], f"_{event}", family, address, sock, read_address)
+    judge(kind, f"_{event}", family, address, sock, read_address)
 
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     subject = args[0]
+    kind = _KINDS[event]
+    if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
+        return  # nothing is looked up
     if subject is None or _passed(event, subject, None):
         return
-    if type(subject) is str and _KINDS[event] is Kind.LOOKUP and parse_ip(subject) is not None:
-        return  # nothing is looked up
     from pytest_test_categories._layers.sockets import numeric_host, read_lookup, read_reverse
 
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
     port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
-    read = read_lookup if _KINDS[event] is Kind.LOOKUP else read_reverse
-    judge(_KINDS[event], f"_{event}", 0, (subject, port, flags), None, read)
+    read = read_lookup if kind is Kind.LOOKUP else read_reverse
+    judge(kind, f"_{event}", 0, (subject, port, flags), None, read)
 
 
 def _flags() -> int:

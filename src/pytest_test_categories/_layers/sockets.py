@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit
+from pytest_test_categories._layers.audit import family_of
 from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse
-from pytest_test_categories._origin import Asked, asked, resolving
+from pytest_test_categories._origin import Asked, asked, current, resolving
 from pytest_test_categories._policy import Kind
 from pytest_test_categories._wrapping import EntryPoint
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
 AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
-family_of: Final = _socket.socket.family.__get__
-"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
-
 HIGHEST_PORT: Final = 65535
 _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
@@ -170,6 +168,14 @@ class _Table:
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             address = read(args)
+            scope = current.get()
+            if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
+                try:
+                    again = (kind, family_of(instance), address) in scope.memo
+                except TypeError:  # no socket of the interpreter's, or an address that no call takes
+                    again = False
+                if again:  # what was permitted to this scope is permitted again, and the audit hook finds it there too
+                    return wrapped(*args, **kwargs)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
                 return wrapped(*args, **kwargs)
             real = instance
