@@ -173,6 +173,8 @@ def _facts(violation: Violation) -> Iterator[str]:
         yield place
     if violation.kind == "bind":
         yield f"by binding a server socket ({violation.route})"
+    elif violation.kind == "reuse":
+        yield f"by sending on a connection that was already open ({violation.route})"
     elif violation.kind != "connect":
         yield f"by a {violation.kind} ({violation.route})"
     yield from _circumstances(violation)

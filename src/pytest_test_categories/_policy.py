@@ -94,6 +94,7 @@ class Kind(enum.Enum):
     LOOKUP = "lookup"
     REVERSE_LOOKUP = "reverse-lookup"
     BIND = "bind"
+    REUSE = "reuse"  # sending on a connection that was made elsewhere
 
 
 class Policy(NamedTuple):

@@ -21,7 +21,7 @@ from pytest_test_categories._errors import (
     line_text,
     warning_text,
 )
-from pytest_test_categories._layers import audit, sockets
+from pytest_test_categories._layers import audit, connections, sockets
 from pytest_test_categories._names import look_ups, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
@@ -86,6 +86,7 @@ class Registry:
                 audit.deactivate()
                 remove_all(self._entry_points)
                 look_ups.clear()
+                connections.forget()
                 _origin.forget()
                 if self._children is not None:
                     self._children.close()
@@ -144,7 +145,8 @@ class Registry:
                 unrestricted = False
                 link.observe(attempt)
             if not decide(policy, attempt).permitted:
-                refusing.append(link)
+                if kind is not Kind.REUSE or not connections.is_reported(sock, link.serial):
+                    refusing.append(link)
             elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
                 unrestricted = False
         if not refusing:
@@ -196,6 +198,8 @@ class Registry:
             if self._children is not None and self._children.is_child:
                 self._children.send(link.serial, violation, late=False, expected=True)
         if strict is None:
+            if attempt.kind is Kind.CONNECT:
+                connections.note_reported(sock, {link.serial for link in refusing})
             if counted and not seen_by and refusing[0].kind != "collect":
                 try:
                     self._warn(records[0], trace)

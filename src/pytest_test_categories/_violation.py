@@ -11,7 +11,8 @@ class Violation(NamedTuple):
     Attributes:
         test: The test (a pytest node id, a unittest id, or where the guard was entered).
         size: The size whose rule was broken.
-        kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup`` or ``bind``.
+        kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup``, ``bind`` or ``reuse`` (sending on a connection
+            that was already open).
         target: ``host:port`` as the test asked for it.
         route: The entry point that was called, such as ``socket.connect``.
         reach: ``machine`` for this machine, ``beyond`` for anything else.

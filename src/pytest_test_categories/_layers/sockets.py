@@ -13,7 +13,7 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
-from pytest_test_categories._layers import Sight, audit
+from pytest_test_categories._layers import Sight, audit, connections
 from pytest_test_categories._layers.audit import family_of
 from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse
 from pytest_test_categories._origin import Asked, asked, current, resolving
@@ -159,11 +159,13 @@ class _Table:
     def __init__(self, judge: Judge, remember: Remember) -> None:
         self.judge = judge
         self.remember = remember
+        self.sends = connections.Sends(judge, read_address)
 
     def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
         judge = self.judge
         numeric = self._numeric
+        sends = self.sends if route.endswith(".sendmsg") else None  # without an address it sends as others do
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -176,6 +178,8 @@ class _Table:
                     again = False
                 if again:  # what was permitted to this scope is permitted again, and the audit hook finds it there too
                     return wrapped(*args, **kwargs)
+            if address is None and sends is not None:
+                sends.check(route, instance)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
                 return wrapped(*args, **kwargs)
             real = instance
@@ -391,6 +395,7 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
         *(row for cls in _known_classes for row in _class_rows(table, cls)),
         *_module_rows(table),
         *_gevent_rows(table),
+        *connections.entry_points(table.sends),
         EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
     ]
 
@@ -404,9 +409,12 @@ def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryP
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
     return [
-        EntryPoint("socket", name, table.method(kind, event, f"socket.{name}", read), owner=cls)
-        for name, kind, event, read in _METHODS
-        if hasattr(cls, name)
+        *(
+            EntryPoint("socket", name, table.method(kind, event, f"socket.{name}", read), owner=cls)
+            for name, kind, event, read in _METHODS
+            if hasattr(cls, name)
+        ),
+        *connections.class_rows(table.sends, cls),
     ]
 
 

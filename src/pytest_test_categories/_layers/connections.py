@@ -1,0 +1,161 @@
+"""Open connections: bytes sent on a connection that the code under guard did not open itself.
+
+A module-level client with keep-alive, or a session fixture's pool, lets a test reach the network without a connect.
+Sending on a connected socket is therefore an attempt of its own, at the socket's peer. Asked once for each socket and
+guard: what is permitted stays permitted. Only what a guard's own context, threads and jobs send is judged.
+"""
+
+from __future__ import annotations
+
+import _socket
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._layers.audit import family_of
+from pytest_test_categories._origin import charge, current
+from pytest_test_categories._policy import Kind
+from pytest_test_categories._wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._layers import Judge, Sight
+
+_HERE: Final = -1
+"""In place of a guard's serial number: a socket that this process accepted or paired, which leads to nobody new."""
+
+_cleared: dict[int, tuple[int, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
+_reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
+
+
+def _clear(sock: Any, serial: int) -> None:
+    number = id(sock)
+    _cleared[number] = (serial, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
+
+
+def note_reported(sock: Any, serials: set[int]) -> None:
+    """Remember guards that have put a socket's connect on record and let it go on: its bytes are no news to them."""
+    if isinstance(sock, _socket.socket):
+        number = id(sock)
+        known, _ = _reported.get(number, (set(), None))
+        _reported[number] = (known | serials, weakref.ref(sock, lambda _: _reported.pop(number, None)))
+
+
+def is_reported(sock: Any, serial: int) -> bool:
+    """Tell whether a guard has the connect of this socket on record."""
+    return id(sock) in _reported and serial in _reported[id(sock)][0]
+
+
+def forget() -> None:
+    """Forget all sockets, when nothing is guarded any more."""
+    _cleared.clear()
+    _reported.clear()
+
+
+def _itself(instance: Any, _args: tuple[Any, ...]) -> Any:
+    return instance
+
+
+def _first(_instance: Any, args: tuple[Any, ...]) -> Any:
+    return args[0] if args else None
+
+
+def _unless_addressed(instance: Any, args: tuple[Any, ...]) -> Any:
+    addressed = len(args) > 3 and args[3] is not None  # noqa: PLR2004 - sendmsg(buffers, ancdata, flags, address)
+    return None if addressed else instance
+
+
+class Sends:
+    """Makes the wrappers, each bound to the judge it asks."""
+
+    def __init__(self, judge: Judge, read: Callable[[Kind, int, Any], Sight | None]) -> None:
+        self._judge = judge
+        self._read = read
+
+    def method(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any] = _itself) -> Any:
+        """Return a wrapper for a method that sends; ``find`` tells the socket from instance and arguments, or None."""
+        check = self.check
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            sock = find(instance, args)
+            scope = current.get()
+            known = _cleared.get(id(sock))
+            if known is None or scope is None or not scope.open or known[0] != scope.serial:
+                check(route, sock)
+            return wrapped(*args, **kwargs)
+
+        return wrapper
+
+    def check(self, route: str, sock: Any) -> None:
+        """Ask the judge about a connection, unless it is the guard's own, or known to be permitted."""
+        __tracebackhide__ = True
+        known = _cleared.get(id(sock))
+        if known is not None and known[0] == _HERE:
+            return
+        charged = charge()
+        # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
+        if charged is None or not charged.scopes or charged.late or charged.unattributed:
+            return
+        scope = charged.scopes[0]
+        if scope.kind == "collect" or (known is not None and known[0] == scope.serial):
+            return
+        real = sock if isinstance(sock, _socket.socket) else getattr(sock, "_sock", None)  # gevent's, trio's, asyncio's
+        if not isinstance(real, _socket.socket):
+            return
+        try:
+            peer = _socket.socket.getpeername(real)
+        except OSError:  # not connected: the call itself says so
+            return
+        if peer:  # a socket pair's end has no name
+            self._judge(Kind.REUSE, route, family_of(real), peer, real, self._read)
+        _clear(sock, scope.serial)
+
+    @staticmethod
+    def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note what a server of this process accepted."""
+        answer = wrapped(*args, **kwargs)
+        if isinstance(answer, tuple) and isinstance(answer[0], _socket.socket):
+            _clear(answer[0], _HERE)
+        return answer
+
+    @staticmethod
+    def pair(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note the ends of a socket pair, which is a loopback connection where the system has none."""
+        ends = wrapped(*args, **kwargs)
+        for end in ends:
+            _clear(end, _HERE)
+        return ends
+
+
+def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
+    """Return the rows for ``socket.socket`` itself, beside its ``sendmsg``, which may carry an address."""
+    return [
+        *(
+            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls)
+            for name in ("send", "sendall", "sendfile")
+        ),
+        EntryPoint("socket", "accept", sends.accept, owner=cls),
+    ]
+
+
+def entry_points(sends: Sends) -> list[EntryPoint]:
+    """Return the rows for those that send past ``socket.socket``'s methods, or bound them before they were wrapped."""
+    return [
+        EntryPoint("socket", "socketpair", sends.pair),
+        EntryPoint("socket", "_fallback_socketpair", sends.pair),
+        # These write to the descriptor in C.
+        *(EntryPoint("ssl", f"SSLSocket.{name}", sends.method(f"ssl.{name}")) for name in ("send", "write")),
+        EntryPoint(
+            "asyncio.unix_events",
+            "_UnixSelectorEventLoop._sock_sendfile_native",
+            sends.method("loop.sock_sendfile", _first),
+        ),
+        EntryPoint("asyncio.windows_events", "IocpProactor.send", sends.method("loop.sock_sendall", _first)),
+        *(
+            EntryPoint("gevent._socket3", f"socket.{name}", sends.method(f"gevent.{name}"))
+            for name in ("send", "sendall", "sendfile")
+        ),
+        EntryPoint("trio._socket", "_SocketType.send", sends.method("trio.send")),
+        EntryPoint("trio._socket", "_SocketType.sendmsg", sends.method("trio.sendmsg", _unless_addressed)),
+    ]

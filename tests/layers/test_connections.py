@@ -1,0 +1,590 @@
+"""Open connections: what a guarded test may send on a connection that it did not open itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import io
+import multiprocessing
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import requests
+import trio
+import trustme
+
+from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories._errors import report_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Address = tuple[str, int]
+
+BOUND_SENDALL: Final = socket.socket.sendall
+
+
+class Sink:
+    """A TCP server on loopback that keeps all it is sent, over TLS if it is given a context."""
+
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, family: int = socket.AF_INET, at: Any = ("127.0.0.1", 0)
+    ) -> None:
+        self._tls = tls
+        self._server = socket.socket(family)
+        self._server.bind(at)
+        self._server.listen()
+        self.address: Any = self._server.getsockname()
+        self.received = bytearray()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._take, args=self._server.accept()[:1], daemon=True).start()
+
+    def _take(self, conn: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            if self._tls is not None:
+                conn = self._tls.wrap_socket(conn, server_side=True)
+            with conn:
+                while chunk := conn.recv(4096):
+                    with self._changed:
+                        self.received += chunk
+                        self._changed.notify_all()
+
+    def got(self, data: bytes) -> bool:
+        """Wait until something has arrived; whether it did within a second."""
+        with self._changed:
+            return self._changed.wait_for(lambda: data in self.received, 1)
+
+    def close(self) -> None:
+        """Stop accepting."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    server = Sink()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def opened(sink: Sink) -> Iterator[socket.socket]:
+    """A connection that was open before any guard."""
+    with socket.create_connection(sink.address, timeout=5) as sock:
+        yield sock
+
+
+def as_file(sock: socket.socket) -> None:
+    with sock.makefile("wb", buffering=0) as file:
+        file.write(b"ping")
+
+
+def dup_sendall(sock: socket.socket) -> None:
+    with sock.dup() as copy:
+        copy.sendall(b"ping")
+
+
+def bound_sendall(sock: socket.socket) -> None:
+    socket.socket.sendall(sock, b"ping")
+
+
+class Subclass(socket.socket):
+    def sendall(self, data: Any, *flags: int) -> None:
+        super().sendall(data, *flags)
+
+
+SPELLINGS: Final = [
+    pytest.param(lambda sock: sock.send(b"ping"), id="send"),
+    pytest.param(lambda sock: sock.sendall(b"ping"), id="sendall"),
+    pytest.param(lambda sock: sock.sendall(b"ping", 0), id="sendall-flags"),
+    pytest.param(lambda sock: sock.sendmsg([b"ping"]), id="sendmsg"),
+    pytest.param(lambda sock: sock.sendmsg([b"pi", b"ng"], [], 0, None), id="sendmsg-none"),
+    pytest.param(dup_sendall, id="dup"),
+    pytest.param(as_file, id="makefile"),
+    pytest.param(bound_sendall, id="unbound"),
+]
+
+
+@pytest.mark.parametrize("act", SPELLINGS)
+def test_a_small_test_sends_nothing_on_a_connection_that_was_open(
+    act: Callable[[socket.socket], object], sink: Sink, opened: socket.socket
+) -> None:
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("small", "strict") as guard:
+        act(opened)
+    act(opened)  # the same without a guard, on the same connection: the refusal has not closed it
+    opened.sendall(b"last")
+    assert sink.got(b"last")
+    assert sink.received == b"pinglast"
+    violation = guard.violations[0]
+    assert violation.kind == "reuse"
+    assert violation.target == f"127.0.0.1:{sink.address[1]}"
+    assert "by sending on a connection that was already open (socket.send" in report_text(caught.value.violations)
+
+
+@pytest.mark.parametrize("act", SPELLINGS)
+def test_a_medium_test_sends_to_this_machine(
+    act: Callable[[socket.socket], object], sink: Sink, opened: socket.socket
+) -> None:
+    with network_guard("medium", "strict") as guard:
+        act(opened)
+    assert sink.got(b"ping")
+    assert guard.violations == []
+
+
+def test_sendfile_is_sending(sink: Sink, opened: socket.socket, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"ping")
+    with (tmp_path / "file").open("rb") as file:
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            opened.sendfile(file)
+        assert opened.sendfile(file) == 4
+    opened.sendall(b"last")
+    assert sink.got(b"last")
+    assert sink.received == b"pinglast"
+
+
+def test_a_swallowed_refusal_is_raised_at_the_end(opened: socket.socket) -> None:
+    with pytest.raises(NetworkAccessViolationError, match="did not reach the test"), network_guard("small", "strict"):
+        with contextlib.suppress(Exception):
+            opened.sendall(b"ping")
+
+
+def test_a_connected_datagram_socket_is_a_connection() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        client.connect(server.getsockname())
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            client.send(b"ping")
+        client.send(b"pong")
+        assert server.recv(10) == b"pong"
+
+
+def test_unix_sockets_are_judged_by_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "server")
+    server = subprocess.Popen(  # another process: what this one binds itself is its own business
+        [
+            sys.executable,
+            "-c",
+            f"import socket; s = socket.socket(socket.AF_UNIX); s.bind({path!r}); s.listen(); print(flush=True); c = s.accept()[0]; print(c.recv(9))",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    server.stdout.readline()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+            client.send(b"ping")
+        assert guard.violations[0].target == f"unix:{path}"
+        with network_guard("small", "strict", allow=[f"small: unix:{path}"]), network_guard("medium", "strict"):
+            client.send(b"pong")
+    assert server.communicate()[0].strip() == b"b'pong'"
+
+
+def test_a_unix_socket_of_this_process_is_its_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "server")
+    with (
+        network_guard("large", "strict"),
+        socket.socket(socket.AF_UNIX) as server,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        server.bind(path)
+        server.listen()
+        client.connect(path)
+        with network_guard("small", "strict"):
+            client.send(b"ping")
+
+
+def test_what_the_guarded_code_opened_itself_is_judged_once(sink: Sink) -> None:
+    with network_guard("medium", "strict") as guard, socket.create_connection(sink.address) as sock:
+        for _ in range(3):
+            sock.sendall(b"ping")
+    assert guard.violations == []
+    with pytest.warns(match="attempted connection") as caught, network_guard("small", "warn") as guard:
+        with socket.create_connection(sink.address) as sock:
+            sock.sendall(b"pong")
+    assert sink.got(b"pong")
+    assert [violation.kind for violation in guard.violations] == ["connect"]
+    assert guard.violations[0].count == 1
+    assert len(caught) == 1
+
+
+def test_warn_mode_says_it_and_sends(sink: Sink, opened: socket.socket) -> None:
+    with pytest.warns(match="attempted connection to 127.0.0.1"), network_guard("small", "warn") as guard:
+        opened.sendall(b"ping")
+    assert sink.got(b"ping")
+    assert [violation.kind for violation in guard.violations] == ["reuse"]
+
+
+def test_an_inner_guard_holds_connections_of_the_outer_one(sink: Sink) -> None:
+    with network_guard("medium", "strict"), socket.create_connection(sink.address) as sock:
+        sock.sendall(b"ping")
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            sock.sendall(b"pong")
+        sock.sendall(b"pang")
+    assert sink.got(b"pang")
+    assert b"pong" not in sink.received
+
+
+def test_an_allowed_peer_is_allowed(sink: Sink, opened: socket.socket) -> None:
+    with network_guard("small", "strict", allow=[f"small: 127.0.0.1:{sink.address[1]}"]):
+        opened.sendall(b"ping")
+    assert sink.got(b"ping")
+
+
+def test_what_a_server_of_the_test_accepted_is_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with network_guard("small", "strict", allow=[f"small: 127.0.0.1:{port}"]):
+        with (
+            socket.create_server(("127.0.0.1", port)) as server,
+            socket.create_connection(("127.0.0.1", port)) as client,
+        ):
+            accepted, _ = server.accept()
+            with accepted:
+                accepted.sendall(b"pong")
+                assert client.recv(9) == b"pong"
+
+
+@pytest.mark.parametrize("pair", [socket.socketpair, getattr(socket, "_fallback_socketpair", socket.socketpair)])
+def test_socket_pairs_of_any_age_are_nobodys_network(pair: Callable[[], tuple[socket.socket, socket.socket]]) -> None:
+    before = socket.socketpair()
+    with network_guard("large", "strict"):
+        outer = getattr(socket, pair.__name__)()
+        with network_guard("small", "strict"):
+            inner = getattr(socket, pair.__name__)()
+            for one, other in (before, outer, inner):
+                one.sendall(b"ping")
+                assert other.recv(9) == b"ping"
+    for end in (*before, *outer, *inner):
+        end.close()
+
+
+def test_an_event_loop_made_before_is_woken_from_a_thread() -> None:
+    async def main() -> str:
+        return await asyncio.to_thread(lambda: "done")
+
+    loop = asyncio.new_event_loop()
+    with network_guard("small", "strict"):
+        assert loop.run_until_complete(main()) == "done"
+    loop.close()
+
+
+def test_pipes_and_queues_of_multiprocessing_are_no_network() -> None:
+    here, there = multiprocessing.Pipe()
+    with network_guard("small", "strict"):
+        here.send("ping")
+        assert there.recv() == "ping"
+    here.close()
+    there.close()
+
+
+def test_bad_arguments_raise_what_they_raise_without_a_guard(opened: socket.socket) -> None:
+    with network_guard("medium", "strict"), socket.socket() as fresh:
+        with pytest.raises(TypeError):
+            opened.send()  # type: ignore[call-arg]
+        with pytest.raises(TypeError):
+            opened.sendall("text")  # type: ignore[arg-type]
+        with pytest.raises(OSError, match=r"pipe|connected"):
+            fresh.sendall(b"ping")
+    with network_guard("small", "strict"), socket.socket() as fresh, pytest.raises(OSError, match=r"pipe|connected"):
+        fresh.sendall(b"ping")
+
+
+def test_threads_that_are_not_the_tests_send_as_they_like(sink: Sink, opened: socket.socket) -> None:
+    go, done = threading.Event(), threading.Event()
+
+    def report() -> None:
+        go.wait(5)
+        opened.sendall(b"ping")
+        done.set()
+
+    reporter = threading.Thread(target=report)
+    reporter.start()
+    with network_guard("small", "strict"):
+        go.set()
+        assert done.wait(5)
+    reporter.join()
+    assert sink.got(b"ping")
+
+
+def test_the_tests_own_threads_are_held(sink: Sink, opened: socket.socket) -> None:
+    errors: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            opened.sendall(b"ping")
+        except NetworkAccessViolationError as error:
+            errors.append(error)
+
+    with network_guard("small", "strict") as guard, expect_network_violation():
+        thread = threading.Thread(target=send, name="worker")
+        thread.start()
+        thread.join()
+    assert len(errors) == 1
+    assert guard.violations[0].thread == "worker"
+    assert not sink.got(b"ping")
+
+
+def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
+    from pytest_test_categories._layers import connections
+
+    with network_guard("medium", "strict"):
+        for _ in range(50):
+            with socket.create_connection(sink.address) as sock:
+                sock.sendall(b"ping")
+            del sock
+        assert len(connections._cleared) < 5
+    assert not connections._cleared
+
+
+# -- clients -----------------------------------------------------------------------------------------------------------
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.server.seen.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.seen = []  # type: ignore[attr-defined]
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_keep_alive_of_http_client(web: ThreadingHTTPServer) -> None:
+    connection = http.client.HTTPConnection(*web.server_address[:2], timeout=5)  # type: ignore[arg-type]
+    connection.request("GET", "/before")
+    connection.getresponse().read()
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+        connection.request("GET", "/inside")
+    connection.close()
+    assert web.seen == ["/before"]  # type: ignore[attr-defined]
+
+
+def test_keep_alive_of_requests(web: ThreadingHTTPServer) -> None:
+    with requests.Session() as session:
+        url = f"http://127.0.0.1:{web.server_address[1]}"
+        session.get(f"{url}/before", timeout=5)
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+            session.get(f"{url}/inside", timeout=5)
+        with network_guard("medium", "strict"):
+            assert session.get(f"{url}/after", timeout=5).text == "ok"
+    assert web.seen == ["/before", "/after"]  # type: ignore[attr-defined]
+    assert guard.violations[0].kind == "reuse"
+    assert guard.violations[0].library == "requests"
+
+
+@pytest.fixture(scope="module")
+def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts of a server and of its client."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+@pytest.fixture
+def tls_sink(certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Sink]:
+    server = Sink(certificates[0])
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("name", ["send", "sendall", "write"])
+def test_tls_is_held(name: str, tls_sink: Sink, certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    raw = socket.create_connection(tls_sink.address, timeout=5)
+    with certificates[1].wrap_socket(raw, server_hostname="localhost") as sock:
+        sock.sendall(b"first")
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            getattr(sock, name)(b"ping")
+        with network_guard("medium", "strict"):
+            getattr(sock, name)(b"pong")
+    assert tls_sink.got(b"pong")
+    assert b"ping" not in tls_sink.received
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_asyncio_streams_are_held(
+    tls: bool, sink: Sink, tls_sink: Sink, certificates: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    server = tls_sink if tls else sink
+
+    async def main() -> None:
+        extra: dict[str, Any] = {"ssl": certificates[1], "server_hostname": "localhost"} if tls else {}
+        _, writer = await asyncio.open_connection(*server.address, **extra)
+        writer.write(b"before")
+        await writer.drain()
+        with network_guard("medium", "strict"):
+            writer.write(b"pong")
+            await writer.drain()
+        with network_guard("small", "strict") as guard, expect_network_violation():
+            writer.write(b"ping")
+            with contextlib.suppress(Exception):
+                await writer.drain()
+        assert [violation.kind for violation in guard.violations] == ["reuse"]
+        writer.transport.abort()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert server.got(b"pong")
+    assert not server.got(b"ping")
+
+
+def test_asyncio_sock_sendall_and_sendfile_are_held(sink: Sink, opened: socket.socket, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"pang")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        opened.setblocking(False)
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            await loop.sock_sendall(opened, b"ping")
+        with (tmp_path / "file").open("rb") as file:
+            with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+                await loop.sock_sendfile(opened, file)
+        with network_guard("medium", "strict"):
+            await loop.sock_sendall(opened, b"pong")
+
+    asyncio.run(main())
+    assert sink.got(b"pong")
+    assert b"ping" not in sink.received
+    assert b"pang" not in sink.received
+
+
+def test_trio_is_held(sink: Sink) -> None:
+    async def main() -> None:
+        stream = await trio.open_tcp_stream(*sink.address)
+        async with stream:
+            await stream.send_all(b"before")
+            with network_guard("medium", "strict"):
+                await stream.send_all(b"pong")
+            with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+                await stream.send_all(b"ping")
+            with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+                await stream.socket.sendmsg([b"ping"])
+
+    trio.run(main)
+    assert sink.got(b"pong")
+    assert not sink.got(b"ping")
+
+
+GEVENT: Final = """
+    import socket as plain, threading, sys
+    import gevent.socket
+    from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+    server = plain.create_server(("127.0.0.1", 0))
+    sock = gevent.socket.create_connection(server.getsockname())
+    got, _ = server.accept()
+    for act in (lambda: sock.send(b"ping"), lambda: sock.sendall(b"ping"), lambda: sock.sendmsg([b"ping"])):
+        try:
+            with network_guard("small", "strict"):
+                act()
+        except NetworkAccessViolationError as error:
+            print(error.violation.kind, error.violation.route)
+        with network_guard("medium", "strict"):
+            act()
+        print(got.recv(100))
+"""
+
+
+def test_gevent_is_held() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(GEVENT)], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.splitlines() == [
+        "reuse gevent.send",
+        "b'ping'",
+        "reuse gevent.sendall",
+        "b'ping'",
+        "reuse gevent.sendmsg",
+        "b'ping'",
+    ]
+
+
+# -- in a test run -----------------------------------------------------------------------------------------------------
+
+RUN: Final = """
+    import socket
+    import pytest
+
+    pool = []
+
+    def get():
+        if not pool:
+            pool.append(socket.create_connection(("127.0.0.1", PORT), timeout=5))
+        pool[0].sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+        return pool[0].recv(4096)
+
+    @pytest.mark.medium
+    def test_medium_before(): get()
+
+    @pytest.mark.small
+    def test_small(): get()
+
+    @pytest.mark.small
+    def test_small_swallows():
+        try: get()
+        except Exception: pass
+
+    @pytest.mark.medium
+    def test_medium_after(): get()
+
+    @pytest.mark.large
+    def test_large(): get()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_order_of_tests_decides_nothing(
+    workers: int,
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    web: ThreadingHTTPServer,
+) -> None:
+    pytester.makepyfile(RUN.replace("PORT", str(web.server_address[1])))
+    result = run_pytest("-v", *(["--dist=loadfile"] if workers else []), workers=workers)
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(["*Attempted network connection to 127.0.0.1:*"])
+    if not workers:
+        result.stdout.fnmatch_lines(["*by sending on a connection that was already open (socket.sendall)*"])
+
+
+def test_a_plain_buffer_is_no_socket() -> None:
+    from pytest_test_categories._layers import connections
+
+    with network_guard("small", "strict"):
+        connections.Sends(lambda *_: pytest.fail("asked"), lambda *_: None).check("socket.send", io.BytesIO())
