@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._layers.audit import family_of
-from pytest_test_categories._origin import charge, current
+from pytest_test_categories._origin import Scope, charge, current
 from pytest_test_categories._policy import Kind
 from pytest_test_categories._wrapping import EntryPoint
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._layers import Judge, Sight
 
-_HERE: Final = -1
-"""In place of a guard's serial number: a socket that this process accepted or paired, which leads to nobody new."""
+_HERE: Final = Scope("expect", None, "")
+"""In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 
-_cleared: dict[int, tuple[int, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
+_cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
 
 
-def _clear(sock: Any, serial: int) -> None:
+def _clear(sock: Any, scope: Scope) -> None:
     number = id(sock)
-    _cleared[number] = (serial, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
+    _cleared[number] = (scope, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
@@ -52,10 +52,6 @@ def forget() -> None:
     _reported.clear()
 
 
-def _itself(instance: Any, _args: tuple[Any, ...]) -> Any:
-    return instance
-
-
 def _first(_instance: Any, args: tuple[Any, ...]) -> Any:
     return args[0] if args else None
 
@@ -72,17 +68,25 @@ class Sends:
         self._judge = judge
         self._read = read
 
-    def method(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any] = _itself) -> Any:
-        """Return a wrapper for a method that sends; ``find`` tells the socket from instance and arguments, or None."""
+    def method(self, route: str) -> Any:
+        """Return a wrapper for a socket's own method that sends."""
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            known = _cleared.get(id(instance))
+            if known is None or known[0] is not current.get() or not known[0].open:
+                __tracebackhide__ = True
+                check(route, instance)
+            return wrapped(*args, **kwargs)
+
+        return wrapper
+
+    def function(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
+        """Return a wrapper for what sends on a socket that ``find`` tells from instance and arguments, or on None."""
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            sock = find(instance, args)
-            scope = current.get()
-            known = _cleared.get(id(sock))
-            if known is None or scope is None or not scope.open or known[0] != scope.serial:
-                check(route, sock)
+            self.check(route, find(instance, args))
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -91,14 +95,14 @@ class Sends:
         """Ask the judge about a connection, unless it is the guard's own, or known to be permitted."""
         __tracebackhide__ = True
         known = _cleared.get(id(sock))
-        if known is not None and known[0] == _HERE:
+        if known is not None and known[0] is _HERE:
             return
         charged = charge()
         # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
         if charged is None or not charged.scopes or charged.late or charged.unattributed:
             return
         scope = charged.scopes[0]
-        if scope.kind == "collect" or (known is not None and known[0] == scope.serial):
+        if scope.kind == "collect" or (known is not None and known[0] is scope):
             return
         real = sock if isinstance(sock, _socket.socket) else getattr(sock, "_sock", None)  # gevent's, trio's, asyncio's
         if not isinstance(real, _socket.socket):
@@ -109,7 +113,7 @@ class Sends:
             return
         if peer:  # a socket pair's end has no name
             self._judge(Kind.REUSE, route, family_of(real), peer, real, self._read)
-        _clear(sock, scope.serial)
+        _clear(sock, scope)
 
     @staticmethod
     def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -149,13 +153,13 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
         EntryPoint(
             "asyncio.unix_events",
             "_UnixSelectorEventLoop._sock_sendfile_native",
-            sends.method("loop.sock_sendfile", _first),
+            sends.function("loop.sock_sendfile", _first),
         ),
-        EntryPoint("asyncio.windows_events", "IocpProactor.send", sends.method("loop.sock_sendall", _first)),
+        EntryPoint("asyncio.windows_events", "IocpProactor.send", sends.function("loop.sock_sendall", _first)),
         *(
             EntryPoint("gevent._socket3", f"socket.{name}", sends.method(f"gevent.{name}"))
             for name in ("send", "sendall", "sendfile")
         ),
         EntryPoint("trio._socket", "_SocketType.send", sends.method("trio.send")),
-        EntryPoint("trio._socket", "_SocketType.sendmsg", sends.method("trio.sendmsg", _unless_addressed)),
+        EntryPoint("trio._socket", "_SocketType.sendmsg", sends.function("trio.sendmsg", _unless_addressed)),
     ]
