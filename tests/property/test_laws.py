@@ -10,7 +10,7 @@ import socket
 import string
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import assume, example, given
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_test_categories import EnforcementMode, NetworkAccessViolationError, TestSize, Violation, network_guard
@@ -32,6 +32,10 @@ from pytest_test_categories._policy import Attempt, Kind, LookedUp, Policy, deci
 
 if TYPE_CHECKING:
     import pytest
+
+# A busy machine takes its time to make examples; what is tested is what holds, not how fast.
+settings.register_profile("laws", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("laws")
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
