@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Key: TypeAlias = tuple[int, int]  # id of the fixture definition, index of its parameter
 
 _UNSIZED: Final = len(TestSize)
+_UNSETTLED: Final = _UNSIZED + 1
 
 # Broad fixtures of pytest's own that touch nothing.
 _HARMLESS: Final = frozenset(
@@ -56,11 +57,19 @@ class Held:
 
 
 class _Fixture(NamedTuple):
-    """A fixture definition that has a guard of its own: its name, the key of its first parameter, its kind."""
+    """A fixture definition that has a guard of its own.
+
+    Attributes:
+        name: Its name.
+        key: The key of its first parameter.
+        autouse: Whether every test gets it.
+        alone: Whether it is all that its name stands for: no parameters, nothing overridden that it asks for.
+    """
 
     name: str
     key: Key
     autouse: bool
+    alone: bool
 
 
 class FixturePlan:
@@ -71,6 +80,7 @@ class FixturePlan:
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
         self._simple: dict[int, _Fixture | None] = {}  # by id of the definition
+        self._settled: dict[int, int] = {}  # by id too: a test of this rank or above it tells nothing new
         self._definitions: list[Any] = []
 
     @property
@@ -85,27 +95,30 @@ class FixturePlan:
 
     def compute(self, items: Iterable[pytest.Item]) -> None:
         """Take in all collected items, those that are about to be deselected too."""
-        sizes = self._sizes
-        known = self._held
+        size_of = self._sizes.of
+        settled = self._settled.get
         for item in items:
             info = getattr(item, "_fixtureinfo", None)
             if info is None:
                 continue
-            broad = self._broad_of(info.name2fixturedefs)
-            if not broad:
-                continue
-            size = sizes.of(item)
+            size = size_of(item)
             rank = _UNSIZED if size is None else size.rank
-            indices = getattr(getattr(item, "callspec", None), "indices", None)
-            asked = self._asked_for(item, info) if any(fixture.autouse for fixture in broad) else None
-            for fixture in broad:
-                if indices is None and asked is None:
-                    held = known.get(fixture.key)
-                    if held is not None and held.ranks is None and rank >= held.rank:
-                        continue  # the usual case: nothing new
-                index = 0 if indices is None else indices.get(fixture.name, 0)
-                relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
-                self._note((fixture.key[0], index), rank, item, relaxed=relaxed)
+            for definitions in info.name2fixturedefs.values():
+                if rank < settled(id(definitions[-1]), _UNSETTLED):
+                    self._take(item, info, rank)
+                    break
+
+    def _take(self, item: pytest.Item, info: Any, rank: int) -> None:
+        """Take in an item that may tell something new of a fixture."""
+        broad = self._broad_of(info.name2fixturedefs)
+        indices = getattr(getattr(item, "callspec", None), "indices", None)
+        asked = self._asked_for(item, info) if any(fixture.autouse for fixture in broad) else None
+        for fixture in broad:
+            index = 0 if indices is None else indices.get(fixture.name, 0)
+            relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
+            held = self._note((fixture.key[0], index), rank, item, relaxed=relaxed)
+            if indices is None and fixture.alone and held.ranks is None:
+                self._settled[fixture.key[0]] = held.rank
 
     def _broad_of(self, definitions_by_name: Any) -> list[_Fixture]:
         found = []
@@ -126,7 +139,11 @@ class FixturePlan:
         """Return a definition as this plan knows it; None if it needs no guard of its own."""
         fixture = None
         if self.guards(definition):
-            fixture = _Fixture(name, (id(definition), 0), bool(getattr(definition, "_autouse", False)))
+            autouse = bool(getattr(definition, "_autouse", False))
+            alone = not (autouse or definition.params or name in definition.argnames)
+            fixture = _Fixture(name, (id(definition), 0), autouse, alone)
+        elif name not in definition.argnames:
+            self._settled[id(definition)] = 0
         self._simple[id(definition)] = fixture
         self._definitions.append(definition)  # alive as long as its id is a key
         return fixture
@@ -164,7 +181,7 @@ class FixturePlan:
         fixture = self._simple.get(id(definitions[-1])) if definitions else None
         return fixture is not None and fixture.autouse
 
-    def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> None:
+    def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> Held:
         held = self._held.get(key)
         if held is None:
             held = self._held[key] = Held(rank, item.nodeid, {rank: 1} if relaxed else None)
@@ -175,6 +192,7 @@ class FixturePlan:
                     held.rank, held.by = rank, item.nodeid
         elif held.ranks is not None or rank < held.rank:  # somebody asks for it by name
             held.rank, held.by, held.ranks = rank, item.nodeid, None
+        return held
 
     def of(self, definition: Any, index: int, item: pytest.Item) -> Held:
         """Return what a fixture is held to, when ``item`` causes it to be set up."""
