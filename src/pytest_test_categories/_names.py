@@ -208,6 +208,17 @@ def reach_of_reverse(ip: IPAddress) -> Reach:
     return reach_of_address(ip)
 
 
+def spelled_here(name: str) -> str | None:
+    """Return what to look up in place of a localhost name that would be asked of a DNS server; None for other names.
+
+    RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
+    does not hold letter by letter: ``localhost.`` and ``app.localhost``.
+    """
+    if not is_localhost(name) or (not name.endswith(".") and hosts_file.addresses(name)):
+        return None
+    return "localhost" if hosts_file.addresses("localhost") else "127.0.0.1"
+
+
 class LookUps:
     """A bounded table of names and the addresses they resolved to."""
 

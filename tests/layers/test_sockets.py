@@ -23,7 +23,7 @@ import pytest
 import trio
 import wrapt
 
-from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
+from pytest_test_categories import NetworkAccessViolationError, Violation, _names, network_guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -584,3 +584,46 @@ def test_rule_10_late_undoes_never_wrap_twice() -> None:
         patcher.stop()
         with network_guard("small"):
             assert len(list(wrapt.wrapper_chain(vars(socket.socket)["connect"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        pytest.param("localhost", "localhost", id="hosts-has-it"),
+        pytest.param("localhost.", "localhost", id="dot"),
+        pytest.param("app.localhost", "localhost", id="below"),
+        pytest.param(b"app.localhost", "localhost", id="bytes"),
+        pytest.param("127.0.0.1", "127.0.0.1", id="numeric"),
+    ],
+)
+def test_localhost_names_that_the_hosts_file_lacks_are_asked_of_no_server(
+    name: str | bytes, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    seen: list[object] = []
+
+    def answer(host: object, port: object, *_rest: object) -> list[Any]:
+        seen.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+    with network_guard("medium", "strict"):
+        assert socket.getaddrinfo(name, 9)[0][4] == ("127.0.0.1", 9)
+        assert socket.getaddrinfo(host=name, port=9)[0][4] == ("127.0.0.1", 9)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.connect((name, 9))
+            assert sock.getpeername() == ("127.0.0.1", 9)
+    numeric = name == "127.0.0.1"
+    assert seen == [asked] * (2 if numeric else 3)
+    socket.getaddrinfo(name, 9)
+    assert seen[-1] == name  # outside a guard it stays what it was
+
+
+def test_without_localhost_in_the_hosts_file_its_names_are_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "none")))
+    with network_guard("small", "strict"):
+        assert socket.getaddrinfo("localhost", 9, socket.AF_INET, socket.SOCK_STREAM)[0][4] == ("127.0.0.1", 9)
+        assert socket.gethostbyname("app.localhost") == "127.0.0.1"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit, connections
 from pytest_test_categories._layers.audit import family_of
-from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse
+from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse, spelled_here
 from pytest_test_categories._origin import Asked, asked, current, resolving
 from pytest_test_categories._policy import Kind
 from pytest_test_categories._wrapping import EntryPoint
@@ -218,6 +218,7 @@ class _Table:
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
+        asked_for = spelled_here(host) or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         audit.allow(one_shot)
         try:
@@ -236,7 +237,7 @@ class _Table:
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            host = args[0] if args else kwargs.get("host")
+            host = called = args[0] if args else kwargs.get("host")
             if kind is Kind.LOOKUP and type(host) is str and parse_ip(host) is not None:
                 return wrapped(*args, **kwargs)  # nothing is looked up
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
@@ -250,9 +251,11 @@ class _Table:
                 subject = numeric_host(host)
                 if not flags & socket.NI_NUMERICHOST:
                     self.judge(kind, route, 0, (subject, None, 0), None, read)
-            else:
-                self.judge(kind, route, 0, (host, port, flags), None, read)
-            one_shot = (event, host, None)
+            elif self.judge(kind, route, 0, (host, port, flags), None, read):
+                called = spelled_here(host_text(host)) or host
+                if called is not host:
+                    args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
+            one_shot = (event, called, None)
             audit.allow(one_shot)
             token = resolving.set(True) if "gevent" in sys.modules else None
             try:
