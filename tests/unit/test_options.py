@@ -114,6 +114,11 @@ def test_rules_give_sizes_to_markers_paths_and_fixtures(parse: Parse) -> None:
     assert settings.fixture_sizes == (("docker_services", TestSize.MEDIUM),)
 
 
+@pytest.mark.parametrize("path", [".", "./", "/", "./."])
+def test_a_path_rule_may_name_the_root_directory(path: str, parse: Parse) -> None:
+    assert parse(f"test_categories_path_sizes = {path} = small\n").path_sizes == (("", TestSize.SMALL),)
+
+
 def test_the_command_line_adds_to_the_allow_list(parse: Parse) -> None:
     settings = parse(
         "test_categories_network_allow =\n    postgres:5432\n    small: 127.0.0.1:8126\n",

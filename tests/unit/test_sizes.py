@@ -189,6 +189,12 @@ def test_the_longest_path_rule_gives_the_size(path: str, size: TestSize | None) 
     assert sizes(path_sizes=PATHS, default_size=LARGE).of_path(path) is (size or LARGE)
 
 
+def test_a_rule_for_the_root_directory_is_a_rule_for_all() -> None:
+    found = sizes(path_sizes=(("tests", MEDIUM), ("", SMALL)))
+    assert found.of_path("/project/test_it.py") is SMALL
+    assert found.of_path("/project/tests/test_it.py") is MEDIUM
+
+
 def test_a_marker_beats_a_path_rule_which_beats_the_default(collect: Collect, pytester: pytest.Pytester) -> None:
     items = collect("@mark.small\ndef test_marked(): pass\ndef test_plain(): pass")
     file = items["test_plain"].path.name

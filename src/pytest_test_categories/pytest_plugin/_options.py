@@ -126,9 +126,7 @@ def _parse(config: pytest.Config) -> Settings:
         mode=None if parsed is _policy.EnforcementMode.OFF else parsed,
         default_size=_checked(size_where, _policy.TestSize.parse, size) if size else None,
         marker_sizes=(*((member.value, member) for member in _policy.TestSize), *markers),
-        path_sizes=tuple(
-            sorted(((path.strip("/").removeprefix("./"), size) for path, size in paths), key=lambda rule: -len(rule[0]))
-        ),
+        path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
         allow=(
             *_checked("test_categories_network_allow", _policy.parse_allow, tuple(allowed)),
@@ -136,6 +134,11 @@ def _parse(config: pytest.Config) -> Settings:
             *_checked("--network-allow", _policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
         ),
     )
+
+
+def _directory(path: str) -> str:
+    """Return a rule's path as it is compared: without leading and trailing slashes, empty for the root directory."""
+    return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
 def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:

@@ -50,7 +50,7 @@ class Sizes:
         inside = path.replace("\\", "/").removeprefix(self._root + "/")
         size = self._settings.default_size
         for rule, ruled in self._settings.path_sizes:
-            if inside == rule or inside.startswith(rule + "/"):
+            if not rule or inside == rule or inside.startswith(rule + "/"):
                 size = ruled
                 break
         self._paths[path] = size
