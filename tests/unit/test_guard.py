@@ -535,6 +535,14 @@ class TestRule2ARefusalNeverGoesUnseen:
             _ = 1 / 0
         assert "[TC001]" in "".join(caught.value.__notes__)
 
+    def test_a_failure_inside_several_guards_is_told_once_of_what_was_swallowed(self) -> None:
+        with pytest.raises(ZeroDivisionError) as caught, network_guard("small", "strict"):
+            with network_guard("small", "strict"):
+                swallow(Exception)
+                _ = 1 / 0
+        (note,) = caught.value.__notes__
+        assert "[TC001]" in note
+
     @pytest.mark.parametrize("chained", [False, True])
     @pytest.mark.parametrize(
         "error",
@@ -644,6 +652,17 @@ class TestExpectNetworkViolation:
         with network_guard("small", "off"), expect_network_violation() as seen:
             dial(listener)
         assert seen == []
+
+    def test_left_out_of_order_it_ends_no_other_guard(self, listener: Address) -> None:
+        expecting, inner = expect_network_violation(), network_guard("small", "strict")
+        with network_guard("medium", "strict"):
+            expecting.__enter__()
+            swallow(Exception)
+            inner.__enter__()
+            expecting.__exit__(None, None, None)
+            with pytest.raises(NetworkAccessViolationError) as caught:
+                dial(listener)
+            inner.__exit__(type(caught.value), caught.value, None)
 
     def test_around_the_guard(self) -> None:
         with expect_network_violation() as seen, network_guard("small", "strict"):

@@ -323,10 +323,15 @@ def test_threads_that_somebody_is_charged_for_are_not_the_runners() -> None:
     assert charged.scopes == (mine,)
 
 
-def test_a_job_that_is_handed_over_by_keyword_carries_the_guard_too() -> None:
-    mine = scope()
-    with ThreadPool(1) as pool:
-        current.set(mine)
-        found = pool.apply_async(func=charge).get(5)
-    assert found is not None
-    assert found.scopes == (mine,)
+@pytest.mark.parametrize("arguments", [pytest.param([], id="none"), pytest.param([1], id="no function")])
+def test_rule_9_what_is_no_job_is_refused_as_ever(arguments: list[object]) -> None:
+    current.set(scope())
+    with ThreadPoolExecutor(1) as executor, ThreadPool(1) as pool:
+        if arguments:
+            with pytest.raises(TypeError, match="'int' object is not callable"):
+                executor.submit(*arguments).result(5)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(TypeError, match="missing 1 required positional argument: 'fn'"):
+                executor.submit(*arguments)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="missing 1 required positional argument: 'func'"):
+                pool.apply_async(*arguments)  # type: ignore[arg-type]
