@@ -13,6 +13,7 @@ import subprocess
 import sys
 import unittest
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
@@ -127,6 +128,30 @@ def test_an_error_that_has_crossed_processes_is_delivery_of_what_it_names_and_of
         with case.assertRaises(NetworkAccessViolationError):
             raise pickle.loads(pickle.dumps(NetworkAccessViolationError(second.violation)))
     assert [violation.target for violation in told.value.violations] == ["198.51.100.1:9", "198.51.100.3:9"]
+
+
+def test_a_refusal_in_a_worker_thread_is_located_by_the_lines_that_its_error_passes() -> None:
+    def fetch(pool: ThreadPoolExecutor) -> object:
+        return pool.submit(socket.getaddrinfo, "api.example.com", 443).result()
+
+    outer, inner = network_guard("small", "strict"), network_guard("medium", "strict")
+    with pytest.raises(NetworkAccessViolationError) as caught, outer, inner, ThreadPoolExecutor(1) as pool:
+        fetch(pool)
+    line = fetch.__code__.co_firstlineno + 1
+    for violation in (caught.value.violation, *outer.violations, *inner.violations):
+        assert violation.location == f"tests/unit/test_registry.py:{line}"
+        assert violation.function == "fetch"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fork_outside_all_guards_costs_no_pipe() -> None:
+    assert registry.holders == 0
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert registry._children is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
