@@ -562,7 +562,7 @@ def test_an_allowed_name_carries_its_addresses_where_its_lookup_was_made_under_t
 
 @pytest.mark.parametrize("answer", [None, [], "127.0.0.1", ("name", [], ["127.0.0.1"]), [("short",)]])
 def test_rule_9_a_faked_look_up_may_answer_what_it_likes(answer: object) -> None:
-    with network_guard("small", "strict") as guard, mock.patch.object(socket, "getaddrinfo", return_value=answer):
+    with mock.patch.object(socket, "getaddrinfo", return_value=answer), network_guard("small", "strict") as guard:
         assert socket.getaddrinfo("api.example.com", 443) is answer
     assert guard.violations == []
 
@@ -576,8 +576,7 @@ class TestAMethodThatSomebodyHasReplaced:
 
         def connect(sock: socket.socket, address: object) -> None:
             calls.append(address)
-            if isinstance(sock, socket.socket):
-                _socket.socket.connect(sock, address)  # type: ignore[arg-type]
+            _socket.socket.connect(sock, address)  # type: ignore[arg-type]
 
         monkeypatch.setattr(socket.socket, "connect", connect, raising=False)
         return calls
@@ -591,12 +590,6 @@ class TestAMethodThatSomebodyHasReplaced:
         (violation,) = refused(lambda: with_socket(lambda s: s.connect(FOREIGN)))
         assert (violation.target, violation.route) == ("198.51.100.1:9", "_socket.connect")
         assert calls == [FOREIGN]
-
-    def test_rule_9_is_not_judged_on_what_is_no_socket(self, calls: list[object]) -> None:
-        with network_guard("small", "strict") as guard:
-            socket.socket.connect(object(), ("api.example.com", 9))  # type: ignore[arg-type]
-        assert guard.violations == []
-        assert calls == [("api.example.com", 9)]
 
 
 class Completed:
