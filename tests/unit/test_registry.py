@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import asyncio
 import contextlib
 import importlib
 import ipaddress
@@ -141,6 +142,21 @@ def test_a_refusal_in_a_worker_thread_is_located_by_the_lines_that_its_error_pas
     for violation in (caught.value.violation, *outer.violations, *inner.violations):
         assert violation.location == f"tests/unit/test_registry.py:{line}"
         assert violation.function == "fetch"
+
+
+def test_a_job_that_begins_before_its_task_waits_for_it_names_the_line_of_the_task() -> None:
+    async def resolve() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            # Runs while this coroutine does, as the look-up of asyncio's loop may before the coroutine is suspended.
+            refused = pool.submit(socket.getaddrinfo, "api.example.com", 443)
+            refused.exception(10)
+
+    async def main() -> None:
+        await resolve()
+
+    with network_guard("small", "strict"), expect_network_violation() as seen:
+        asyncio.run(main())
+    assert [(violation.target, violation.function) for violation in seen] == [("api.example.com:443", "resolve")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
