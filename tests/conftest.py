@@ -21,6 +21,12 @@ FOREIGN = ("198.51.100.1", 9)
 """An address of TEST-NET-2: nobody is there, and a guard in strict mode sends nothing to it."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _older_objects_stay() -> None:
+    """Take what is alive before a module's tests, which none of them made, out of the collections after each of them."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """Check that no entry point stays patched and no socket stays open."""
@@ -33,6 +39,16 @@ def _nothing_left_behind() -> Iterator[None]:
     after = (dict(vars(socket.socket)), dict(vars(socket)), dict(vars(threading.Thread)))
     assert after == before
     assert left_open == []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """Let coverage see what the audit hook does: CPython traces those hooks only that ask for it."""
+    coverage = sys.modules.get("coverage")
+    if coverage is not None and coverage.Coverage.current() is not None:
+        from pytest_test_categories._layers import audit
+
+        vars(audit._hook)["__cantrace__"] = True
 
 
 @pytest.fixture

@@ -288,8 +288,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         """Stop taking violations; True for an error of ours."""
         __tracebackhide__ = True
         scope = self._scope
-        if scope is None:
-            return False
+        assert scope is not None
         if current.get() is scope:
             current.set(scope.previous)
         registry.collect_children()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
+from pytest_test_categories._errors import CURES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,7 @@ _PROBE: Final = "AWS_EC2_METADATA_DISABLED=true stops boto"
 
 
 class Breach(NamedTuple):
-    """What a report must name: the target, the client with its cure, and what else helps."""
+    """What a report must name: the target, the client (with its cure), and what else helps."""
 
     target: str
     client: str = ""
@@ -41,37 +43,40 @@ class Breach(NamedTuple):
 
 
 BREACHES: Final = {
-    "requests": Breach("api.example.com:443", "requests. Use responses"),
-    "a_patient_session": Breach("api.example.com:443", "requests. Use responses"),
-    "httpx": Breach("api.example.com:443", "httpx. Use respx"),
-    "httpx_async": Breach("api.example.com:443", "httpx. Use respx"),
-    "httpx_gathered": Breach("api.example.com:8080", "httpx. Use respx"),
-    "httpx_under_trio": Breach("api.example.com:443", "httpx. Use respx"),
-    "httpx_under_trio_in_vain": Breach("api.example.com:443", "httpx. Use respx"),
-    "aiohttp": Breach("api.example.com:443", "aiohttp. Use aioresponses"),
-    "aiohttp_in_a_task": Breach("api.example.com:8080", "aiohttp. Use aioresponses"),
-    "aiohttp_with_its_own_resolver": Breach("api.example.com:443", "aiohttp. Use aioresponses"),
-    "aiohttp_to_an_address": Breach("198.51.100.7:8080", "aiohttp. Use aioresponses"),
-    "urllib": Breach("api.example.com:443", "urllib. Use pook"),
-    "http_client": Breach("api.example.com:443", "http.client. Use pook"),
-    "urllib3": Breach("api.example.com:443", "urllib3. Use pook"),
-    "boto3": Breach("things.s3.eu-west-1.amazonaws.com:443", "botocore. Use moto"),
-    "boto3_without_credentials": Breach("169.254.169.254:80", "boto3. Use moto", _PROBE),
-    "asyncpg": Breach("db.example.com:5432", "asyncpg. Use a fake repository"),
-    "redis": Breach("cache.example.com:6379", "redis. Use fakeredis"),
-    "redis_async": Breach("cache.example.com:6379", "redis. Use fakeredis"),
-    "smtplib": Breach("mail.example.com:587", "smtplib. Use manual patching"),
-    "ftplib": Breach("files.example.com:21", "ftplib. Use manual patching"),
+    "requests": Breach("api.example.com:443", "requests"),
+    "requests_in_vain": Breach("api.example.com:8080", "requests"),
+    "a_patient_session": Breach("api.example.com:443", "requests"),
+    "httpx": Breach("api.example.com:443", "httpx"),
+    "httpx_async": Breach("api.example.com:443", "httpx"),
+    "httpx_gathered": Breach("api.example.com:8080", "httpx"),
+    "httpx_under_trio": Breach("api.example.com:443", "httpx"),
+    "httpx_under_trio_in_vain": Breach("api.example.com:443", "httpx"),
+    "aiohttp": Breach("api.example.com:443", "aiohttp"),
+    "aiohttp_in_a_task": Breach("api.example.com:8080", "aiohttp"),
+    "aiohttp_with_its_own_resolver": Breach("api.example.com:443", "aiohttp"),
+    "aiohttp_to_an_address": Breach("198.51.100.7:8080", "aiohttp"),
+    "urllib": Breach("api.example.com:443", "urllib"),
+    "http_client": Breach("api.example.com:443", "http.client"),
+    "urllib3": Breach("api.example.com:443", "urllib3"),
+    "boto3": Breach("things.s3.eu-west-1.amazonaws.com:443", "botocore"),
+    "botocore": Breach("sqs.eu-west-1.amazonaws.com:443", "botocore"),
+    "boto3_without_credentials": Breach("169.254.169.254:80", "boto3", _PROBE),
+    "asyncpg": Breach("db.example.com:6543", "asyncpg"),
+    "redis": Breach("cache.example.com:6380", "redis"),
+    "redis_async": Breach("cache.example.com:6379", "redis"),
+    "smtplib": Breach("mail.example.com:587", "smtplib"),
+    "ftplib": Breach("files.example.com:21", "ftplib"),
     "imaplib": Breach("mail.example.com:143"),
-    "websockets": Breach("api.example.com:80", "websockets. Use manual patching"),
-    "websockets_sync": Breach("api.example.com:80", "websockets. Use manual patching"),
+    "websockets": Breach("api.example.com:80", "websockets"),
+    "websockets_sync": Breach("api.example.com:80", "websockets"),
     "asyncio": Breach("api.example.com:443"),
     "asyncio_to_an_address": Breach("[2001:db8::7]:443"),
     "anyio": Breach("api.example.com:443"),
     "sockets": Breach("api.example.com:443"),
     "sockets_to_an_address": Breach("198.51.100.7:443"),
-    "a_cassette": Breach("api.example.com:443", "requests. Use responses", _CASSETTE),
-    "a_cassette_async": Breach("api.example.com:443", "httpx. Use respx", _CASSETTE),
+    "a_cassette": Breach("api.example.com:443", "requests", _CASSETTE),
+    "a_cassette_async": Breach("api.example.com:443", "httpx", _CASSETTE),
+    "a_cassette_of_aiohttp": Breach("api.example.com:443", "aiohttp", _CASSETTE),
 }
 
 CALLER_UNKNOWN: Final = {
@@ -131,7 +136,7 @@ def test_each_breach_is_named_with_its_target_line_client_and_cure(
         wanted = [
             f"Category: {size.upper()}\n",
             f"  Attempted network connection to {breach.target}\n    at {dials[name]} in ",
-            f"    seen: {breach.client}" if breach.client else "",
+            f"    seen: {breach.client}. Use {CURES[breach.client]}\n" if breach.client else "",
             breach.hint,
             "needs @pytest.mark.large",
             f"test_categories_network_allow = {breach.target}" if size == "medium" else "",

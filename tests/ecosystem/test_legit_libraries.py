@@ -1,4 +1,4 @@
-"""Rule 9, with the libraries that people have: fakes and test clients in small tests, local servers in medium ones."""
+"""Rule 9, with the libraries that people have: fakes and test clients, with every plugin there is, and with none."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.services import PostgresServer, RedisServer
 
     Run = Callable[..., pytest.RunResult]
     Outcomes = Callable[[pytest.RunResult], dict[str, set[str]]]
@@ -315,215 +313,6 @@ def test_respx_fixture(respx_mock):
     assert httpx.get(URL).json() == ANN
 """
 
-SERVERS: Final = """
-import asyncio, http.server, multiprocessing, os, socket, threading, urllib.parse, urllib.request
-import pytest
-
-pytestmark = pytest.mark.medium
-lib = pytest.importorskip
-
-
-@pytest.fixture
-def database():
-    if "DATABASE_URL" not in os.environ:
-        pytest.skip("no PostgreSQL here")
-    return os.environ["DATABASE_URL"]
-
-
-def by_name(database):
-    return database.replace("127.0.0.1", "localhost")
-
-
-@pytest.mark.parametrize("spell", [str, by_name])
-def test_psycopg(database, spell):
-    with lib("psycopg").connect(spell(database), connect_timeout=10) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-
-
-@pytest.mark.parametrize("spell", [str, by_name])
-def test_psycopg_async(database, spell):
-    async def main():
-        async with await lib("psycopg").AsyncConnection.connect(spell(database), connect_timeout=10) as connection:
-            return await (await connection.execute("SELECT 1")).fetchone()
-    assert asyncio.run(main()) == (1,)
-
-
-def test_psycopg_by_unix_socket(database):
-    with lib("psycopg").connect(database, host=os.environ["DATABASE_DIR"], hostaddr="", connect_timeout=10) as connection:
-        assert connection.execute("SELECT inet_server_addr()").fetchone() == (None,)
-
-
-@pytest.mark.parametrize("spell", [str, by_name])
-def test_asyncpg(database, spell):
-    async def main():
-        connection = await lib("asyncpg").connect(spell(database), timeout=10)
-        try:
-            return await connection.fetchval("SELECT 1")
-        finally:
-            await connection.close()
-    assert asyncio.run(main()) == 1
-
-
-def test_asyncpg_by_unix_socket(database):
-    async def main():
-        url = urllib.parse.urlsplit(database)
-        where = {"host": os.environ["DATABASE_DIR"], "port": url.port, "user": url.username, "database": url.path[1:]}
-        connection = await lib("asyncpg").connect(**where, timeout=10)
-        try:
-            return await connection.fetchval("SELECT inet_server_addr()")
-        finally:
-            await connection.close()
-    assert asyncio.run(main()) is None
-
-
-@pytest.fixture(params=["127.0.0.1", "localhost"])
-def cache(request):
-    if "REDIS_PORT" not in os.environ:
-        pytest.skip("no Redis here")
-    return {"host": request.param, "port": int(os.environ["REDIS_PORT"]), "socket_timeout": 10}
-
-
-def test_redis(cache):
-    with lib("redis").Redis(**cache) as client:
-        assert client.ping()
-        with client.pubsub() as channel:
-            channel.subscribe("news")
-            assert channel.get_message(timeout=10)["type"] == "subscribe"
-
-
-def test_redis_async(cache):
-    async def main():
-        async with lib("redis.asyncio").Redis(**cache) as client:
-            return await client.ping()
-    assert asyncio.run(main())
-
-
-def test_websockets():
-    client, server = lib("websockets.asyncio.client"), lib("websockets.asyncio.server")
-
-    async def echo(connection):
-        async for message in connection:
-            await connection.send(message)
-
-    async def main():
-        async with server.serve(echo, "localhost", 0) as running:
-            port = running.sockets[0].getsockname()[1]
-            host = running.sockets[0].getsockname()[0]
-            async with client.connect(f"ws://localhost:{port}", host=host) as connection:
-                await connection.send("hello")
-                return await connection.recv()
-
-    assert asyncio.run(main()) == "hello"
-
-
-def test_websockets_in_threads():
-    client, server = lib("websockets.sync.client"), lib("websockets.sync.server")
-
-    def echo(connection):
-        connection.send(connection.recv())
-
-    with server.serve(echo, "127.0.0.1", 0) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        with client.connect(f"ws://127.0.0.1:{running.socket.getsockname()[1]}") as connection:
-            connection.send("hello")
-            assert connection.recv() == "hello"
-        running.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
-def test_aiohttp_server(host):
-    aiohttp, web = lib("aiohttp"), lib("aiohttp.web")
-
-    async def main():
-        async def hello(request):
-            return web.Response(text="hello")
-
-        application = web.Application()
-        application.router.add_get("/", hello)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, host, 0).start()
-        port = runner.addresses[0][1]
-        async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{port}/") as answer:
-            text = await answer.text()
-        await runner.cleanup()
-        return text
-
-    assert asyncio.run(main()) == "hello"
-
-
-class Hello(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def site():
-    with http.server.ThreadingHTTPServer(("0.0.0.0", 0), Hello) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
-HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
-
-
-@HOSTS
-def test_http_server_by_urllib(site, host):
-    with urllib.request.urlopen(f"http://{host}:{site}/", timeout=5) as answer:
-        assert answer.read() == b"hello"
-
-
-@HOSTS
-def test_http_server_by_requests(site, host):
-    assert lib("requests").get(f"http://{host}:{site}/", timeout=5).text == "hello"
-
-
-@HOSTS
-def test_http_server_by_httpx(site, host):
-    httpx = lib("httpx")
-    assert httpx.get(f"http://{host}:{site}/").text == "hello"
-
-    async def main():
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"http://{host}:{site}/")).text
-
-    assert asyncio.run(main()) == "hello"
-
-
-def test_live_server_of_werkzeug():
-    serving, flask, requests = lib("werkzeug.serving"), lib("flask"), lib("requests")
-    app = flask.Flask("app")
-    app.get("/")(lambda: "hello")
-    server = serving.make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        assert requests.get(f"http://127.0.0.1:{server.server_port}/", timeout=5).text == "hello"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_manager(method):
-    with multiprocessing.get_context(method).Manager() as manager:
-        shared = manager.dict(a=1)
-        shared["b"] = 2
-        assert dict(shared) == {"a": 1, "b": 2}
-"""
-
 
 @pytest.fixture
 def run_installed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -559,37 +348,20 @@ def cassette(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.usefixtures("cassette")
 def test_fakes_and_test_clients_work_in_small_tests_with_every_plugin_loaded(
-    pytester: pytest.Pytester, run_installed: Run, outcomes: Outcomes, workers: int
+    pytester: pytest.Pytester, run_installed: Run, outcomes: Outcomes
 ) -> None:
     sources = {"test_fakes": FAKES}
     if all(map(importlib.util.find_spec, ("pytest_httpx", "pytest_mock", "requests_mock", "respx"))):
         sources["test_fixtures"] = FIXTURES
     pytester.makepyfile(**sources)
-    result = run_installed("-v", "-rs", workers=workers)
+    result = run_installed("-v", "-rs", workers=2)
     _all_work(result, outcomes(result), *sources.values())
 
 
 @pytest.mark.usefixtures("cassette")
 def test_fakes_and_test_clients_work_in_small_tests_that_import_them_first(
-    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, workers: int
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes
 ) -> None:
     pytester.makepyfile(test_fakes=FAKES)
-    result = run_pytest("-v", "-rs", workers=workers, timeout=180)
+    result = run_pytest("-v", "-rs", timeout=180)
     _all_work(result, outcomes(result), FAKES)
-
-
-def test_local_servers_work_in_medium_tests(
-    pytester: pytest.Pytester,
-    run_pytest: Run,
-    outcomes: Outcomes,
-    monkeypatch: pytest.MonkeyPatch,
-    workers: int,
-    postgres: PostgresServer,
-    redis: RedisServer,
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", postgres.dsn)
-    monkeypatch.setenv("DATABASE_DIR", postgres.socket_dir)
-    monkeypatch.setenv("REDIS_PORT", str(redis.port))
-    pytester.makepyfile(test_servers=SERVERS)
-    result = run_pytest("-v", "-rs", workers=workers, timeout=180)
-    _all_work(result, outcomes(result), SERVERS)

@@ -75,14 +75,14 @@ def test_what_is_legitimate_works_in_medium_tests(
     monkeypatch: pytest.MonkeyPatch,
     postgres: PostgresServer,
     redis: RedisServer,
-    workers: int,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres.dsn)
+    monkeypatch.setenv("DATABASE_DIR", postgres.socket_dir)
     monkeypatch.setenv("REDIS_ADDRESS", f"{redis.host}:{redis.port}")
     if own := _own_address():
         monkeypatch.setenv("OWN_ADDRESS", own)
     # The test of the machine's own address that is skipped for want of one has a setting made for it below.
-    result = run_pytest("-m", "medium", mode=None, plugins=PLUGINS, workers=workers, timeout=200)
+    result = run_pytest("-m", "medium", mode=None, plugins=PLUGINS, workers=2, timeout=200)
     outcomes = result.parseoutcomes()
     assert outcomes.keys() <= {"passed", "skipped", "deselected", "warnings", "warning"}, result.outlines
     assert result.ret == 0

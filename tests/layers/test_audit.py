@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import contextvars
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from pytest_test_categories._layers import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FOREIGN: Final = ("198.51.100.1", 9)
 
@@ -126,3 +128,79 @@ def test_connected_datagram_sockets_send_on() -> None:
         client.send(b"one")
         client.sendmsg([b"two"])
         assert (server.recv(9), server.recv(9)) == (b"one", b"two")
+
+
+@pytest.fixture
+def unknown() -> contextvars.Context:
+    """Return a context that knows of no guard: what is permitted there is not remembered, so that passes count."""
+    return contextvars.Context()
+
+
+class Turning:
+    """A port: while the interpreter reads its number, something else happens."""
+
+    def __init__(self, number: int, meanwhile: Callable[[], object]) -> None:
+        self.number = number
+        self.meanwhile = meanwhile
+        self.turn = 0
+
+    def __index__(self) -> int:
+        self.turn += 1
+        if self.turn == 2:  # first the wrapper reads it; then the call, which has its pass by then
+            self.meanwhile()
+        return self.number
+
+
+def test_a_permitted_call_inside_a_permitted_call_leaves_its_pass_alone(
+    listener: tuple[str, int], unknown: contextvars.Context
+) -> None:
+    open_inside: list[int] = []
+
+    def meanwhile() -> None:
+        with socket.socket() as inner:
+            inner.connect(listener)
+        with socket.socket() as inner, contextlib.suppress(TypeError):
+            inner.connect((listener[0], Turning(listener[1], lambda: inner.connect(None))))  # type: ignore[arg-type]
+        open_inside.append(len(audit._passes.open))
+
+    with network_guard("medium", "strict"), socket.socket() as sock:
+        unknown.run(sock.connect, (listener[0], Turning(listener[1], meanwhile)))
+        assert audit._passes.open == []
+    assert open_inside == [1]
+
+
+def test_passes_of_calls_that_take_turns_are_each_good_for_their_own(
+    listener: tuple[str, int], unknown: contextvars.Context
+) -> None:
+    """As greenlets take turns in one thread: the call that asked first goes on first."""
+    greenlet = pytest.importorskip("greenlet")
+    main = greenlet.getcurrent()
+    judged: list[object] = []
+
+    def second() -> None:
+        with socket.socket() as sock:
+            sock.connect((listener[0], Turning(listener[1], main.switch)))
+
+    other = greenlet.greenlet(second)
+    with network_guard("medium", "strict"):
+        audit.activate(lambda *args: noted(judged, args))
+        with socket.socket() as sock:
+            unknown.run(sock.connect, (listener[0], Turning(listener[1], other.switch)))
+        other.switch()
+        assert other.dead
+        assert audit._passes.open == []
+    assert judged == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="the platform has no unix sockets")
+def test_a_unix_socket_bound_past_the_wrappers_is_this_processs_own(tmp_path: Path) -> None:
+    path = str(tmp_path / "own.sock")
+    with (
+        network_guard("small", "strict") as guard,
+        contextlib.closing(_socket.socket(socket.AF_UNIX)) as server,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        server.bind(path)
+        server.listen()
+        client.connect(path)
+    assert guard.violations == []

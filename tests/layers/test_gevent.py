@@ -132,3 +132,66 @@ def test_rule_9_local_work_goes_on(found: dict[str, Any]) -> None:
 
 def test_in_warn_mode_each_call_is_one_attempt(found: dict[str, Any]) -> None:
     assert found["warned"] == [1, [2]]  # one line of the script, two calls
+
+
+ODD: Final = """
+import gevent, gevent.socket, gevent.threadpool, json
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+FOREIGN = ("198.51.100.1", 9)
+
+def closed():
+    sock = gevent.socket.socket()
+    sock.close()
+    sock.connect(FOREIGN)
+
+def on(address):
+    sock = gevent.socket.socket()
+    try: sock.connect(address)
+    finally: sock.close()
+
+CALLS = {
+    "closed": closed,
+    "one-tuple": lambda: on(("198.51.100.1",)),
+    "number": lambda: on(1),
+    "no job": lambda: gevent.get_hub().threadpool.spawn(),
+    "number for a job": lambda: gevent.get_hub().threadpool.spawn(1).get(),
+}
+
+def outcome(call):
+    try: call()
+    except Exception as error: return [type(error).__name__, str(error)]
+
+def outcomes(): return {name: outcome(call) for name, call in CALLS.items()}
+
+found = {"unguarded": outcomes()}
+with network_guard("small", "strict") as guard: found["guarded"] = outcomes()
+
+def deep(levels):
+    if levels: gevent.spawn(deep, levels - 1).join()
+    else: outcome(lambda: on(FOREIGN))
+
+guard = network_guard("small", "strict")
+try:
+    with guard: deep(120)
+except NetworkAccessViolationError: pass
+found["deep"] = len(guard.violations)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def odd() -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-c", ODD], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_rule_9_bad_arguments_raise_what_they_raise_without_the_guard(odd: dict[str, Any]) -> None:
+    assert odd["guarded"] == odd["unguarded"]
+    assert None not in odd["unguarded"].values()
+
+
+def test_a_greenlet_is_held_to_the_guard_however_many_lie_between(odd: dict[str, Any]) -> None:
+    assert odd["deep"] == 1

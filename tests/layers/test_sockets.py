@@ -24,6 +24,7 @@ import trio
 import wrapt
 
 from pytest_test_categories import NetworkAccessViolationError, Violation, _names, network_guard
+from pytest_test_categories._layers import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -398,6 +399,7 @@ BAD_CALLS: Final[dict[str, Callable[[socket.socket], object]]] = {
     "connect_ex one-tuple": lambda s: s.connect_ex(("198.51.100.1",)),
     "unbound connect": lambda _s: socket.socket.connect(),  # type: ignore[call-arg]
     "unbound connect on a number": lambda _s: socket.socket.connect(1, FOREIGN),  # type: ignore[arg-type]
+    "unix connect to a number": lambda _s: with_socket(lambda s: s.connect(1), family=socket.AF_UNIX),
     "bind None": lambda s: s.bind(None),  # type: ignore[arg-type]
     "bind high port": lambda s: s.bind(("127.0.0.1", 65536)),
     "bind three-tuple": lambda s: s.bind(("127.0.0.1", 0, 0)),
@@ -506,6 +508,20 @@ def test_rule_9_unix_sockets_that_this_process_bound_itself(tmp_path: Path) -> N
         client.connect(other)
 
 
+def test_a_unix_path_may_come_as_bytes(tmp_path: Path) -> None:
+    path = str(tmp_path / "other.sock")
+    (violation,) = refused(lambda: with_socket(lambda s: s.connect(path.encode()), family=socket.AF_UNIX))
+    assert violation.target == f"unix:{path}"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux gives a socket a name by itself")
+def test_a_unix_socket_that_is_given_a_name_of_no_choice_opens_no_other(tmp_path: Path) -> None:
+    with network_guard("small", "strict"), socket.socket(socket.AF_UNIX) as server:
+        server.bind("")
+        assert "" not in sockets.bound_paths
+    assert refused(lambda: with_socket(lambda s: s.connect(""), family=socket.AF_UNIX))
+
+
 def test_rule_9_the_systems_log_socket() -> None:
     with network_guard("small", "strict") as guard, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         with contextlib.suppress(OSError):
@@ -542,6 +558,76 @@ def test_an_allowed_name_carries_its_addresses_where_its_lookup_was_made_under_t
                 socket.create_connection(("db.example", 9), 1)
             assert [v.target for v in other.violations] == ["db.example:9"]
             raise_nothing_undelivered()
+
+
+@pytest.mark.parametrize("answer", [None, [], "127.0.0.1", ("name", [], ["127.0.0.1"]), [("short",)]])
+def test_rule_9_a_faked_look_up_may_answer_what_it_likes(answer: object) -> None:
+    with mock.patch.object(socket, "getaddrinfo", return_value=answer), network_guard("small", "strict") as guard:
+        assert socket.getaddrinfo("api.example.com", 443) is answer
+    assert guard.violations == []
+
+
+class TestAMethodThatSomebodyHasReplaced:
+    """It is no fake for certain: it may go on to the interpreter's, which resolves a name before anybody is told."""
+
+    @pytest.fixture(autouse=True)
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+        calls: list[object] = []
+
+        def connect(sock: socket.socket, address: object) -> None:
+            calls.append(address)
+            _socket.socket.connect(sock, address)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(socket.socket, "connect", connect, raising=False)
+        return calls
+
+    def test_is_judged_by_a_name_before_it_runs(self, calls: list[object]) -> None:
+        (violation,) = refused(lambda: with_socket(lambda s: s.connect(("api.example.com", 9))))
+        assert (violation.target, violation.route) == ("api.example.com:9", "socket.connect")
+        assert calls == []
+
+    def test_is_judged_by_where_an_address_leads_it(self, calls: list[object]) -> None:
+        (violation,) = refused(lambda: with_socket(lambda s: s.connect(FOREIGN)))
+        assert (violation.target, violation.route) == ("198.51.100.1:9", "_socket.connect")
+        assert calls == [FOREIGN]
+
+
+class Completed:
+    """Connects as Windows' proactor does, which never asks ``socket.connect``."""
+
+    def __init__(self) -> None:
+        self.connected: list[object] = []
+
+    async def connect(self, _sock: socket.socket, address: object) -> None:
+        self.connected.append(address)
+
+
+def test_the_proactor_loops_connect_is_judged_before_the_proactor_is_asked() -> None:
+    from asyncio.proactor_events import BaseProactorEventLoop
+
+    loop = BaseProactorEventLoop.__new__(BaseProactorEventLoop)
+    vars(loop).update(_proactor=Completed(), _debug=False, _closed=True)
+
+    def connect(*arguments: Any, **named: Any) -> None:
+        asyncio.run(BaseProactorEventLoop.sock_connect(loop, *arguments, **named))
+
+    with socket.socket() as sock:
+        connect(sock, FOREIGN)
+        connect(sock=sock, address=FOREIGN)
+    connected: list[object] = loop._proactor.connected  # type: ignore[attr-defined]
+    assert connected == [FOREIGN, FOREIGN]  # it does work
+    for call in (
+        lambda: with_socket(lambda s: connect(s, FOREIGN)),
+        lambda: with_socket(lambda s: connect(s, address=FOREIGN)),
+        lambda: with_socket(lambda s: connect(sock=s, address=FOREIGN)),
+    ):
+        (violation,) = refused(call)
+        assert (violation.target, violation.route) == ("198.51.100.1:9", "loop.sock_connect")
+    assert len(connected) == 2
+    with network_guard("small", "strict") as guard:
+        connect(object(), FOREIGN)
+    assert guard.violations == []
+    assert len(connected) == 3
 
 
 @resolving_to("127.0.0.1")

@@ -211,8 +211,8 @@ def test_leaves_a_thread():
     def body():
         conftest.go.wait(10)
         dial()
-        conftest.done.set()
-    threading.Thread(target=body, daemon=True).start()
+    conftest.left.append(threading.Thread(target=body, daemon=True))
+    conftest.left[0].start()
 """
 )
 
@@ -229,14 +229,12 @@ def test_a_leftover_between_tests_or_after_the_last_fails_the_run(
     pytester.makeconftest(
         f"""
 import pytest, threading
-go, done = threading.Event(), threading.Event()
+go, left = threading.Event(), []
 
 @pytest.hookimpl(tryfirst=True)
 def {name}({rest}:
-    import os
-    if "xdist" not in __import__("sys").modules or os.environ.get("PYTEST_XDIST_WORKER"):
-        go.set()
-        done.wait(5)
+    go.set()
+    for thread in left: thread.join(5)
 """
     )
     pytester.makepyfile(test_left=BETWEEN)
@@ -252,11 +250,11 @@ def test_a_leftover_once_the_exit_status_is_decided_is_told_on_the_terminal(
     pytester.makeconftest(
         """
 import threading
-go, done = threading.Event(), threading.Event()
+go, left = threading.Event(), []
 
 def pytest_terminal_summary():
     go.set()
-    done.wait(5)
+    for thread in left: thread.join(5)
 """
     )
     pytester.makepyfile(test_left=BETWEEN)

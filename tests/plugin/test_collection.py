@@ -243,3 +243,24 @@ def test_collect_only_judges_imports_too(
     result = run_pytest("--collect-only", "-q", "test_other.py")
     assert result.ret == pytest.ExitCode.OK
     assert "test categories" not in result.stdout.str()
+
+
+def test_a_module_that_expects_its_refusal_is_fine_and_one_that_fails_by_itself_keeps_its_error(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
+    expects = "from pytest_test_categories import expect_network_violation\nwith expect_network_violation(): dial()\n"
+    pytester.makepyfile(
+        test_expects=DIALS + expects + "def test_one(): pass\n",
+        test_fails=DIALS + "try: dial()\nexcept Exception: pass\nraise ZeroDivisionError('of its own')\n",
+    )
+    result = run_pytest("--continue-on-collection-errors")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["E   ZeroDivisionError: of its own", "*- TC001 network access -*", "*[[]TC001[]] Network Access Violation*"]
+    )
+    listed = summary(result)
+    assert "  test_fails.py [small]" in listed
+    assert not any("test_expects" in line for line in listed)

@@ -525,3 +525,216 @@ def test_small(client):
 """
     )
     assert outcomes(run_pytest("-v", mode="off")) == {"test_small": {"PASSED"}}
+
+
+def test_every_fixture_that_an_override_stands_on_is_narrowed_and_one_that_asks_for_itself_fails_as_ever(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makeconftest(
+        SERVER
+        + """
+import pytest
+@pytest.fixture(scope="module")
+def service():
+    socket.create_connection(server.getsockname(), 1).close()
+"""
+    )
+    pytester.makepyfile(
+        test_chain=HEAD
+        + """
+@pytest.fixture(scope="module")
+def service(service): pass
+
+@pytest.fixture(scope="module")
+def itself(itself): pass
+
+@pytest.mark.medium
+def test_first(service): pass
+
+@pytest.mark.medium
+def test_never(itself): pass
+
+@pytest.mark.small
+class TestSmall:
+    @pytest.fixture(scope="class")
+    def service(self, service): pass
+
+    def test_extended(self, service): pass
+"""
+    )
+    result = run_pytest("-v")
+    found = outcomes(result)
+    assert found == {"test_first": {"ERROR"}, "test_never": {"ERROR"}, "TestSmall::test_extended": {"ERROR"}}
+    result.stdout.fnmatch_lines(
+        ["*in fixture service (module), held to small by *::TestSmall::test_extended", "*recursive dependency*itself*"]
+    )
+
+
+NAMED_AND_NOT: Final = """
+@pytest.fixture(scope="module")
+def server():
+    local()
+
+@pytest.fixture(scope="module", autouse=True)
+def everywhere(server): pass
+
+"""
+BY_NAME: Final = '@pytest.mark.small\n@pytest.mark.usefixtures("server")\ndef test_by_name(): pass\n'
+AS_EVERYBODY: Final = "@pytest.mark.medium\ndef test_as_everybody(): pass\n"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [pytest.param((BY_NAME, AS_EVERYBODY), id="by name first"), pytest.param((AS_EVERYBODY, BY_NAME), id="last")],
+)
+def test_what_an_autouse_fixture_stands_on_is_held_to_a_test_that_names_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], tests: tuple[str, str]
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_named=HEAD + NAMED_AND_NOT + "\n".join(tests))
+    result = run_pytest()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*in fixture server (module), held to small by test_named.py::test_by_name"])
+
+
+def test_a_small_test_that_asks_dynamically_for_a_medium_tests_fixture_holds_it_to_small(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        test_dynamic=HEAD
+        + """
+@pytest.fixture(scope="module")
+def server(): local()
+
+@pytest.mark.small
+def test_asks(request): request.getfixturevalue("server")
+
+@pytest.mark.medium
+def test_names(server): pass
+"""
+    )
+    assert outcomes(run_pytest("-v"))["test_asks"] == {"FAILED"}
+
+
+def test_what_an_autouse_fixture_does_that_every_test_on_it_may_is_not_noted(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        test_quiet=HEAD
+        + """
+@pytest.fixture(scope="session", autouse=True)
+def environment(): socket.getaddrinfo("localhost", 80)
+
+@pytest.mark.medium
+def test_medium(): pass
+
+@pytest.mark.small
+def test_small(): pass
+"""
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=2)
+    assert summary(result) == ["sizes: 1 small, 1 medium"]
+
+
+def test_a_refusal_in_a_fixture_that_a_hook_makes_is_an_error_too(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    """A hook in pytest's place need not keep a value for later tests: there is none to put the error in for."""
+    pytester.makeconftest(
+        SERVER
+        + """
+import contextlib, pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    if fixturedef.argname == "made":
+        with contextlib.suppress(Exception):
+            socket.create_connection(server.getsockname(), 1).close()
+        return "made"
+"""
+    )
+    pytester.makepyfile(
+        test_made=HEAD
+        + """
+@pytest.fixture(scope="module")
+def made(): raise AssertionError
+
+@pytest.mark.small
+def test_made(made): pass
+"""
+    )
+    result = run_pytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*in fixture made (module), held to small by test_made.py::test_made"])
+
+
+def test_a_guard_that_a_tear_down_enters_and_leaves_open_is_not_ended_with_the_fixture(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(
+        SERVER
+        + """
+import pytest
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown():
+    socket.create_connection(server.getsockname(), 1).close()
+    yield
+    socket.create_connection(server.getsockname(), 1).close()
+"""
+    )
+    pytester.makepyfile(
+        test_left_open=HEAD
+        + """
+@pytest.fixture(scope="module")
+def leaves_open():
+    yield
+    network_guard("small").__enter__()
+
+@pytest.mark.medium
+def test_it(leaves_open): pass
+"""
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*refused by network_guard('small', 'strict') at *"])
+
+
+def test_a_fixture_set_up_and_torn_down_in_one_phase_is_listed_once(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(
+        test_late=HEAD
+        + """
+@pytest.fixture(scope="module")
+def late():
+    local()
+    yield
+    local()
+
+@pytest.fixture(scope="module")
+def early(): pass
+
+@pytest.fixture
+def asks_at_the_end(request, early):
+    yield
+    request.getfixturevalue("late")
+
+@pytest.mark.small
+def test_it(asks_at_the_end): pass
+"""
+    )
+    result = run_pytest("-W", "ignore", mode="warn")
+    result.assert_outcomes(passed=1)
+    (line,) = (line for line in summary(result) if "in fixture late (module)" in line)
+    assert "(x2)" in line

@@ -186,3 +186,27 @@ def test_violations_are_in_junit_xml(
     run_pytest("--junitxml=result.xml", *(["--dist=loadfile"] if workers else []), workers=workers)
     written = (pytester.path / "result.xml").read_text(encoding="utf-8")
     assert written.count("[TC001] Network Access Violation") >= 8
+
+
+def test_a_worker_that_dies_takes_no_other_workers_part_with_it(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makepyfile(
+        test_dies="""
+        import os, pytest
+        @pytest.mark.small
+        def test_dies(): os._exit(1)
+        """,
+        test_lives="""
+        import socket, pytest
+        @pytest.mark.small
+        def test_dials(): socket.create_connection(("198.51.100.1", 9), 1)
+        """,
+    )
+    result = run_pytest("--max-worker-restart=0", "--dist=loadfile", workers=2)
+    assert result.ret != pytest.ExitCode.OK
+    assert "INTERNALERROR" not in result.stdout.str()
+    listed = summary(result)
+    assert "  test_lives.py::test_dials [small]" in listed

@@ -384,6 +384,7 @@ class Decorated(Base):
     """Guards what it defines and what it inherits."""
 
     test_attribute = 1
+    test_class = Holder
 
     def test_own(self) -> None:
         dial()
@@ -409,6 +410,7 @@ def test_a_pytest_class(listener: Address) -> None:
     case.helper(listener)
     assert "test_inherited" not in [name for name, value in vars(Base).items() if hasattr(value, "__wrapped__")]
     assert Decorated.test_attribute == 1
+    assert Decorated.test_class is Holder
 
 
 def test_a_unittest_class() -> None:
@@ -442,3 +444,38 @@ def test_a_report_names_the_function_and_where_it_was_decorated() -> None:
     with pytest.raises(NetworkAccessViolationError) as caught:
         function(FOREIGN)
     assert caught.value.violation.test == "function"
+
+
+def test_a_guard_that_a_guarded_function_enters_and_leaves_open_outlasts_it(listener: Address) -> None:
+    @network_guard("medium", "strict")
+    def start() -> network_guard:
+        guard = network_guard("small", "strict")
+        guard.__enter__()
+        return guard
+
+    dial(listener)
+    guard = start()
+    with pytest.raises(NetworkAccessViolationError):
+        dial(listener)
+    assert len(guard.violations) == 1
+    with contextlib.suppress(NetworkAccessViolationError):
+        guard.__exit__(None, None, None)
+    dial(listener)
+
+
+def test_an_async_generator_ends_as_it_does_unguarded_and_then_tells_what_it_swallowed() -> None:
+    @small
+    async def numbers(*, swallow: bool) -> AsyncIterator[int]:
+        yield 1
+        if swallow:
+            with contextlib.suppress(Exception):
+                dial()
+        yield 2
+
+    async def take(*, swallow: bool) -> list[int]:
+        return [number async for number in numbers(swallow=swallow)]
+
+    assert asyncio.run(take(swallow=False)) == [1, 2]
+    with pytest.raises(NetworkAccessViolationError) as caught:
+        asyncio.run(take(swallow=True))
+    assert caught.value.undelivered

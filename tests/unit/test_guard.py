@@ -535,6 +535,14 @@ class TestRule2ARefusalNeverGoesUnseen:
             _ = 1 / 0
         assert "[TC001]" in "".join(caught.value.__notes__)
 
+    def test_a_failure_inside_several_guards_is_told_once_of_what_was_swallowed(self) -> None:
+        with pytest.raises(ZeroDivisionError) as caught, network_guard("small", "strict"):
+            with network_guard("small", "strict"):
+                swallow(Exception)
+                _ = 1 / 0
+        (note,) = caught.value.__notes__
+        assert "[TC001]" in note
+
     @pytest.mark.parametrize("chained", [False, True])
     @pytest.mark.parametrize(
         "error",
@@ -645,6 +653,17 @@ class TestExpectNetworkViolation:
             dial(listener)
         assert seen == []
 
+    def test_left_out_of_order_it_ends_no_other_guard(self, listener: Address) -> None:
+        expecting, inner = expect_network_violation(), network_guard("small", "strict")
+        with network_guard("medium", "strict"):
+            expecting.__enter__()
+            swallow(Exception)
+            inner.__enter__()
+            expecting.__exit__(None, None, None)
+            with pytest.raises(NetworkAccessViolationError) as caught:
+                dial(listener)
+            inner.__exit__(type(caught.value), caught.value, None)
+
     def test_around_the_guard(self) -> None:
         with expect_network_violation() as seen, network_guard("small", "strict"):
             dial()
@@ -670,10 +689,10 @@ class TestRecords:
     def test_many_refused_connects_keep_one_record(self) -> None:
         sock = socket.socket(type=socket.SOCK_DGRAM)
         with sock, network_guard("small", "strict") as guard, expect_network_violation():
-            for _ in range(20_000):
+            for _ in range(2_000):
                 with contextlib.suppress(NetworkAccessViolationError):
                     sock.sendto(b"", FOREIGN)
-        assert [violation.count for violation in guard.violations] == [20_000]
+        assert [violation.count for violation in guard.violations] == [2_000]
 
     def test_distinct_targets_are_bounded(self) -> None:
         sock = socket.socket(type=socket.SOCK_DGRAM)

@@ -7,6 +7,7 @@ import contextvars
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,3 +259,79 @@ def test_a_finished_threads_number_may_be_used_again() -> None:
     assert in_thread(later) == ("127.0.0.1", None)
     for _ in range(registry.holders - before):
         registry.release()
+
+
+def test_a_block_inside_the_running_phase_comes_first_where_the_context_knows_of_neither() -> None:
+    phase = scope()
+    _origin.phases.append(phase)
+    block = scope("block", parent=phase)
+    _origin.stand(block)
+    found = contextvars.Context().run(charge)
+    _origin.stand_down(block)
+    assert found is not None
+    assert found.scopes == (block, phase)
+
+
+def test_a_callback_is_a_leftover_of_the_guard_that_it_was_scheduled_under() -> None:
+    mine = scope()
+    loop = asyncio.new_event_loop()
+    found: list[object] = []
+    current.set(mine)
+    loop.call_soon(lambda: found.append(charge()))
+    mine.close()
+    current.set(None)
+    _origin.phases.append(scope())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    (charged,) = found
+    assert isinstance(charged, _origin.Charge)
+    assert charged.scopes == (mine,)
+    assert charged.late == "by a task that a test started and that outlived it"
+
+
+def test_a_job_in_a_kept_runners_context_is_the_running_phases() -> None:
+    """The worker is older than the work: whoever made it says nothing about what it is given now."""
+    fixture, older = scope("fixture"), scope()
+    current.set(fixture)
+    kept = contextvars.copy_context()
+    current.set(None)
+    fixture.close()
+    older.close()
+    phase = scope()
+    _origin.phases.append(phase)
+    found = Job(lambda: kept.run(charge), older)()
+    assert (found.scopes, found.late) == ((phase,), "")
+
+
+def test_threads_that_somebody_is_charged_for_are_not_the_runners() -> None:
+    mine = scope()
+    current.set(mine)
+    go = threading.Event()
+    found: list[object] = []
+
+    def run() -> None:
+        go.wait(5)
+        found.append(charge())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    free_threads([thread])
+    go.set()
+    thread.join()
+    (charged,) = found
+    assert isinstance(charged, _origin.Charge)
+    assert charged.scopes == (mine,)
+
+
+@pytest.mark.parametrize("arguments", [pytest.param([], id="none"), pytest.param([1], id="no function")])
+def test_rule_9_what_is_no_job_is_refused_as_ever(arguments: list[object]) -> None:
+    current.set(scope())
+    with ThreadPoolExecutor(1) as executor, ThreadPool(1) as pool:
+        if arguments:
+            with pytest.raises(TypeError, match="'int' object is not callable"):
+                executor.submit(*arguments).result(5)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(TypeError, match="missing 1 required positional argument: 'fn'"):
+                executor.submit(*arguments)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="missing 1 required positional argument: 'func'"):
+                pool.apply_async(*arguments)  # type: ignore[arg-type]

@@ -187,6 +187,32 @@ def test_set_up_tear_down_and_cleanups_are_guarded(run_unittest: Callable[..., d
     assert results(found) == {"test_one": "ERROR"}
 
 
+def test_a_guard_that_the_set_up_enters_holds_until_the_cleanups(run_unittest: Callable[..., dict[str, Any]]) -> None:
+    found = run_unittest("""
+        class T(MediumTest, unittest.TestCase):
+            def setUp(self):
+                self.guard = network_guard("small")
+                self.guard.__enter__()
+                self.addCleanup(self.guard.__exit__, None, None, None)
+            def test_held(self):
+                with self.assertRaises(NetworkAccessViolationError): bind()
+        class U(MediumTest, unittest.TestCase):
+            def test_free(self): bind()
+    """)
+    assert results(found) == {"test_held": "ok", "test_free": "ok"}, found["output"]
+
+
+def test_a_guard_that_a_test_leaves_open_goes_on(run_unittest: Callable[..., dict[str, Any]]) -> None:
+    found = run_unittest("""
+        class T(MediumTest, unittest.TestCase):
+            def test_forgets(self): network_guard("small").__enter__()
+        class U(MediumTest, unittest.TestCase):
+            def test_held(self):
+                with self.assertRaises(NetworkAccessViolationError): bind()
+    """)
+    assert results(found) == {"test_forgets": "ok", "test_held": "ok"}, found["output"]
+
+
 @pytest.mark.parametrize("how", ["own", "of a base", "cleanup"])
 def test_the_classs_set_up_and_tear_down_are_guarded(run_unittest: Callable[..., dict[str, Any]], how: str) -> None:
     for method in ("setUpClass",) if how == "cleanup" else ("setUpClass", "tearDownClass"):

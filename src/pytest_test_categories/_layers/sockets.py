@@ -210,9 +210,7 @@ class _Table:
     def _numeric(self, kind: Kind, route: str, family: int, address: Any, sock: Any) -> Any:
         """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
         __tracebackhide__ = True
-        if not isinstance(address, tuple) or len(address) < 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
-            return address
-        host = host_text(address[0])
+        host = host_text(address[0])  # of an address that has been judged, and so is one
         if host in {"", "<broadcast>"} or parse_ip(host) is not None:
             return address
         if kind is Kind.BIND:

@@ -312,8 +312,7 @@ class FixtureGuard:
 
     def _leave_teardown(self, scope: Scope) -> None:
         __tracebackhide__ = True
-        if _origin.phases and _origin.phases[-1] is scope:
-            _origin.phases.pop()
+        _origin.phases.pop()
         if current.get() is scope:
             current.set(scope.previous)
         scope.close()

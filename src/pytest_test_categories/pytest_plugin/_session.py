@@ -164,7 +164,7 @@ class Session:
 
     def _announce(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            os.write(2 if self._terminal < 0 else self._terminal, f"\n{text}\n".encode(errors="replace"))
+            os.write(self._terminal, f"\n{text}\n".encode(errors="replace"))
 
     def _close(self) -> None:
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
@@ -175,7 +175,7 @@ class Session:
         registry.runs.remove(self.run)
         if self._terminal >= 0:
             os.close(self._terminal)
-            self._terminal = -1
+            self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file
 
 
 def _duplicate(descriptor: int) -> int:

@@ -34,6 +34,13 @@ def by_a_patient_session() -> Any:
             return None
 
 
+def by_requests_in_vain() -> Any:
+    import requests
+
+    with contextlib.suppress(Exception):
+        requests.get(PLAIN, timeout=5)  # requests_in_vain
+
+
 def by_httpx() -> Any:
     import httpx
 
@@ -146,6 +153,13 @@ def by_boto3() -> Any:
         return None
 
 
+def by_botocore() -> Any:
+    import botocore.session
+
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "eu-west-1"}
+    return botocore.session.get_session().create_client("sqs", **keys).list_queues()  # botocore
+
+
 def by_boto3_without_credentials() -> Any:
     import boto3
 
@@ -155,13 +169,13 @@ def by_boto3_without_credentials() -> Any:
 async def by_asyncpg() -> Any:
     import asyncpg
 
-    return await asyncpg.connect(host="db.example.com", user="shop", database="shop", timeout=5)  # asyncpg
+    return await asyncpg.connect(host="db.example.com", port=6543, user="shop", database="shop", timeout=5)  # asyncpg
 
 
 def by_redis() -> Any:
     import redis
 
-    return redis.Redis(host="cache.example.com").get("thing")  # redis
+    return redis.Redis(host="cache.example.com", port=6380).get("thing")  # redis
 
 
 async def by_redis_async() -> Any:
@@ -240,3 +254,12 @@ async def under_a_cassette_async() -> Any:
     with vcr.use_cassette("nowhere/missing.yaml", record_mode="once"):
         async with httpx.AsyncClient() as client:
             return await client.get(URL)  # a_cassette_async
+
+
+async def under_a_cassette_of_aiohttp() -> Any:
+    import aiohttp
+    import vcr
+
+    with vcr.use_cassette("nowhere/missing.yaml", record_mode="new_episodes"):
+        async with aiohttp.ClientSession() as session:
+            return await session.get(URL)  # a_cassette_of_aiohttp

@@ -17,6 +17,11 @@ def database_url() -> str:
 
 
 @pytest.fixture(scope="session")
+def database_dir() -> str:
+    return os.environ["DATABASE_DIR"]
+
+
+@pytest.fixture(scope="session")
 def redis_address() -> tuple[str, int]:
     host, _, port = os.environ["REDIS_ADDRESS"].rpartition(":")
     return host, int(port)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import urllib.parse
 
 import pytest
 
@@ -24,6 +25,20 @@ def test_psycopg_by_the_name_localhost(database_url: str) -> None:
     psycopg = pytest.importorskip("psycopg")
     with psycopg.connect(database_url.replace("127.0.0.1", "localhost")) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_psycopg_by_a_unix_socket(database_url: str, database_dir: str) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(database_url, host=database_dir, hostaddr="") as connection:
+        assert connection.execute("SELECT inet_server_addr()").fetchone() == (None,)
+
+
+async def test_asyncpg_by_a_unix_socket(database_url: str, database_dir: str) -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+    url = urllib.parse.urlsplit(database_url)
+    connection = await asyncpg.connect(host=database_dir, port=url.port, user=url.username, database=url.path[1:])
+    assert await connection.fetchval("SELECT inet_server_addr()") is None
+    await connection.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

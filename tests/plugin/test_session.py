@@ -1,0 +1,91 @@
+"""The session: what it puts in place and takes away, and where its own words go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+THREADS = """
+import pytest, socket, threading
+
+def run(target):
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+
+def fail(): raise ZeroDivisionError("of its own")
+def dial(): socket.create_connection(("198.51.100.1", 9), 1)
+
+@pytest.mark.small
+def test_fails(): run(fail)
+
+@pytest.mark.small
+def test_dials(): run(dial)
+"""
+
+
+def test_pytest_hears_of_a_threads_own_errors_and_not_of_a_refusal_that_is_on_record(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(test_threads=THREADS)
+    result = run_pytest()
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*test_threads.py::test_fails", "*PytestUnhandledThreadExceptionWarning*"])
+
+
+def test_a_run_without_pytests_own_hook_for_threads_leaves_the_interpreters_in_place(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_threads=THREADS)
+    pytester.makepyfile(
+        script="""
+        import sys, threading, pytest
+        before = threading.excepthook
+        status = pytest.main([*sys.argv[1:], "-p", "no:threadexception"])
+        assert status == 1
+        assert threading.excepthook is before
+        """
+    )
+    options = ("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict")
+    result = pytester.run(
+        sys.executable, "script.py", "-s", "--disable-plugin-autoload", *options, "-p", "no:cacheprovider"
+    )
+    assert result.ret == 0
+    result.assert_outcomes(passed=1, failed=1)
+    result.stderr.fnmatch_lines(["*ZeroDivisionError: of its own"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes a descriptor")
+def test_a_run_whose_errors_go_nowhere_is_judged_as_any_other(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_threads=THREADS)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--disable-plugin-autoload",
+        "-p",
+        "pytest_test_categories.pytest_plugin",
+    ]
+    command += [
+        "--test-categories-enforcement=strict",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:faulthandler",
+        "-p",
+        "no:threadexception",
+    ]
+    command += ["--capture=no", "-k", "dials", "--log-file=log"]  # capturing would open what is closed
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "1 failed, 1 deselected" in done.stdout
+    assert "[TC001] Network Access Violation" in done.stdout
+    assert pytester.path.joinpath("log").read_text(encoding="utf-8") == ""  # which has got the number of the terminal
