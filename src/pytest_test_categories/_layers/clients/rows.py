@@ -104,8 +104,8 @@ ROWS: Final = (
     ),
     Row("httpr.httpr", "RClient.request", "web:url_of_request"),
     *(
-        Row("rnet.rnet", f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
-        for cls in ("Client", "BlockingClient")
+        Row(module, f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
+        for module, cls in (("rnet.rnet", "Client"), ("rnet.blocking", "BlockingClient"))
         for name in (*_HTTP_METHODS, "trace", "websocket")
     ),
     *(
