@@ -95,9 +95,12 @@ def uvloop_sendto(host: str, port: int) -> object:
         loop = asyncio.get_running_loop()
         with socket.socket(type=socket.SOCK_DGRAM) as sock:
             transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sock)
-            transport.sendto(b"x", (host, port))
-            await asyncio.sleep(0.05)
-            transport.close()
+            try:
+                transport.sendto(b"x", (host, port))
+                await asyncio.sleep(0.05)
+            finally:
+                transport.close()
+                await asyncio.sleep(0)
         return "sent"
 
     return in_uvloop(act)

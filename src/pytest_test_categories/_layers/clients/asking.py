@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit
 from pytest_test_categories._layers.clients.places import place
-from pytest_test_categories._layers.sockets import AF_UNIX, addresses_in, note_bound, read_address, read_lookup
+from pytest_test_categories._layers.sockets import AF_UNIX, addresses_in, note_bound, read_address, read_lookup, read_reverse
 from pytest_test_categories._names import reach_of_name
 from pytest_test_categories._policy import Kind
 
@@ -32,7 +32,8 @@ def wrapper(row: Row, read: Read, whom: Callable[[], tuple[Judge, Remember] | No
         __tracebackhide__ = True
         asked = whom()
         if asked is not None:
-            for where in read(instance, args, kwargs):
+            found = read(instance, args, kwargs) or ()
+            for where in (found,) if isinstance(found, (str, tuple)) and found else found:
                 _ask(*asked, kind, route, where)
 
     def plain(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -60,7 +61,8 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
         judge(kind, route, AF_UNIX, address, None, read_address)
         return
     if kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
-        judge(kind, route, 0, (*address, 0), None, read_lookup)
+        read = read_lookup if kind is Kind.LOOKUP else read_reverse
+        judge(kind, route, 0, (*address, 0), None, read)
         return
     restricted = judge(kind, route, AF_IP, address, None, read_place)
     if restricted and kind is not Kind.BIND and parse_ip(address[0]) is None and _is_ours(address[0]):

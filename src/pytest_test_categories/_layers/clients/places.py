@@ -84,11 +84,15 @@ def host_and_port(where: str, default: int | str | None = None) -> tuple[str, in
     where = where.strip()
     if where.startswith("["):
         host, _, rest = where[1:].partition("]")
-        return host, port_of(rest.removeprefix(":")) or default
+        return host, _or(port_of(rest.removeprefix(":")), default)
     if where.count(":") == 1:
         host, _, port = where.partition(":")
-        return host, port_of(port) or default
+        return host, _or(port_of(port), default)
     return where, default
+
+
+def _or(port: int | str | None, default: int | str | None) -> int | str | None:
+    return default if port is None else port
 
 
 def of_url(url: str, default: int | None = None) -> tuple[str, int | str | None]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pytest_test_categories._layers.clients.asking import wrapper
+from pytest_test_categories._wrapping import EntryPoint
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._layers import Judge, Remember
     from pytest_test_categories._layers.clients import Read
 
 
@@ -138,3 +146,27 @@ ROWS: Final = (
         )
     ),
 )
+
+
+@functools.cache
+def _by_module() -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in ROWS:
+        for module in (row.module, *row.also):
+            found.setdefault(module, []).append(row)
+    return found
+
+
+def rows_of(module: str) -> list[Row]:
+    """Return the table's rows for a module."""
+    return _by_module().get(module, [])
+
+
+def entry_points_of(row: Row, whom: Callable[[], tuple[Judge, Remember] | None]) -> list[EntryPoint]:
+    """Return what to wrap for a row: its function, wherever it is held, with one wrapper."""
+    read = row.read
+    if isinstance(read, str):
+        home, _, name = read.partition(":")
+        read = getattr(importlib.import_module(f"{__package__}.{home}"), name)
+    wrap = wrapper(row, read, whom)
+    return [EntryPoint(module, row.name, wrap) for module in (row.module, *row.also)]
