@@ -119,7 +119,9 @@ def psycopg2_connect(host: str, port: int) -> object:
 
 
 def psycopg2_url(host: str, port: int) -> object:
-    with contextlib.closing(load("psycopg2").connect(f"postgresql://postgres@{host}:{port}/postgres?connect_timeout=3")):
+    with contextlib.closing(
+        load("psycopg2").connect(f"postgresql://postgres@{host}:{port}/postgres?connect_timeout=3")
+    ):
         return "connected"
 
 
@@ -353,7 +355,12 @@ def polars_scan(host: str, port: int) -> object:
 
 def polars_s3(host: str, port: int) -> object:
     polars = load("polars")
-    options = {"endpoint": f"http://{host}:{port}", "region": "us-east-1", "skip_signature": "true", "allow_http": "true"}
+    options = {
+        "endpoint": f"http://{host}:{port}",
+        "region": "us-east-1",
+        "skip_signature": "true",
+        "allow_http": "true",
+    }
     with contextlib.suppress(OSError, polars.exceptions.PolarsError):
         polars.read_parquet("s3://bucket/file.parquet", storage_options={**options, "max_retries": 0})
     return "tried"

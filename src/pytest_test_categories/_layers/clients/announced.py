@@ -27,7 +27,10 @@ def announced_in(path: Iterable[str], group: str) -> dict[str, list[Any]]:
 
 
 def _that_name(group: bytes, path: Iterable[str]) -> Iterator[str]:
+    standard = os.path.dirname(os.__file__)
     for directory in dict.fromkeys(path):
+        if directory in {standard, f"{standard}{os.sep}lib-dynload"}:
+            continue
         try:
             names = os.listdir(directory or ".")
         except OSError:  # a zip file, or nothing

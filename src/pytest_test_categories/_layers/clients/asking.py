@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit
 from pytest_test_categories._layers.clients.places import place
-from pytest_test_categories._layers.sockets import AF_UNIX, addresses_in, note_bound, read_address, read_lookup, read_reverse
+from pytest_test_categories._layers.sockets import (
+    AF_UNIX,
+    addresses_in,
+    note_bound,
+    read_address,
+    read_lookup,
+    read_reverse,
+)
 from pytest_test_categories._names import reach_of_name
 from pytest_test_categories._policy import Kind
 

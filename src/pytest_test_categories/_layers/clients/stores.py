@@ -97,7 +97,11 @@ def _of_store(scheme: str, bucket: str, options: Mapping[str, Any]) -> Iterator[
     endpoint = plain.get("endpoint_url") or plain.get("endpoint") or plain.get("base_url") or ""
     if not endpoint and scheme == "s3":
         endpoint = next(
-            (os.environ[name] for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if os.environ.get(name)),
+            (
+                os.environ[name]
+                for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+                if os.environ.get(name)
+            ),
             "",
         )
     if endpoint:
