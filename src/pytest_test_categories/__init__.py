@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         NetworkAccessWarning,
     )
     from pytest_test_categories._guard import NetworkGuard, expect_network_violation
+    from pytest_test_categories._layers.clients import watch_client
     from pytest_test_categories._policy import EnforcementMode, TestSize
     from pytest_test_categories._violation import Violation
     from pytest_test_categories.testcase import LargeTest, MediumTest, SmallTest, XLargeTest
@@ -30,6 +31,7 @@ __all__ = [
     "XLargeTest",
     "expect_network_violation",
     "network_guard",
+    "watch_client",
 ]
 
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "XLargeTest": "testcase",
     "expect_network_violation": "_guard",
     "network_guard": "_decorate",
+    "watch_client": "_layers.clients",
 }
 
 

@@ -20,7 +20,12 @@ _HTTP: Final = {
     "http.client": "pook, httpretty or manual patching",
     "httpcore": "respx or pytest-httpx",
     "httpx": "respx or pytest-httpx",
+    "curl_cffi": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "httpr": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "primp": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "pycurl": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "requests": "responses or requests-mock",
+    "rnet": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "tornado": "pook or manual patching",
     "urllib": "pook, httpretty or manual patching",
     "urllib3": "pook, httpretty or manual patching",
@@ -39,20 +44,37 @@ _SERVICES: Final = dict.fromkeys(
         "pika",
         "psycopg",
         "psycopg2",
+        "psycopg_pool",
+        "pylibmc",
         "pymongo",
+        "pymssql",
         "pymysql",
     ),
     "a fake repository, or a local server and @pytest.mark.medium",
 ) | {
+    "aiodns": "manual patching",
     "aiosmtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
+    "confluent_kafka": "a fake producer or consumer, or test.mock.num.brokers and @pytest.mark.medium",
     "ftplib": "manual patching",
+    "grpc": "grpc_testing or a fake stub, or a server in this process and @pytest.mark.medium",
+    "obstore": "obstore.store.MemoryStore",
     "paramiko": "manual patching",
+    "polars": "files of tmp_path",
+    "pyarrow": "pyarrow.fs.LocalFileSystem and tmp_path",
     "redis": "fakeredis, or a local server and @pytest.mark.medium",
     "smtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
     "websockets": "manual patching, or a local server and @pytest.mark.medium",
+    "zmq": "inproc:// endpoints",
 }
 CURES: Final = _HTTP | _SERVICES
 """What to use instead of the network, by client library (its top-level module)."""
+
+
+def library_of_route(route: str) -> str:
+    """Return the client library that a native client's entry point belongs to, where no frame of it tells."""
+    top = route.partition(".")[0].lstrip("_")
+    return top if top in CURES else ""
+
 
 _METADATA: Final = {
     "169.254.169.254": (

@@ -18,10 +18,11 @@ from pytest_test_categories._errors import (
     HermeticityViolationError,
     NetworkAccessViolationError,
     NetworkAccessWarning,
+    library_of_route,
     line_text,
     warning_text,
 )
-from pytest_test_categories._layers import audit, connections, sockets
+from pytest_test_categories._layers import audit, clients, connections, sockets
 from pytest_test_categories._names import look_ups, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
@@ -74,6 +75,7 @@ class Registry:
                 install_all(self._entry_points)
             if self.holders == 1:
                 audit.activate(self.judge)
+                clients.activate(self.judge, self.remember)
                 _trace.exempt_codes.update(sockets.exempt_codes())
                 if sockets.is_exempt not in _trace.stands_aside:
                     _trace.stands_aside.append(sockets.is_exempt)
@@ -84,6 +86,7 @@ class Registry:
             self.holders -= 1
             if self.holders == 0:
                 audit.deactivate()
+                clients.deactivate()
                 remove_all(self._entry_points)
                 look_ups.clear()
                 connections.forget()
@@ -296,7 +299,7 @@ class Registry:
             location=where[0],
             function=where[1],
             called_from="" if trace.test is None else trace.test.text(root),
-            library=trace.library,
+            library=trace.library or library_of_route(route),
             cassette=trace.cassette,
             importing=trace.importing,
             thread=thread,

@@ -7,7 +7,7 @@ that never guards anything never pays for it.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,12 +54,15 @@ class EntryPoint:
 
         target = self.owner if self.owner is not None else sys.modules[self.module]
         try:
-            _, _, current = wrapt.resolve_path(target, self.name)
+            holder, _, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
         # A patch undone after our end brings an old wrapper of ours back: use it, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
-            wrapt.wrap_function_wrapper(target, self.name, self.wrapper)
+            try:
+                _writing(holder, lambda: wrapt.wrap_function_wrapper(target, self.name, self.wrapper))
+            except TypeError:  # a type that nobody can change
+                return
         if all(known is not target for known in self._targets):
             self._targets.append(target)
 
@@ -76,12 +79,56 @@ class EntryPoint:
 
         for target in targets:
             try:
-                _, _, current = wrapt.resolve_path(target, self.name)
-                handle = wrapt.find_wrapper(current, predicate=self._is_ours)
-                if handle is not None:
-                    wrapt.unwrap_object(target, self.name, handle, missing_ok=True)
+                self._unwrap(target)
             except (AttributeError, wrapt.WrapperNotOutermostError):
                 continue
+
+    def _unwrap(self, target: object) -> None:
+        import wrapt
+
+        holder, _, current = wrapt.resolve_path(target, self.name)
+        handle = wrapt.find_wrapper(current, predicate=self._is_ours)
+        if handle is not None:
+            _writing(holder, lambda: wrapt.unwrap_object(target, self.name, handle, missing_ok=True))
+
+
+_IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has too
+
+
+def _writing(holder: object, write: Callable[[], object]) -> None:
+    """Change an attribute, also one of an extension's type, whose methods can't be set as a rule.
+
+    Nothing else reaches such a method under all its names: early imports, subclasses and ``isinstance`` go by the
+    type itself. The flag that forbids it is lifted for this one assignment; the interpreter then does what it does
+    for any class (method caches, slots).
+
+    Raises:
+        TypeError: The type can't be changed here.
+    """
+    if not isinstance(holder, type) or not holder.__flags__ & _IMMUTABLE:
+        write()
+        return
+    if sys.implementation.name != "cpython":
+        raise TypeError(f"cannot set attributes of {holder!r}")
+    import ctypes
+
+    # PyTypeObject: the head of every object, ob_size, 18 fields of a pointer's size, tp_flags.
+    offset = object.__basicsize__ + 19 * ctypes.sizeof(ctypes.c_void_p)
+    flags = ctypes.c_ulong.from_address(id(holder) + offset)
+    if flags.value != holder.__flags__:  # another layout than we know: hands off
+        raise TypeError(f"cannot set attributes of {holder!r}")
+    flags.value &= ~_IMMUTABLE
+    try:
+        write()
+    finally:
+        flags.value |= _IMMUTABLE
+
+
+def when_imported(module: str, hook: Callable[[], object]) -> None:
+    """Call a hook once the module has been imported: now, if it is."""
+    import wrapt
+
+    wrapt.register_post_import_hook(lambda _module: hook(), module)
 
 
 def install_all(entry_points: Iterable[EntryPoint]) -> None:

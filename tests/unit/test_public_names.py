@@ -53,6 +53,7 @@ def test_the_public_names_are_these() -> None:
         "XLargeTest",
         "expect_network_violation",
         "network_guard",
+        "watch_client",
     ]
 
 

@@ -172,5 +172,5 @@ def header(settings: Settings) -> str:
     return (
         f"test categories: enforcement {settings.mode.value}; "
         "network layers: socket wrappers, audit hook; "
-        "not watched: native clients, child processes other than forks"
+        "not watched: native clients that are not on the list, child processes other than forks"
     )

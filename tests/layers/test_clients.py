@@ -1,0 +1,623 @@
+"""Native clients, each the real library: stopped by name where a size forbids it, free where it permits it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.server
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import wrapt
+from tests.layers import native_clients
+from tests.layers.native_clients import CLIENTS, Client, address_of, load, missing
+
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories._layers.clients.rows import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.services import PostgresServer
+
+FOREIGN = "198.51.100.1"
+
+
+class Server(NamedTuple):
+    """A real server on loopback, and how many clients have reached it so far."""
+
+    host: str
+    port: int
+    reached: Callable[[], int]
+
+
+@contextlib.contextmanager
+def counting(accept: Callable[[socket.socket], None], kind: int = socket.SOCK_STREAM) -> Iterator[Server]:
+    """Run a socket of which ``accept`` takes what comes, and count it."""
+    count = 0
+    with socket.socket(type=kind) as listening:
+        listening.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            listening.listen(64)
+        listening.settimeout(0.1)
+        over = threading.Event()
+
+        def serve() -> None:
+            nonlocal count
+            while not over.is_set():
+                with contextlib.suppress(OSError):
+                    accept(listening)
+                    count += 1
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield Server(*listening.getsockname(), lambda: count)
+        finally:
+            over.set()
+            thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def listener_server() -> Iterator[Server]:
+    with counting(lambda listening: listening.accept()[0].close()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def datagrams_server() -> Iterator[Server]:
+    with counting(lambda bound: bool(bound.recvfrom(64)) and None, socket.SOCK_DGRAM) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def web_server() -> Iterator[Server]:
+    requests: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.send_header("Last-Modified", "Tue, 01 Sep 2020 10:00:00 GMT")
+            self.send_header("ETag", '"x"')
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(b"hello")
+
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+        def log_message(self, *_args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield Server("127.0.0.1", server.server_address[1], lambda: len(requests))
+        server.shutdown()
+        thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def grpc_server() -> Iterator[Server]:
+    grpc = pytest.importorskip("grpc")
+    futures = importlib.import_module("concurrent.futures")
+    calls: list[bytes] = []
+
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, details: Any) -> Any:
+            if details.method == "/test/Stream":
+                return grpc.unary_stream_rpc_method_handler(lambda request, _context: iter([request, request]))
+            return grpc.unary_unary_rpc_method_handler(lambda request, _context: calls.append(request) or request)
+
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((Handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield Server("127.0.0.1", port, lambda: len(calls))
+    server.stop(None).wait()
+
+
+@pytest.fixture(scope="session")
+def zmq_server() -> Iterator[Server]:
+    zmq = pytest.importorskip("zmq")
+    count = 0
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as sock:
+        port = sock.bind_to_random_port("tcp://127.0.0.1")
+        over = threading.Event()
+
+        def serve() -> None:
+            nonlocal count
+            while not over.is_set():
+                if sock.poll(50):
+                    sock.send_multipart(sock.recv_multipart())
+                    count += 1
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield Server("127.0.0.1", port, lambda: count)
+        over.set()
+        thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres: PostgresServer) -> Server:
+    return Server(postgres.host, postgres.port, lambda: 0)
+
+
+@pytest.fixture(params=[pytest.param(client, id=client.name) for client in CLIENTS])
+def client(request: pytest.FixtureRequest) -> Client:
+    found: Client = request.param
+    if lacking := missing(found):
+        pytest.skip(f"{lacking} is not installed here")
+    return found
+
+
+@pytest.fixture
+def server(client: Client, request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(f"{client.server}_server")
+    return found
+
+
+# -- each client -------------------------------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def test_small_stops_it_at_loopback_and_medium_does_not(client: Client, server: Server) -> None:
+    def arrives() -> bool:
+        before = server.reached()
+        answer = client.act(server.host, server.port)
+        return bool(answer) and (client.server == "postgres" or answer != "tried" or server.reached() > before)
+
+    assert arrives()  # without a guard
+    before = server.reached()
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("small") as guard:
+        client.act(server.host, server.port)
+    assert server.reached() == before
+    assert [violation.target for violation in guard.violations] == [f"{server.host}:{server.port}"]
+    assert caught.value.violation.reach == "machine"
+    assert "test_clients.py" in caught.value.violation.called_from or "native_clients.py" in (
+        caught.value.violation.location
+    )
+    with network_guard("medium") as guard:
+        assert arrives()
+    assert guard.violations == []
+    assert arrives()  # nothing stays behind
+
+
+def test_medium_stops_it_at_a_foreign_address(client: Client) -> None:
+    host, port = address_of(CLIENTS.index(client))
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium"):
+        client.act(host, port)
+    violation = caught.value.violation
+    assert (violation.target, violation.size, violation.library) == (f"{host}:{port}", "medium", client.library)
+
+
+def test_a_refusal_that_is_caught_fails_the_test_all_the_same(client: Client) -> None:
+    host, port = address_of(CLIENTS.index(client))
+    with pytest.raises(NetworkAccessViolationError, match="did not reach the test"), network_guard("small"):
+        with contextlib.suppress(Exception):
+            client.act(host, port)
+
+
+def test_warn_mode_goes_on(client: Client, server: Server) -> None:
+    before = server.reached()
+    with pytest.warns(Warning, match="Network access violation"), network_guard("small", "warn") as guard:
+        answer = client.act(server.host, server.port)
+    assert answer
+    assert client.server == "postgres" or answer != "tried" or server.reached() > before
+    assert {violation.target for violation in guard.violations} == {f"{server.host}:{server.port}"}
+
+
+# -- what leaves the machine -------------------------------------------------------------------------------------------
+
+
+def in_a_namespace(size: str) -> dict[str, Any]:
+    """Run every client against a foreign address in a network namespace of its own, and return what it tells."""
+    command = ["unshare", "-n", sys.executable, str(native_clients.__file__), *([size] if size else [])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+@pytest.fixture(scope="module")
+def unguarded() -> dict[str, Any]:
+    """What leaves without a guard."""
+    able = sys.platform == "linux" and hasattr(os, "geteuid") and os.geteuid() == 0
+    tried = able and subprocess.run(
+        ["unshare", "-n", "ip", "link", "add", "sink0", "type", "veth", "peer", "name", "sink1"],
+        capture_output=True,
+        check=False,
+    )
+    if not tried or tried.returncode:
+        pytest.skip("no network namespace with a way out can be made here")
+    return in_a_namespace("")
+
+
+def test_without_a_guard_each_sends_packets(unguarded: dict[str, Any]) -> None:
+    assert unguarded["sent"] == [client.name for client in CLIENTS if not missing(client)]
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_with_one_none_sends_a_packet(size: str, unguarded: dict[str, Any]) -> None:
+    told = in_a_namespace(size)
+    assert told["packets"] == []
+    assert told["refused"] == {
+        client.name: [f"{host}:{port}"]
+        for index, client in enumerate(CLIENTS)
+        if not missing(client)
+        for host, port in [address_of(index)]
+    }
+    assert set(told["refused"]) == set(unguarded["sent"])
+
+
+# -- the wrappers ------------------------------------------------------------------------------------------------------
+
+
+def held(row: Any, module: str) -> tuple[bool, object, int]:
+    """Return what a row's attribute is now, and whether its type is one that can't be changed."""
+    holder, name, _ = wrapt.resolve_path(sys.modules[module], row.name)
+    return name in vars(holder), vars(holder).get(name), getattr(holder, "__flags__", 0) & 1 << 8
+
+
+def test_every_row_is_wrapped_while_guarded_and_as_it_was_afterwards() -> None:
+    for client in CLIENTS:
+        missing(client)  # imports it
+    for module in ("grpc._channel", "pycares"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    rows = [(row, module) for row in ROWS for module in (row.module, *row.also) if module in sys.modules]
+    there = []
+    for row, module in rows:
+        with contextlib.suppress(AttributeError):
+            there.append((row, module, held(row, module)))
+    assert there
+    with network_guard("small"):
+        for row, module, _ in there:
+            assert isinstance(held(row, module)[1], wrapt.FunctionWrapper), row
+    assert [(row, module, held(row, module)) for row, module, _ in there] == there
+
+
+def test_a_library_that_is_imported_under_the_guard_is_watched(tmp_path: Any) -> None:
+    script = """
+import sys
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+with network_guard("large"):
+    assert not {"psycopg2", "zmq", "pytest_test_categories._layers.clients.databases"} & set(sys.modules)
+    import psycopg2, zmq
+    from psycopg2 import connect
+    context = zmq.Context()
+    for act in (lambda: connect("host=198.51.100.1"), lambda: context.socket(zmq.REQ).connect("tcp://198.51.100.1:9")):
+        try:
+            with network_guard("small"):
+                act()
+        except NetworkAccessViolationError as error:
+            print(error.violation.target)
+import wrapt
+print(type(psycopg2._connect) is type(len), type(psycopg2._psycopg._connect) is type(len))
+"""
+    pytest.importorskip("psycopg2")
+    pytest.importorskip("zmq")
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["198.51.100.1:5432", "198.51.100.1:9", "True True"], done.stderr
+
+
+# -- what is particular ------------------------------------------------------------------------------------------------
+
+
+def refused(size: str, act: Callable[[], object], **options: Any) -> list[tuple[str, str]]:
+    """Return what a guard refuses."""
+    with contextlib.suppress(NetworkAccessViolationError), network_guard(size, **options) as guard:
+        act()
+    return [(violation.kind, violation.target) for violation in guard.violations]
+
+
+def test_psycopg_reads_several_hosts_sockets_and_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+
+    def tried(dsn: str) -> list[str]:
+        return [target for _kind, target in refused("small", lambda: psycopg2.connect(dsn))]
+
+    assert tried("host=/nowhere port=5499") == ["unix:/nowhere/.s.PGSQL.5499"]
+    assert tried("host=@abstract") == ["unix:@abstract/.s.PGSQL.5432"]
+    assert tried("postgresql://db.example:6543/x") == ["db.example:6543"]
+    assert tried("host=db.example hostaddr=198.51.100.7") == ["198.51.100.7:5432"]
+    monkeypatch.setenv("PGHOST", "env.example")
+    monkeypatch.setenv("PGPORT", "7777")
+    assert tried("dbname=x") == ["env.example:7777"]
+    services = tmp_path / "services"
+    services.write_text("# comment\n[mine]\nhost=service.example\nport=8888\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    assert tried("service=mine") == ["service.example:8888"]
+    monkeypatch.setenv("PGSERVICE", "mine")
+    assert tried("port=9999") == ["service.example:9999"]
+
+
+def test_one_foreign_host_of_several_is_enough(postgres_server: Server) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    dsn = f"host=127.0.0.1,198.51.100.8 port={postgres_server.port},5433 user=postgres dbname=postgres"
+    with contextlib.closing(psycopg2.connect(dsn)):
+        pass  # the first answers
+    assert refused("medium", lambda: psycopg2.connect(dsn)) == [("connect", "198.51.100.8:5433")]
+
+
+def test_an_allow_entry_lets_a_service_through_by_name_and_by_socket(postgres: PostgresServer) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    path = f"{postgres.socket_dir}/.s.PGSQL.{postgres.port}"
+    dsn = f"host={postgres.socket_dir} port={postgres.port} user=postgres dbname=postgres"
+    assert refused("small", lambda: psycopg2.connect(dsn)) == [("connect", f"unix:{path}")]
+    assert refused("small", lambda: psycopg2.connect(dsn).close(), allow=[f"small: unix:{path}"]) == []
+    assert refused("medium", lambda: psycopg2.connect(dsn).close()) == []
+    by_name = f"host=localhost port={postgres.port} user=postgres dbname=postgres"
+    entry = f"small: localhost:{postgres.port}"
+    assert refused("small", lambda: psycopg2.connect(by_name)) == [("connect", f"localhost:{postgres.port}")]
+    assert refused("small", lambda: psycopg2.connect(by_name).close(), allow=[entry]) == []
+
+
+def test_psycopgs_own_python_is_watched_too(postgres_server: Server) -> None:
+    try:
+        pq = load("psycopg.pq.pq_ctypes")
+    except ImportError:
+        pytest.skip("no libpq for psycopg's own Python here")
+    conninfo = f"host=127.0.0.1 port={postgres_server.port} user=postgres dbname=postgres".encode()
+    connection = pq.PGconn.connect(conninfo)
+    assert connection.status == 0
+    connection.finish()
+    target = f"127.0.0.1:{postgres_server.port}"
+    assert refused("small", lambda: pq.PGconn.connect(conninfo)) == [("connect", target)]
+    assert refused("small", lambda: pq.PGconn.connect_start(conninfo)) == [("connect", target)]
+
+
+def test_a_pools_worker_threads_are_held_to_the_test(postgres_server: Server) -> None:
+    pools = pytest.importorskip("psycopg_pool")
+    dsn = f"host=127.0.0.1 port={postgres_server.port} user=postgres dbname=postgres"
+
+    def act() -> None:
+        with pools.ConnectionPool(dsn, min_size=1, open=False, reconnect_timeout=0.1) as pool:
+            pool.wait(1)
+
+    act()
+    with pytest.raises((pools.PoolTimeout, NetworkAccessViolationError)), network_guard("small") as guard:
+        act()
+    assert {violation.target for violation in guard.violations} == {f"127.0.0.1:{postgres_server.port}"}
+    with network_guard("medium"):
+        act()
+
+
+def test_an_asynchronous_pool_is_held_to_the_test(postgres_server: Server) -> None:
+    pools = pytest.importorskip("psycopg_pool")
+    dsn = f"host=127.0.0.1 port={postgres_server.port} user=postgres dbname=postgres"
+
+    async def act() -> None:
+        async with pools.AsyncConnectionPool(dsn, min_size=1, open=False, reconnect_timeout=0.1) as pool:
+            await pool.wait(1)
+
+    asyncio.run(act())
+    with pytest.raises((pools.PoolTimeout, NetworkAccessViolationError)), network_guard("small") as guard:
+        asyncio.run(act())
+    assert {violation.target for violation in guard.violations} == {f"127.0.0.1:{postgres_server.port}"}
+
+
+def test_a_channel_that_is_never_called_dials_nothing() -> None:
+    grpc = pytest.importorskip("grpc")
+    states: list[object] = []
+    with network_guard("small") as guard, grpc.insecure_channel(f"{FOREIGN}:9") as channel:
+        channel.unary_unary("/test/Echo")
+        channel.subscribe(states.append)
+
+        async def act() -> None:
+            async with grpc.aio.insecure_channel(f"{FOREIGN}:9") as channel:
+                channel.get_state()
+
+        asyncio.run(act())
+    assert guard.violations == []
+
+
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        ("db.example", ["db.example:443"]),
+        ("dns:///db.example:50051", ["db.example:50051"]),
+        ("dns://198.51.100.53/db.example:50051", ["198.51.100.53:53"]),
+        ("ipv4:198.51.100.1:50051,198.51.100.2:50052", ["198.51.100.1:50051"]),
+        ("ipv6:%5B2001:db8::1%5D:50051", ["[2001:db8::1]:50051"]),
+        ("unix:/tmp/grpc.sock", ["unix:/tmp/grpc.sock"]),
+        ("unix:///tmp/grpc.sock", ["unix:/tmp/grpc.sock"]),
+        ("unix-abstract:name", ["unix:@name"]),
+    ],
+)
+def test_targets_of_grpcs_naming_are_read(target: str, expected: list[str]) -> None:
+    grpc = pytest.importorskip("grpc")
+    with grpc.insecure_channel(target) as channel:
+        assert [shown for _, shown in refused("small", lambda: channel.unary_unary("/a/b")(b"", timeout=1))] == expected
+
+
+def test_servers_of_native_clients_bind_in_medium_only() -> None:
+    grpc, zmq = pytest.importorskip("grpc"), pytest.importorskip("zmq")
+    futures = importlib.import_module("concurrent.futures")
+
+    def serve_grpc() -> None:
+        server = grpc.server(futures.ThreadPoolExecutor(1))
+        try:
+            server.add_insecure_port("127.0.0.1:0")
+        finally:
+            server.stop(None)
+
+    def serve_zmq() -> None:
+        with zmq.Context() as context, context.socket(zmq.REP) as sock:
+            sock.bind("tcp://127.0.0.1:*")
+
+    for act in (serve_grpc, serve_zmq):
+        act()
+        assert refused("small", act) == [("bind", "127.0.0.1:0")]
+        assert refused("medium", act) == []
+
+
+def test_zmq_stays_inside_the_process_and_reaches_its_own_sockets(tmp_path: Any) -> None:
+    zmq = pytest.importorskip("zmq")
+
+    def talk(endpoint: str) -> None:
+        with zmq.Context() as context, context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+            server.bind(endpoint)
+            client.connect(endpoint)
+            client.send(b"hello")
+            assert server.recv() == b"hello"
+
+    for endpoint in ("inproc://here", f"ipc://{tmp_path}/own"):
+        assert refused("small", lambda endpoint=endpoint: talk(endpoint)) == []  # type: ignore[misc]
+
+    def connect() -> None:
+        with zmq.Context() as context, context.socket(zmq.REQ) as sock:
+            sock.setsockopt(zmq.LINGER, 0)
+            sock.connect(f"ipc://{tmp_path}/other")
+
+    connect()
+    assert refused("small", connect) == [("connect", f"unix:{tmp_path}/other")]
+
+
+def test_uvloop_looks_names_up_and_serves_by_the_rules() -> None:
+    pytest.importorskip("uvloop")
+
+    def run(act: Callable[[Any], Any]) -> Callable[[], object]:
+        async def main() -> None:
+            await act(asyncio.get_running_loop())
+
+        return lambda: native_clients.in_uvloop(main)
+
+    async def serve(loop: Any) -> None:
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        server.close()
+        await server.wait_closed()
+
+    look_up = run(lambda loop: loop.getaddrinfo("db.example", 5432))
+    reverse = run(lambda loop: loop.getnameinfo((FOREIGN, 9)))
+    by_name = run(lambda loop: loop.create_connection(asyncio.Protocol, "db.example", 5432))
+    assert refused("medium", look_up) == [("lookup", "db.example:5432")]
+    assert refused("medium", reverse) == [("reverse-lookup", FOREIGN)]
+    assert refused("medium", by_name) == [("connect", "db.example:5432")]
+    assert refused("small", run(serve)) == [("bind", "127.0.0.1:0")]
+    assert refused("medium", run(serve)) == []
+    assert refused("small", run(lambda loop: loop.getaddrinfo("localhost", 80))) == []
+    assert refused("small", run(lambda loop: loop.getaddrinfo("127.0.0.1", 80))) == []
+
+
+def test_uvloop_reaches_unix_sockets_by_the_rules(tmp_path: Any) -> None:
+    pytest.importorskip("uvloop")
+    path = f"{tmp_path}/server"
+
+    async def both() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(asyncio.Protocol, path)
+        transport, _ = await loop.create_unix_connection(asyncio.Protocol, path)
+        transport.close()
+        server.close()
+        await server.wait_closed()
+
+    assert refused("small", lambda: native_clients.in_uvloop(both)) == []  # its own
+
+    async def connect() -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, f"{path}.other")
+
+    assert refused("small", lambda: native_clients.in_uvloop(connect)) == [("connect", f"unix:{path}.other")]
+    assert refused("medium", lambda: native_clients.in_uvloop(connect)) == []
+
+
+def test_a_local_name_that_resolves_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    monkeypatch.setattr(
+        "_socket.getaddrinfo", lambda *_args: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (FOREIGN, 0))]
+    )
+    found = refused("medium", lambda: psycopg2.connect("host=localhost port=1 connect_timeout=2"))
+    assert found == [("connect", "localhost:1")]
+
+
+def test_clients_that_a_test_replaces_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    psycopg2 = pytest.importorskip("psycopg2")
+    monkeypatch.setattr(psycopg2, "connect", lambda *_args, **_kwargs: "fake")
+    with network_guard("small") as guard:
+        assert psycopg2.connect("host=db.example") == "fake"
+    assert guard.violations == []
+
+
+def test_stores_of_memory_and_files_are_no_network(tmp_path: Any) -> None:
+    pytest.importorskip("obstore")
+    pytest.importorskip("pyarrow.fs")
+    polars = pytest.importorskip("polars")
+    with network_guard("small") as guard:
+        store = load("obstore.store").MemoryStore()
+        store.put("key", b"value")
+        assert bytes(store.get("key").bytes()) == b"value"
+        load("pyarrow.fs").LocalFileSystem().get_file_info(str(tmp_path))
+        path = str(tmp_path / "file.parquet")
+        polars.DataFrame({"a": [1]}).write_parquet(path)
+        assert polars.scan_parquet(path).collect().shape == (1, 1)
+    assert guard.violations == []
+
+
+def test_stores_without_an_endpoint_lead_to_their_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores, polars = pytest.importorskip("obstore.store"), pytest.importorskip("polars")
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+
+    def targets(act: Callable[[], object]) -> list[str]:
+        return [target for _kind, target in refused("medium", act)]
+
+    assert targets(lambda: stores.S3Store("bucket", region="eu-west-1").get("key")) == [
+        "bucket.s3.eu-west-1.amazonaws.com:443"
+    ]
+    assert targets(lambda: stores.GCSStore("bucket", skip_signature=True).get("key")) == ["storage.googleapis.com:443"]
+    assert targets(lambda: polars.scan_csv("s3://bucket/x.csv")) == ["bucket.s3.amazonaws.com:443"]
+    assert targets(lambda: polars.scan_parquet("hf://datasets/a/b/x.parquet")) == ["huggingface.co:443"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{FOREIGN}:9000")
+    assert targets(lambda: polars.scan_ndjson("s3://bucket/x.json")) == [f"{FOREIGN}:9000"]
+
+
+def test_a_proxy_of_the_environment_is_judged_too(monkeypatch: pytest.MonkeyPatch, web_server: Server) -> None:
+    pytest.importorskip("pycurl")
+    monkeypatch.setenv("http_proxy", f"http://{FOREIGN}:3128")
+    assert refused("medium", lambda: native_clients.pycurl_get("127.0.0.1", web_server.port)) == [
+        ("connect", f"{FOREIGN}:3128")
+    ]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert refused("medium", lambda: native_clients.pycurl_get("127.0.0.1", web_server.port)) == []
+
+
+def test_files_and_missing_urls_of_curl_are_no_network(tmp_path: Any) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    (tmp_path / "file").write_bytes(b"text")
+    handle = pycurl.Curl()
+    with network_guard("small") as guard:
+        with pytest.raises(pycurl.error, match="No URL"):
+            handle.perform()
+        handle.setopt(pycurl.URL, f"file://{tmp_path}/file")
+        assert handle.perform_rb() == b"text"
+    handle.close()
+    assert guard.violations == []
+
+
+def test_cares_asks_for_names_by_the_rules() -> None:
+    pycares = pytest.importorskip("pycares")
+    channel = pycares.Channel(servers=[FOREIGN], timeout=0.2, tries=1)
+
+    def ask(name: str) -> object:
+        return channel.getaddrinfo(name, 80, callback=lambda *_args: None)
+
+    try:
+        assert refused("medium", lambda: ask("db.example")) == [("lookup", "db.example")]
+        assert refused("small", lambda: ask("localhost")) == []
+    finally:
+        channel.close()
