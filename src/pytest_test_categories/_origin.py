@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 RECORDS_PER_SCOPE: Final = 1000
 """Distinct violations that one scope keeps apart; further ones are counted together."""
 
+OWN_SERIALS: Final = 1 << 32
+"""Guards with higher numbers are those that a forked child entered itself."""
+
 _serials = itertools.count(1)
 
 
 def renumber(process: int) -> None:
     """Give the guards of a forked child numbers that its parent has none of."""
     global _serials  # noqa: PLW0603 - as it is in the parent
-    _serials = itertools.count((process << 32) + 1)
+    _serials = itertools.count(process * OWN_SERIALS + 1)
 
 
 class Record:

@@ -426,7 +426,7 @@ class Registry:
         found = charge()
         around = () if found is None else found.scopes
         for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):
-            self._children.scopes[scope.serial] = scope
+            self._children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
@@ -448,7 +448,7 @@ class Registry:
             scope = scopes.get(report.serial)
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
-            elif run is not None:
+            elif run is not None and not (scope is None and report.serial > _origin.OWN_SERIALS):
                 into = run.late
                 reason = violation.late or f"by a child process of {violation.test} that outlived it"
                 violation = _replace(violation, late=reason)

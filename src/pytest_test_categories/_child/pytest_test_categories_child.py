@@ -173,13 +173,17 @@ def _shows_its_environment(argv: "Sequence[Any]") -> bool:
     return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
 
 
+def _multiprocessing_part(argv: "Sequence[Any]") -> str:
+    """Return which part of multiprocessing a command line starts: ``forkserver``, ``spawn``, ``resource_tracker``."""
+    for word in argv:
+        if isinstance(word, str) and word.startswith("from multiprocessing."):
+            return word[21:].partition(" ")[0]
+    return ""
+
+
 def is_fork_server(argv: "Sequence[Any]") -> bool:
     """Tell whether a command line is that of multiprocessing's fork server."""
-    return any(isinstance(word, str) and word.startswith("from multiprocessing.forkserver import") for word in argv)
-
-
-def _is_resource_tracker(argv: "Sequence[Any]") -> bool:
-    return any(isinstance(word, str) and word.startswith("from multiprocessing.resource_tracker") for word in argv)
+    return _multiprocessing_part(argv) == "forkserver"
 
 
 class Spawning:
@@ -192,11 +196,18 @@ class Spawning:
 
     def __init__(self, hand_down: "Callable[[Sequence[Any], Sequence[Any], bool], str | None]") -> None:
         self._hand_down = hand_down
+        self._knows_fork_server = False
 
     def _value(self, argv: "Sequence[Any]", executables: "Sequence[Any]") -> "str | None":
-        if not isinstance(argv, (list, tuple)) or _is_resource_tracker(argv) or _shows_its_environment(argv):
+        if not isinstance(argv, (list, tuple)) or _shows_its_environment(argv):
             return None
-        return self._hand_down(argv, executables, True)
+        part = _multiprocessing_part(argv)
+        if part == "resource_tracker":
+            return None
+        if part == "forkserver":
+            self._knows_fork_server = True
+        # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
+        return self._hand_down(argv, executables, part != "spawn")
 
     def fork_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``(argv, executables, close_fds, pass_fds, cwd, env, ...)``."""
@@ -285,8 +296,9 @@ class Spawning:
         while frame is not None and not asks.startswith("multiprocessing."):
             asks = str(frame.f_globals.get("__name__"))
             frame = frame.f_back
-        # Other starts go through an entry point above, and are counted there.
-        value = self._hand_down(["multiprocessing forkserver"], (), asks == "multiprocessing.popen_forkserver")
+        # A fork server that was there before us has no part of ours. Others' starts go through an entry point above.
+        stranger = asks == "multiprocessing.popen_forkserver" and not self._knows_fork_server
+        value = self._hand_down(["multiprocessing forkserver"], (), stranger)
         if value is not None:
             data[PREPARATION_KEY] = value
         return data
