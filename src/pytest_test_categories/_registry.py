@@ -50,7 +50,7 @@ class Registry:
         self._lock = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
-        self._spawned = Spawned()
+        self._spawned = Spawned(self._companions)
         self.process: Inherited | None = None
 
     @property
@@ -395,11 +395,13 @@ class Registry:
         """Return what a program that is started here and now is handed; None if nothing holds it to anything."""
         if not self.holders:
             return None
+        return self._spawned.hand_down(argv, files, root(), self.run, count=count)
+
+    def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves.
         loads = sorted({entry.module for entry in self._entry_points} - _KNOWN_TO_CHILDREN)
         wrapt = sys.modules["wrapt"].__file__ or ""
-        companions = (os.path.dirname(os.path.dirname(wrapt)), ",".join(loads))
-        return self._spawned.hand_down(argv, files, companions, (root(), self.run), count=count)
+        return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
     def inherit(self, child: ModuleType) -> None:
         """Be a process that a guarded one has started: hold it to what it was handed, for as long as it lives."""

@@ -18,6 +18,7 @@ from pytest_test_categories._child.pytest_test_categories_child import (
     program_name,
 )
 from pytest_test_categories._children import ChildReport, Strides, report_line
+from pytest_test_categories._layers.sockets import bound_paths
 from pytest_test_categories._origin import charge
 from pytest_test_categories._policy import Attempt, Kind, TestSize
 from pytest_test_categories._violation import Violation
@@ -77,16 +78,20 @@ class Spawned:
 
     It is made at the first start of a program under guard, or by a forked child of ours that starts one.
 
+    Args:
+        companions: Says where wrapt is, and which modules bring in the layers.
+
     Attributes:
         scopes: The guards that children may report to, by serial number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
+        self._companions = companions
         self._home = ""
         self._made = False
         self._owner = 0
         self._files: dict[str, tuple[int, bytes]] = {}  # by name: descriptor, and the line that lacks its end
-        self._policies: tuple[object, str] = (None, "")
+        self._halves: tuple[object, str, str] = (None, "", "")  # of what was handed down last
         self._pending: dict[str, _Start] = {}
         self._fresh: list[str] = []
         self._heard: set[str] = set()
@@ -102,10 +107,9 @@ class Spawned:
         if not self._home:
             import tempfile
 
-            self._home = os.path.join(
-                os.path.abspath(tempfile.gettempdir()), f"pytest-test-categories-{os.urandom(16).hex()}"
-            )
             self._owner = os.getpid()
+            name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
+            self._home = os.path.join(os.path.abspath(tempfile.gettempdir()), name)
             atexit.register(self.close)
 
     def _make(self) -> None:
@@ -142,56 +146,48 @@ class Spawned:
     # -- handing down --------------------------------------------------------------------------------------------------
 
     def hand_down(
-        self,
-        argv: Sequence[Any],
-        files: Sequence[Any],
-        companions: tuple[str, str],
-        around: tuple[str, Run | None],
-        *,
-        count: bool,
+        self, argv: Sequence[Any], files: Sequence[Any], root: str, run: Run | None, *, count: bool
     ) -> str | None:
         """Return what a program that is started here and now is handed; None if nothing holds it to anything.
 
         Args:
             argv: Its command line.
             files: The files that it may be.
-            companions: Where wrapt is, and the modules that bring in the layers.
-            around: Directory that paths in reports are relative to, and the run that the start is counted in.
+            root: Directory that paths in reports are relative to.
+            run: The run that the start is counted in.
             count: Whether to count the start if nobody watches it.
         """
         if is_fork_server(argv):
-            return Handed("", "", "", *companions, "").text()  # it is asked for processes by many
+            return Handed("", "", "", *self._companions(), "").text()  # it is asked for processes by many
         charged = charge()
-        if charged is None or not any(_restricts(scope) for scope in charged.scopes):
+        if charged is None:
+            return None
+        scopes = [scope for scope in charged.scopes if scope.kind == "expect" or _restricts(scope)]
+        if all(scope.policy is None for scope in scopes):
             return None
         self._make()
-        scopes = [scope for scope in charged.scopes if _restricts(scope) or scope.kind == "expect"]
-        for scope in scopes:
-            if scope.home is None:
-                self.scopes[scope.serial] = scope
+        late = charged.late
+        if charged.unattributed:
+            late = late or "by a child process of a thread that no test is known to have started"
         # The outermost process is told of starts: its summary is the one that people read.
         home, serial = next(
             (scope.home for scope in reversed(scopes) if scope.home is not None),
             (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
         )
-        root, run = around
+        key = (tuple(scope.serial for scope in scopes), late, root, self._home, len(bound_paths))
+        if self._halves[0] != key:
+            policy = self._policy_text(scopes, late, root)
+            self._halves = (key, *Handed(home, str(serial), "", *self._companions(), policy).halves())
+        for scope in scopes:
+            if scope.home is None:
+                self.scopes[scope.serial] = scope
         ident = new_ident()
         if count:
             self._note(ident, home, serial, charged.scopes[0].test, run, argv, files)
-        return Handed(home, str(serial), ident, *companions, self._policy(scopes, charged, root)).text()
-
-    def _policy(self, scopes: list[Scope], charged: Charge, root: str) -> str:
-        late = charged.late
-        if charged.unattributed:
-            late = late or "by a child process of a thread that no test is known to have started"
-        key = (tuple(scope.serial for scope in scopes), late, root, self._home)
-        if self._policies[0] != key:
-            self._policies = (key, self._policy_text(scopes, late, root))
-        return self._policies[1]
+        _, before, after = self._halves
+        return before + ident + after
 
     def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
-        from pytest_test_categories._layers.sockets import bound_paths
-
         policies: list[list[object]] = []
         listed: list[list[object]] = []
         for scope in scopes:
@@ -358,7 +354,7 @@ class Spawned:
 
 def _restricts(scope: Scope) -> bool:
     size = None if scope.policy is None else scope.policy.size
-    return size is not None and size.rank < TestSize.LARGE.rank
+    return size is TestSize.SMALL or size is TestSize.MEDIUM
 
 
 def _absolute(files: Sequence[Any]) -> list[str]:

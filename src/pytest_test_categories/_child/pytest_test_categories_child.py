@@ -62,8 +62,14 @@ class Handed:
 
     def text(self) -> str:
         """Return the variable's value."""
-        fields = (PROTOCOL, self.home, self.serial, self.ident, self.beside, self.loads)
-        return "|".join([*(field.replace("%", "%25").replace("|", "%7C") for field in fields), self.policy])
+        before, after = self.halves()
+        return before + self.ident + after
+
+    def halves(self) -> "tuple[str, str]":
+        """Return what stands before and after the number of the start."""
+        fields = (PROTOCOL, self.home, self.serial, self.beside, self.loads)
+        version, home, serial, beside, loads = (field.replace("%", "%25").replace("|", "%7C") for field in fields)
+        return f"{version}|{home}|{serial}|", f"|{beside}|{loads}|{self.policy}"
 
     @classmethod
     def parse(cls, text: str) -> "Handed | None":
@@ -122,7 +128,10 @@ def program_name(argv: "Sequence[Any]", executables: "Sequence[Any]") -> str:
                 break
             flags += "".join(flag for flag in word if flag in "IES" and flag not in flags)
         name += f" -{flags}" if flags else ""
-    return "".join(c if c.isalnum() or c in " ._+-" else "_" for c in name[:40])
+    name = name[:40]
+    if name.isalnum():
+        return name
+    return "".join(c if c.isalnum() or c in " ._+-" else "_" for c in name)
 
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -136,7 +145,8 @@ def _path_with_ours(path: str) -> str:
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
     """Return an environment as exec takes it (``KEY=value``) with what is handed down; None stands for this process's."""
     if environment is None:
-        environment = [key + b"=" + text for key, text in os.environb.items()]
+        environ: Any = os.environ  # its items(), and environb's, decode and encode each one
+        environment = [key + b"=" + text for key, text in environ._data.items()]
     path = b""
     found = []
     for item in environment:
