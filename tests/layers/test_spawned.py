@@ -83,9 +83,18 @@ def worker(tmp_path: Path) -> str:
     return str(path)
 
 
+def stop_fork_server() -> None:
+    """One that was started outside of any guard has no part of ours."""
+    from multiprocessing import forkserver
+
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server._stop()
+
+
 @pytest.fixture(autouse=True)
-def _no_spool_left() -> Iterator[None]:
+def _nothing_left() -> Iterator[None]:
     yield
+    stop_fork_server()
     assert not list(Path(tempfile.gettempdir()).glob(f"pytest-test-categories-{os.getpid():x}-*"))
 
 
@@ -207,6 +216,7 @@ def test_a_child_is_held_to_what_its_test_is(
     local = [sys.executable, worker, listener[0], str(listener[1])]
     foreign = [sys.executable, worker, FOREIGN[0], str(FOREIGN[1])]
     assert start(local) == 0  # the way out
+    stop_fork_server()
     small = network_guard("small", "strict")
     with pytest.raises(NetworkAccessViolationError) as caught, small:
         assert start(local) == 3
@@ -434,6 +444,14 @@ def test_an_error_that_comes_back_from_a_pool_is_delivered(method: str) -> None:
         with expect_network_violation() as seen:
             pool.map(dial_openly, [FOREIGN])
         assert [violation.target for violation in seen] == ["198.51.100.1:9"]
+
+
+def test_a_fork_server_that_was_there_before_still_serves() -> None:
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]
+    with network_guard("small", "strict") as guard, multiprocessing.get_context("forkserver").Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]
+    assert guard.violations == []
 
 
 def test_one_fork_server_serves_tests_of_different_sizes(listener: tuple[str, int]) -> None:
@@ -687,12 +705,19 @@ def test_a_child_of_an_interpreter_without_our_package_is_watched(bare_python: s
         assert by_run([bare_python, "-c", code, sys.executable, worker, *map(str, FOREIGN)]) == 3
 
 
-OLDER: Final = [
-    path
-    for version in ("2.7", "3.6", "3.8", "3.10")
-    if (path := shutil.which(f"python{version}")) is not None
-    or (path := next(map(str, Path("~/.pyenv/versions").expanduser().glob(f"{version}*/bin/python")), None)) is not None
-]
+def older_pythons() -> list[str]:
+    """Return the older interpreters that run here (a version manager's shims may not)."""
+    found = []
+    for version in ("2.7", "3.6", "3.8", "3.10"):
+        installed = Path("~/.pyenv/versions").expanduser().glob(f"{version}*/bin/python")
+        for path in (shutil.which(f"python{version}"), *map(str, installed)):
+            if path is not None and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
+                found.append(path)
+                break
+    return found
+
+
+OLDER: Final = older_pythons()
 
 
 @pytest.mark.parametrize("python", OLDER or [pytest.param("", marks=pytest.mark.skip("no older Python here"))])

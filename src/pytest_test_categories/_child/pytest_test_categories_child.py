@@ -142,11 +142,27 @@ def _path_with_ours(path: str) -> str:
     return DIRECTORY + os.pathsep + rest if rest else DIRECTORY
 
 
+def _own_environment() -> "dict[bytes, bytes]":
+    """Return what a child inherits, which may be more than ``os.environ``: readline sets COLUMNS and LINES in C."""
+    environ: Any = os.environ  # its items(), and environb's, decode and encode each one
+    found: dict[bytes, bytes] = dict(environ._data)
+    if "readline" in sys.modules and sys.platform == "linux":
+        import ctypes
+
+        pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+        for index in range(1 << 16):
+            item = pointer[index] if pointer else None
+            if item is None:
+                break
+            key, _, text = item.partition(b"=")
+            found.setdefault(key, text)
+    return found
+
+
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
     """Return an environment as exec takes it (``KEY=value``) with what is handed down; None stands for this process's."""
     if environment is None:
-        environ: Any = os.environ  # its items(), and environb's, decode and encode each one
-        environment = [key + b"=" + text for key, text in environ._data.items()]
+        environment = [key + b"=" + text for key, text in _own_environment().items()]
     path = b""
     found = []
     for item in environment:
@@ -164,7 +180,9 @@ _VARIABLE_IS = VARIABLE.encode() + b"="
 
 def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any, Any]":
     """Return an environment with what is handed down; None stands for this process's own."""
-    found: dict[Any, Any] = dict(os.environ if environment is None else environment)
+    if environment is None:
+        environment = os.environ if os.name == "nt" else _own_environment()
+    found: dict[Any, Any] = dict(environment)
     path = ""
     for key in list(found):
         name = os.fsdecode(key)
@@ -247,7 +265,10 @@ class Spawning:
         if len(args) == 2 and not kwargs and type(wrapped) is _BUILTIN and _execve is not None:
             value = self._value(args[1], args[:1])
             if value is not None:
-                return _execve(args[0], args[1], in_mapping(None, value))
+                try:
+                    return _execve(args[0], args[1], in_mapping(None, value))
+                except (OSError, ValueError, TypeError):
+                    pass  # the call itself says it in its own words
         return wrapped(*args, **kwargs)
 
     def system(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
