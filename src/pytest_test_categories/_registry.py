@@ -32,7 +32,6 @@ from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
     from types import ModuleType
 
     from pytest_test_categories._inherited import Inherited

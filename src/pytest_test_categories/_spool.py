@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import weakref
@@ -26,7 +27,7 @@ from pytest_test_categories._violation import Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pytest_test_categories._origin import Charge, Scope
+    from pytest_test_categories._origin import Scope
     from pytest_test_categories._runs import Run
 
 _PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
@@ -116,10 +117,10 @@ class Spawned:
         self.expect_fork()
         if not self._made:
             self._made = True
-            try:
+            # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
+            # refused.
+            with contextlib.suppress(OSError):
                 os.mkdir(self._home, 0o700)
-            except OSError:  # a forked child was quicker; or there is no place for it: a child that can't tell is refused
-                pass
 
     def close(self) -> None:
         """Remove the directory, at the end of what is guarded."""

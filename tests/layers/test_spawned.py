@@ -87,7 +87,7 @@ def stop_fork_server() -> None:
     """One that was started outside of any guard has no part of ours."""
     from multiprocessing import forkserver
 
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     server._stop()
 
 
@@ -170,7 +170,7 @@ def in_executor(argv: list[str]) -> int:
         return pool.submit(dial, (argv[2], int(argv[3]))).result()
 
 
-SPELLINGS: Final = [
+SPELLINGS: Final[list[Any]] = [
     pytest.param(by_run, id="subprocess.run"),
     pytest.param(lambda argv: subprocess.call(argv), id="subprocess.call"),
     pytest.param(lambda argv: subprocess.Popen(argv).wait(), id="Popen"),
@@ -178,7 +178,9 @@ SPELLINGS: Final = [
     pytest.param(lambda argv: subprocess.run(argv, env={}).returncode, id="env={}"),
     pytest.param(lambda argv: subprocess.run(argv, env={"A": "b"}).returncode, id="env"),
     pytest.param(lambda argv: subprocess.run(argv, env={b"A": b"b"}).returncode, id="env of bytes"),
-    pytest.param(lambda argv: subprocess.run(argv, env={"PYTHONPATH": "/nowhere"}).returncode, id="env with PYTHONPATH"),
+    pytest.param(
+        lambda argv: subprocess.run(argv, env={"PYTHONPATH": "/nowhere"}).returncode, id="env with PYTHONPATH"
+    ),
     pytest.param(lambda argv: subprocess.run(argv, env=dict(os.environ)).returncode, id="env copied"),
     pytest.param(lambda argv: subprocess.run(argv, cwd="/").returncode, id="cwd"),
     pytest.param(lambda argv: subprocess.run(argv, close_fds=False).returncode, id="close_fds=False"),
@@ -188,8 +190,7 @@ SPELLINGS: Final = [
     pytest.param(by_popen, id="os.popen"),
     pytest.param(lambda argv: status(os.waitpid(os.posix_spawn(argv[0], argv, os.environ), 0)[1]), id="posix_spawn"),
     pytest.param(lambda argv: status(os.waitpid(os.posix_spawnp(argv[0], argv, {}), 0)[1]), id="posix_spawnp"),
-    pytest.param(by_exec(os.execv), id="execv"),
-    pytest.param(by_exec(lambda path, argv: os.execv(path, argv)), id="execv, looked up"),
+    pytest.param(by_exec(lambda path, argv: os.execv(path, argv)), id="execv"),
     pytest.param(by_exec(lambda path, argv: os.execvp(path, argv)), id="execvp"),
     pytest.param(by_exec(lambda path, argv: os.execl(path, *argv)), id="execl"),
     pytest.param(by_exec(lambda path, argv: os.execve(path, argv, {})), id="execve"),
@@ -205,8 +206,6 @@ SPELLINGS: Final = [
     pytest.param(in_pool("forkserver"), id="Pool forkserver"),
     pytest.param(in_executor, id="ProcessPoolExecutor spawn"),
 ]
-# Bound before anything is wrapped: nobody sees this call, and the child's environment is its parent's.
-SPELLINGS = [spelling for spelling in SPELLINGS if spelling.id != "execv"]
 
 
 @pytest.mark.parametrize("start", SPELLINGS)
@@ -243,7 +242,7 @@ def test_the_process_is_named_by_its_command_line(worker: str) -> None:
         process = subprocess.Popen([sys.executable, worker, *map(str, FOREIGN)])
         process.wait()
     name = os.path.basename(sys.executable)
-    assert guard.violations[0].process == f"child process {process.pid}: {name} {worker} 198.51.100.1 9"[:120 + 30]
+    assert guard.violations[0].process == f"child process {process.pid}: {name} {worker} 198.51.100.1 9"[: 120 + 30]
     assert f"in child process {process.pid}: {name} " in str(caught.value)
     assert json.loads(json.dumps(guard.violations[0].to_dict()))
     assert pickle.loads(pickle.dumps(caught.value)).violations == caught.value.violations
@@ -493,7 +492,6 @@ def test_many_children_at_once(worker: str) -> None:
 
 def test_a_child_that_is_killed_leaves_the_rest_readable(worker: str, tmp_path: Path) -> None:
     endless = tmp_path / "endless.py"
-    endless.write_text(WORKER + "\n    ".join(["", "while True:", "    dial('198.51.100.3', 9)"]).replace("\n    ", "\n"))
     endless.write_text(WORKER.partition("if __name__")[0] + "while True:\n    dial('198.51.100.3', 9)\n")
     guard = network_guard("small", "strict")
     with pytest.raises(NetworkAccessViolationError), guard:
@@ -517,7 +515,16 @@ def test_torn_and_strange_lines_are_passed_over(worker: str) -> None:
     with pytest.raises(NetworkAccessViolationError), guard:
         by_run([sys.executable, "-c", ""])
         home = registry._spawned._home
-        for line in (b'[1, false, fal', b"\xff\xfe", b"{}", b"[]", b"17", b'["spawn"]', b'["here"]', b'[1, 2, 3, 4, {}, []]'):
+        for line in (
+            b"[1, false, fal",
+            b"\xff\xfe",
+            b"{}",
+            b"[]",
+            b"17",
+            b'["spawn"]',
+            b'["here"]',
+            b"[1, 2, 3, 4, {}, []]",
+        ):
             child.append(home, line)
         with open(os.path.join(home, child.REPORTS), "ab") as torn:
             torn.write(b'["he')
@@ -566,7 +573,10 @@ def test_without_a_restricting_guard_the_environment_is_untouched() -> None:
     for size, mode in (("large", "strict"), ("xlarge", "warn"), ("small", "off")):
         with network_guard(size, mode):
             assert run_code(code).stdout.split() == ["False", "False"]
-            assert subprocess.run(["sh", "-c", "echo ${TEST_CATEGORIES_CHILD-none}"], capture_output=True).stdout == b"none\n"
+            assert (
+                subprocess.run(["sh", "-c", "echo ${TEST_CATEGORIES_CHILD-none}"], capture_output=True).stdout
+                == b"none\n"
+            )
     with network_guard("small", "strict"):
         assert run_code(code).stdout.split() == ["False", "True"]
 
@@ -623,7 +633,7 @@ def test_rule_9_bad_arguments_raise_what_they_raise() -> None:
         lambda: os.posix_spawn("true", [], {}),
         lambda: os.posix_spawn("/nowhere/at/all", ["x"], {}),
         lambda: os.posix_spawn("true"),  # type: ignore[call-arg]
-        lambda: os.posix_spawn("true", ["true"], {1: 2}),  # type: ignore[dict-item]
+        lambda: os.posix_spawn("true", ["true"], {1: 2}),  # type: ignore[arg-type]
         lambda: os.execv("/nowhere/at/all", ["x"]),
         lambda: os.execv("/nowhere/at/all", []),
         lambda: os.execve("/nowhere/at/all", ["x"], {"A": "b"}),
@@ -641,7 +651,15 @@ def test_rule_9_bad_arguments_raise_what_they_raise() -> None:
 
 
 def test_a_shells_messages_and_status_stay_the_same(capfd: pytest.CaptureFixture[str]) -> None:
-    commands = ["exit 7", "nonsense-command", "", "true # a comment", "echo 'a b'; echo \"$HOME\"", "kill -9 $$", "cat <<X\nhere\nX"]
+    commands = [
+        "exit 7",
+        "nonsense-command",
+        "",
+        "true # a comment",
+        "echo 'a b'; echo \"$HOME\"",
+        "kill -9 $$",
+        "cat <<X\nhere\nX",
+    ]
     plain = [(os.system(command), capfd.readouterr()) for command in commands]
     with network_guard("small", "strict"):
         guarded = [(os.system(command), capfd.readouterr()) for command in commands]
@@ -738,7 +756,7 @@ def test_what_every_python_imports_is_python_2(tmp_path: Path) -> None:
     source = Path(CHILD_DIRECTORY, "sitecustomize.py").read_text()
     ast.parse(source, feature_version=(3, 4))
     assert source.isascii()
-    assert "f\"" not in source
+    assert 'f"' not in source
     assert "->" not in source
 
 
@@ -832,5 +850,7 @@ def test_what_is_handed_down_reads_back() -> None:
     given = child.Handed("/a|b%7C", "7", "1.2.3", "/w|x", "a,b", '{"x": "|"}')
     back = child.Handed.parse(given.text())
     assert back is not None
-    assert [getattr(back, name) for name in child.Handed.__slots__] == [getattr(given, name) for name in child.Handed.__slots__]
+    assert [getattr(back, name) for name in child.Handed.__slots__] == [
+        getattr(given, name) for name in child.Handed.__slots__
+    ]
     assert child.Handed.parse("0|" + given.text()) is None

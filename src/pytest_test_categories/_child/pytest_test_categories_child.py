@@ -30,7 +30,7 @@ PREPARATION_KEY = "test_categories_child"
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 REPORTS = "reports"
 
-_BUILTIN = type(os.getpid)
+_BUILTIN: "Any" = type(os.getpid)
 _execve = getattr(os, "execve", None)
 _spawnve = getattr(os, "spawnve", None)
 
@@ -67,17 +67,17 @@ class Handed:
 
     def halves(self) -> "tuple[str, str]":
         """Return what stands before and after the number of the start."""
-        fields = (PROTOCOL, self.home, self.serial, self.beside, self.loads)
-        version, home, serial, beside, loads = (field.replace("%", "%25").replace("|", "%7C") for field in fields)
-        return f"{version}|{home}|{serial}|", f"|{beside}|{loads}|{self.policy}"
+        home, beside = (path.replace("%", "%25").replace("|", "%7C") for path in (self.home, self.beside))
+        return f"{PROTOCOL}|{home}|{self.serial}|", f"|{beside}|{self.loads}|{self.policy}"
 
     @classmethod
     def parse(cls, text: str) -> "Handed | None":
         """Return what a value says; None for one of another version."""
         if not text.startswith(PROTOCOL + "|"):
             return None
-        *fields, policy = text.split("|", 6)[1:]
-        return cls(*(field.replace("%7C", "|").replace("%25", "%") for field in fields), policy)
+        _, home, serial, ident, beside, loads, policy = text.split("|", 6)
+        home, beside = (field.replace("%7C", "|").replace("%25", "%") for field in (home, beside))
+        return cls(home, serial, ident, beside, loads, policy)
 
     def renewed(self) -> "Handed":
         """Return the same for one more process."""
@@ -160,7 +160,7 @@ def _own_environment() -> "dict[bytes, bytes]":
 
 
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
-    """Return an environment as exec takes it (``KEY=value``) with what is handed down; None stands for this process's."""
+    """Return an environment as exec takes it with what is handed down; None stands for this process's own."""
     if environment is None:
         environment = [key + b"=" + text for key, text in _own_environment().items()]
     path = b""
@@ -507,7 +507,7 @@ _loads: "list[str]" = []
 _spawning = Spawning(_raw_hand_down)
 
 
-def _hang(owner: "Any", name: str, make: "Callable[[Any], Any]") -> None:
+def _hang(owner: "Any", name: str, make: "Callable[[Any, str], Any]") -> None:
     """Put a door in front of an entry point."""
     original = getattr(owner, name, None)
     if original is None:
@@ -516,7 +516,7 @@ def _hang(owner: "Any", name: str, make: "Callable[[Any], Any]") -> None:
     if known is not None:  # subprocess has imported it from where a door is
         _doors.append((owner, name, *known[2:]))
         return
-    door = make(original)
+    door = make(original, name)
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         setattr(door, attribute, getattr(original, attribute, None) or "")
     inherited = isinstance(owner, type) and name not in vars(owner)
@@ -530,7 +530,7 @@ def _hang_spawning(owner: "Any", module: str, name: str) -> None:
     method = next(entry[2] for entry in ENTRIES if entry[:2] == (module, name))
     through = getattr(_spawning, method)
 
-    def make(original: "Any") -> "Any":
+    def make(original: "Any", _name: str) -> "Any":
         def door(*args: "Any", **kwargs: "Any") -> "Any":
             return through(original, None, args, kwargs)
 
@@ -541,9 +541,9 @@ def _hang_spawning(owner: "Any", module: str, name: str) -> None:
 
 def _hang_network(module: "Any") -> None:
     for name in _SOCKET_FUNCTIONS:
-        _hang(module, name, lambda original, name=name: _function_door(original, name))
+        _hang(module, name, _function_door)
     for name in _SOCKET_METHODS:
-        _hang(module.socket, name, lambda original, name=name: _method_door(original, name))
+        _hang(module.socket, name, _method_door)
 
 
 def _function_door(original: "Any", name: str) -> "Any":
@@ -659,16 +659,25 @@ def _await(given: Handed) -> None:
     _loads[:] = [name for name in given.loads.split(",") if name]
     for module, name, _ in ENTRIES:
         if module not in {"os", "multiprocessing.spawn"}:
-            _finder.awaited[module] = lambda found, module=module, name=name: _hang_spawning(found, module, name)
+            _finder.awaited[module] = _hanging(module, name)
     _finder.awaited["multiprocessing.spawn"] = _multiprocessing_ready
     _finder.awaited["_socket"] = lambda _module: sys.addaudithook(_hook)
     _finder.awaited["socket"] = _hang_network
     for name in _loads:
-        _finder.awaited[name] = lambda _module: None if handed is None else load() and None
+        _finder.awaited[name] = _loading_for
     for name in list(_finder.awaited):
         if name in sys.modules:  # a .pth file was quicker
             _finder.awaited.pop(name)(sys.modules[name])
     sys.meta_path.insert(0, _finder)
+
+
+def _hanging(module: str, name: str) -> "Callable[[Any], None]":
+    return lambda found: _hang_spawning(found, module, name)
+
+
+def _loading_for(_module: "Any") -> None:
+    if handed is not None:
+        load()
 
 
 def _multiprocessing_ready(module: "Any") -> None:

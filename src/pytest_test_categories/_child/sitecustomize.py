@@ -8,25 +8,25 @@ import os
 import sys
 
 
-def _begin(directory):
+def _begin(directory):  # type: (str) -> None
     if sys.version_info >= (3, 11) and sys.implementation.name == "cpython":
         try:
-            import pytest_test_categories_child
+            import pytest_test_categories_child  # type: ignore[import-not-found]
 
             pytest_test_categories_child.begin()
-        except Exception:  # the program runs as it would without us; nobody reports it as watched
+        except Exception:  # noqa: BLE001, S110 - the program runs as it would without us, and nobody says it is watched
             pass
     sys.path[:] = [entry for entry in sys.path if entry != directory]
 
 
-def _chain(mine):
+def _chain(mine):  # type: (object) -> None
     try:
-        import sitecustomize  # noqa: F401 - the next one on the path
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - the next one on the path
     except ImportError as error:
         # Python 2's has no name. What is missing inside the next one is that one's error.
         if getattr(error, "name", str(error).rpartition(" ")[2]) != "sitecustomize":
             raise
-        sys.modules["sitecustomize"] = mine
+        sys.modules["sitecustomize"] = mine  # type: ignore[assignment]
 
 
 _begin(os.path.dirname(__file__))
