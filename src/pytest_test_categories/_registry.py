@@ -415,7 +415,7 @@ class Registry:
     def unwatched(self, run: Run) -> dict[str, Any]:
         """Return what a run's tests have started that nobody watches, as JSON-safe counts."""
         self.collect_children()
-        return self._spawned.unwatched(run)
+        return self._spawned.unwatched(run, self.collect_children)
 
     def before_fork(self) -> None:
         """Make sure that a forked child can tell us what it was refused."""

@@ -6,6 +6,8 @@ import atexit
 import contextlib
 import json
 import os
+import sys
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -34,6 +36,7 @@ _PENDING: Final = 5000  # starts that are remembered until their child reports; 
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
+_PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
 class _Start(NamedTuple):
@@ -44,12 +47,14 @@ class _Start(NamedTuple):
         test: The test that started it.
         program: Its name.
         files: The files that it may be; without one there was no start.
+        is_ours: Whether it is this interpreter, which is going to report unless it is killed first.
     """
 
     run: Run
     test: str
     program: str
     files: tuple[str, ...]
+    is_ours: bool = False
 
 
 class Unwatched:
@@ -278,7 +283,8 @@ class Spawned:
         if home != self._home or self._owner != os.getpid():
             append(home, json.dumps(["spawn", ident, serial, program]).encode())
         elif run is not None:
-            self._keep(ident, _Start(run, test, program, tuple(_absolute(files))))
+            named = tuple(_absolute(files))
+            self._keep(ident, _Start(run, test, program, named, sys.executable in named and " -" not in program))
 
     def _keep(self, ident: str, start: _Start) -> None:
         self._pending[ident] = start
@@ -315,8 +321,17 @@ class Spawned:
             start = self._pending.pop(ident)
             self._unwatched.setdefault(start.run, Unwatched()).add(start)
 
-    def unwatched(self, run: Run) -> dict[str, Any]:
-        """Return how many programs a run's tests have started that nobody watches, and their names; JSON-safe."""
+    def unwatched(self, run: Run, collect: Callable[[], None]) -> dict[str, Any]:
+        """Return how many programs a run's tests have started that nobody watches, and their names; JSON-safe.
+
+        Args:
+            run: The run.
+            collect: Takes in what children have told.
+        """
+        end = time.monotonic() + _PATIENCE
+        while any(start.is_ours and start.run is run for start in self._pending.values()) and time.monotonic() < end:
+            time.sleep(0.01)
+            collect()
         self._count([ident for ident, start in self._pending.items() if start.run is run])
         found = self._unwatched.get(run)
         return Unwatched().to_dict() if found is None else found.to_dict()

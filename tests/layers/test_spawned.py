@@ -485,9 +485,9 @@ def test_rule_9_a_loop_of_many_is_one_record_with_a_count() -> None:
 def test_many_children_at_once(worker: str) -> None:
     guard = network_guard("small", "strict")
     with pytest.raises(NetworkAccessViolationError), guard:
-        running = [subprocess.Popen([sys.executable, worker, *map(str, FOREIGN)]) for _ in range(100)]
+        running = [subprocess.Popen([sys.executable, worker, *map(str, FOREIGN)]) for _ in range(60)]
         assert {process.wait() for process in running} == {3}
-    assert [violation.count for violation in guard.violations] == [100]
+    assert [violation.count for violation in guard.violations] == [60]
 
 
 def test_a_child_that_is_killed_leaves_the_rest_readable(worker: str, tmp_path: Path) -> None:
@@ -757,7 +757,7 @@ def test_what_every_python_imports_is_python_2(tmp_path: Path) -> None:
     ast.parse(source, feature_version=(3, 4))
     assert source.isascii()
     assert 'f"' not in source
-    assert "->" not in source
+    assert not any("->" in line.partition("#")[0] for line in source.splitlines())
 
 
 # -- the spool --------------------------------------------------------------------------------------------------------

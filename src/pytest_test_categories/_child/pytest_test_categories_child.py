@@ -247,7 +247,7 @@ class Spawning:
         return wrapped(*args, **kwargs)
 
     def posix_spawn(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``(path, argv, env)``, and ``execve``, which takes the same."""
+        """``(path, argv, env)``."""
         __tracebackhide__ = True
         if len(args) > 2 and (args[2] is None or hasattr(args[2], "keys")):
             value = self._value(args[1], args[:1])
@@ -259,10 +259,20 @@ class Spawning:
                 kwargs = {**kwargs, "env": in_mapping(kwargs["env"], value)}
         return wrapped(*args, **kwargs)
 
+    def execve(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(path, argv, env)``."""
+        __tracebackhide__ = True
+        # execvp tries every directory of the path: what isn't there is no start.
+        if args and isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
+            return wrapped(*args, **kwargs)
+        return self.posix_spawn(wrapped, _instance, args, kwargs)
+
     def execv(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``(path, argv)``: the environment is this process's own, so another call is made of it."""
         __tracebackhide__ = True
         if len(args) == 2 and not kwargs and type(wrapped) is _BUILTIN and _execve is not None:
+            if isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
+                return wrapped(*args, **kwargs)
             value = self._value(args[1], args[:1])
             if value is not None:
                 try:
@@ -353,7 +363,7 @@ def _in_changed_environment(wrapped: "Any", command: "Any", value: str) -> "Any"
 ENTRIES = (
     ("os", "posix_spawn", "posix_spawn"),
     ("os", "posix_spawnp", "posix_spawn"),
-    ("os", "execve", "posix_spawn"),
+    ("os", "execve", "execve"),
     ("os", "execv", "execv"),
     ("os", "system", "system"),
     ("_posixsubprocess", "fork_exec", "fork_exec"),
@@ -364,7 +374,7 @@ ENTRIES = (
 
 if sys.platform == "win32":
     ENTRIES = (
-        ("os", "execve", "posix_spawn"),
+        ("os", "execve", "execve"),
         ("os", "execv", "execv"),
         ("os", "system", "system"),
         ("os", "spawnv", "spawnv"),
