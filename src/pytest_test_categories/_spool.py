@@ -39,6 +39,16 @@ _BOUND: Final = 64
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
+class _Disk:
+    """The real one: what the os module's names stand for may be a fake that a test has put in its place."""
+
+    mkdir = staticmethod(os.mkdir)
+    open = staticmethod(os.open)
+    read = staticmethod(os.read)
+    close = staticmethod(os.close)
+    listdir = staticmethod(os.listdir)
+
+
 class _Start(NamedTuple):
     """A start of a program, until the child says that it is watched.
 
@@ -125,14 +135,14 @@ class Spawned:
             # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
             # refused.
             with contextlib.suppress(OSError):
-                os.mkdir(self._home, 0o700)
+                _Disk.mkdir(self._home, 0o700)
 
     def close(self) -> None:
         """Remove the directory, at the end of what is guarded."""
         if self._owner != os.getpid():
             return
         for file, _ in self._files.values():
-            os.close(file)
+            _Disk.close(file)
         home, self._home, self._made, self._owner = self._home, "", False, 0
         self._files.clear()
         self._pending.clear()
@@ -171,7 +181,8 @@ class Spawned:
         scopes = [scope for scope in charged.scopes if scope.kind == "expect" or _restricts(scope)]
         if all(scope.policy is None for scope in scopes):
             return None
-        self._make()
+        if any(scope.home is None for scope in scopes):
+            self._make()
         late = charged.late
         if charged.unattributed:
             late = late or "by a child process of a thread that no test is known to have started"
@@ -234,17 +245,17 @@ class Spawned:
         names: Iterable[str] = (REPORTS,)
         if os.name == "nt":
             try:
-                names = os.listdir(self._home)
+                names = _Disk.listdir(self._home)
             except OSError:
                 return
         for name in names:
             if name not in self._files:
                 try:
-                    self._files[name] = (os.open(os.path.join(self._home, name), os.O_RDONLY), b"")
+                    self._files[name] = (_Disk.open(os.path.join(self._home, name), os.O_RDONLY), b"")
                 except OSError:
                     continue
             file, rest = self._files[name]
-            while chunk := os.read(file, 1 << 16):
+            while chunk := _Disk.read(file, 1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
             self._files[name] = (file, rest)

@@ -567,6 +567,27 @@ def test_rule_9_a_parents_environment_is_left_alone() -> None:
         assert subprocess.run(["env"], env=env, capture_output=True).stdout == b"A=b\n"
 
 
+@pytest.mark.parametrize("kind", ["a plain dict", "cleared", "with PYTHONPATH"])
+def test_an_environment_that_a_test_has_changed_is_what_a_child_gets(
+    kind: str, worker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "a plain dict":
+        monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    elif kind == "cleared":
+        for name in list(os.environ):
+            monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv("PYTHONPATH", "/one")
+    plain = json.loads(run_code(PRINTS).stdout)
+    guard = network_guard("small", "strict")
+    with guard:
+        guarded = json.loads(run_code(PRINTS).stdout)
+    assert (guarded[0], guarded[1]) == (plain[0], plain[1])
+    with pytest.raises(NetworkAccessViolationError), guard:
+        assert by_run([sys.executable, worker, *map(str, FOREIGN)]) == 3
+        assert os.system(f"{sys.executable} {worker} 198.51.100.1 9") >> 8 == 3
+
+
 def test_without_a_restricting_guard_the_environment_is_untouched() -> None:
     code = "import os, sys; print('TEST_CATEGORIES_CHILD' in os.environ, 'pytest_test_categories_child' in sys.modules)"
     assert run_code(code).stdout.split() == ["False", "False"]

@@ -144,9 +144,12 @@ def _path_with_ours(path: str) -> str:
 
 def _own_environment() -> "dict[bytes, bytes]":
     """Return what a child inherits, which may be more than ``os.environ``: readline sets COLUMNS and LINES in C."""
-    environ: Any = os.environ  # its items(), and environb's, decode and encode each one
-    found: dict[bytes, bytes] = dict(environ._data)
-    if "readline" in sys.modules and sys.platform == "linux":
+    environ: Any = os.environ
+    known: Any = getattr(environ, "_data", None)  # its items(), and environb's, decode and encode each one
+    found: dict[bytes, bytes] = {} if known is None else dict(known)
+    if known is not None and "readline" not in sys.modules:
+        return found
+    if sys.platform == "linux":
         import ctypes
 
         pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
@@ -156,6 +159,8 @@ def _own_environment() -> "dict[bytes, bytes]":
                 break
             key, _, text = item.partition(b"=")
             found.setdefault(key, text)
+    elif known is None:  # somebody's own mapping
+        found = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
     return found
 
 
@@ -235,7 +240,8 @@ class Spawning:
         if part == "forkserver":
             self._knows_fork_server = True
         # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
-        return self._hand_down(argv, executables, part != "spawn")
+        worker = part == "spawn" and " -" not in program_name(argv, ())
+        return self._hand_down(argv, executables, not (worker and sys.executable in map(os.fsdecode, executables)))
 
     def fork_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``(argv, executables, close_fds, pass_fds, cwd, env, ...)``."""
@@ -306,7 +312,7 @@ class Spawning:
             line = str(args[1] or args[0] or "")
             program = line[1:].partition('"')[0] if line.startswith('"') else line.partition(" ")[0]
             words = [program.replace("\\", "/"), *line.split(" ")[1:]]
-            value = self._value(words, ())
+            value = self._value(words, (str(args[0] or program),))
             if value is not None:
                 args = (*args[:6], in_mapping(args[6], value), *args[7:])
         return wrapped(*args, **kwargs)
