@@ -12,16 +12,59 @@ from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
     from pytest_test_categories._origin import Scope
+    from pytest_test_categories._policy import Attempt
 
 
 class ChildReport(NamedTuple):
-    """What one line from a child says: whose violation, whether late and expected, how many more of it."""
+    """What one line from a child says: whose violation, whether late and expected, how many more of it.
+
+    A child that was not forked says what was judged, too.
+    """
 
     serial: int
     late: bool
     expected: bool
     times: int
     violation: Violation
+    attempt: Attempt | None = None
+
+
+LINE_LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+_EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
+
+
+class Strides:
+    """Counts violations of the same kind, and says when to tell of them: of many, in ever longer strides."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], int] = {}
+
+    def step(self, key: tuple[object, ...]) -> int:
+        """Count one more; returns how many to tell of now, mostly none."""
+        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        if seen > _EACH and seen & (seen - 1):
+            return 0  # the next power of two speaks for it
+        return 1 if seen <= _EACH else seen - seen // 2
+
+    def rest(self, key: tuple[object, ...]) -> int:
+        """Return how many nobody was told of."""
+        seen = self._seen.get(key, 0)
+        return 0 if seen <= _EACH else seen - (1 << (seen.bit_length() - 1))
+
+    def clear(self) -> None:
+        """Start anew."""
+        self._seen.clear()
+
+
+def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:
+    """Return the line that tells of a violation, its texts shortened until it is below the limit."""
+    data = {name: value for name, value in violation.to_dict().items() if value}
+    while True:
+        line = json.dumps([*head, data] if tail is None else [*head, data, tail]).encode()
+        if len(line) < LINE_LIMIT:
+            return line
+        longest = max((name for name in data if isinstance(data[name], str)), key=lambda name: len(data[name]))
+        data[longest] = data[longest][: len(data[longest]) // 2] + "..."
 
 
 class ChildReports:
@@ -32,16 +75,13 @@ class ChildReports:
         is_child: Whether this process is such a child.
     """
 
-    _LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
-    _EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
-
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._pipe = self._identity()
         self._lock = threading.Lock()
-        self._sent: dict[tuple[object, ...], int] = {}
+        self._sent = Strides()
         self._rest = b""
         self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
         self.is_child = False
@@ -57,19 +97,10 @@ class ChildReports:
 
     def send(self, serial: int, violation: Violation, *, late: bool, expected: bool) -> None:
         """Tell the parent of a violation; of many of the same, in ever longer strides."""
-        seen = self._sent[serial, violation.key] = self._sent.get((serial, violation.key), 0) + 1
-        if seen > self._EACH and seen & (seen - 1):
-            return  # the next power of two speaks for it
-        count = 1 if seen <= self._EACH else seen - seen // 2
-        data = {name: value for name, value in violation.to_dict().items() if value}
-        line = json.dumps([serial, late, expected, count, data]).encode()
-        while len(line) >= self._LIMIT:
-            longest = max(
-                (name for name in data if isinstance(data[name], str)),
-                key=lambda name: len(data[name]),
-            )
-            data[longest] = data[longest][: len(data[longest]) // 2] + "..."
-            line = json.dumps([serial, late, expected, count, data]).encode()
+        count = self._sent.step((serial, violation.key))
+        if not count:
+            return
+        line = report_line([serial, late, expected, count], violation)
         try:
             if self._identity() == self._pipe:  # a daemon closes what it inherits, and opens files of its own
                 os.write(self._write, line + b"\n")

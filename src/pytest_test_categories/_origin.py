@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 RECORDS_PER_SCOPE: Final = 1000
 """Distinct violations that one scope keeps apart; further ones are counted together."""
 
+OWN_SERIALS: Final = 1 << 32
+"""Guards with higher numbers are those that a forked child entered itself."""
+
 _serials = itertools.count(1)
+
+
+def renumber(process: int) -> None:
+    """Give the guards of a forked child numbers that its parent has none of."""
+    global _serials  # noqa: PLW0603 - as it is in the parent
+    _serials = itertools.count(process * OWN_SERIALS + 1)
 
 
 class Record:
@@ -82,6 +91,7 @@ class Scope:
     previous: Scope | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
+    home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
     resolved: dict[str, int] | None = (
         None  # names whose refused look-up went on (warn): the connect is the same attempt
     )
@@ -239,8 +249,27 @@ def _greenlet_scope() -> Scope | None:
     return None
 
 
+inherited: Scope | None = None
+"""What this process is held to whatever it does itself, if a guarded one started it."""
+
+
+def inherit(scope: Scope | None) -> None:
+    """Hold this process to what it was handed down."""
+    global inherited  # noqa: PLW0603 - it is the process's
+    inherited = scope
+
+
 def charge() -> Charge | None:
     """Find who is charged for an attempt made here and now; None if nobody is."""
+    found = _charge_of_this_process()
+    if inherited is None:
+        return found
+    if found is None:
+        return Charge(inherited.chain)
+    return found if inherited in found.scopes else found._replace(scopes=(*found.scopes, *inherited.chain))
+
+
+def _charge_of_this_process() -> Charge | None:
     scope = current.get()
     if scope is not None and scope.kind == "fixture" and not scope.open:
         # Kept runners (anyio's, asyncio's) hold the context of the set-up that made them: it says nothing about now.

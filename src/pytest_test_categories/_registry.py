@@ -22,17 +22,20 @@ from pytest_test_categories._errors import (
     line_text,
     warning_text,
 )
-from pytest_test_categories._layers import audit, clients, connections, sockets
+from pytest_test_categories._layers import audit, clients, connections, processes, sockets
 from pytest_test_categories._names import look_ups, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
 from pytest_test_categories._runs import Run, runs
+from pytest_test_categories._spool import Spawned
 from pytest_test_categories._violation import Violation
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
+    from pytest_test_categories._inherited import Inherited
     from pytest_test_categories._layers import Sight
 
 MEMO_ENTRIES: Final = 1024
@@ -47,6 +50,8 @@ class Registry:
         self._lock = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
+        self._spawned = Spawned(self._companions)
+        self.process: Inherited | None = None
 
     @property
     def run(self) -> Run | None:
@@ -65,6 +70,7 @@ class Registry:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
+                    *processes.entry_points(self.hand_down),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
@@ -91,6 +97,7 @@ class Registry:
                 look_ups.clear()
                 connections.forget()
                 _origin.forget()
+                self._spawned.close()
                 if self._children is not None:
                     self._children.close()
                     self._children = None
@@ -198,12 +205,15 @@ class Registry:
         for link in seen_by:
             link.records.setdefault(violation.key, records[0])
             records[0].deliver(expected=True)
-            if self._children is not None and self._children.is_child:
+            if link.home is not None:
+                self._spawned.send(link.home, violation, attempt, late=False, expected=True)
+            elif self._children is not None and self._children.is_child:
                 self._children.send(link.serial, violation, late=False, expected=True)
         if strict is None:
             if attempt.kind is Kind.CONNECT:
                 connections.note_reported(sock, {link.serial for link in refusing})
-            if counted and not seen_by and refusing[0].kind != "collect":
+            # A program's output may be read by the test: where the guard was handed down, it only records.
+            if counted and not seen_by and refusing[0].kind != "collect" and refusing[0].home is None:
                 try:
                     self._warn(records[0], trace)
                 except Warning:  # under -W error the call ends here, as a strict one does
@@ -258,7 +268,10 @@ class Registry:
             record.count += 1
         if new:
             self._on_record()
-        if self._children is not None and self._children.is_child:
+        if scope.home is not None:
+            if counted or new:
+                self._spawned.send(scope.home, record.violation, attempt, late=late, expected=expected)
+        elif self._children is not None and self._children.is_child:
             self._children.send(scope.serial, record.violation, late=late, expected=expected)
         elif new and run is not None:
             self._announce(run, violation, late=late)
@@ -277,9 +290,8 @@ class Registry:
         warnings.warn_explicit(warning_text(record.violation), category, filename, line, registry=record.registry)
 
     def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: _trace.Trace) -> Violation:
-        run = self.run
-        root = os.getcwd() if run is None else run.root
-        late = charged.late
+        where_from = root()
+        late = charged.late or ("" if self.process is None or scope.home is None else self.process.late)
         thread = ""
         if not _origin.on_own_thread(scope):
             thread = threading.current_thread().name
@@ -287,7 +299,7 @@ class Registry:
                 late = late or "by a thread that no test is known to have started"
         target, address = self._target(scope, attempt)
         size = scope.policy.size if scope.policy is not None else None
-        where = (trace.at.text(root), trace.at.function) if trace.at is not None else ("", "")
+        where = (trace.at.text(where_from), trace.at.function) if trace.at is not None else ("", "")
         return Violation(
             test=scope.test,
             size="" if size is None else size._value_,
@@ -300,15 +312,22 @@ class Registry:
             function=where[1],
             called_from="" if trace.test is None else trace.test.text(root),
             library=trace.library or library_of_route(route),
+            called_from="" if trace.test is None else trace.test.text(where_from),
+            library=trace.library,
             cassette=trace.cassette,
             importing=trace.importing,
             thread=thread,
-            process=f"child process {os.getpid()}" if self._children is not None and self._children.is_child else "",
+            process=self._process_text(),
             fixture=scope.fixture,
             held_by=scope.held_by,
             guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
             late=late,
         )
+
+    def _process_text(self) -> str:
+        if self.process is not None:
+            return f"child process {os.getpid()}: {self.process.command()}"
+        return f"child process {os.getpid()}" if self._children is not None and self._children.is_child else ""
 
     def _target(self, scope: Scope, attempt: Attempt) -> tuple[str, str]:
         """Return what the test asked for, and the numeric address behind it if that differs."""
@@ -378,43 +397,74 @@ class Registry:
             *others,
         )
 
-    # -- child processes made by fork ------------------------------------------------------------------------------
+    # -- child processes -------------------------------------------------------------------------------------------
+
+    def hand_down(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
+        """Return what a program that is started here and now is handed; None if nothing holds it to anything."""
+        if not self.holders:
+            return None
+        return self._spawned.hand_down(argv, files, root(), self.run, count=count)
+
+    def _companions(self) -> tuple[str, str]:
+        # Children wait for the modules that have entry points of layers, but for those that they know themselves.
+        loads = sorted({entry.module for entry in self._entry_points} - _KNOWN_TO_CHILDREN)
+        wrapt = sys.modules["wrapt"].__file__ or ""
+        return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
+
+    def inherit(self, child: ModuleType) -> None:
+        """Be a process that a guarded one has started: hold it to what it was handed, for as long as it lives."""
+        from pytest_test_categories._inherited import Inherited
+
+        child.take_down()
+        self.process = Inherited()
+        self.process.adopt(child.handed)
+        self.hold()
+        child.attached(self, {entry.name: entry.wrapper for entry in self._entry_points if entry.module == "socket"})
+
+    def unwatched(self, run: Run) -> dict[str, Any]:
+        """Return what a run's tests have started that nobody watches, as JSON-safe counts."""
+        self.collect_children()
+        return self._spawned.unwatched(run, self.collect_children)
 
     def before_fork(self) -> None:
         """Make sure that a forked child can tell us what it was refused."""
         if not self.holders:
             return
+        self._spawned.expect_fork()
         if self._children is None:
             self._children = ChildReports()
         found = charge()
         around = () if found is None else found.scopes
         for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):
-            self._children.scopes[scope.serial] = scope
+            self._children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
         self._lock = threading.RLock()
         look_ups.lock = threading.RLock()
+        _origin.renumber(os.getpid())
+        self._spawned.after_fork_in_child()
         if self._children is not None:  # it may be a grandchild's, whose parent was a child already
             self._children.become_child()
 
     def collect_children(self) -> None:
-        """Take in what forked children were refused; what no live scope claims is late."""
-        if self._children is None or self._children.is_child:
-            return
+        """Take in what child processes were refused; what no live scope claims is late."""
+        told = [(report, self._spawned.scopes) for report in self._spawned.receive()]
+        if self._children is not None and not self._children.is_child:
+            told += [(report, self._children.scopes) for report in self._children.receive()]
         run = self.run
-        for report in self._children.receive():
+        for report, scopes in told:
             violation = report.violation
-            scope = self._children.scopes.get(report.serial)
+            scope = scopes.get(report.serial)
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
-            elif run is not None:
+            elif run is not None and not (scope is None and report.serial > _origin.OWN_SERIALS):
                 into = run.late
                 reason = violation.late or f"by a child process of {violation.test} that outlived it"
                 violation = _replace(violation, late=reason)
             else:
                 continue
-            record = into.setdefault(violation.key, Record(violation))
+            record = into.setdefault(violation.key, Record(violation, report.attempt))
             record.count += report.times
             if report.expected:
                 record.deliver(expected=True)
@@ -461,7 +511,9 @@ def _of(violation: Violation, scope: Scope) -> Violation:
 
 def root() -> str:
     """Return the directory that paths in reports are relative to."""
-    return os.getcwd() if registry.run is None else registry.run.root
+    if registry.run is not None:
+        return registry.run.root
+    return os.getcwd() if registry.process is None else registry.process.root
 
 
 def names_our_class(expected: object) -> bool:
@@ -484,7 +536,31 @@ def _delivery_points() -> list[EntryPoint]:
     return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
 
 
+# Those of ``_origin`` and of delivery matter once there is something to charge or deliver.
+_KNOWN_TO_CHILDREN: Final = frozenset(
+    {
+        "_posixsubprocess",
+        "_thread",
+        "_winapi",
+        "anyio._backends._asyncio",
+        "concurrent.futures.thread",
+        "gevent.threadpool",
+        "multiprocessing.pool",
+        "multiprocessing.spawn",
+        "os",
+        "socket",
+        "subprocess",
+        "threading",
+        "trio._core._thread_cache",
+        "unittest.case",
+    }
+)
+
 registry: Final = Registry()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)
+
+# In a process that a guarded one has started, this is what it began with.
+if (_child := sys.modules.get("pytest_test_categories_child")) is not None:
+    registry.inherit(_child)

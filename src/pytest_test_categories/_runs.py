@@ -31,6 +31,7 @@ class Run:
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
         standing: Guards that fixtures of broad scope have entered and not left.
+        children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Run:
         self.decided = False
         self.base = base
         self.standing: list[Scope] = []
+        self.children_watched = False
 
 
 runs: Final[list[Run | None]] = []

@@ -124,7 +124,7 @@ def _kind_of(frame: FrameType) -> int:
     return kind
 
 
-ASIDE_NAMES: Final = frozenset({"_multicall", "get_connection"})
+ASIDE_NAMES: Final = frozenset({"_multicall", "connect_to_new_process", "get_connection"})
 """Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
 
 

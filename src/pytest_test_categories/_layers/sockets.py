@@ -445,11 +445,11 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
 
 
 def is_exempt(frame: FrameType) -> bool:
-    """Tell whether a call is multiprocessing's own, by which a forked child fetches a socket sent to it."""
-    return (
-        frame.f_code.co_name == "get_connection"
-        and frame.f_globals.get("__name__") == "multiprocessing.resource_sharer"
-    )
+    """Tell whether a call is multiprocessing's own: a child fetches a socket sent to it, a fork server is asked."""
+    return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
+        ("get_connection", "multiprocessing.resource_sharer"),
+        ("connect_to_new_process", "multiprocessing.forkserver"),
+    }
 
 
 def exempt_codes() -> set[CodeType]:

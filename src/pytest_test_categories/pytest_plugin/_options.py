@@ -171,6 +171,6 @@ def header(settings: Settings) -> str:
         return "test categories: enforcement off"
     return (
         f"test categories: enforcement {settings.mode.value}; "
-        "network layers: socket wrappers, audit hook; "
-        "not watched: native clients that are not on the list, child processes other than forks"
+        "network layers: socket wrappers, audit hook, Python child processes; "
+        "not watched: native clients that are not on the list, other child processes"
     )

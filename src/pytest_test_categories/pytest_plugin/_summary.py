@@ -9,7 +9,9 @@ import pytest
 from pytest_test_categories._errors import line_text
 from pytest_test_categories._origin import Record
 from pytest_test_categories._policy import EnforcementMode, TestSize
+from pytest_test_categories._registry import registry
 from pytest_test_categories._violation import Violation
+from pytest_test_categories.pytest_plugin import _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Summary:
         self._config = config
         self._counts: dict[str, int] = {}
         self._notes: dict[str, dict[str, Any]] = {}
+        self._unwatched: dict[str, Any] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -41,6 +44,7 @@ class Summary:
             return
         _add(self._counts, output["counts"])
         _merge(self._notes, output["notes"])
+        _unwatched.merge(self._unwatched, output["unwatched"])
         for data in output["late"]:
             violation = Violation.from_dict(data)
             record = self._run.late.setdefault(violation.key, Record(violation))
@@ -54,11 +58,13 @@ class Summary:
         try:
             return (yield)
         finally:
+            registry.collect_children()
             output = getattr(self._config, "workeroutput", None)
             if output is not None:
                 output[_OUTPUT] = {
                     "counts": dict(self._phases.counts),
                     "notes": self._fixtures.notes,
+                    "unwatched": _unwatched.counts(self._run),
                     "late": [record.snapshot().to_dict() for record in self._run.late.values()],
                     "noted": [violation.to_dict() for violation in self._run.noted],
                 }
@@ -72,7 +78,14 @@ class Summary:
         _add(self._counts, self._phases.counts)
         _merge(self._notes, self._fixtures.notes)
         by_test = self._by_test(terminalreporter)
-        lines = [*_violation_lines(by_test), *self._late_lines(), *_note_lines(self._notes), *_size_lines(self._counts)]
+        _unwatched.merge(self._unwatched, _unwatched.counts(self._run))
+        lines = [
+            *_violation_lines(by_test),
+            *self._late_lines(),
+            *_note_lines(self._notes),
+            *_unwatched.lines(self._unwatched),
+            *_size_lines(self._counts),
+        ]
         if not lines:
             return
         terminalreporter.write_sep("=", f"test categories ({self._run.mode.value})")

@@ -1,0 +1,33 @@
+"""What every Python imports that a guarded test starts, whatever its version: keep it to what Python 2 understands.
+
+Starts the guard where it can run, and then is out of the way: the path is as the program expects it, and the
+``sitecustomize`` that would have been imported without this one is.
+"""
+
+import os
+import sys
+
+
+def _begin(directory):  # type: (str) -> None
+    if sys.version_info >= (3, 11) and sys.implementation.name == "cpython":
+        try:
+            import pytest_test_categories_child  # type: ignore[import-not-found]
+
+            pytest_test_categories_child.begin()
+        except Exception:  # noqa: BLE001, S110 - the program runs as it would without us, and nobody says it is watched
+            pass
+    sys.path[:] = [entry for entry in sys.path if entry != directory]
+
+
+def _chain(mine):  # type: (object) -> None
+    try:
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - the next one on the path
+    except ImportError as error:
+        # Python 2's has no name. What is missing inside the next one is that one's error.
+        if getattr(error, "name", str(error).rpartition(" ")[2]) != "sitecustomize":
+            raise
+        sys.modules["sitecustomize"] = mine  # type: ignore[assignment]
+
+
+_begin(os.path.dirname(__file__))
+_chain(sys.modules.pop("sitecustomize"))

@@ -1,0 +1,43 @@
+"""Programs that tests of a restricted size started and that nobody watches: counted, and said so at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._registry import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_test_categories._runs import Run
+
+_SHOWN: Final = 6
+
+
+def counts(run: Run) -> dict[str, Any]:
+    """Return the run's counts, JSON-safe; empty if a layer sees what any program does."""
+    return {} if run.children_watched else registry.unwatched(run)
+
+
+def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add a worker's counts."""
+    for key in ("count", "tests"):
+        into[key] = into.get(key, 0) + more.get(key, 0)
+    programs = into.setdefault("programs", {})
+    for name, count in more.get("programs", {}).items():
+        programs[name] = programs.get(name, 0) + count
+
+
+def lines(found: dict[str, Any]) -> Iterable[str]:
+    """Yield what the summary says of them."""
+    if not found.get("count"):
+        return
+    programs = sorted(found["programs"].items(), key=lambda program: (-program[1], program[0]))
+    names = [name if count == 1 else f"{name} (x{count})" for name, count in programs[:_SHOWN]]
+    if len(programs) > _SHOWN:
+        names.append(f"{len(programs) - _SHOWN} more")
+    tests = found["tests"]
+    yield (
+        f"unwatched child processes: {found['count']} in {tests} {'test' if tests == 1 else 'tests'}: "
+        f"{', '.join(names)}"
+    )
