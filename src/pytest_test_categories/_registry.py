@@ -32,7 +32,7 @@ from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_test_categories._layers import Sight
+    from pytest_test_categories._layers import Outside, Sight
 
 MEMO_ENTRIES: Final = 1024
 
@@ -46,6 +46,7 @@ class Registry:
         self._lock = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
+        self.outside: Outside | None = None
 
     @property
     def run(self) -> Run | None:
@@ -126,6 +127,8 @@ class Registry:
                 pass
         charged = charge()
         if charged is None or not charged.scopes:
+            if self.outside is not None:
+                self.outside.vouch(kind, (), Reach.BEYOND)
             return False
         sight = read(kind, family, address)
         if sight is None:
@@ -149,8 +152,12 @@ class Registry:
                 unrestricted = False
         if not refusing:
             self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
+            if self.outside is not None:
+                self.outside.vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._refuse(refusing, charged, attempt, route, sock)
+        if self.outside is not None:  # warned about, or nobody's: it goes on
+            self.outside.vouch(kind, (), attempt.reach)
         return True
 
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
@@ -175,10 +182,34 @@ class Registry:
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
-        label = asked.get()
+        counted = not self._same_attempt(asked.get(), refusing, attempt, violation)
+        records, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
+        if strict is None:
+            if counted and not expected and refusing[0].kind != "collect":
+                try:
+                    self._warn(records[0], trace)
+                except Warning:  # under -W error the call ends here, as a strict one does
+                    _close_refused(attempt, sock)
+                    raise
+            return
+        record = records[refusing.index(strict)]
+        _close_refused(attempt, sock)
+        error = NetworkAccessViolationError(record.violation)
+        error.records = records
+        raise error
+
+    def _put_on_record(
+        self,
+        refusing: list[Scope],
+        scopes: tuple[Scope, ...],
+        attempt: Attempt,
+        violation: Violation,
+        *,
+        counted: bool = True,
+    ) -> tuple[list[Record], bool]:
+        """Record a violation for each scope that refuses; return the records, and whether it was expected."""
         # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
-        counted = not self._same_attempt(label, refusing, attempt, violation)
+        seen_by = [link for link in scopes if link.kind == "expect" and link.open]
         records = []
         for link in refusing:
             mine = violation
@@ -195,19 +226,16 @@ class Registry:
             records[0].deliver(expected=True)
             if self._children is not None and self._children.is_child:
                 self._children.send(link.serial, violation, late=False, expected=True)
-        if strict is None:
-            if counted and not seen_by and refusing[0].kind != "collect":
-                try:
-                    self._warn(records[0], trace)
-                except Warning:  # under -W error the call ends here, as a strict one does
-                    _close_refused(attempt, sock)
-                    raise
-            return
-        record = records[refusing.index(strict)]
-        _close_refused(attempt, sock)
-        error = NetworkAccessViolationError(record.violation)
-        error.records = records
-        raise error
+        return records, bool(seen_by)
+
+    def take_from_outside(
+        self, refusing: list[Scope], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
+    ) -> None:
+        """Put on record what another process has seen, and judged by what held for ``scopes``."""
+        records, expected = self._put_on_record(refusing, scopes, attempt, violation)
+        strict = any(s.policy is not None and s.policy.mode is EnforcementMode.STRICT for s in refusing)
+        if not strict and not expected and refusing[0].kind != "collect":
+            self._warn(records[0], _trace.Trace())
 
     def _same_attempt(self, label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
         """Tell whether a warn guard has this attempt on record already, from an earlier step of it."""
@@ -326,6 +354,8 @@ class Registry:
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
         allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
+        if self.outside is not None:
+            self.outside.remember(name, allow, addresses)
 
     def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
         """Mark as delivered what an exception carries, itself or in its causes, context and group."""
@@ -393,6 +423,8 @@ class Registry:
 
     def collect_children(self) -> None:
         """Take in what forked children were refused; what no live scope claims is late."""
+        if self.outside is not None:
+            self.outside.take()
         if self._children is None or self._children.is_child:
             return
         run = self.run
