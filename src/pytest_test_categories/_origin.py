@@ -350,6 +350,11 @@ def _thread_scope() -> _Carried:
     return _threads.get(threading.current_thread())
 
 
+def known_threads() -> list[threading.Thread]:
+    """Return the threads that were started here and are still held by somebody."""
+    return list(_threads)
+
+
 def free_threads(threads: Iterable[threading.Thread]) -> None:
     """Leave threads alone, and those that they start: they are the test runner's."""
     for thread in threads:

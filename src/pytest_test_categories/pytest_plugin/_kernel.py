@@ -87,7 +87,7 @@ class Kernel:
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
         name = report.name or ("" if ip is None or scope is None else look_ups.shown_name(ip, scope.serial))
         size = scope.policy.size if scope is not None and scope.policy is not None else None
-        thread = self._client.thread_name(report.thread) if report.own else ""
+        thread = self._client.thread_name(report.thread, report.thread_name) if report.own else ""
         return Violation(
             test="" if scope is None else scope.test,
             size="" if size is None else size.value,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -169,16 +168,13 @@ class Client:
         while self._page.pending and time.monotonic() < deadline:
             time.sleep(0.001)
 
-    def thread_name(self, thread: int) -> str:
+    def thread_name(self, thread: int, system_name: str) -> str:
         """Return the name of one of this process's threads; empty for the main thread."""
         if thread == self._pid:
             return ""
-        for known in threading.enumerate():
-            if known.native_id == thread:
-                return known.name
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/comm", encoding="utf-8") as file:
-            return file.read().strip()
-        return str(thread)
+        # Those that have ended are found as long as somebody holds them.
+        known = [*threading.enumerate(), *_origin.known_threads()]
+        return next((one.name for one in known if one.native_id == thread), system_name or str(thread))
 
 
 def _restricts(policy: Policy) -> bool:

@@ -14,6 +14,15 @@ PORTS: Final = frozenset({53, 853, 5353})
 """DNS, DNS over TLS, multicast DNS."""
 RESOLVER_SOCKETS: Final = ("/run/systemd/resolve/", "/run/nscd/", "/var/run/nscd/", "/run/avahi-daemon/")
 """Where local resolvers listen. Where they aren't, the C library asks a name server itself, and that can be read."""
+SYSTEM_SOCKETS: Final = (
+    "/run/uuidd/",
+    "/var/run/uuidd/",
+    "/run/systemd/userdb/",
+    "/var/lib/sss/pipes/",
+    "/run/samba/winbindd/",
+    "/var/run/samba/winbindd/",
+)
+"""Where the C library asks this machine for users, groups and identifiers."""
 RESOLV_CONF: Final = "/etc/resolv.conf"
 _STUBS: Final = ("127.0.0.53", "127.0.0.54")  # systemd-resolved's
 _HEADER: Final = 12

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
-from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, NameServers, queried_name
+from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
 from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, LookUps, reach_of_address, reach_of_name
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide
 
@@ -376,7 +376,7 @@ class Supervisor:
                 return _PERMITTED
             watched.hear()
             return _PERMITTED if self._is_vouched(watched, question, look_up=True) else errno.ENOENT
-        inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS
+        inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
         if not self._refusing(watched, word, attempt):
             return _PERMITTED
@@ -602,6 +602,7 @@ class Supervisor:
             refused=refused,
             pid=pid,
             thread=question.thread,
+            thread_name=_text(f"/proc/{question.thread}/comm"),
             command=command_of(pid),
             own=pid == watched.pid,
             before=before,
@@ -642,6 +643,14 @@ def command_of(pid: int) -> str:
         return ""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "backslashreplace").strip()
+    except OSError:
+        return ""
 
 
 def _absolute(thread: int, path: str) -> str:

@@ -233,6 +233,7 @@ class Report(NamedTuple):
         refused: Whether the call was refused.
         pid: The process.
         thread: Its thread.
+        thread_name: The name that the system has for that.
         command: Its command line.
         own: Whether it is the test process itself.
         before: Whether it started before what held was published, and nobody knows for whom.
@@ -248,6 +249,7 @@ class Report(NamedTuple):
     refused: bool
     pid: int
     thread: int
+    thread_name: str
     command: str
     own: bool
     before: bool = False
