@@ -12,7 +12,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._address import Endpoint, Reach, parse_ip
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
 from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
@@ -358,9 +358,10 @@ class Supervisor:
         attempt = Attempt(kind, endpoint, reach, names)
         if not self._refusing(watched, word, attempt):
             return _PERMITTED
-        datagram = kind is Kind.CONNECT and self._is_datagram(question)
-        if datagram and ip is not None and is_local_ip(ip):
-            return _PERMITTED  # getaddrinfo asks for its own address like that; nothing is sent
+        datagram = kind is not Kind.SEND and self._is_datagram(question)
+        # getaddrinfo sorts its answers by such connects, and our own look at an address makes such binds.
+        if datagram and (endpoint.port == 0 if kind is Kind.BIND else reach is Reach.MACHINE):
+            return _PERMITTED  # nothing is sent, and nobody can be waiting
         return self._refuse(watched, question, word, attempt, look_up=datagram)
 
     def _judge_path(self, watched: Watched, question: Question, word: int, endpoint: Endpoint) -> int:
