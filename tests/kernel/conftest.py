@@ -140,6 +140,22 @@ def run(
     return start
 
 
+@pytest.fixture
+def unprivileged(pytester: pytest.Pytester) -> tuple[str, ...]:
+    """Return the prefix of a command that another user is to run; skip where root can't make one of himself."""
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    pytester.path.chmod(0o777)
+    for parent in pytester.path.parents:
+        if parent.parent != parent and str(parent.parent) != "/":
+            parent.chmod(parent.stat().st_mode | 0o055)
+    tried = subprocess.run([*prefix, sys.executable, "-c", "import pytest"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"another user may not run this interpreter: {tried.stderr.strip()[-200:]}")
+    return prefix
+
+
 def left_over(marker: str) -> list[str]:
     """Return the command lines of processes that hold a text."""
     found = []
