@@ -114,7 +114,9 @@ for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkA
 KERNEL: Final = "kernel"
 """Route of what the Linux kernel layer saw."""
 _REFUSED_UNSEEN: Final = "the refusal did not reach the test: it was caught on the way, or lost in a thread or task"
-_REFUSED_OUTSIDE: Final = "the call failed there with EACCES (permission denied), and what came of that was caught or lost"
+_REFUSED_OUTSIDE: Final = (
+    "the call failed there with EACCES (permission denied), and what came of that was caught or lost"
+)
 
 
 def warning_text(violation: Violation) -> str:

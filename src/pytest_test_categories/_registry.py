@@ -127,8 +127,7 @@ class Registry:
                 pass
         charged = charge()
         if charged is None or not charged.scopes:
-            if self.outside is not None:
-                self.outside.vouch(kind, (), Reach.BEYOND)
+            self._vouch(kind, (), Reach.BEYOND)
             return False
         sight = read(kind, family, address)
         if sight is None:
@@ -152,13 +151,15 @@ class Registry:
                 unrestricted = False
         if not refusing:
             self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
-            if self.outside is not None:
-                self.outside.vouch(kind, charged.scopes, attempt.reach)
+            self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._refuse(refusing, charged, attempt, route, sock)
-        if self.outside is not None:  # warned about, or nobody's: it goes on
-            self.outside.vouch(kind, (), attempt.reach)
+        self._vouch(kind, (), attempt.reach)  # warned about, or nobody's: it goes on
         return True
+
+    def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        if self.outside is not None:
+            self.outside.vouch(kind, scopes, reach)
 
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
         if not sure or scope is None or charged.scopes[0] is not scope:

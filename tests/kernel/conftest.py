@@ -150,7 +150,9 @@ def unprivileged(pytester: pytest.Pytester) -> tuple[str, ...]:
     for parent in pytester.path.parents:
         if parent.parent != parent and str(parent.parent) != "/":
             parent.chmod(parent.stat().st_mode | 0o055)
-    tried = subprocess.run([*prefix, sys.executable, "-c", "import pytest"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        [*prefix, sys.executable, "-c", "import pytest"], capture_output=True, text=True, check=False
+    )
     if tried.returncode:
         pytest.skip(f"another user may not run this interpreter: {tried.stderr.strip()[-200:]}")
     return prefix

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import pexpect
 import pytest
-
 from tests.kernel.conftest import left_over
 
 if TYPE_CHECKING:
@@ -338,7 +337,9 @@ def test_coverage_is_measured(
     pytester.makepyfile(test_shop="from shop import price\n\n\ndef test_price():\n    assert price() == 3\n")
     if by == "coverage":
         python, _, *rest = command("test_shop.py")
-        done = subprocess.run([python, "-m", "coverage", "run", "-m", *rest], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [python, "-m", "coverage", "run", "-m", *rest], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         report = [python, "-m", "coverage", "report", "--include=shop.py"]
         text = subprocess.run(report, capture_output=True, text=True, check=True).stdout
@@ -353,7 +354,9 @@ def test_coverage_is_measured(
 
 
 def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()")
+    pytester.makepyfile(
+        early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()"
+    )
     call = command("-k", "test_ok", guard="auto", plugins=("early",))
     environment = {**os.environ, "PYTHONPATH": str(pytester.path)}
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
@@ -364,7 +367,9 @@ def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]]
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 4
     [line] = [line for line in done.stderr.splitlines() if line]
-    assert line.startswith("ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run already")
+    assert line.startswith(
+        "ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run already"
+    )
 
 
 def test_nothing_is_left_behind(command: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-
 from tests.kernel.conftest import NAMESPACE, SETTING, Outcome
 
 if TYPE_CHECKING:
@@ -194,9 +193,7 @@ def test_another_name():
     assert "  Attempted network connection to shop.test\n" in outcome.text
 
 
-def test_a_name_server_may_be_allowed_itself(
-    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester
-) -> None:
+def test_a_name_server_may_be_allowed_itself(run_with_names: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_names=LOOK_UPS
         + """

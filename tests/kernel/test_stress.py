@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.kernel.conftest import FOREIGN, left_over
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-
 from tests.kernel.conftest import FOREIGN
 from tests.kernel.ways import NEEDS, WAYS
 
@@ -93,9 +92,9 @@ def test_what_is_on_this_machine_is_a_medium_tests_to_reach(
         """
         import time
         import pytest
-        from ways import WAYS
+        from ways import USABLE, WAYS
 
-        @pytest.mark.parametrize("way", [w for w in %r if w not in ("sendto_by_ctypes", "sendmmsg_by_ctypes")])
+        @pytest.mark.parametrize("way", [w for w in USABLE if w not in ("sendto_by_ctypes", "sendmmsg_by_ctypes")])
         @pytest.mark.parametrize("size", [pytest.param(s, marks=getattr(pytest.mark, s)) for s in ("medium", "small")])
         def test_local(way, size, served):
             port, seen = served
@@ -106,7 +105,6 @@ def test_what_is_on_this_machine_is_a_medium_tests_to_reach(
                 time.sleep(0.005)
             assert len(seen) > before
         """
-        % (USABLE,)
     )
     pytester.makeconftest(
         """
@@ -129,7 +127,8 @@ def test_what_is_on_this_machine_is_a_medium_tests_to_reach(
             return request.session.served
         """
     )
-    shutil.copy(Path(__file__).parent / "ways.py", "ways.py")
+    ways = (Path(__file__).parent / "ways.py").read_text()
+    Path("ways.py").write_text(f"{ways}\n\nUSABLE = {USABLE!r}\n")
     count = len(USABLE) - 2
     outcome = run("-v", timeout=120)
     assert outcome.counts == {"passed": count, "failed": count}, outcome.text

@@ -63,7 +63,9 @@ def test_socket_addresses_are_read(raw: bytes, endpoint: Endpoint | None) -> Non
 def test_policies_come_back_as_they_were() -> None:
     policies = (
         Policy(TestSize.SMALL, EnforcementMode.STRICT, (parse_allow_entry("small: 127.0.0.1:8126"),)),
-        Policy(TestSize.MEDIUM, EnforcementMode.WARN, (parse_allow_entry("*.svc:443"), parse_allow_entry("[fd00::]/8"))),
+        Policy(
+            TestSize.MEDIUM, EnforcementMode.WARN, (parse_allow_entry("*.svc:443"), parse_allow_entry("[fd00::]/8"))
+        ),
     )
     assert wire.decode_policies(wire.encode_policies(policies)) == policies
 
@@ -123,7 +125,8 @@ class TestPage:
         monkeypatch.setattr(wire, "ticks", lambda: now)
         assert page.word_at(999) == 0  # no test has begun
         page.begin_tests()
-        for now, word in [(1000, 1), (1010, 2 << 16 | 1), (1020, 3 << 16), (1020, 4 << 16 | 2), (1030, 5 << 16)]:
+        for moment, word in [(1000, 1), (1010, 2 << 16 | 1), (1020, 3 << 16), (1020, 4 << 16 | 2), (1030, 5 << 16)]:
+            now = moment
             page.publish(word)
         assert page.word_at(999) == 0  # the runner's
         assert page.word_at(1015) == 2 << 16 | 1

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.kernel.conftest import FOREIGN, left_over
 
 if TYPE_CHECKING:
@@ -102,7 +101,9 @@ def test_late_violations_come_from_workers_too(run: Callable[..., Outcome], pyte
         assert "  test_late.py::test_leaves_a_process [small]" in outcome.text
 
 
-def test_when_the_supervisor_is_killed_the_workers_end(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:
+def test_when_the_supervisor_is_killed_the_workers_end(
+    command: Callable[..., list[str]], pytester: pytest.Pytester
+) -> None:
     pytester.makepyfile(test_long="import time\n\n\ndef test_long():\n    time.sleep(30)\n")
     call = command("-n", "2", "test_long.py", "--basetemp=marked-run", plugins=("xdist",))
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -84,7 +84,7 @@ def python_child(host: str, port: int) -> None:
 
 
 def grandchild(host: str, port: int) -> None:
-    line = f"sh -c '{sys.executable} -I -S -c \"$0\" {host} {port} {SECONDS}; true' \"$0\"; true"
+    line = f'sh -c \'{sys.executable} -I -S -c "$0" {host} {port} {SECONDS}; true\' "$0"; true'
     subprocess.run(["sh", "-c", line, CHILD], stderr=subprocess.DEVNULL, check=False)
 
 

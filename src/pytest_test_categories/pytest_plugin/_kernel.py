@@ -97,7 +97,9 @@ class Kernel:
             reach=report.reach,
             address=str(endpoint) if name else "",
             thread=thread,
-            process="" if report.own else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
+            process=""
+            if report.own
+            else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
             fixture="" if scope is None else scope.fixture,
             held_by="" if scope is None else scope.held_by,
             guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,

@@ -190,7 +190,7 @@ def _keep(listeners: list[int]) -> None:
             if event & select.POLLIN:
                 question[:] = bytes(len(question))
                 with contextlib.suppress(OSError):
-                    fcntl.ioctl(listener, wire.RECEIVE, question, True)  # noqa: FBT003 - fcntl's own signature
+                    fcntl.ioctl(listener, wire.RECEIVE, question, True)
                     number = wire.QUESTION.unpack(question)[0]
                     fcntl.ioctl(listener, wire.SEND, wire.ANSWER.pack(number, 0, 0, wire.GO_ON))
             else:

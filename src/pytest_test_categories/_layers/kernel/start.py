@@ -163,7 +163,7 @@ def _supervise(child: int, line: socket.socket, server: socket.socket | None, di
 
         sys.settrace(None)
         sys.setprofile(None)
-        threading.settrace(None)  # type: ignore[arg-type]  # what the documentation says takes it away
+        threading.settrace(None)
         gc.disable()  # what the run left in memory is its own to finalize
         from pytest_test_categories._layers.kernel.supervisor import Supervisor
 
@@ -218,7 +218,8 @@ class _Registration:
                 for descriptor in descriptors:
                     os.close(descriptor)
                 return
-            watched = Watched(*descriptors, self._pid or pid)
+            listener, page, reports, control = descriptors
+            watched = Watched(listener, page, reports, control, self._pid or pid)
             answer = self._try_reading(watched.pid, json.loads(data)["greeting"])
             if answer == "ok":
                 self._supervisor.watch(watched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -181,11 +182,9 @@ class Supervisor:
     def watch(self, watched: Watched) -> None:
         """Answer for one more process."""
         self.watched[watched.listener] = watched
-        try:
+        with contextlib.suppress(OSError):
             # From Linux 6.6 on the two processes then take turns on one processor, which is quicker.
             fcntl.ioctl(watched.listener, wire.SET_FLAGS, wire.SYNC_WAKE_UP)
-        except OSError:
-            pass
         self._polled.register(watched.listener, select.EPOLLIN)
         self.on(watched.control.descriptor, lambda: self._hear(watched))
 
@@ -232,7 +231,7 @@ class Supervisor:
         raw = self._question
         raw[:] = self._nothing  # the kernel refuses to write over anything else
         try:
-            fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)  # noqa: FBT003 - fcntl's own signature
+            fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
                 return
@@ -569,9 +568,7 @@ class Supervisor:
     def _report_nameless(self, watched: Watched, held: LookUp) -> None:
         attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
         found = self._origin(watched, held.question, held.word)
-        self._report(
-            watched, held.question, held.word, attempt, refused=not held.connected, before=found is None
-        )
+        self._report(watched, held.question, held.word, attempt, refused=not held.connected, before=found is None)
 
     def _count_pending(self, watched: Watched) -> None:
         watched.page.pending = sum(not held.told for held in watched.held.values())

@@ -54,7 +54,8 @@ class Memory:
         self._there = _Vector(0, 0)
         self._read = libc.process_vm_readv
         self._read.restype = ctypes.c_ssize_t
-        self._read.argtypes = [ctypes.c_int] + [ctypes.c_void_p, ctypes.c_ulong] * 2 + [ctypes.c_ulong]
+        vector = (ctypes.c_void_p, ctypes.c_ulong)
+        self._read.argtypes = [ctypes.c_int, *vector, *vector, ctypes.c_ulong]
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Return what a process has at an address.
@@ -88,7 +89,7 @@ AF_VSOCK: Final = 40
 
 
 def read_sockaddr(raw: bytes) -> Endpoint | None:
-    """Return the endpoint that a ``struct sockaddr`` names; None for families that are not judged, and for no address."""
+    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged."""
     if len(raw) < 2:  # noqa: PLR2004 - the family's own size
         return None
     family = int.from_bytes(raw[:2], sys.byteorder)
