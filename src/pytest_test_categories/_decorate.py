@@ -137,6 +137,7 @@ class _Step:
         _origin.stand_down(self._scope)
         if current.get() is self._scope:
             current.set(self._outer)
+        _origin.changed()
 
 
 def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:

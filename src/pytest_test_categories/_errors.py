@@ -133,6 +133,14 @@ for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkA
     _public.__module__ = "pytest_test_categories"
 
 
+KERNEL: Final = "kernel"
+"""Route of what the Linux kernel layer saw."""
+_REFUSED_UNSEEN: Final = "the refusal did not reach the test: it was caught on the way, or lost in a thread or task"
+_REFUSED_OUTSIDE: Final = (
+    "the call failed there with EACCES (permission denied), and what came of that was caught or lost"
+)
+
+
 def warning_text(violation: Violation) -> str:
     """Return the one line that warn mode says, made to be searched for with grep."""
     _path, _colons, inside = violation.test.partition("::")
@@ -154,7 +162,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         *(f"    {fact}" for fact in _facts(first)),
     ]
     if undelivered:
-        lines.append("    the refusal did not reach the test: it was caught on the way, or lost in a thread or task")
+        lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
         lines.append("    a test whose subject is being refused says `with expect_network_violation():`")
     lines += [f"  Also attempted: {line_text(other)}" for other in others]
     lines += [
@@ -216,6 +224,8 @@ def _circumstances(violation: Violation) -> Iterator[str]:
         yield f"in thread {violation.thread}"
     if violation.process:
         yield f"in {violation.process}"
+    elif violation.route == KERNEL:
+        yield "by native code (the kernel layer saw it)"
     if violation.guard:
         yield f"refused by {violation.guard}"
     if violation.late:

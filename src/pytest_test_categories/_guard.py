@@ -159,8 +159,8 @@ class NetworkGuard:
             NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
         """
         __tracebackhide__ = True
-        registry.collect_children()
         _origin.stand_down(scope)
+        registry.collect_children()
         scope.close()
         self._records.update(scope.records)
         registry.release()
@@ -277,6 +277,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         scope.previous = current.get()
         self._scope = scope
         current.set(scope)
+        _origin.changed()
         return self._seen
 
     def __exit__(
@@ -291,6 +292,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         assert scope is not None
         if current.get() is scope:
             current.set(scope.previous)
+        _origin.changed()
         registry.collect_children()
         scope.close()
         records = list(scope.records.values())

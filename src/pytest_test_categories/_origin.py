@@ -193,6 +193,16 @@ _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDic
 _local = threading.local()
 
 
+on_change: Callable[[], None] | None = None
+"""Called when other scopes judge what the main thread does: a layer outside of this process is told."""
+
+
+def changed() -> None:
+    """Note that a scope has begun or ended to judge."""
+    if on_change is not None:
+        on_change()
+
+
 def _unpatched(module: str, name: str) -> Any:
     """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
@@ -207,16 +217,19 @@ def stand(scope: Scope) -> None:
 
     Blocks that tasks enter judge their own task alone, and are not noted.
     """
-    if not _in_event_loop():
+    if not in_event_loop():
         _blocks.open = [block for block in getattr(_blocks, "open", ()) if block.open] + [scope]
+        changed()
 
 
 def stand_down(scope: Scope) -> None:
     """End what ``stand`` began."""
     _blocks.open = [block for block in getattr(_blocks, "open", ()) if block is not scope]
+    changed()
 
 
-def _in_event_loop() -> bool:
+def in_event_loop() -> bool:
+    """Tell whether a task runs here, of asyncio's or trio's."""
     events = sys.modules.get("asyncio.events")
     if events is not None and events._get_running_loop() is not None:
         return True
@@ -364,6 +377,11 @@ def _thread_scope() -> _Carried:
     if phases and phases[-1].thread == get_ident():
         return None
     return _threads.get(threading.current_thread())
+
+
+def known_threads() -> list[threading.Thread]:
+    """Return the threads that were started here and are still held by somebody."""
+    return list(_threads)
 
 
 def free_threads(threads: Iterable[threading.Thread]) -> None:

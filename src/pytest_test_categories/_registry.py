@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pytest_test_categories._inherited import Inherited
-    from pytest_test_categories._layers import Sight
+    from pytest_test_categories._layers import Outside, Sight
 
 MEMO_ENTRIES: Final = 1024
 
@@ -52,6 +52,7 @@ class Registry:
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
         self.process: Inherited | None = None
+        self.outside: Outside | None = None
 
     @property
     def run(self) -> Run | None:
@@ -137,6 +138,7 @@ class Registry:
                 pass
         charged = charge()
         if charged is None or not charged.scopes:
+            self._vouch(kind, (), Reach.BEYOND)
             return False
         sight = read(kind, family, address)
         if sight is None:
@@ -161,13 +163,19 @@ class Registry:
                 unrestricted = False
         if not refusing:
             self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
+            self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._refuse(refusing, charged, attempt, route, sock)
+        self._vouch(kind, (), attempt.reach)  # warned about, or nobody's: it goes on
         return True
 
+    def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        if self.outside is not None:
+            self.outside.vouch(kind, scopes, reach)
+
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
-        if not sure or scope is None or charged.scopes[0] is not scope:
-            return
+        if not sure or scope is None or charged.scopes[0] is not scope or self.outside is not None:
+            return  # a layer outside of the process wants to hear of each call that may go on
         if any(link.observe is not None for link in charged.scopes):
             return
         try:
@@ -187,10 +195,37 @@ class Registry:
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
-        label = asked.get()
+        counted = not self._same_attempt(asked.get(), refusing, attempt, violation)
+        records, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
+        if strict is None:
+            if attempt.kind is Kind.CONNECT:
+                connections.note_reported(sock, {link.serial for link in refusing})
+            # A program's output may be read by the test: where the guard was handed down, it only records.
+            if counted and not expected and refusing[0].kind != "collect" and refusing[0].home is None:
+                try:
+                    self._warn(records[0], trace)
+                except Warning:  # under -W error the call ends here, as a strict one does
+                    _close_refused(attempt, sock)
+                    raise
+            return
+        record = records[refusing.index(strict)]
+        _close_refused(attempt, sock)
+        error = NetworkAccessViolationError(record.violation)
+        error.records = records
+        raise error
+
+    def _put_on_record(
+        self,
+        refusing: list[Scope],
+        scopes: tuple[Scope, ...],
+        attempt: Attempt,
+        violation: Violation,
+        *,
+        counted: bool = True,
+    ) -> tuple[list[Record], bool]:
+        """Record a violation for each scope that refuses; return the records, and whether it was expected."""
         # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in charged.scopes if link.kind == "expect" and link.open]
-        counted = not self._same_attempt(label, refusing, attempt, violation)
+        seen_by = [link for link in scopes if link.kind == "expect" and link.open]
         records = []
         for link in refusing:
             mine = violation
@@ -209,22 +244,16 @@ class Registry:
                 self._spawned.send(link.home, violation, attempt, late=False, expected=True)
             elif self._children is not None and self._children.is_child:
                 self._children.send(link.serial, violation, late=False, expected=True)
-        if strict is None:
-            if attempt.kind is Kind.CONNECT:
-                connections.note_reported(sock, {link.serial for link in refusing})
-            # A program's output may be read by the test: where the guard was handed down, it only records.
-            if counted and not seen_by and refusing[0].kind != "collect" and refusing[0].home is None:
-                try:
-                    self._warn(records[0], trace)
-                except Warning:  # under -W error the call ends here, as a strict one does
-                    _close_refused(attempt, sock)
-                    raise
-            return
-        record = records[refusing.index(strict)]
-        _close_refused(attempt, sock)
-        error = NetworkAccessViolationError(record.violation)
-        error.records = records
-        raise error
+        return records, bool(seen_by)
+
+    def take_from_outside(
+        self, refusing: list[Scope], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
+    ) -> None:
+        """Put on record what another process has seen, and judged by what held for ``scopes``."""
+        records, expected = self._put_on_record(refusing, scopes, attempt, violation)
+        strict = any(s.policy is not None and s.policy.mode is EnforcementMode.STRICT for s in refusing)
+        if not strict and not expected and refusing[0].kind != "collect":
+            self._warn(records[0], _trace.Trace())
 
     def _same_attempt(self, label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
         """Tell whether a warn guard has this attempt on record already, from an earlier step of it."""
@@ -352,6 +381,8 @@ class Registry:
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
         allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
+        if self.outside is not None:
+            self.outside.remember(name, allow, addresses)
 
     def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
         """Mark as delivered what an exception carries, itself or in its causes, context and group."""
@@ -469,6 +500,8 @@ class Registry:
             if report.expected:
                 record.deliver(expected=True)
             self._on_record()
+        if self.outside is not None:
+            self.outside.take()
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:

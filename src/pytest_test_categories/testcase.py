@@ -198,11 +198,13 @@ class _Phase:
         self._scope.previous = current.get()
         current.set(self._scope)
         _origin.phases.append(self._scope)
+        _origin.changed()
 
     def __exit__(self, *exc_info: object) -> None:
         _origin.phases.pop()
         if current.get() is self._scope:
             current.set(self._scope.previous)
+        _origin.changed()
 
 
 class _Marks(list[Any]):

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from pytest_test_categories._address import Endpoint, Reach
+    from pytest_test_categories._address import AllowEntry, Endpoint, Reach
+    from pytest_test_categories._origin import Scope
     from pytest_test_categories._policy import Kind
 
 
@@ -40,3 +41,15 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
 
         def __call__(self, name: str, addresses: list[str]) -> None:
             """Keep a name's addresses."""
+
+    class Outside(Protocol):
+        """A layer outside of this process: the judge tells it what it would see otherwise."""
+
+        def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+            """Let this thread's next call go on, which ``scopes`` permit, or nobody is charged with."""
+
+        def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
+            """Keep what a permitted look-up has answered."""
+
+        def take(self) -> None:
+            """Put on record what has been seen there."""

@@ -27,6 +27,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Guard the import of the first conftests, before capturing starts."""
     settings = _options.of(early_config)
     if settings.active:
+        if settings.kernel != _options.OFF:
+            from pytest_test_categories.pytest_plugin import _kernel
+
+            _kernel.start(early_config, settings)
         from pytest_test_categories.pytest_plugin._session import Session
 
         session = Session(early_config, settings)
@@ -48,12 +52,21 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_test_categories.pytest_plugin._session import Session
 
     session = config.pluginmanager.get_plugin(_SESSION)
+    if session is None and settings.kernel != _options.OFF:
+        from pytest_test_categories.pytest_plugin import _kernel
+
+        _kernel.too_late(settings)
     if session is None:  # loaded too late for the first conftests: by pytest_plugins, say
         session = Session(config, settings)
         config.pluginmanager.register(session, _SESSION)
     session.configure(config)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> str | list[str]:
     """Say the mode, and what is watched."""
-    return _options.header(_options.of(config))
+    settings = _options.of(config)
+    if settings.active and settings.kernel != _options.OFF:
+        from pytest_test_categories.pytest_plugin import _kernel
+
+        return _kernel.header(settings)
+    return _options.header(settings)

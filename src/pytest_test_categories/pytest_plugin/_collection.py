@@ -22,6 +22,7 @@ from pytest_test_categories._policy import (
     decide,
     parse_allow,
 )
+from pytest_test_categories._registry import registry
 from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
@@ -58,11 +59,14 @@ class Collecting:
         outer = current.get()
         current.set(holds)
         _origin.phases.append(holds)
+        _origin.changed()
         try:
             yield holds, keeps
         finally:
             _origin.phases.pop()
             current.set(outer)
+            _origin.changed()
+            registry.collect_children()
             holds.close()
             keeps.close()
 

@@ -281,6 +281,7 @@ class FixtureGuard:
         scope.previous = current.get()
         current.set(scope)
         _origin.phases.append(scope)
+        _origin.changed()
 
     def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:
         __tracebackhide__ = True
@@ -290,6 +291,7 @@ class FixtureGuard:
             # The fixture has entered a guard that lasts: it encloses the tests that follow.
             self._run.standing.insert(0, inner)
         current.set(outer)
+        _origin.changed()
         scope.open, scope.held = False, True
         scope.closer = 0
         tasks = _trace.all_tasks()
@@ -315,6 +317,8 @@ class FixtureGuard:
         _origin.phases.pop()
         if current.get() is scope:
             current.set(scope.previous)
+        _origin.changed()
+        registry.collect_children()
         scope.close()
         self._finish(scope, None)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 OFF: Final = "off"
+KERNEL: Final = (OFF, "auto", "require")
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -30,6 +31,7 @@ _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_path_sizes", "linelist", "Sizes by directory, such as: tests/unit = small", []),
     ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
     ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
+    ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
 )
 
 
@@ -43,6 +45,7 @@ class Settings(NamedTuple):
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
         allow: Entries that widen a size.
+        kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
     """
 
     mode: EnforcementMode | None = None
@@ -51,6 +54,7 @@ class Settings(NamedTuple):
     path_sizes: tuple[tuple[str, TestSize], ...] = ()
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
     allow: tuple[AllowEntry, ...] = ()
+    kernel: str = OFF
 
     @property
     def active(self) -> bool:
@@ -82,6 +86,11 @@ def add(parser: pytest.Parser) -> None:
         metavar="ENTRY",
         help="widen a size by an entry such as postgres:5432 (repeatable; adds to the ini file's)",
     )
+    group.addoption(
+        "--network-kernel-guard",
+        metavar="WANTED",
+        help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
+    )
 
 
 def register_markers(config: pytest.Config) -> None:
@@ -110,6 +119,7 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
+    kernel = _kernel(config, option)
     lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]
     allowed = [*config.getini("test_categories_network_allow")]
     if mode == OFF and not size and not any(lists) and not allowed and not option.network_allow:
@@ -133,12 +143,24 @@ def _parse(config: pytest.Config) -> Settings:
             # Once each: pytest 8 reads the command line twice, into the same list.
             *_checked("--network-allow", _policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
         ),
+        kernel=kernel,
     )
 
 
 def _directory(path: str) -> str:
     """Return a rule's path as it is compared: without leading and trailing slashes, empty for the root directory."""
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
+
+
+def _kernel(config: pytest.Config, option: object) -> str:
+    value = getattr(option, "network_kernel_guard", None)
+    where = "--network-kernel-guard"
+    if value is None:
+        value, where = config.getini("test_categories_kernel_guard"), "test_categories_kernel_guard"
+    chosen = str(value).strip().lower()
+    if chosen not in KERNEL:
+        raise pytest.UsageError(f"{where}: {value!r} is not one of {', '.join(KERNEL)}")
+    return chosen
 
 
 def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
@@ -165,12 +187,17 @@ def _rule(where: str, line: str) -> tuple[str, TestSize]:
     return name.strip(), _checked(where, TestSize.parse, size.strip())
 
 
-def header(settings: Settings) -> str:
-    """Return the header line: the mode, and what is watched and what is not."""
+def header(settings: Settings, kernel: str = "") -> str:
+    """Return the header line: the mode, and what is watched and what is not.
+
+    Args:
+        settings: The run's.
+        kernel: The kernel layer, if it is in force, as it is to be named.
+    """
     if settings.mode is None:
         return "test categories: enforcement off"
     return (
         f"test categories: enforcement {settings.mode.value}; "
-        "network layers: socket wrappers, audit hook, Python child processes; "
-        "not watched: native clients that are not on the list, other child processes"
+        f"network layers: socket wrappers, audit hook, Python child processes{kernel and f', {kernel}'}"
+        + ("" if kernel else "; not watched: native clients that are not on the list, other child processes")
     )

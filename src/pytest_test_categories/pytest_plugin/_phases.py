@@ -8,7 +8,7 @@ import pytest
 
 from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import NetworkGuard, is_skip
-from pytest_test_categories._origin import Scope, current, phases
+from pytest_test_categories._origin import Scope, changed, current, phases
 from pytest_test_categories._policy import (
     EnforcementMode,
     Policy,
@@ -187,12 +187,14 @@ class Phases:
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
         current.set(self._inner)
         phases.append(scope)
+        changed()
 
     def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
         phases.pop()
         self._inner = current.get()
         current.set(self._outer)
+        changed()
         registry.collect_children()
         if scope.records or self.fixture_scopes:
             self._tell(item, scope, error)

@@ -84,6 +84,7 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
+        self.run.children_watched = registry.outside is not None
         self._sizes = Sizes(settings, self.run.root)
         self._plan = FixturePlan(settings, self._sizes)
         self._collecting = Collecting(settings, self.run)

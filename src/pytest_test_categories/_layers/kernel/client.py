@@ -1,0 +1,181 @@
+"""What the test process does: says what holds, takes in reports, and vouches for what a Python layer has judged."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories import _origin
+from pytest_test_categories._address import Reach
+from pytest_test_categories._layers.kernel import wire
+from pytest_test_categories._origin import charge
+from pytest_test_categories._policy import Kind, TestSize
+
+if TYPE_CHECKING:
+    from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._origin import Scope
+    from pytest_test_categories._policy import Policy
+
+_PUBLISHED: Final = 4096
+"""So many publications are remembered, to find the scopes that a report belongs to."""
+_SETTLE_SECONDS: Final = 1.0
+_LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
+
+
+class Seen(NamedTuple):
+    """A report with the scopes that were in force; none if that is too long ago."""
+
+    report: wire.Report
+    scopes: tuple[Scope, ...]
+
+
+class Client:
+    """The test process's side of the kernel layer.
+
+    Args:
+        page: Descriptor of the shared memory.
+        reports: Pipe from the supervisor.
+        control: Pipe to it.
+    """
+
+    def __init__(self, page: int, reports: int, control: int) -> None:
+        self._page = wire.Page(page)
+        os.close(page)
+        self._lines = wire.Lines(reports)
+        self._control = control
+        os.set_blocking(control, False)
+        self._taken = self._lost = 0
+        self._main = threading.get_ident()
+        self._pid = os.getpid()
+        self._number = 0
+        self._scopes: tuple[Scope, ...] = ()
+        self._published: OrderedDict[int, tuple[Scope, ...]] = OrderedDict()
+        self._indices: dict[tuple[Policy, ...], int] = {(): 0}
+        self._known: dict[tuple[int, ...], tuple[tuple[Policy, ...], int]] = {}
+        self._span = (0, 0, 0)
+        os.register_at_fork(after_in_child=self._become_child)
+
+    def _become_child(self) -> None:
+        self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
+
+    # -- what holds ----------------------------------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Let what the main thread is held to now hold for the process and all its descendants."""
+        if threading.get_ident() != self._main or _origin.in_event_loop():
+            return
+        charged = charge()
+        scopes = () if charged is None else charged.scopes
+        before = self._scopes
+        if scopes == before:
+            return
+        self._scopes = scopes
+        index = self._index(scopes) if scopes else 0
+        number = self._number = self._number + 1
+        word = number << wire.WORD_BITS | index
+        self._page.begin_tests()
+        self._page.publish(word)
+        if before and before[0].kind == "fixture":
+            self._page.note_span(self._span[1], self._span[2])
+        if scopes:
+            published = self._published
+            published[number] = scopes
+            if len(published) > _PUBLISHED:
+                published.popitem(last=False)
+            if scopes[0].kind == "fixture":
+                self._span = (number, wire.ticks(), word)
+
+    def _index(self, scopes: tuple[Scope, ...]) -> int:
+        """Return the index by which the supervisor knows the policies of some scopes."""
+        key = tuple([id(scope.policy) for scope in scopes])
+        known = self._known.get(key)
+        if known is None:
+            policies = tuple([scope.policy for scope in scopes if scope.policy is not None])
+            restricting = tuple(dict.fromkeys(policy for policy in policies if _restricts(policy)))
+            known = self._known[key] = (policies, self._new_index(restricting))  # the policies live on: ids are keys
+            if len(self._known) > _PUBLISHED:
+                self._known.clear()
+        return known[1]
+
+    def _new_index(self, policies: tuple[Policy, ...]) -> int:
+        index = self._indices.get(policies)
+        if index is None:
+            index = min(len(self._indices), wire.LARGEST_INDEX)
+            self._indices[policies] = index
+            self._say("policies", index, wire.encode_policies(policies), urgent=True)
+        return index
+
+    # -- what a Python layer knows -------------------------------------------------------------------------------------
+
+    def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        """Note that this thread's next call has been judged and may go on, if the supervisor would see it otherwise.
+
+        Args:
+            kind: What sort of access was judged.
+            scopes: Those that permit it; none if it goes on for another reason.
+            reach: How far it goes.
+        """
+        if not self._page.now & wire.LARGEST_INDEX:
+            return
+        look_up = kind in _LOOK_UPS
+        if scopes == self._scopes and not (look_up and reach is not Reach.NOWHERE):
+            return
+        self._say("vouch", threading.get_native_id(), look_up)
+
+    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
+        """Tell what a permitted look-up has answered."""
+        if self._page.now & wire.LARGEST_INDEX:
+            texts = [entry.text for entry in allow]
+            self._say("names", threading.get_native_id(), name, texts, addresses)
+
+    def _say(self, *message: object, urgent: bool = False) -> None:
+        line = wire.encode(message)
+        while line:
+            try:
+                written = os.write(self._control, line)
+            except BlockingIOError:  # the supervisor has much to do
+                if not urgent:
+                    return
+                time.sleep(0.001)
+            except OSError:  # it is gone, or a daemon has closed what it inherited
+                return
+            else:
+                line = line[written:]
+
+    # -- what the supervisor saw ---------------------------------------------------------------------------------------
+
+    def receive(self) -> tuple[list[Seen], int]:
+        """Return what has been seen since the last time, and how many reports have been lost."""
+        page = self._page
+        if not self._main:
+            return [], 0
+        if page.pending:
+            self._settle()
+        if page.reports == self._taken and page.lost == self._lost:
+            return [], 0
+        lost, self._lost = page.lost - self._lost, page.lost
+        found = [wire.Report(*fields) for fields in self._lines.read()]
+        self._taken += len(found)
+        return [Seen(report, self._published.get(report.word >> wire.WORD_BITS, ())) for report in found], lost
+
+    def _settle(self) -> None:
+        """Wait until look-ups under way have said their names, or are reported without."""
+        self._say("settle")
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._page.pending and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def thread_name(self, thread: int, system_name: str) -> str:
+        """Return the name of one of this process's threads; empty for the main thread."""
+        if thread == self._pid:
+            return ""
+        # Those that have ended are found as long as somebody holds them.
+        known = [*threading.enumerate(), *_origin.known_threads()]
+        return next((one.name for one in known if one.native_id == thread), system_name or str(thread))
+
+
+def _restricts(policy: Policy) -> bool:
+    return policy.size is not None and policy.size.rank < TestSize.LARGE.rank

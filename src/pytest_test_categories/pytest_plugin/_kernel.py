@@ -1,0 +1,197 @@
+"""The Linux kernel layer under pytest: started where it is wanted, and its reports put on record."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_test_categories import _origin
+from pytest_test_categories._address import Endpoint, Reach, parse_ip
+from pytest_test_categories._errors import KERNEL
+from pytest_test_categories._layers.kernel import probe
+from pytest_test_categories._names import look_ups
+from pytest_test_categories._origin import Record, Scope
+from pytest_test_categories._policy import Attempt, Kind, decide
+from pytest_test_categories._registry import registry
+from pytest_test_categories._violation import Violation
+from pytest_test_categories.pytest_plugin import _options
+
+if TYPE_CHECKING:
+    from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._layers.kernel.client import Client
+    from pytest_test_categories._layers.kernel.wire import Report
+    from pytest_test_categories.pytest_plugin._options import Settings
+
+VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
+"""In the environment of what a run with the kernel layer starts: where workers register, or ``around``."""
+_AROUND: Final = "around"
+_LATE: Final = "by a process that was there before this test, started by nobody knows which"
+_UNKNOWN: Final = "a test that ended long ago"
+
+
+class Kernel:
+    """The layer of this process, seen from the guard's side.
+
+    Args:
+        client: Speaks with the supervisor.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        """Let this thread's next call go on, as the judge of the Python layers has."""
+        self._client.vouch(kind, scopes, reach)
+
+    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
+        """Tell the supervisor what a permitted look-up has answered."""
+        self._client.remember(name, allow, addresses)
+
+    def take(self) -> None:
+        """Put on record what the supervisor has seen since the last time."""
+        found, lost = self._client.receive()
+        for report, scopes in found:
+            self._put_on_record(report, scopes)
+        if lost:
+            run = registry.run
+            if run is not None:
+                run.announce(f"test categories: {lost} further refusals by the kernel layer were not kept")
+
+    def _put_on_record(self, report: Report, scopes: tuple[Scope, ...]) -> None:
+        endpoint = Endpoint(report.host, report.port, report.family)
+        ip = parse_ip(report.host) if report.family == "ip" else None
+        names = () if ip is None else look_ups.names_of(ip)
+        attempt = Attempt(Kind(report.kind), endpoint, Reach(report.reach), names)
+        refusing = [s for s in scopes if s.policy is not None and not decide(s.policy, attempt).permitted]
+        refusing = refusing or [scope for scope in scopes if scope.policy is not None]
+        if not refusing:
+            self._keep(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
+            return
+        violation = self._violation(report, attempt, refusing[0])
+        if report.before:
+            self._keep(violation._replace(late=_LATE))
+            return
+        registry.take_from_outside(refusing, scopes, attempt, violation)
+
+    def _keep(self, violation: Violation) -> None:
+        """Charge the run with what no test is charged with."""
+        run = registry.run
+        if run is not None:
+            run.late.setdefault(violation.key, Record(violation)).count += 1
+            run.on_record()
+
+    def _violation(self, report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
+        endpoint = attempt.endpoint
+        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+        name = report.name or ("" if ip is None or scope is None else look_ups.shown_name(ip, scope.serial))
+        size = scope.policy.size if scope is not None and scope.policy is not None else None
+        thread = self._client.thread_name(report.thread, report.thread_name) if report.own else ""
+        return Violation(
+            test="" if scope is None else scope.test,
+            size="" if size is None else size.value,
+            kind=report.kind,
+            target=str(Endpoint(name, endpoint.port) if name else endpoint),
+            route=KERNEL,
+            reach=report.reach,
+            address=str(endpoint) if name else "",
+            thread=thread,
+            process=""
+            if report.own
+            else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
+            fixture="" if scope is None else scope.fixture,
+            held_by="" if scope is None else scope.held_by,
+            guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,
+            late="" if scope is None or scope.open or scope.held else _origin.late_text(scope, "a process"),
+        )
+
+
+class _State:
+    """What has become of the layer in this process.
+
+    Attributes:
+        word: How the header names it, if it is in force.
+        reason: Why it isn't.
+    """
+
+    word = ""
+    reason = ""
+    started = False
+
+
+_state: Final = _State()
+
+
+def start(config: pytest.Config, settings: Settings) -> None:
+    """Put this process under a supervisor, which its parent becomes: only the child returns.
+
+    Raises:
+        pytest.UsageError: The layer is required and can't work here.
+    """
+    if not _state.started:  # a run inside a test of a run stays under what is around it
+        _state.started = True
+        _start(config)
+    if _state.reason and settings.kernel == "require":
+        raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
+
+
+def too_late(settings: Settings) -> None:
+    """Note that this run can't have the layer, for its options came when the first conftests had been loaded.
+
+    Raises:
+        pytest.UsageError: The layer is required.
+    """
+    if not _state.started:
+        _state.started = True
+        _state.reason = "the plugin was loaded by a conftest, when it was too late to start it"
+    if _state.reason and settings.kernel == "require":
+        raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
+
+
+def _start(config: pytest.Config) -> None:
+    around = os.environ.get(VARIABLE)
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    if around == _AROUND:
+        _state.word = "kernel (the run's around this one)"
+        return
+    if worker and around is None:
+        _state.reason = "the run that started this worker does not have it"
+        return
+    _state.reason = probe.unavailable(forking=not worker)
+    if _state.reason:
+        return
+    from pytest_test_categories._layers.kernel import start
+
+    client = None
+    path = ""
+    try:
+        if around is not None:
+            client = start.join(around)
+        else:
+            client, path = start.fork(workers=_distributes(config))
+    except start.UnavailableError as error:
+        _state.reason = str(error)
+        return
+    _state.word = "kernel"
+    os.environ[VARIABLE] = path or _AROUND
+    if client is not None:
+        registry.outside = Kernel(client)
+        _origin.on_change = client.publish
+
+
+def _distributes(config: pytest.Config) -> bool:
+    """Tell whether pytest-xdist is going to run the tests in workers, and this process is their controller."""
+    option = config.known_args_namespace
+    number = getattr(option, "numprocesses", None)
+    if number in {"auto", "logical"}:
+        return not getattr(option, "usepdb", False)
+    if number is not None:
+        return bool(number)
+    return bool(getattr(option, "tx", None)) and (getattr(option, "dist", "no") != "no" or option.distload)
+
+
+def header(settings: Settings) -> str | list[str]:
+    """Return the header line, and one more that says why the layer isn't in force."""
+    line = _options.header(settings, _state.word)
+    return [line, f"test categories: no kernel layer: {_state.reason}"] if _state.reason else line

@@ -1,0 +1,250 @@
+"""What is legitimate at a size works at it under the kernel layer as well."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kernel.conftest import Outcome
+    from tests.services import PostgresServer, RedisServer
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+LEGITIMATE: Final = Path(__file__).parents[1] / "ecosystem" / "legitimate"
+PLUGINS: Final = ("asyncio", "pytest_httpx", "pytest_mock", "respx", "requests_mock")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_the_list_of_what_is_legitimate(
+    pytester: pytest.Pytester,
+    command: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresServer,
+    redis: RedisServer,
+    workers: tuple[str, ...],
+) -> None:
+    for name in PLUGINS:
+        pytest.importorskip({"asyncio": "pytest_asyncio"}.get(name, name))
+    shutil.copytree(LEGITIMATE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("DATABASE_URL", postgres.dsn)
+    monkeypatch.setenv("REDIS_ADDRESS", f"{redis.host}:{redis.port}")
+    call = command(*workers, plugins=(*PLUGINS, *(["xdist"] if workers else [])))
+    result = pytester.run(*call, timeout=200)
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() <= {"passed", "skipped", "warnings", "warning"}, result.outlines
+    assert outcomes["passed"] > 100
+    assert result.ret == 0
+
+
+def test_what_the_system_asks_for_by_itself(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import asyncio, grp, logging.handlers, multiprocessing, os, pwd, socket, subprocess, sys, syslog, uuid
+        import pytest
+
+        def users():
+            with pytest.raises(KeyError):
+                pwd.getpwnam("nobody-has-this-name")
+            os.path.expanduser("~root")
+
+        def names():
+            assert socket.getaddrinfo("localhost", 80)
+            assert socket.getaddrinfo("localhost", None)
+            assert socket.getaddrinfo(None, 80, flags=socket.AI_PASSIVE)
+            assert socket.getaddrinfo("93.184.216.34", 80)
+            assert socket.getaddrinfo("2001:db8::1", 80)
+            subprocess.run(["getent", "ahosts", "localhost"], check=True)
+
+        def loops():
+            asyncio.run(asyncio.sleep(0))
+            uvloop = pytest.importorskip("uvloop")
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(asyncio.sleep(0))
+
+        def pairs():
+            left, right = socket.socketpair()
+            with left, right:
+                left.sendmsg([b"x"])
+                assert right.recv(1) == b"x"
+
+        def processes():
+            for method in multiprocessing.get_all_start_methods():
+                process = multiprocessing.get_context(method).Process(target=abs, args=(1,))
+                process.start()
+                process.join()
+                assert process.exitcode == 0
+
+        def pools():
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(abs, [-1]) == [1]
+
+        def logs():
+            syslog.syslog("hello")
+
+        def identifiers():
+            uuid.uuid1()
+            socket.if_nameindex()
+
+        def repositories():
+            subprocess.run(["git", "--version"], check=True)
+
+        def own_unix_socket(path="s"):
+            with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+                server.bind(path)
+                server.listen()
+                client.connect(path)
+            os.unlink(path)
+
+        def unix_socket_of_two_children():
+            server = (
+                "import socket; s = socket.socket(socket.AF_UNIX); s.bind('two'); s.listen(); print('x', flush=True);"
+                "s.accept()"
+            )
+            child = subprocess.Popen([sys.executable, "-S", "-c", server], stdout=subprocess.PIPE)
+            child.stdout.readline()
+            client = f"import os, socket; socket.socket(socket.AF_UNIX).connect(os.path.abspath('two'))"
+            subprocess.run([sys.executable, "-S", "-c", client], check=True)
+            child.wait()
+            child.stdout.close()
+            os.unlink("two")
+
+        WAYS = [users, names, loops, pairs, processes, pools, logs, identifiers, repositories, own_unix_socket]
+        WAYS.append(unix_socket_of_two_children)
+
+        @pytest.mark.parametrize("way", WAYS)
+        @pytest.mark.small
+        def test_small(way):
+            way()
+
+        @pytest.mark.parametrize("way", WAYS)
+        @pytest.mark.medium
+        def test_medium(way):
+            way()
+        """
+    )
+    outcome = run("-v", "-W", "ignore::DeprecationWarning")
+    assert outcome.counts == {"passed": 22}, outcome.text
+    assert outcome.packets == 0
+
+
+def test_threads_of_the_runner_and_report_hooks_are_free(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, listener: tuple[str, int]
+) -> None:
+    pytester.makeconftest(
+        """
+        import queue, socket, threading
+        import pytest
+
+        server = socket.create_server(("127.0.0.1", 0))
+        jobs, done = queue.Queue(), queue.Queue()
+
+        def dial():
+            with socket.create_connection(server.getsockname(), 2):
+                pass
+
+        def work():
+            while True:
+                jobs.get()
+                try:
+                    dial()
+                    done.put(None)
+                except BaseException as error:
+                    done.put(error)
+
+        def pytest_sessionstart():
+            threading.Thread(target=work, daemon=True).start()
+
+        def pytest_runtest_logreport(report):
+            dial()
+
+        @pytest.fixture
+        def ask_runner():
+            def ask():
+                jobs.put(1)
+                error = done.get()
+                if error is not None:
+                    raise error
+            return ask
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.small
+        def test_runner(ask_runner):
+            ask_runner()
+            ask_runner()
+        """
+    )
+    outcome = run("-v")
+    assert outcome.counts == {"passed": 1}, outcome.text
+
+
+def test_a_fixtures_server_is_held_to_the_fixtures_size(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    """Its process goes on while smaller tests run, and does then what it may."""
+    pytester.makepyfile(
+        """
+        import socket, subprocess, sys, threading, time
+        import pytest
+
+        CODE = '''
+        import socket, time
+        server = socket.create_server(("127.0.0.1", 0))
+        while True:
+            with socket.create_connection(server.getsockname(), 2):
+                server.accept()[0].close()
+            print("beat", flush=True)
+            time.sleep(0.02)
+        '''
+
+        @pytest.fixture(scope="session")
+        def beating():
+            with subprocess.Popen([sys.executable, "-S", "-c", CODE], stdout=subprocess.PIPE) as process:
+                yield process
+                process.kill()
+
+        @pytest.fixture(scope="session")
+        def thread():
+            server = socket.create_server(("127.0.0.1", 0))
+            beats, going = [], [True]
+            def beat():
+                while going:
+                    with socket.create_connection(server.getsockname(), 2):
+                        server.accept()[0].close()
+                    beats.append(1)
+                    time.sleep(0.01)
+            worker = threading.Thread(target=beat, daemon=True)
+            worker.start()
+            yield beats
+            going.clear()
+            worker.join()
+            server.close()
+
+        @pytest.mark.medium
+        def test_medium(beating, thread):
+            assert beating.stdout.readline() == b"beat\\n"
+
+        @pytest.mark.small
+        def test_small(request):
+            time.sleep(0.5)
+
+        @pytest.mark.medium
+        def test_again(beating, thread):
+            before = len(thread)
+            for _ in range(5):
+                assert beating.stdout.readline() == b"beat\\n"
+            time.sleep(0.2)
+            assert len(thread) > before > 5
+            assert beating.poll() is None
+        """
+    )
+    outcome = run("-v")
+    assert outcome.counts == {"passed": 3}, outcome.text
+    assert outcome.result.ret == 0

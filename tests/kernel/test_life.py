@@ -1,0 +1,381 @@
+"""Nobody notices the supervisor: exit codes, signals, terminals, measurements, daemons, and its own death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pexpect
+import pytest
+from tests.kernel.conftest import left_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+TESTS: Final = """
+import ctypes, os, resource, signal, socket, subprocess, sys, threading, time
+import pytest
+
+def test_ok():
+    pass
+
+def test_fail():
+    assert 0
+
+def test_exit():
+    pytest.exit("bye", returncode=42)
+
+def test_os_exit():
+    os._exit(7)
+
+def test_segv():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+def test_sleep(tmp_path):
+    print("sleeping", os.getpid(), flush=True)
+    time.sleep(30)
+
+def test_pdb():
+    x = 41
+    breakpoint()
+    assert x == 42
+
+def test_group():
+    got = []
+    signal.signal(signal.SIGUSR1, lambda *_: got.append(1))
+    os.killpg(0, signal.SIGUSR1)
+    subprocess.run([sys.executable, "-S", "-c", "import os, signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN); os.killpg(0, signal.SIGUSR1)"])
+    time.sleep(0.3)
+    assert len(got) == 2
+
+def test_no_zombies():
+    subprocess.run(["sh", "-c", "sleep 0.1 & sleep 0.1 & exit 0"])
+    time.sleep(0.4)
+    with open("/proc/%d/task/%d/children" % (os.getppid(), os.getppid())) as children:
+        assert children.read().split() == [str(os.getpid())]
+"""
+
+
+@pytest.fixture(autouse=True)
+def tests_of_life(pytester: pytest.Pytester, environment: None) -> None:
+    pytester.makepyfile(test_life=TESTS)
+
+
+@pytest.fixture
+def outcome_of(command: Callable[..., list[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*args: str, guard: str = "require") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command("-q", "test_life.py", *args, guard=guard), capture_output=True, text=True, check=False, timeout=60
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        pytest.param(("-k", "test_ok"), 0, id="passed"),
+        pytest.param(("-k", "test_fail"), 1, id="failed"),
+        pytest.param(("-k", "test_fail or test_ok or test_sleep", "-x", "-p", "no:randomly"), 1, id="-x"),
+        pytest.param(("-k", "test_exit"), 42, id="pytest.exit"),
+        pytest.param(("-k", "test_os_exit"), 7, id="os._exit"),
+        pytest.param(("-k", "nothing"), 5, id="nothing collected"),
+        pytest.param(("--no-such-option",), 4, id="usage"),
+        pytest.param(("-k", "test_segv"), -signal.SIGSEGV, id="SIGSEGV"),
+    ],
+)
+def test_the_exit_status_is_the_runs(
+    outcome_of: Callable[..., subprocess.CompletedProcess[str]], args: tuple[str, ...], status: int
+) -> None:
+    assert outcome_of(*args, guard="off").returncode == status
+    assert outcome_of(*args).returncode == status
+
+
+@contextlib.contextmanager
+def sleeping(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start a run whose test sleeps; yield its process and the one that the test is in."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if found := re.search(r"sleeping (\d+)", line):
+                yield process, int(found[1])
+                break
+        else:
+            pytest.fail("the test never began")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not is_alive(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("guard", ["off", "require"])
+def test_a_signal_to_the_process_that_was_started_reaches_the_test(
+    command: Callable[..., list[str]], number: signal.Signals, guard: str
+) -> None:
+    with sleeping(command("-s", "-k", "test_sleep", guard=guard)) as (process, pid):
+        assert (pid == process.pid) is (guard == "off")
+        process.send_signal(number)
+        text, _ = process.communicate(timeout=10)
+        assert gone(pid)
+    assert process.returncode == (2 if number == signal.SIGINT else -number)
+    assert text.count("! KeyboardInterrupt !") == (1 if number == signal.SIGINT else 0)
+
+
+def test_a_killed_test_process_ends_the_run(command: Callable[..., list[str]]) -> None:
+    with sleeping(command("-s", "-k", "test_sleep")) as (process, pid):
+        os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_supervisor_ends_the_run_and_says_so(command: Callable[..., list[str]]) -> None:
+    with sleeping(command("-s", "-k", "test_sleep")) as (process, pid):
+        process.kill()
+        text, _ = process.communicate(timeout=10)
+        assert gone(pid)
+    assert "the kernel layer's supervisor is gone; the run ends here" in text
+
+
+def test_without_its_supervisor_nothing_connects(
+    command: Callable[..., list[str]], pytester: pytest.Pytester, listener: tuple[str, int]
+) -> None:
+    pytester.makepyfile(
+        test_orphan=f"""
+        import ctypes, os, signal, socket, subprocess, time
+        import pytest
+
+        @pytest.mark.medium
+        def test_orphan():
+            socket.create_connection({listener!r}, 2).close()
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN + 9])
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(0.2)
+            with pytest.raises(OSError, match="not implemented"):
+                socket.create_connection({listener!r}, 2)
+            child = subprocess.run(["curl", "-sS", "-m", "2", "http://127.0.0.1:{listener[1]}/"], capture_output=True)
+            print("curl:", child.returncode, flush=True)
+        """
+    )
+    process = subprocess.run(command("-s", "test_orphan.py"), capture_output=True, text=True, check=False, timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 5
+    while left_over("test_orphan.py") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert left_over("test_orphan.py") == []
+    assert "curl: 7" in process.stdout or "curl:" not in process.stdout
+
+
+def test_signals_to_the_group_come_once(command: Callable[..., list[str]]) -> None:
+    done = subprocess.run(
+        command("-q", "test_life.py", "-k", "test_group"),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_zombies_stay(outcome_of: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = outcome_of("-k", "test_no_zombies")
+    assert done.returncode == 0, done.stdout
+
+
+# -- at a terminal -----------------------------------------------------------------------------------------------------
+
+
+def terminal(command: list[str]) -> pexpect.spawn[str]:
+    return pexpect.spawn(command[0], command[1:], timeout=20, encoding="utf-8", env={**os.environ, "TERM": "dumb"})
+
+
+@pytest.mark.parametrize("guard", ["off", "require"])
+def test_control_c(command: Callable[..., list[str]], guard: str) -> None:
+    child = terminal(command("-s", "-k", "test_sleep", guard=guard))
+    child.expect(r"sleeping \d+")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 2
+    assert child.before.count("! KeyboardInterrupt !") == 1
+
+
+@pytest.mark.parametrize("guard", ["off", "require"])
+def test_the_debugger(command: Callable[..., list[str]], guard: str) -> None:
+    child = terminal(command("-k", "test_pdb", guard=guard))
+    child.expect_exact("(Pdb)")
+    child.sendline("p x + 1000")
+    child.expect_exact("1041")
+    child.sendintr()
+    child.expect_exact("(Pdb)")
+    child.sendline("x = 42")
+    child.sendline("c")
+    child.expect(r"1 passed")
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 0
+
+
+@pytest.mark.parametrize("guard", ["off", "require"])
+def test_control_z_and_fg(command: Callable[..., list[str]], guard: str) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here")
+    line = " ".join(f"'{part}'" for part in command("-s", "-k", "test_sleep", guard=guard))
+    shell = pexpect.spawn(bash, ["--norc", "-i"], timeout=20, encoding="utf-8", env={**os.environ, "PS1": "$ "})
+    shell.sendline(line)
+    shell.expect(r"sleeping (\d+)")
+    pid = int(shell.match[1])
+    shell.sendcontrol("z")
+    shell.expect("Stopped")
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    shell.sendline("fg")
+    time.sleep(0.5)
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    shell.sendintr()
+    shell.expect("! KeyboardInterrupt !")
+    shell.sendline("echo status $?")
+    shell.expect(r"status \d")
+    assert shell.after == "status 2"
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+    shell.close()
+
+
+def test_a_stopped_test_process_stops_the_run(command: Callable[..., list[str]]) -> None:
+    with sleeping(command("-s", "-k", "test_sleep")) as (process, pid):
+        os.kill(pid, signal.SIGSTOP)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.3)
+        assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+# -- what outlives and what measures -----------------------------------------------------------------------------------
+
+DAEMON: Final = """
+import os, socket, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+nothing = os.open("/dev/null", 2)
+for standard in range(3):
+    os.dup2(nothing, standard)
+with open(sys.argv[2], "a", buffering=1) as log:
+    for _ in range(12):
+        try:
+            socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
+            log.write("ok\\n")
+        except OSError as error:
+            log.write(f"{error}\\n")
+        time.sleep(0.2)
+"""
+
+
+def test_a_daemon_goes_on_when_the_run_has_ended(
+    command: Callable[..., list[str]], pytester: pytest.Pytester, listener: tuple[str, int]
+) -> None:
+    log = pytester.path / "log"
+    pytester.makepyfile(
+        test_daemon=f"""
+        import subprocess, sys, time
+        import pytest
+
+        @pytest.mark.large
+        def test_daemon():
+            subprocess.run([sys.executable, "-S", "-c", {DAEMON!r}, "{listener[1]}", {str(log)!r}], check=True)
+            time.sleep(0.5)
+        """
+    )
+    done = subprocess.run(command("test_daemon.py"), capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 0, done.stdout
+    then = len(log.read_text().splitlines())
+    assert then < 8  # the run, and those who read its output, did not wait
+    deadline = time.monotonic() + 10
+    while left_over("test_daemon.py") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left_over("test_daemon.py") == []  # nor does the keeper stay when it has gone
+    assert log.read_text().splitlines() == ["ok"] * 12
+
+
+@pytest.mark.parametrize("by", ["coverage", "pytest-cov"])
+def test_coverage_is_measured(
+    command: Callable[..., list[str]], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    pytest.importorskip("coverage")
+    for name in [name for name in os.environ if name.startswith(("COV_", "COVERAGE"))]:
+        monkeypatch.delenv(name)
+    pytester.makepyfile(shop="def price():\n    return 3\n\n\ndef other():\n    return 4\n")
+    pytester.makepyfile(test_shop="from shop import price\n\n\ndef test_price():\n    assert price() == 3\n")
+    if by == "coverage":
+        python, _, *rest = command("test_shop.py")
+        done = subprocess.run(
+            [python, "-m", "coverage", "run", "-m", *rest], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = [python, "-m", "coverage", "report", "--include=shop.py"]
+        text = subprocess.run(report, capture_output=True, text=True, check=True).stdout
+    else:
+        pytest.importorskip("pytest_cov")
+        call = command("test_shop.py", "--cov=shop", plugins=("pytest_cov.plugin",))
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        text = done.stdout
+    assert re.search(r"^shop\.py +4 +1 +75%", text, re.MULTILINE), text
+    assert [path.name for path in pytester.path.glob(".coverage*")] == [".coverage"]
+
+
+def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()"
+    )
+    call = command("-k", "test_ok", guard="auto", plugins=("early",))
+    environment = {**os.environ, "PYTHONPATH": str(pytester.path)}
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0
+    assert "test categories: no kernel layer: 2 threads run already" in done.stdout
+    assert "audit hook; not watched: native clients" in done.stdout
+    call = command("-k", "test_ok", guard="require", plugins=("early",))
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 4
+    [line] = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith(
+        "ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run already"
+    )
+
+
+def test_nothing_is_left_behind(command: Callable[..., list[str]], tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    for workers in ((), ("-n", "2")):
+        call = command("-k", "test_ok", *workers, plugins=("xdist",))
+        done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stdout
+        assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("pytest-of-")] == []

@@ -1,0 +1,220 @@
+"""Look-ups: refused with the name they ask for; an allowed name works, with its addresses, in native code too."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from tests.kernel.conftest import NAMESPACE, SETTING, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+ANSWER: Final = "198.51.100.77"
+NAME_SERVER: Final = f"""
+import socket, sys
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind(("10.9.9.2", 53))
+log = open(sys.argv[1], "a", buffering=1)
+print("ready", flush=True)
+while True:
+    query, client = server.recvfrom(999)
+    end = query.index(b"\\0", 12)
+    name = ".".join(p.decode() for p in __import__("re").findall(rb"[\\x01-\\x1f]([a-z0-9-]+)", query[12:end]))
+    log.write(name + "\\n")
+    question = query[12:end + 5]
+    ipv4 = question[-4:] == b"\\0\\1\\0\\1"
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton("{ANSWER}") if ipv4 else b""
+    server.sendto(query[:2] + b"\\x81\\x80\\0\\1" + (b"\\0\\1" if ipv4 else b"\\0\\0") + bytes(4) + question + answer, client)
+"""
+WITH_NAMES: Final = (
+    SETTING.split("status =", maxsplit=1)[0]
+    + """
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+subprocess.run(["mount", "--bind", "resolv.conf", "/etc/resolv.conf"], check=True)
+server = subprocess.Popen([sys.executable, "-c", open("server.py").read(), "asked"], stdout=subprocess.PIPE)
+server.stdout.readline()
+status ="""
+    + SETTING.split("status =", maxsplit=1)[1].replace("sys.exit", "server.kill()\nsys.exit")
+)
+
+
+@pytest.fixture
+def run_with_names(
+    pytester: pytest.Pytester, command: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run pytest where a name server has an answer to every question; ``asked`` holds the names it was asked for."""
+    Path("resolv.conf").write_text("nameserver 10.9.9.2\noptions timeout:1 attempts:1\n")
+    Path("server.py").write_text(NAME_SERVER)
+    monkeypatch.delenv("RES_OPTIONS")
+    setting = [*NAMESPACE, "--mount", sys.executable, "-c", WITH_NAMES]
+    tried = subprocess.run([*setting, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"this system lets nobody make a network of his own: {tried.stderr.strip()[-200:]}")
+
+    def run(*args: str, **settings: object) -> Outcome:
+        result = pytester.run(*setting, *command(*args, **settings), timeout=60)
+        text = result.stdout.str() + result.stderr.str()
+        packets = re.search(r"^packets: (\d+)$", text, re.MULTILINE)
+        return Outcome(result, int(packets[1]) if packets else -1, text)
+
+    return run
+
+
+def asked() -> set[str]:
+    try:
+        return set(Path("asked").read_text().split())
+    except FileNotFoundError:
+        return set()
+
+
+LOOK_UPS: Final = """
+import asyncio, ctypes, socket, subprocess, sys
+import pytest
+
+def curl(host, port=80):
+    return subprocess.run(["curl", "-sS", "-4", "-m", "1", f"http://{host}:{port}/"]).returncode
+
+def dual(host, port=80):
+    return subprocess.run(["curl", "-sS", "-m", "1", f"http://{host}:{port}/"]).returncode
+
+def child(host, port=80):
+    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code, host, str(port)]).returncode
+
+def by_uvloop(host, port=80):
+    uvloop = pytest.importorskip("uvloop")
+    async def go():
+        try:
+            await asyncio.wait_for(asyncio.open_connection(host, port), 1)
+        except TimeoutError:
+            return 28
+        except OSError:
+            return 6
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(go())
+
+def gethostbyname(host, port=80):
+    libc = ctypes.CDLL(None)
+    libc.gethostbyname.restype = ctypes.c_void_p
+    return 0 if libc.gethostbyname(host.encode()) else 6
+"""
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_a_refused_look_up_is_named_and_asks_nobody(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester, size: str
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + f"""
+@pytest.mark.{size}
+@pytest.mark.parametrize("way", [dual, child, by_uvloop])
+def test_way(way):
+    assert way(f"{{way.__name__}}.shop.test".replace("_", "-"))
+"""
+    )
+    assert run_with_names(guard="off").counts == {"passed": 3}
+    assert asked() == {"dual.shop.test", "child.shop.test", "by-uvloop.shop.test"}  # these are ways out
+    Path("asked").unlink()
+    outcome = run_with_names()
+    assert asked() == set()
+    assert outcome.counts == {"failed": 3}
+    assert outcome.packets == 0
+    for name in ("dual", "child", "by-uvloop"):
+        assert f"  Attempted network connection to {name}.shop.test\n    by a lookup (kernel)" in outcome.text
+
+
+def test_a_look_up_that_never_says_its_name_is_refused_by_its_servers_address(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+@pytest.mark.medium
+@pytest.mark.parametrize("way", [gethostbyname])
+def test_way(way):
+    assert way("shop.test") == 6
+"""
+    )
+    outcome = run_with_names()
+    assert outcome.counts == {"failed": 1}
+    assert asked() == set()
+    assert "  Attempted network connection to 10.9.9.2:53\n    by a lookup (kernel)" in outcome.text
+
+
+def test_an_allowed_name_may_be_looked_up_and_its_addresses_reached(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+import time
+
+@pytest.mark.medium
+@pytest.mark.parametrize("way", [dual, child, by_uvloop])
+def test_allowed(way):
+    assert way("db.test") in (28, 1)
+
+@pytest.mark.medium
+def test_allowed_in_python():
+    assert socket.gethostbyname("db.test") == "198.51.100.77"
+    with pytest.raises(TimeoutError):
+        socket.create_connection(("db.test", 80), 0.5)
+    assert curl("198.51.100.77") == 28
+
+@pytest.mark.medium
+def test_allowed_in_a_thread_pool():
+    async def go():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.open_connection("db.test", 80), 0.5)
+    asyncio.run(go())
+
+@pytest.mark.medium
+def test_another_port():
+    assert dual("db.test", 81) == 7
+
+@pytest.mark.medium
+def test_another_name():
+    assert dual("shop.test") == 6
+"""
+    )
+    outcome = run_with_names("-v", "-o", "test_categories_network_allow=db.test:80")
+    assert outcome.counts == {"passed": 5, "failed": 2}, outcome.text
+    assert outcome.packets > 0
+    assert asked() == {"db.test"}
+    assert "  Attempted network connection to db.test:81" in outcome.text
+    assert "  Attempted network connection to shop.test\n" in outcome.text
+
+
+def test_a_name_server_may_be_allowed_itself(run_with_names: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+@pytest.mark.medium
+def test_look_up():
+    assert gethostbyname("shop.test") == 0
+"""
+    )
+    assert run_with_names("-o", "test_categories_network_allow=10.9.9.2:53").counts == {"passed": 1}
+    assert asked() == {"shop.test"}
+
+
+def test_warn_mode_names_what_it_lets_go(run_with_names: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+@pytest.mark.medium
+def test_look_up():
+    assert dual("shop.test") == 28
+"""
+    )
+    outcome = run_with_names(mode="warn")
+    assert outcome.counts == {"passed": 1}
+    assert "Network access violation in test_look_up: attempted connection to shop.test" in outcome.text

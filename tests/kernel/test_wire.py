@@ -1,0 +1,189 @@
+"""What crosses between kernel, supervisor and test process."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import socket
+import struct
+import sys
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the layer is Linux'", allow_module_level=True)
+
+from pytest_test_categories._address import Endpoint, parse_allow_entry
+from pytest_test_categories._layers.kernel import wire
+from pytest_test_categories._layers.kernel.names import NameServers, queried_name
+from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
+
+
+@pytest.fixture
+def page() -> wire.Page:
+    descriptor = os.memfd_create("test")
+    os.ftruncate(descriptor, wire.Page.SIZE)
+    made = wire.Page(descriptor)
+    os.close(descriptor)
+    return made
+
+
+def inet(host: str, port: int) -> bytes:
+    return struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton(host) + bytes(8)
+
+
+def inet6(host: str, port: int, scope: int = 0) -> bytes:
+    raw = struct.pack("=H", socket.AF_INET6) + struct.pack(">HI", port, 0)
+    return raw + socket.inet_pton(socket.AF_INET6, host) + struct.pack("=I", scope)
+
+
+@pytest.mark.parametrize(
+    ("raw", "endpoint"),
+    [
+        pytest.param(inet("198.51.100.1", 80), Endpoint("198.51.100.1", 80), id="IPv4"),
+        pytest.param(inet("198.51.100.1", 80)[:8], Endpoint("198.51.100.1", 80), id="IPv4 cut short"),
+        pytest.param(inet6("2001:db8::1", 443), Endpoint("2001:db8::1", 443), id="IPv6"),
+        pytest.param(inet6("fe80::1", 443, 2), Endpoint("fe80::1%2", 443), id="link-local"),
+        pytest.param(b"\1\0/run/x\0rest", Endpoint("/run/x", family="unix"), id="path"),
+        pytest.param(b"\1\0/run/x", Endpoint("/run/x", family="unix"), id="path without an end"),
+        pytest.param(b"\1\0\0hidden", Endpoint("@hidden", family="unix"), id="abstract"),
+        pytest.param(struct.pack("=HHII4x", 40, 0, 5000, 2), Endpoint("2", "5000", "vsock"), id="vsock"),
+        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"\1\0", None, id="unnamed"),
+        pytest.param(struct.pack("=H", 0) + bytes(14), None, id="unspecified"),
+        pytest.param(struct.pack("=HHII", 16, 0, 0, 0), None, id="netlink"),
+        pytest.param(inet("198.51.100.1", 80)[:6], None, id="too short"),
+    ],
+)
+def test_socket_addresses_are_read(raw: bytes, endpoint: Endpoint | None) -> None:
+    assert wire.read_sockaddr(raw) == endpoint
+
+
+def test_policies_come_back_as_they_were() -> None:
+    policies = (
+        Policy(TestSize.SMALL, EnforcementMode.STRICT, (parse_allow_entry("small: 127.0.0.1:8126"),)),
+        Policy(
+            TestSize.MEDIUM, EnforcementMode.WARN, (parse_allow_entry("*.svc:443"), parse_allow_entry("[fd00::]/8"))
+        ),
+    )
+    assert wire.decode_policies(wire.encode_policies(policies)) == policies
+
+
+def test_memory_is_read_and_what_is_not_there_fails() -> None:
+    held = ctypes.create_string_buffer(b"what is there")
+    memory = wire.Memory()
+    address = ctypes.addressof(held)
+    assert memory.read(os.getpid(), address, 13) == b"what is there"
+    assert memory._from_file(os.getpid(), address, 13) == b"what is there"
+    with pytest.raises(OSError, match="Bad address"):
+        memory.read(os.getpid(), 16, 8)
+
+
+def test_no_more_than_the_buffer_is_read() -> None:
+    size = wire.Memory.LARGEST + 100
+    held = mmap.mmap(-1, size)
+    view = (ctypes.c_char * size).from_buffer(held)
+    assert len(wire.Memory().read(os.getpid(), ctypes.addressof(view), size)) == wire.Memory.LARGEST
+    del view
+    held.close()
+
+
+def test_lines_are_read_whole_and_an_end_is_noticed() -> None:
+    read, write = os.pipe()
+    lines = wire.Lines(read)
+    assert lines.read() == []
+    os.write(write, wire.encode([1, "a"]) + b'[2, "b')
+    assert lines.read() == [[1, "a"]]
+    os.write(write, b'c"]\n')
+    assert lines.read() == [[2, "bc"]]
+    assert not lines.ended
+    os.close(write)
+    assert lines.read() == []
+    assert lines.ended
+    os.close(read)
+
+
+class TestPage:
+    def test_holds_what_was_published(self, page: wire.Page) -> None:
+        assert page.now == 0
+        page.publish(7 << wire.WORD_BITS | 3)
+        assert page.now >> wire.WORD_BITS == 7
+        assert page.now & wire.LARGEST_INDEX == 3
+        page.close()
+
+    def test_counts_reports(self, page: wire.Page) -> None:
+        page.count_report(lost=False)
+        page.count_report(lost=False)
+        page.count_report(lost=True)
+        page.pending = 4
+        assert (page.reports, page.lost, page.pending) == (2, 1, 4)
+        page.close()
+
+    def test_knows_what_held_when_a_process_started(self, page: wire.Page, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 1000
+        monkeypatch.setattr(wire, "ticks", lambda: now)
+        assert page.word_at(999) == 0  # no test has begun
+        page.begin_tests()
+        for moment, word in [(1000, 1), (1010, 2 << 16 | 1), (1020, 3 << 16), (1020, 4 << 16 | 2), (1030, 5 << 16)]:
+            now = moment
+            page.publish(word)
+        assert page.word_at(999) == 0  # the runner's
+        assert page.word_at(1015) == 2 << 16 | 1
+        assert page.word_at(1020) == 4 << 16 | 2
+        assert page.word_at(1025) == 4 << 16 | 2
+        assert page.word_at(1030) == 4 << 16 | 2  # within one tick: rather somebody's than nobody's
+        assert page.word_at(1031) == 5 << 16
+        page.close()
+
+    def test_remembers_fixtures_longer_than_tests(self, page: wire.Page, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 1000
+        monkeypatch.setattr(wire, "ticks", lambda: now)
+        page.begin_tests()
+        page.publish(1 << 16 | 1)
+        now = 1010
+        page.note_span(1000, 1 << 16 | 1)
+        for number in range(10_000):
+            now = 2000 + number
+            page.publish((number + 2) << 16 | 2)
+        assert page.word_at(1005) == 1 << 16 | 1
+        assert page.word_at(1500) is None
+        assert page.word_at(2000) is None
+        assert page.word_at(now) == 10_001 << 16 | 2
+        page.close()
+
+
+QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1"
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        pytest.param(QUERY, "example.com", id="query"),
+        pytest.param(QUERY[:2] + b"\x81\x80" + QUERY[4:], "", id="answer"),
+        pytest.param(QUERY[:4] + b"\0\2" + QUERY[6:], "", id="two questions"),
+        pytest.param(QUERY[:16], "", id="cut short"),
+        pytest.param(b"", "", id="empty"),
+        pytest.param(QUERY[:12] + b"\0\0\1\0\1", "", id="root"),
+        pytest.param(QUERY.replace(b"example", b"ex\xffmple"), "ex\\xffmple.com", id="no text"),
+    ],
+)
+def test_the_name_is_read_from_a_query(query: bytes, name: str) -> None:
+    assert queried_name(query) == name
+
+
+def test_name_servers_are_those_of_the_file_and_any_foreign_one(tmp_path: pytest.TempPathFactory) -> None:
+    path = f"{tmp_path}/resolv.conf"
+    servers = NameServers(path)
+    assert servers.asks(Endpoint("127.0.0.53", 53))
+    assert not servers.asks(Endpoint("127.0.0.11", 53))
+    with open(path, "w") as file:
+        file.write("# a comment\nnameserver 127.0.0.11\noptions ndots:2\nnameserver\n")
+    assert servers.asks(Endpoint("127.0.0.11", 53))
+    assert servers.asks(Endpoint("127.0.0.53", 53))
+    assert not servers.asks(Endpoint("127.0.0.1", 53))  # a test's own server
+    assert servers.asks(Endpoint("198.51.100.1", 53))
+    assert servers.asks(Endpoint("198.51.100.1", 853))
+    assert servers.asks(Endpoint("224.0.0.251", 5353))
+    assert not servers.asks(Endpoint("198.51.100.1", 80))
+    assert not servers.asks(Endpoint("/run/x", 53, "unix"))
