@@ -167,10 +167,9 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         token=world.TOKEN,
         unix=unix,
     )
-    code = way.code
+    code, _, conftest = way.code.partition("# conftest.py\n")
     if not any(line.startswith(("def test", "async def test", "class Test")) for line in code.splitlines()):
         code = "def test_way():\n" + "".join(f"    {line}\n" if line else "\n" for line in code.splitlines())
-    test = f"from target import *\n\npytestmark = pytest.mark.{size}\n\n\n{code}"
     settings = [
         "[pytest]",
         "markers =",
@@ -179,10 +178,11 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         *(["asyncio_default_fixture_loop_scope = function"] if "asyncio" in way.plugins else []),
         "",
     ]
-    files = {"target.py": target, "test_way.py": test, "pytest.ini": "\n".join(settings)}
-    marker = "# conftest.py\n"
-    if marker in way.code:  # the cell's second part
-        before, _, conftest = way.code.partition(marker)
-        files["conftest.py"] = f"from target import *\n{conftest}"
-        files["test_way.py"] = f"from target import *\n\npytestmark = pytest.mark.{size}\n\n\n{before}"
+    files = {
+        "target.py": target,
+        "test_way.py": f"from target import *\n\npytestmark = pytest.mark.{size}\n\n\n{code}",
+        "pytest.ini": "\n".join(settings),
+    }
+    if conftest:
+        files["conftest.py"] = f"from target import *\n\n{conftest}"
     return files

@@ -69,10 +69,10 @@ def test_way():
 # %% connect-tuple-subclass | an address of a subclass of `tuple` that indexes as another
 class Liar(tuple):
     def __getitem__(self, index):
-        return ("/nowhere", 1)[index]
+        return ("127.0.0.1", 1)[index]
 
     def __iter__(self):
-        return iter(("", 1))
+        return iter(("127.0.0.1", 1))
 
 
 def test_way():

@@ -206,4 +206,5 @@ from twisted.names import client
 from twisted.internet import reactor
 
 client.Resolver(servers=[("198.51.100.53", 53)]).lookupAddress(NAME, timeout=[1]).addBoth(lambda _: reactor.stop())
+reactor.callLater(2, lambda: reactor.running and reactor.stop())
 reactor.run(installSignalHandlers=False)
