@@ -95,9 +95,12 @@ class World:
         folder = Path(self._folder.name) / str(self._runs)
         folder.mkdir()
         unix = str(Path(self._folder.name) / "server.sock")
-        for name, text in project(way, variant, unix).items():
+        files = project(way, variant, unix)
+        for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+        if "early.py" in files:
+            command += ["-p", "early"]
         for plugin in way.plugins:
             command += ["-p", plugin]
         if layers:

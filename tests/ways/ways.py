@@ -9,12 +9,13 @@ test, with or without ``def test_...``. Keys:
 - ``token``: the way uses a connection that was open before; the escape is what it sends.
 - ``shown``: how reports may spell the target, beside its usual forms.
 
-A cell may go on with ``# conftest.py`` and the text of one.
+A cell may go on with further files, each behind its name: ``# conftest.py``. ``early.py`` is imported before the plugin.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -167,7 +168,7 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         token=world.TOKEN,
         unix=unix,
     )
-    code, _, conftest = way.code.partition("# conftest.py\n")
+    code, *others = re.split(r"^# (\w+\.py)\n", way.code, flags=re.MULTILINE)
     if not any(line.startswith(("def test", "async def test", "class Test")) for line in code.splitlines()):
         code = "def test_way():\n" + "".join(f"    {line}\n" if line else "\n" for line in code.splitlines())
     settings = [
@@ -183,6 +184,6 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         "test_way.py": f"from target import *\n\npytestmark = pytest.mark.{size}\n\n\n{code}",
         "pytest.ini": "\n".join(settings),
     }
-    if conftest:
-        files["conftest.py"] = f"from target import *\n\n{conftest}"
+    for name, text in zip(others[::2], others[1::2], strict=True):
+        files[name] = f"from target import *\n\n{text}"
     return files

@@ -309,7 +309,7 @@ def build(folder: Path) -> Seen:
         servers.udp(family, (host, PORT))
     servers.tcp(socket.AF_UNIX, str(folder / "server.sock"))
     files = {
-        "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        "hosts": f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n",
         "resolv.conf": f"nameserver {RESOLVER}\noptions timeout:1 attempts:1\n",
         "nsswitch.conf": "hosts: files dns\n",
     }
