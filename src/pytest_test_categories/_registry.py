@@ -436,7 +436,8 @@ class Registry:
 
     def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves.
-        loads = sorted({entry.module for entry in self._entry_points} - _KNOWN_TO_CHILDREN)
+        waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
+        loads = sorted(waiting - _KNOWN_TO_CHILDREN)
         wrapt = sys.modules["wrapt"].__file__ or ""
         return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
@@ -567,22 +568,26 @@ def _delivery_points() -> list[EntryPoint]:
     return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
 
 
-# Those of ``_origin`` and of delivery matter once there is something to charge or deliver.
+# Those of ``_origin`` and of delivery matter once there is something to charge or deliver, and those of
+# ``connections`` once something has connected.
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
         "_posixsubprocess",
         "_thread",
         "_winapi",
         "anyio._backends._asyncio",
+        "asyncio.unix_events",
         "concurrent.futures.thread",
         "gevent.threadpool",
         "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",
         "socket",
+        "ssl",
         "subprocess",
         "threading",
         "trio._core._thread_cache",
+        "trio._socket",
         "unittest.case",
     }
 )

@@ -72,8 +72,13 @@ def activate(judge: Judge, remember: Remember) -> None:
     _asked = (judge, remember)
     if _announced is None:
         _announced = announced_in(sys.path, GROUP)
-    for module in (*MODULES, *_rows, *_announced):
+    for module in modules():
         _watch(module)
+
+
+def modules() -> tuple[str, ...]:
+    """Return the modules that hold clients which are watched once they are imported."""
+    return (*MODULES, *_rows, *(_announced or ()))
 
 
 def deactivate() -> None:
