@@ -327,16 +327,16 @@ class Registry:
         allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
 
-    def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
-        """Mark as delivered what an exception carries, itself or in its causes, context and group."""
+    def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
+        """Mark as delivered what an exception (it may end a scope) carries: itself, in its causes, context and group."""
         for ours in _our_errors(error):
-            self._deliver_error(ours, expected=expected)
+            self._deliver_error(ours, expected=expected, ended=ended)
 
     def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
         """Return those of our errors that an exception is or carries."""
         return list(_our_errors(error))
 
-    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool) -> None:
+    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool, ended: Scope | None) -> None:
         if error.records:
             if not error.violations[0].location:
                 self._locate(error)
@@ -345,7 +345,7 @@ class Registry:
             return
         # One that came back from another process: find the records by what they say.
         self.collect_children()
-        scopes = [link for scope in (current.get(), *_origin.phases) if scope for link in scope.chain]
+        scopes = [link for scope in (ended, current.get(), *_origin.phases) if scope for link in scope.chain]
         for scope in scopes:
             for violation in error.violations:
                 for key, record in scope.records.items():
