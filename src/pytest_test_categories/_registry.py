@@ -328,7 +328,7 @@ class Registry:
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
 
     def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
-        """Mark as delivered what an exception (it may end a scope) carries: itself, in its causes, context and group."""
+        """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
         for ours in _our_errors(error):
             self._deliver_error(ours, expected=expected, ended=ended)
 
