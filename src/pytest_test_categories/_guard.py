@@ -164,7 +164,7 @@ class NetworkGuard:
         scope.close()
         self._records.update(scope.records)
         registry.release()
-        registry.deliver(error)
+        registry.deliver(error, ended=scope)
         finish(scope, error)
 
     def __enter__(self) -> Self:

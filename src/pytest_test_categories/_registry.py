@@ -382,16 +382,16 @@ class Registry:
         if self.outside is not None:
             self.outside.remember(name, allow, addresses)
 
-    def deliver(self, error: BaseException | None, *, expected: bool = False) -> None:
-        """Mark as delivered what an exception carries, itself or in its causes, context and group."""
+    def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
+        """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
         for ours in _our_errors(error):
-            self._deliver_error(ours, expected=expected)
+            self._deliver_error(ours, expected=expected, ended=ended)
 
     def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
         """Return those of our errors that an exception is or carries."""
         return list(_our_errors(error))
 
-    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool) -> None:
+    def _deliver_error(self, error: NetworkAccessViolationError, *, expected: bool, ended: Scope | None) -> None:
         if error.records:
             if not error.violations[0].location:
                 self._locate(error)
@@ -400,7 +400,7 @@ class Registry:
             return
         # One that came back from another process: find the records by what they say.
         self.collect_children()
-        scopes = [link for scope in (current.get(), *_origin.phases) if scope for link in scope.chain]
+        scopes = [link for scope in (ended, current.get(), *_origin.phases) if scope for link in scope.chain]
         for scope in scopes:
             for violation in error.violations:
                 for key, record in scope.records.items():

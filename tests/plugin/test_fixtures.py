@@ -581,7 +581,7 @@ def server():
 def everywhere(server): pass
 
 """
-BY_NAME: Final = '@pytest.mark.small\n@pytest.mark.usefixtures("server")\ndef test_by_name(): pass\n'
+BY_NAME: Final = '@pytest.mark.small\n@pytest.mark.usefixtures("everywhere")\ndef test_by_name(): pass\n'
 AS_EVERYBODY: Final = "@pytest.mark.medium\ndef test_as_everybody(): pass\n"
 
 
@@ -674,6 +674,7 @@ def test_made(made): pass
     result = run_pytest()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*in fixture made (module), held to small by test_made.py::test_made"])
+    result.stdout.no_fnmatch_line("*TypeError*")
 
 
 def test_a_guard_that_a_tear_down_enters_and_leaves_open_is_not_ended_with_the_fixture(

@@ -131,6 +131,17 @@ def test_an_error_that_has_crossed_processes_is_delivery_of_what_it_names_and_of
     assert [violation.target for violation in told.value.violations] == ["198.51.100.1:9", "198.51.100.3:9"]
 
 
+def test_an_error_that_has_crossed_processes_and_ends_its_guard_has_told_of_it() -> None:
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("small", "strict"):
+        with contextlib.suppress(NetworkAccessViolationError):
+            dial()
+        scope = current.get()
+        assert scope is not None
+        (record,) = scope.records.values()
+        raise pickle.loads(pickle.dumps(NetworkAccessViolationError(record.violation)))
+    assert getattr(caught.value, "__notes__", []) == []
+
+
 def test_a_refusal_in_a_worker_thread_is_located_by_the_lines_that_its_error_passes() -> None:
     def fetch(pool: ThreadPoolExecutor) -> object:
         return pool.submit(socket.getaddrinfo, "api.example.com", 443).result()
