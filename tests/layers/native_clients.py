@@ -256,7 +256,8 @@ def pycurl_get(host: str, port: int) -> object:
 
 def pycurl_multi(host: str, port: int) -> object:
     pycurl = load("pycurl")
-    handle, multi, body = pycurl.Curl(), pycurl.CurlMulti(), []
+    body: list[bytes] = []
+    handle, multi = pycurl.Curl(), pycurl.CurlMulti()
     handle.setopt(pycurl.URL, f"http://{host}:{port}/")
     handle.setopt(pycurl.TIMEOUT, 3)
     handle.setopt(pycurl.WRITEFUNCTION, body.append)

@@ -25,12 +25,11 @@ _MYSQL_SOCKETS: Final = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock
 
 def psycopg2(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read psycopg2's ``_connect(dsn)``."""
-    import psycopg2._psycopg as native
-
+    native = sys.modules["psycopg2._psycopg"]
     dsn = args[0] if args else kwargs.get("dsn")
     try:
         options = native.parse_dsn(dsn)
-    except native.ProgrammingError:  # the call will say so
+    except (native.ProgrammingError, TypeError):  # the call will say so
         return
     yield from libpq(options)
 
