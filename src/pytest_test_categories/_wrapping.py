@@ -93,6 +93,10 @@ class EntryPoint:
 
 
 _IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has too
+_FLAGS: Final = 18  # the place of tp_flags among the fields of PyTypeObject, each of a pointer's size
+_VECTORCALL: Final = 47  # that of tp_vectorcall
+
+_constructors: dict[type, int] = {}  # tp_vectorcall of types whose __init__ is wrapped
 
 
 def _writing(holder: object, write: Callable[[], object]) -> None:
@@ -108,20 +112,41 @@ def _writing(holder: object, write: Callable[[], object]) -> None:
     if not isinstance(holder, type) or not holder.__flags__ & _IMMUTABLE:
         write()
         return
-    if sys.implementation.name != "cpython":
-        raise TypeError(f"cannot set attributes of {holder!r}")
-    import ctypes
-
-    # PyTypeObject: the head of every object, ob_size, 18 fields of a pointer's size, tp_flags.
-    offset = object.__basicsize__ + 19 * ctypes.sizeof(ctypes.c_void_p)
-    flags = ctypes.c_ulong.from_address(id(holder) + offset)
-    if flags.value != holder.__flags__:  # another layout than we know: hands off
-        raise TypeError(f"cannot set attributes of {holder!r}")
+    flags = _field(holder, _FLAGS)
+    if sys.implementation.name != "cpython" or flags.value != holder.__flags__:
+        raise TypeError(f"cannot set attributes of {holder!r}")  # another layout than we know: hands off
+    before = vars(holder).get("__init__")
     flags.value &= ~_IMMUTABLE
     try:
         write()
     finally:
         flags.value |= _IMMUTABLE
+    if vars(holder).get("__init__") is not before:
+        _let_init_be_called(holder)
+
+
+def _let_init_be_called(cls: type) -> None:
+    """Take a constructor's short cut away while ``__init__`` is wrapped: Cython's passes ``__init__`` by."""
+    import wrapt
+
+    if not _field(list, _VECTORCALL).value or _field(object, _VECTORCALL).value:
+        raise TypeError(f"cannot tell how {cls!r} is constructed")
+    short_cut = _field(cls, _VECTORCALL)
+    if isinstance(vars(cls).get("__init__"), wrapt.FunctionWrapper):
+        if short_cut.value:
+            _constructors[cls] = short_cut.value
+            short_cut.value = 0
+    elif cls in _constructors:
+        short_cut.value = _constructors.pop(cls)
+
+
+def _field(cls: type, index: int) -> Any:
+    """Return a field of a type's C structure: behind the head of every object and ``ob_size``."""
+    import ctypes
+
+    size = ctypes.sizeof(ctypes.c_void_p)
+    kind = ctypes.c_ulong if index == _FLAGS else ctypes.c_size_t
+    return kind.from_address(id(cls) + object.__basicsize__ + (1 + index) * size)
 
 
 def when_imported(module: str, hook: Callable[[], object]) -> None:

@@ -160,6 +160,48 @@ def pylibmc_get(host: str, port: int) -> object:
     return "tried"
 
 
+def pyodbc_connect(host: str, port: int) -> object:
+    database = load("pyodbc")
+    text = f"DRIVER={{PostgreSQL Unicode}};SERVER={host};PORT={port};UID=postgres;DATABASE=postgres;CONNECT_TIMEOUT=3"
+    with contextlib.closing(database.connect(text, timeout=3)) as connection:
+        return list(connection.execute("select 42").fetchone())
+
+
+def adbc_connect(host: str, port: int) -> object:
+    uri = f"postgresql://postgres@{host}:{port}/postgres?connect_timeout=3"
+    with load("adbc_driver_postgresql.dbapi").connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute("select 42")
+        return cursor.fetchone()
+
+
+def connectorx_read(host: str, port: int) -> object:
+    return load("connectorx").read_sql(
+        f"postgresql://postgres@{host}:{port}/postgres", "select 42", return_type="arrow"
+    )
+
+
+def deltalake_table(host: str, port: int) -> object:
+    lake = load("deltalake")
+    options = {
+        "endpoint": f"http://{host}:{port}",
+        "region": "us-east-1",
+        "skip_signature": "true",
+        "allow_http": "true",
+    }
+    with contextlib.suppress(lake.exceptions.DeltaError, OSError):
+        lake.DeltaTable("s3://bucket/table", storage_options={**options, "max_retries": "0"})
+    return "tried"
+
+
+def temporal_connect(host: str, port: int) -> object:
+    async def act() -> object:
+        with contextlib.suppress(RuntimeError):
+            await asyncio.wait_for(load("temporalio.client").Client.connect(f"{host}:{port}"), 3)
+        return "tried"
+
+    return asyncio.run(act())
+
+
 # -- gRPC, queues ------------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +298,8 @@ def pycurl_get(host: str, port: int) -> object:
 
 def pycurl_multi(host: str, port: int) -> object:
     pycurl = load("pycurl")
-    handle, multi, body = pycurl.Curl(), pycurl.CurlMulti(), []
+    body: list[bytes] = []
+    handle, multi = pycurl.Curl(), pycurl.CurlMulti()
     handle.setopt(pycurl.URL, f"http://{host}:{port}/")
     handle.setopt(pycurl.TIMEOUT, 3)
     handle.setopt(pycurl.WRITEFUNCTION, body.append)
@@ -378,6 +421,11 @@ CLIENTS: Final = (
     Client("mysqlclient", "MySQLdb", "listener", mysqlclient_connect, "MySQLdb"),
     Client("pymssql", "pymssql", "listener", pymssql_connect, "pymssql"),
     Client("pylibmc", "pylibmc", "listener", pylibmc_get, "pylibmc"),
+    Client("pyodbc", "pyodbc", "postgres", pyodbc_connect, "pyodbc"),
+    Client("adbc", "adbc_driver_postgresql.dbapi", "postgres", adbc_connect, "adbc_driver_manager"),
+    Client("connectorx", "connectorx pyarrow", "postgres", connectorx_read, "connectorx"),
+    Client("deltalake", "deltalake", "web", deltalake_table, "deltalake"),
+    Client("temporalio", "temporalio.client", "listener", temporal_connect, "temporalio"),
     Client("grpc-unary", "grpc", "grpc", grpc_unary, "grpc"),
     Client("grpc-future", "grpc", "grpc", grpc_future, "grpc"),
     Client("grpc-stream", "grpc", "grpc", grpc_stream, "grpc"),
@@ -465,7 +513,7 @@ def main(size: str) -> None:
                 with network_guard(size):
                     client.act(*address_of(index))
             except NetworkAccessViolationError as error:
-                refused[client.name] = [violation.target for violation in error.violations]
+                refused[client.name] = [f"{violation.library} {violation.target}" for violation in error.violations]
             except Exception as error:
                 refused[client.name] = [repr(error)]
         time.sleep(0.5)

@@ -39,7 +39,7 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def counting(accept: Callable[[socket.socket], None], kind: int = socket.SOCK_STREAM) -> Iterator[Server]:
+def counting(accept: Callable[[socket.socket], object], kind: int = socket.SOCK_STREAM) -> Iterator[Server]:
     """Run a socket of which ``accept`` takes what comes, and count it."""
     count = 0
     with socket.socket(type=kind) as listening:
@@ -59,7 +59,8 @@ def counting(accept: Callable[[socket.socket], None], kind: int = socket.SOCK_ST
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
-            yield Server(*listening.getsockname(), lambda: count)
+            host, port = listening.getsockname()
+            yield Server(host, port, lambda: count)
         finally:
             over.set()
             thread.join(5)
@@ -73,7 +74,7 @@ def listener_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def datagrams_server() -> Iterator[Server]:
-    with counting(lambda bound: bool(bound.recvfrom(64)) and None, socket.SOCK_DGRAM) as server:
+    with counting(lambda bound: bound.recvfrom(64), socket.SOCK_DGRAM) as server:
         yield server
 
 
@@ -107,18 +108,23 @@ def web_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def grpc_server() -> Iterator[Server]:
-    grpc = pytest.importorskip("grpc")
+    grpc: Any = pytest.importorskip("grpc")
     futures = importlib.import_module("concurrent.futures")
     calls: list[bytes] = []
 
-    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
-        def service(self, details: Any) -> Any:
-            if details.method == "/test/Stream":
-                return grpc.unary_stream_rpc_method_handler(lambda request, _context: iter([request, request]))
-            return grpc.unary_unary_rpc_method_handler(lambda request, _context: calls.append(request) or request)
+    def echo(request: bytes, _context: object) -> bytes:
+        calls.append(request)
+        return request
+
+    def service(_handler: object, details: Any) -> Any:
+        if details.method == "/test/Stream":
+            return grpc.unary_stream_rpc_method_handler(lambda request, context: iter([echo(request, context)] * 2))
+        return grpc.unary_unary_rpc_method_handler(echo)
+
+    handler = type("Handler", (grpc.GenericRpcHandler,), {"service": service})
 
     server = grpc.server(futures.ThreadPoolExecutor(2))
-    server.add_generic_rpc_handlers((Handler(),))
+    server.add_generic_rpc_handlers((handler(),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield Server("127.0.0.1", port, lambda: len(calls))
@@ -193,19 +199,10 @@ def test_small_stops_it_at_loopback_and_medium_does_not(client: Client, server: 
     assert arrives()  # nothing stays behind
 
 
-def test_medium_stops_it_at_a_foreign_address(client: Client) -> None:
-    host, port = address_of(CLIENTS.index(client))
-    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium"):
-        client.act(host, port)
-    violation = caught.value.violation
-    assert (violation.target, violation.size, violation.library) == (f"{host}:{port}", "medium", client.library)
-
-
-def test_a_refusal_that_is_caught_fails_the_test_all_the_same(client: Client) -> None:
-    host, port = address_of(CLIENTS.index(client))
+def test_a_refusal_that_is_caught_fails_the_test_all_the_same(client: Client, server: Server) -> None:
     with pytest.raises(NetworkAccessViolationError, match="did not reach the test"), network_guard("small"):
         with contextlib.suppress(Exception):
-            client.act(host, port)
+            client.act(server.host, server.port)
 
 
 def test_warn_mode_goes_on(client: Client, server: Server) -> None:
@@ -218,6 +215,7 @@ def test_warn_mode_goes_on(client: Client, server: Server) -> None:
 
 
 # -- what leaves the machine -------------------------------------------------------------------------------------------
+# Foreign addresses are tried where there is no way out, whether or not the guard does its work.
 
 
 def in_a_namespace(size: str) -> dict[str, Any]:
@@ -252,7 +250,7 @@ def test_with_one_none_sends_a_packet(size: str, unguarded: dict[str, Any]) -> N
     told = in_a_namespace(size)
     assert told["packets"] == []
     assert told["refused"] == {
-        client.name: [f"{host}:{port}"]
+        client.name: [f"{client.library} {host}:{port}"]
         for index, client in enumerate(CLIENTS)
         if not missing(client)
         for host, port in [address_of(index)]
@@ -621,3 +619,37 @@ def test_cares_asks_for_names_by_the_rules() -> None:
         assert refused("small", lambda: ask("localhost")) == []
     finally:
         channel.close()
+
+
+def test_a_call_that_cannot_be_read_is_refused_where_it_could_lead_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    from pytest_test_categories._layers.clients import web
+
+    def fails(_url: str) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(web, "_of_curl", fails)
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.URL, f"file://{__file__}")
+    handle.setopt(pycurl.WRITEFUNCTION, lambda _data: None)
+    for size in ("small", "medium"):
+        assert refused(size, lambda: handle.perform()) == [("connect", "an address that could not be read")]
+    assert refused("large", lambda: handle.perform()) == []
+    handle.close()
+
+
+def test_bad_arguments_raise_what_they_raise_without_the_guard() -> None:
+    psycopg2, zmq = pytest.importorskip("psycopg2"), pytest.importorskip("zmq")
+    with zmq.Context() as context, context.socket(zmq.REQ) as sock:
+        for act in (
+            lambda: psycopg2.connect("nonsense"),
+            lambda: psycopg2._connect(5),
+            lambda: sock.connect("nonsense"),
+            lambda: sock.connect(),
+            lambda: load("pycurl").CurlMulti().add_handle(5),
+        ):
+            with pytest.raises(Exception) as without:
+                act()
+            with pytest.raises(type(without.value)) as under, network_guard("small"):
+                act()
+            assert str(under.value) == str(without.value)

@@ -284,10 +284,13 @@ def test_only_distributions_that_name_the_group_are_read(distribution: Path, mon
     (other / "entry_points.txt").write_text("[console_scripts]\nother = other:main\n")
     (distribution / "bare-1.0.dist-info").mkdir()
     read = []
-    monkeypatch.setattr(
-        "importlib.metadata.PathDistribution.read_text",
-        lambda self, name: read.append(str(self._path)) or (self._path / name).read_text(),
-    )
+
+    def read_text(self: Any, name: str) -> str:
+        read.append(str(self._path))
+        text: str = (self._path / name).read_text()
+        return text
+
+    monkeypatch.setattr("importlib.metadata.PathDistribution.read_text", read_text)
     found = announced.announced_in([str(distribution), str(distribution / "none"), str(distribution)], clients.GROUP)
     assert [(name, [entry.value for entry in entries]) for name, entries in found.items()] == [
         ("acme_driver", ["acme_driver_testing:watch"])

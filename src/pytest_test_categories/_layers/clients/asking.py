@@ -17,6 +17,7 @@ from pytest_test_categories._layers.sockets import (
     read_reverse,
 )
 from pytest_test_categories._names import reach_of_name
+from pytest_test_categories._origin import charge
 from pytest_test_categories._policy import Kind
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pytest_test_categories._layers import Judge, Remember
     from pytest_test_categories._layers.clients import Read
     from pytest_test_categories._layers.clients.rows import Row
+
+UNREADABLE: Final = "an address that could not be read"
+"""Where a call leads that a reader of the table fails at: a version of the library that it does not know, perhaps."""
 
 AF_IP: Final = _socket.AF_INET6
 """Stands for either IP family: a native client chooses for itself."""
@@ -38,10 +42,17 @@ def wrapper(row: Row, read: Read, whom: Callable[[], tuple[Judge, Remember] | No
     def ask(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         __tracebackhide__ = True
         asked = whom()
-        if asked is not None:
+        if asked is None or charge() is None:  # nobody's call: not worth reading
+            return
+        try:
             found = read(instance, args, kwargs) or ()
-            for where in (found,) if isinstance(found, (str, tuple)) and found else found:
-                _ask(*asked, kind, route, where)
+            places = [found] if isinstance(found, (str, tuple)) and found else list(found)
+        except Exception:
+            if not isinstance(row.read, str):  # a registered one: whoever wrote it has to see that
+                raise
+            places = [UNREADABLE]
+        for where in places:
+            _ask(*asked, kind, route, where)
 
     def plain(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True

@@ -25,12 +25,11 @@ _MYSQL_SOCKETS: Final = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock
 
 def psycopg2(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read psycopg2's ``_connect(dsn)``."""
-    import psycopg2._psycopg as native
-
+    native = sys.modules["psycopg2._psycopg"]
     dsn = args[0] if args else kwargs.get("dsn")
     try:
         options = native.parse_dsn(dsn)
-    except native.ProgrammingError:  # the call will say so
+    except (native.ProgrammingError, TypeError):  # the call will say so
         return
     yield from libpq(options)
 
@@ -84,13 +83,13 @@ def _service(name: str) -> dict[str, str]:
         os.path.join(os.environ.get("PGSYSCONFDIR", "/etc/postgresql-common"), "pg_service.conf"),
     )
     for path in files:
-        found = _sections(path).get(name)
+        found = sections(path).get(name)
         if found:
             return found
     return {}
 
 
-def _sections(path: str) -> dict[str, dict[str, str]]:
+def sections(path: str) -> dict[str, dict[str, str]]:
     """Read a file of sections, libpq's or MySQL's; one that is not there or not readable has none."""
     import configparser
 
@@ -113,9 +112,9 @@ def mysql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
     given = dict(zip(names, args, strict=False)) | {key: value for key, value in kwargs.items() if value}
     options: dict[str, Any] = {}
     if given.get("read_default_file") or given.get("read_default_group"):
-        sections = _sections(text(given.get("read_default_file")) or "~/.my.cnf")
+        found = sections(text(given.get("read_default_file")) or "~/.my.cnf")
         for section in ("client", "client-server", "client-mariadb", text(given.get("read_default_group"))):
-            options |= {key.replace("-", "_"): value for key, value in sections.get(section, {}).items()}
+            options |= {key.replace("-", "_"): value for key, value in found.get(section, {}).items()}
     host = text(given.get("host") or options.get("host") or os.environ.get("MYSQL_HOST"))
     port = given.get("port") or options.get("port") or os.environ.get("MYSQL_TCP_PORT") or 3306
     path = text(given.get("unix_socket") or options.get("socket") or os.environ.get("MYSQL_UNIX_PORT"))

@@ -46,9 +46,8 @@ def sock_connect(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
     sock, address = _argument(args, kwargs, 0, "sock"), _argument(args, kwargs, 1, "address")
     if getattr(sock, "family", None) == AF_UNIX:
         return
-    for host, port in _pair(address):
-        if parse_ip(host) is None:
-            yield host, port
+    if isinstance(address, tuple) and address and parse_ip(text(address[0])) is None:
+        yield from _pair(address)
 
 
 def datagram_remote(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:

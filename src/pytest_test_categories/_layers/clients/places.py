@@ -128,7 +128,7 @@ def proxies(url: str, *names: str, only_lower: bool = False) -> Iterator[Where]:
         upper = "" if only_lower and name == "http_proxy" else os.environ.get(name.upper(), "")
         proxy = os.environ.get(name) or upper
         if proxy:
-            from urllib.request import proxy_bypass_environment
+            from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # undocumented
 
             if not proxy_bypass_environment(str(of_url(url)[0])):
                 yield of_url(proxy if "://" in proxy else f"http://{proxy}", 1080)

@@ -75,6 +75,19 @@ ROWS: Final = (
             *("cas", "delete", "delete_multi", "incr", "incr_multi", "decr", "touch", "get_stats", "flush_all"),
         )
     ),
+    # Whatever a string names: ODBC's drivers, ADBC's, ConnectorX; delta-rs, Temporal's core.
+    Row("pyodbc", "connect", "connectors:odbc"),
+    Row("adbc_driver_manager._lib", "AdbcDatabase.__init__", "connectors:adbc"),
+    *(Row("connectorx", name, "connectors:connectorx") for name in ("read_sql", "get_meta", "partition_sql")),
+    Row("deltalake.table", "DeltaTable.__init__", "connectors:deltalake"),
+    Row("deltalake.table", "DeltaTable.is_deltatable", "connectors:deltalake"),
+    Row(
+        "deltalake.writer.writer",
+        "write_deltalake",
+        "connectors:deltalake",
+        also=("deltalake.writer", "deltalake"),
+    ),
+    Row("temporalio.bridge.temporal_sdk_bridge", "connect_client", "connectors:temporal"),
     # gRPC: a channel dials at its first call.
     Row("grpc._cython.cygrpc", "Channel.segregated_call", "rpc:call"),
     Row("grpc._cython.cygrpc", "Channel.integrated_call", "rpc:call"),

@@ -18,7 +18,7 @@ _GOOGLE: Final = "storage.googleapis.com"
 
 def obstore(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the store that a function of obstore's is called with."""
-    store = args[0] if args else kwargs.get("store")
+    store: Any = args[0] if args else kwargs.get("store")
     name = type(store).__name__
     if name == "HTTPStore":
         yield from of_web(text(store.url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_test_categories._layers.clients.places import of_web, text
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 def pycurl(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the URL that a handle of pycurl's is about to fetch."""
-    import pycurl as native
-
-    url = text(handle.getinfo(native.EFFECTIVE_URL))
+    url = text(handle.getinfo(sys.modules["pycurl"].EFFECTIVE_URL))
     if url:
         yield from _of_curl(url)
 
@@ -29,10 +28,8 @@ def pycurl_multi(_multi: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) ->
 
 def curl_cffi(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the URL that a handle of curl_cffi's is about to fetch."""
-    from curl_cffi.const import CurlInfo
-
     if getattr(handle, "_curl", None) is not None:  # else it is closed, and says so
-        url = text(handle.getinfo(CurlInfo.EFFECTIVE_URL))
+        url = text(handle.getinfo(sys.modules["curl_cffi.const"].CurlInfo.EFFECTIVE_URL))
         if url:
             yield from _of_curl(url)
 

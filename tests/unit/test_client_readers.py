@@ -1,0 +1,292 @@
+"""Where connection strings, URLs and arguments of native clients lead, as far as text tells."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_test_categories._layers.clients import connectors, databases, loops, queues, rpc, stores, web
+from pytest_test_categories._layers.clients.places import proxies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (
+        *("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGSERVICEFILE", "MYSQL_HOST", "MYSQL_TCP_PORT"),
+        *("MYSQL_UNIX_PORT", "TDSHOST", "TDSPORT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"),
+        *(f"{kind}_proxy" for kind in ("http", "https", "all", "no", "grpc")),
+        *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO", "GRPC")),
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ODBCSYSINI", str(tmp_path))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"host": "a,b", "port": "1,2"}, [("a", "1"), ("b", "2")]),
+        ({"host": "a,b", "port": "1"}, [("a", "1"), ("b", "1")]),
+        ({"host": "a,b", "hostaddr": ",10.0.0.2"}, [("a", "5432"), ("10.0.0.2", "5432")]),
+        ({"hostaddr": "10.0.0.1"}, [("10.0.0.1", "5432")]),
+        ({"host": "/run/x"}, ["unix:/run/x/.s.PGSQL.5432"]),
+        ({"host": "a,/run/x", "port": "1,"}, [("a", "1"), "unix:/run/x/.s.PGSQL.5432"]),
+    ],
+)
+def test_libpq(options: dict[str, str], expected: list[Any]) -> None:
+    assert list(databases.libpq(options)) == expected
+
+
+def test_libpq_without_a_host_takes_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(databases, "_POSTGRES_DIRECTORIES", ("/nowhere", str(tmp_path)))
+    assert list(databases.libpq({})) == ["unix:/nowhere/.s.PGSQL.5432"]
+    (tmp_path / ".s.PGSQL.5432").touch()
+    assert list(databases.libpq({})) == [f"unix:{tmp_path}/.s.PGSQL.5432"]
+
+
+def test_libpqs_services_are_found_for_the_user_and_the_system(tmp_path: Path) -> None:
+    (tmp_path / "pg_service.conf").write_text("[both]\nhost=system\n[system]\nhost = system\n")
+    (tmp_path / ".pg_service.conf").write_text("# mine\n[both]\nhost=user\nport=1\n")
+    assert list(databases.libpq({"service": "both"})) == [("user", "1")]
+    assert list(databases.libpq({"service": "both", "port": "2"})) == [("user", "2")]
+    assert list(databases.libpq({"service": "system"})) == [("system", "5432")]
+    (tmp_path / ".pg_service.conf").write_text("no section\n")
+    assert list(databases.libpq({"service": "both"})) == [("system", "5432")]
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, expected",
+    [
+        (("db.example",), {}, [("db.example", 3306)]),
+        ((), {"host": "db.example", "port": 3307}, [("db.example", 3307)]),
+        (("db.example", "u", "p", "d", 3308), {}, [("db.example", 3308)]),
+        ((), {"unix_socket": "/run/m.sock"}, ["unix:/run/m.sock"]),
+        (("127.0.0.1",), {"unix_socket": "/run/m.sock"}, [("127.0.0.1", 3306)]),
+        ((), {"read_default_group": "mine"}, [("group.example", "3310")]),
+        ((), {"read_default_file": "~/.my.cnf"}, [("client.example", "3309")]),
+    ],
+)
+def test_mysql(args: tuple[Any, ...], kwargs: dict[str, Any], expected: list[Any], tmp_path: Path) -> None:
+    (tmp_path / ".my.cnf").write_text(
+        "!includedir /etc\n[client]\nhost=client.example\nport=3309\nssl\n[mine]\nhost='group.example'\nport=3310\n"
+    )
+    assert list(databases.mysql(None, args, kwargs)) == expected
+
+
+def test_mysql_takes_a_socket_where_no_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "_MYSQL_SOCKETS", ("/nowhere/mysqld.sock",))
+    assert list(databases.mysql(None, ("localhost",), {})) == ["unix:/nowhere/mysqld.sock"]
+    monkeypatch.setenv("MYSQL_UNIX_PORT", "/run/other.sock")
+    assert list(databases.mysql(None, (), {})) == ["unix:/run/other.sock"]
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, expected",
+    [
+        ((), {"server": "db.example", "port": "1434"}, ("db.example", "1434")),
+        ((), {"server": "db.example:99"}, ("db.example", 99)),
+        ((), {"server": "db.example,99"}, ("db.example", 99)),
+        ((), {"server": "db.example\\SQLEXPRESS"}, ("db.example", "1433")),
+        (("(local)",), {}, ("localhost", "1433")),
+        ((), {}, ("localhost", "1433")),
+    ],
+)
+def test_mssql(args: tuple[Any, ...], kwargs: dict[str, Any], expected: tuple[str, Any]) -> None:
+    assert list(databases.mssql(None, args, kwargs)) == [expected]
+
+
+@pytest.mark.parametrize(
+    "server, expected",
+    [
+        ("db.example", ("db.example", 11211)),
+        ("db.example:1", ("db.example", 1)),
+        ("db.example:1:3", ("db.example", 1)),
+        ("udp:db.example:1", ("db.example", 1)),
+        ("[::1]:1", ("::1", 1)),
+        ("/run/m.sock", "unix:/run/m.sock"),
+        ((1, "db.example", 7), ("db.example", 7)),
+    ],
+)
+def test_memcached(server: Any, expected: Any) -> None:
+    assert list(databases.memcached(SimpleNamespace(addresses=[server]), (), {})) == [expected]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("DRIVER={ODBC Driver 18 for SQL Server};SERVER=tcp:db.example,1444;UID=x;PWD={a;b}", [("db.example", 1444)]),
+        ("Driver={ODBC Driver 18 for SQL Server};Server=db.example\\INSTANCE", [("db.example", 1433)]),
+        ("Driver={ODBC Driver 18 for SQL Server};Server=db.example\\INSTANCE,1444", [("db.example", 1444)]),
+        ("DRIVER=FreeTDS;SERVER=db.example;PORT=1445", [("db.example", 1445)]),
+        ("DRIVER={PostgreSQL Unicode};SERVER=db.example", [("db.example", 5432)]),
+        ("DRIVER={MySQL ODBC 8.0};Server = db.example", [("db.example", 3306)]),
+        ("DRIVER={PostgreSQL Unicode};DATABASE=x", [("localhost", 5432)]),
+        ("DRIVER={SQLite3};Database=/tmp/x", []),
+        ("DSN=Mine;UID=x", [("source.example", 5433)]),
+        ("DSN=none", []),
+    ],
+)
+def test_odbc(text: str, expected: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "odbc.ini").write_text("[mine]\nDriver = PostgreSQL Unicode\nServername = source.example\nPort=5433\n")
+    assert list(connectors.odbc(None, (text,), {})) == expected
+
+
+def test_odbcs_keywords_come_on_top() -> None:
+    assert list(connectors.odbc(None, ("DRIVER=FreeTDS",), {"server": "db.example", "port": 7})) == [("db.example", 7)]
+
+
+@pytest.mark.parametrize(
+    "uri, expected",
+    [
+        ("postgresql://u:p@db.example:1/d", [("db.example", "1")]),
+        ("postgresql://db.example/d?port=2", [("db.example", "2")]),
+        ("postgresql://a:1,b:2/d", [("a", "1"), ("b", "2")]),
+        ("postgresql://a,b:2/d", [("a", "5432"), ("b", "2")]),
+        ("postgresql://[::1]:3/d", [("::1", "3")]),
+        ("postgresql://%2Frun%2Fx/d", ["unix:/run/x/.s.PGSQL.5432"]),
+        ("postgresql:///d?host=/run/x", ["unix:/run/x/.s.PGSQL.5432"]),
+        ("host=db.example port='4' dbname=d", [("db.example", "4")]),
+    ],
+)
+def test_adbc_with_postgresql(uri: str, expected: list[Any]) -> None:
+    assert list(connectors.adbc(None, (), {"driver": "/lib/libadbc_driver_postgresql.so", "uri": uri})) == expected
+
+
+@pytest.mark.parametrize(
+    "conn, expected",
+    [
+        ("mysql://u@db.example/d", [("db.example", 3306)]),
+        ("mssql://u@db.example/d", [("db.example", 1433)]),
+        ("postgres://u@db.example/d", [("db.example", "5432")]),
+        ({"a": "mysql://a.example", "b": "mysql://b.example:1"}, [("a.example", 3306), ("b.example", 1)]),
+        ("sqlite:///tmp/x", []),
+        ("bigquery:///key.json", [("bigquery.googleapis.com", 443)]),
+    ],
+)
+def test_connectorx(conn: Any, expected: list[Any]) -> None:
+    assert list(connectors.connectorx(None, (conn, "select 1"), {})) == expected
+
+
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        ("db.example", [("db.example", 443)]),
+        ("db.example:1", [("db.example", 1)]),
+        ("dns:db.example:1", [("db.example", 1)]),
+        ("dns:///[::1]:1", [("::1", 1)]),
+        ("dns://1.2.3.4/db.example", [("1.2.3.4", 53), ("db.example", 443)]),
+        ("ipv4:1.2.3.4:5,6.7.8.9", [("1.2.3.4", 5), ("6.7.8.9", 443)]),
+        ("unix:relative", ["unix:relative"]),
+        ("unix:///run/x", ["unix:/run/x"]),
+        ("xds:///service.example", [("service.example", 443)]),
+    ],
+)
+def test_grpc(target: str, expected: list[Any]) -> None:
+    assert list(rpc.of_target(target)) == expected
+
+
+@pytest.mark.parametrize(
+    "endpoint, expected",
+    [
+        ("tcp://db.example:1", [("db.example", 1)]),
+        (b"tcp://127.0.0.1:1", [("127.0.0.1", 1)]),
+        ("tcp://eth0:0;db.example:1", [("db.example", 1)]),
+        ("tcp://*:1", [("", 1)]),
+        ("tcp://[::1]:1", [("::1", 1)]),
+        ("ws://db.example:1/path", [("db.example", 1)]),
+        ("ipc:///run/x", ["unix:/run/x"]),
+        ("ipc://@name", ["unix:@name"]),
+        ("inproc://x", []),
+    ],
+)
+def test_zmq(endpoint: Any, expected: list[Any]) -> None:
+    assert list(queues.zmq(None, (endpoint,), {})) == expected
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, expected",
+    [
+        (({"bootstrap.servers": "a,b:1, SSL://c:2"},), {}, [("a", 9092), ("b", 1), ("c", 2)]),
+        (({"metadata.broker.list": "a"},), {}, [("a", 9092)]),
+        ((), {"bootstrap.servers": "a"}, [("a", 9092)]),
+        (({"test.mock.num.brokers": 3},), {}, [("127.0.0.1", 9092)]),
+        (({},), {}, []),
+    ],
+)
+def test_kafka(args: tuple[Any, ...], kwargs: dict[str, Any], expected: list[Any]) -> None:
+    assert list(queues.kafka(None, args, kwargs)) == expected
+
+
+def test_requests_to_a_path_lead_to_the_clients_base() -> None:
+    client = SimpleNamespace(base_url="http://db.example:1/v1", proxy="http://proxy.example:2")
+    assert list(web.url(client, ("/users",), {})) == [("db.example", 1), ("proxy.example", 2)]
+    assert list(web.url(client, ("http://other.example",), {"proxy": "http://mine.example"})) == [
+        ("other.example", 80),
+        ("mine.example", 80),
+    ]
+    assert list(web.url_of_request(None, ("GET",), {"url": "https://other.example"})) == [("other.example", 443)]
+    assert list(web.url(None, (), {})) == []
+
+
+@pytest.mark.parametrize(
+    "url, options, expected",
+    [
+        ("s3://bucket/x", {}, [("bucket.s3.amazonaws.com", 443)]),
+        ("s3://bucket/x", {"aws_region": "r"}, [("bucket.s3.r.amazonaws.com", 443)]),
+        ("s3a://bucket/x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, [("127.0.0.1", 9000)]),
+        ("gs://bucket/x", {}, [("storage.googleapis.com", 443)]),
+        ("az://container/x", {"account_name": "me"}, [("me.blob.core.windows.net", 443)]),
+        ("abfss://c@me.dfs.core.windows.net/x", {}, [("me.dfs.core.windows.net", 443)]),
+        ("hf://datasets/x", {}, [("huggingface.co", 443)]),
+        ("hdfs://db.example:8020/x", {}, [("db.example", 8020)]),
+    ],
+)
+def test_stores(url: str, options: dict[str, str], expected: list[Any]) -> None:
+    assert list(stores.of_cloud(url, options)) == expected
+
+
+def test_polars_and_delta_tables_of_files_are_no_network(tmp_path: Path) -> None:
+    sources: Iterable[Any] = ([str(tmp_path)], [tmp_path], f"file://{tmp_path}", b"bytes", None)
+    for source in sources:
+        assert list(stores.polars(None, (), {"sources": source})) == []
+    assert list(connectors.deltalake(None, (tmp_path,), {})) == []
+    assert list(connectors.deltalake(None, (SimpleNamespace(table_uri="s3://b/t"),), {})) == [
+        ("b.s3.amazonaws.com", 443)
+    ]
+
+
+@pytest.mark.parametrize(
+    "read, args, kwargs, expected",
+    [
+        (loops.connection, ("factory", "db.example", 1), {}, [("db.example", 1)]),
+        (loops.connection, ("factory",), {"sock": "sock"}, []),
+        (loops.unix, ("factory", "\0name"), {}, ["unix:@name"]),
+        (loops.datagram_remote, ("factory",), {"remote_addr": ("db.example", 1)}, [("db.example", 1)]),
+        (loops.datagram_local, ("factory", ("127.0.0.1", 0)), {}, [("127.0.0.1", 0)]),
+        (loops.server, ("factory", ["a", "b"], 1), {}, [("a", 1), ("b", 1)]),
+        (loops.server, ("factory", None, 1), {}, [("", 1)]),
+        (loops.server, ("factory",), {"sock": "sock"}, []),
+        (loops.lookup, ("db.example", 1), {"flags": 4}, []),
+        (loops.reverse, (("10.0.0.1", 1), 1), {}, []),
+    ],
+)
+def test_uvloop(read: Any, args: tuple[Any, ...], kwargs: dict[str, Any], expected: list[Any]) -> None:
+    assert list(read(None, args, kwargs)) == expected
+
+
+def test_proxies_are_those_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(proxies("https://db.example")) == []
+    monkeypatch.setenv("HTTP_PROXY", "proxy.example:1")
+    assert list(proxies("http://db.example")) == [("proxy.example", 1)]
+    assert list(proxies("http://db.example", only_lower=True)) == []  # curl's rule
+    monkeypatch.setenv("all_proxy", "socks5://all.example")
+    assert list(proxies("https://db.example")) == [("all.example", 1080)]
+    monkeypatch.setenv("no_proxy", "db.example")
+    assert list(proxies("https://db.example")) == []
