@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KERNEL: Final = (*STRICT, "--network-kernel-guard=require")
-REQUESTS: Final = '''
+REQUESTS: Final = """
 
 import http.client
 
@@ -59,7 +59,7 @@ def child(_address):
     start = perf_counter_ns()
     subprocess.run(["true"], check=True)
     return perf_counter_ns() - start
-'''
+"""
 SERVER: Final = """
 import http.server
 
@@ -86,7 +86,9 @@ EMPTY: Final = "import pytest\n\npytestmark = pytest.mark.small\n\n\n"
 @contextlib.contextmanager
 def served() -> Iterator[tuple[str, int]]:
     """Run an HTTP server in a process of its own; give its address."""
-    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout is not None
         yield "127.0.0.1", int(process.stdout.readline())
