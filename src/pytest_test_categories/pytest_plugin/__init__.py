@@ -52,10 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_test_categories.pytest_plugin._session import Session
 
     session = config.pluginmanager.get_plugin(_SESSION)
-    if session is None and settings.kernel != _options.OFF:
+    if settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel
 
-        _kernel.too_late(settings)
+        _kernel.confirm(settings)
     if session is None:  # loaded too late for the first conftests: by pytest_plugins, say
         session = Session(config, settings)
         config.pluginmanager.register(session, _SESSION)

@@ -113,11 +113,14 @@ class _State:
     Attributes:
         word: How the header names it, if it is in force.
         reason: Why it isn't.
+        started: Whether that has been tried.
+        client: Ours, until the supervisor has confirmed.
     """
 
     word = ""
     reason = ""
     started = False
+    client: Client | None = None
 
 
 _state: Final = _State()
@@ -136,15 +139,22 @@ def start(config: pytest.Config, settings: Settings) -> None:
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
 
-def too_late(settings: Settings) -> None:
-    """Note that this run can't have the layer, for its options came when the first conftests had been loaded.
+def confirm(settings: Settings) -> None:
+    """Make sure that the layer is in force, when the first conftests have been loaded.
 
     Raises:
-        pytest.UsageError: The layer is required.
+        pytest.UsageError: The layer is required, and isn't: the supervisor can't watch, or it is too late to start it.
     """
     if not _state.started:
         _state.started = True
         _state.reason = "the plugin was loaded by a conftest, when it was too late to start it"
+    if _state.client is not None:
+        client, _state.client = _state.client, None
+        _state.reason = client.refusal()
+        if _state.reason:
+            _state.word = ""
+            registry.outside = None
+            _origin.on_change = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
@@ -176,6 +186,7 @@ def _start(config: pytest.Config) -> None:
     _state.word = "kernel"
     os.environ[VARIABLE] = path or _AROUND
     if client is not None:
+        _state.client = client
         registry.outside = Kernel(client)
         _origin.on_change = client.publish
 

@@ -15,6 +15,8 @@ from pytest_test_categories._origin import charge
 from pytest_test_categories._policy import Kind, TestSize
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_test_categories._address import AllowEntry
     from pytest_test_categories._origin import Scope
     from pytest_test_categories._policy import Policy
@@ -39,9 +41,11 @@ class Client:
         page: Descriptor of the shared memory.
         reports: Pipe from the supervisor.
         control: Pipe to it.
+        refusal: Waits for the supervisor's answer: why it can't watch this process, or nothing.
     """
 
-    def __init__(self, page: int, reports: int, control: int) -> None:
+    def __init__(self, page: int, reports: int, control: int, refusal: Callable[[], str]) -> None:
+        self.refusal = refusal
         self._page = wire.Page(page)
         os.close(page)
         self._lines = wire.Lines(reports)

@@ -110,6 +110,24 @@ def _end_with(parent: int) -> None:
         leave(_INTERNAL_ERROR)
 
 
+class _Confirmation:
+    """Whether the supervisor has taken this process on: asked for when both have had the time to get ready."""
+
+    def __init__(self, line: socket.socket, greeting: object) -> None:
+        self._line = line
+        self._greeting = greeting  # what the supervisor is to read
+
+    def __call__(self) -> str:
+        """Return why it hasn't; empty if it has."""
+        self._line.settimeout(_PATIENCE)
+        try:
+            answer = self._line.recv(1024).decode()
+        except OSError as error:
+            answer = f"the supervisor does not answer ({error})"
+        self._line.detach()  # it stays open: as long as it does, nobody else's socket has its number
+        return "" if answer == "ok" else answer or "the supervisor has ended"
+
+
 # -- the test process's side -------------------------------------------------------------------------------------------
 
 
@@ -117,7 +135,6 @@ def _register(sock: socket.socket) -> Client:
     """Install the filter and hand over what the supervisor needs."""
     control = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
     sock.close()
-    # It stays open: as long as it does, nobody else's socket has its number.
     line = socket.socket(fileno=control)
     page = os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC)
     os.ftruncate(page, wire.Page.SIZE)
@@ -137,12 +154,7 @@ def _register(sock: socket.socket) -> Client:
     # Only the supervisor may hold these: its end must not leave anybody waiting.
     for descriptor in (listener, their_reports, their_control):
         os.close(descriptor)
-    line.settimeout(_PATIENCE)
-    answer = line.recv(1024).decode()
-    line.detach()
-    if answer != "ok":
-        raise UnavailableError(answer or "the supervisor has ended")
-    return Client(page, reports, my_control)
+    return Client(page, reports, my_control, _Confirmation(line, greeting))
 
 
 def _why_not(error: OSError) -> str:

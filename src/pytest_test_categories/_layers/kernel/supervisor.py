@@ -13,7 +13,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._address import Endpoint, Reach, parse_ip
+from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
 from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
@@ -113,6 +113,7 @@ class Watched:
         self.look_ups = LookUps()
         self.bound: set[str] = set()
         self.held: dict[tuple[int, int], LookUp] = {}
+        self.passed: set[tuple[int, bytes]] = set()
         self.unjudged = False
 
     def hear(self) -> None:
@@ -164,6 +165,7 @@ class Supervisor:
         self._nothing = bytes(wire.QUESTION.size)
         self._servers = NameServers()
         self._complaints = 0
+        self._holding = False  # whether any look-up is held up
         self._resolved: queue.SimpleQueue[Callable[[], None]] | None = None
         self._wake = -1
 
@@ -206,9 +208,12 @@ class Supervisor:
                     self.answer(watched)
                 else:  # nobody is left under that filter
                     self._forget(watched)
-            self._tell_nameless()
+            if self._holding:
+                self._tell_nameless()
 
     def _timeout(self) -> float:
+        if not self._holding:
+            return -1
         deadlines = [held.deadline for w in self.watched.values() for held in w.held.values() if not held.told]
         return max(0.0, min(deadlines) - time.monotonic()) + 0.001 if deadlines else -1
 
@@ -244,7 +249,7 @@ class Supervisor:
             return
         question = Question(number, thread, name, tuple(arguments), arch != self._arch)
         try:
-            verdict = self._judge(watched, question, word)
+            verdict = self._judge_again(watched, question, word)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may wait for ever
             self._complain(error)
             verdict = _PERMITTED
@@ -343,6 +348,30 @@ class Supervisor:
             if verdict != _PERMITTED:
                 return verdict
         return _PERMITTED
+
+    def _judge_again(self, watched: Watched, question: Question, word: int) -> int | None:
+        """Judge a connect to loopback by what was said before, if it was: that is most of what medium tests do."""
+        if question.call != "connect":
+            return self._judge(watched, question, word)
+        try:
+            size = min(question.arguments[2] & 0xFFFFFFFF, _LONGEST_ADDRESS)
+            raw = self._memory.read(question.thread, question.arguments[1], size)
+        except OSError:
+            return self._judge(watched, question, word)
+        key = (word & wire.LARGEST_INDEX, raw)
+        if key in watched.passed:
+            return _PERMITTED
+        verdict = self._judge(watched, question, word)
+        if verdict == _PERMITTED and len(watched.passed) < _HELD and self._always_passes(watched, word, raw):
+            watched.passed.add(key)
+        return verdict
+
+    def _always_passes(self, watched: Watched, word: int, raw: bytes) -> bool:
+        endpoint = wire.read_sockaddr(raw)
+        ip = None if endpoint is None or endpoint.family != "ip" else parse_ip(endpoint.host)
+        if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
+            return False
+        return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
 
     def _judge_aim(self, watched: Watched, question: Question, word: int, aim: Aim) -> int | None:
         endpoint = aim.endpoint
@@ -459,6 +488,7 @@ class Supervisor:
         if len(watched.held) >= _HELD:
             watched.held.pop(next(iter(watched.held)))
         watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, raw, word, connected=not strict)
+        self._holding = True
         self._count_pending(watched)
         return _PRETENDED if strict else _PERMITTED
 
@@ -564,6 +594,7 @@ class Supervisor:
                     held.told = True
                     self._report_nameless(watched, held)
             self._count_pending(watched)
+        self._holding = any(watched.held for watched in self.watched.values())
 
     def _report_nameless(self, watched: Watched, held: LookUp) -> None:
         attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)

@@ -52,6 +52,7 @@ class Memory:
         self._buffer = ctypes.create_string_buffer(self.LARGEST)
         self._here = _Vector(ctypes.addressof(self._buffer), 0)
         self._there = _Vector(0, 0)
+        self._vectors = (ctypes.byref(self._here), ctypes.byref(self._there))
         self._read = libc.process_vm_readv
         self._read.restype = ctypes.c_ssize_t
         vector = (ctypes.c_void_p, ctypes.c_ulong)
@@ -66,7 +67,8 @@ class Memory:
         size = min(size, self.LARGEST)
         self._here.length = self._there.length = size
         self._there.base = address
-        got = self._read(pid, ctypes.byref(self._here), 1, ctypes.byref(self._there), 1, 0)
+        here, there = self._vectors
+        got = self._read(pid, here, 1, there, 1, 0)
         if got >= 0:
             return ctypes.string_at(self._buffer, got)
         number = ctypes.get_errno()
