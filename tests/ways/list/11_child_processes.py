@@ -301,7 +301,9 @@ def test_way():
 # early.py
 import multiprocessing.forkserver
 
-multiprocessing.forkserver.ensure_running()
+if not os.environ.get("EARLY"):  # children import this too
+    os.environ["EARLY"] = "1"
+    multiprocessing.forkserver.ensure_running()
 
 # %% multiprocessing-pool | a pool of processes
 import multiprocessing
@@ -348,7 +350,7 @@ from concurrent.futures import ProcessPoolExecutor
 pool = ProcessPoolExecutor(1)
 pool.submit(len, "").result()
 
-# %% multiprocessing-manager-process | a manager's process
+# %% multiprocessing-manager-process | a manager's process | shown=pymp
 import multiprocessing.managers
 
 
