@@ -58,7 +58,9 @@ class Outcome(NamedTuple):
 def unshare_works() -> bool:
     """Tell whether this process may make networks of its own."""
     try:
-        probe = subprocess.run([*_unshare(), "ip", "link", "add", "here", "type", "veth"], check=False, capture_output=True)
+        probe = subprocess.run(
+            [*_unshare(), "ip", "link", "add", "here", "type", "veth"], check=False, capture_output=True
+        )
     except OSError:
         return False
     return probe.returncode == 0
@@ -155,7 +157,7 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     if variant.endswith("foreign"):
         targets = (world.ABROAD, world.ABROAD6, world.NAME, world.RESOLVER)
     else:
-        targets = ("127.0.0.1", "localhost", "::1", "server.sock", "@", "0.0.0.0")  # noqa: S104 - as reports have it
+        targets = ("127.0.0.1", "localhost", "::1", "server.sock", "unix:@", "0.0.0.0")
     lines = [line for line in listed.splitlines() if line.startswith("    ")]
     return Outcome(
         stopped=not escapes(way, variant, answer["seen"]),
@@ -221,7 +223,7 @@ def try_all(
                     report(results[number])
             finally:
                 here.close()
-        except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
+        except BaseException as error:  # it is raised again, in the thread that waits
             broken.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(min(jobs, len(ways)))]
@@ -277,7 +279,11 @@ def merge(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _ordered(entry: dict[str, Any], way: Way) -> dict[str, Any]:
     entry = {**entry, "group": way.group, "title": way.title}
-    return {key: entry[key] for key in ("id", "group", "title", "missing", "code", "out", "python", "kernel") if key in entry}
+    return {
+        key: entry[key]
+        for key in ("id", "group", "title", "missing", "code", "out", "python", "kernel")
+        if key in entry
+    }
 
 
 def save(results: list[dict[str, Any]]) -> None:
@@ -318,7 +324,9 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
 
     def report(entry: dict[str, Any]) -> None:
-        said = "; ".join(shortcomings(entry)) or (f"not available here: {entry['missing']}" if "missing" in entry else "")
+        said = "; ".join(shortcomings(entry)) or (
+            f"not available here: {entry['missing']}" if "missing" in entry else ""
+        )
         if said:
             print(f"{entry['group']}: {entry['id']}: {said}", flush=True)
 

@@ -46,7 +46,9 @@ def _is_good(entry: dict[str, Any], layer: str) -> bool:
 
 def render(results: dict[str, Any]) -> str:
     """Return what stands between the markers."""
-    ways: list[dict[str, Any]] = [entry for entry in results["ways"] if "missing" not in entry and any(entry["out"].values())]
+    ways: list[dict[str, Any]] = [
+        entry for entry in results["ways"] if "missing" not in entry and any(entry["out"].values())
+    ]
     layers = {layer: text for layer, text in _LAYERS.items() if any(layer in entry for entry in ways)}
     groups = list(dict.fromkeys(entry["group"] for entry in ways))
     platform = _PLATFORMS.get(results["platform"], results["platform"])

@@ -247,8 +247,10 @@ def answer_to(message: bytes) -> bytes:
 def _make_certificate(folder: Path) -> Path:
     path = folder / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
-        + ["-keyout", str(path), "-out", str(folder / "public.pem")],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"),
+            *("-keyout", str(path), "-out", str(folder / "public.pem")),
+        ],
         check=True,
         capture_output=True,
     )
