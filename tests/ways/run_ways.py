@@ -154,6 +154,7 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     """Read a guarded run's outcome."""
     section = _SECTION.split(answer["output"])
     listed = section[-1] if len(section) > 1 else ""
+    targets: tuple[str, ...]
     if variant.endswith("foreign"):
         targets = (world.ABROAD, world.ABROAD6, world.NAME, world.RESOLVER)
     else:
@@ -272,7 +273,7 @@ def merge(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept = {entry["id"]: entry for entry in load()}
     for entry in results:
         before = kept.get(entry["id"], {})
-        layers = {layer: before[layer] for layer in ("python", "kernel") if layer in before}
+        layers: dict[str, Any] = {layer: before[layer] for layer in ("python", "kernel") if layer in before}
         kept[entry["id"]] = entry if "missing" in entry else {**layers, **entry}
     return [_ordered(kept[way.id], way) for way in all_ways() if way.id in kept]
 

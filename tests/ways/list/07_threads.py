@@ -641,3 +641,52 @@ def test_way():
         thread.start()
         time.sleep(0.1)
     thread.join()
+
+# %% signal-outlives | a timer's signal that comes after the test
+import signal
+
+
+def test_way():
+    signal.signal(signal.SIGALRM, lambda *_: socket.create_connection(ADDRESS).close())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+# conftest.py
+def pytest_sessionfinish():
+    time.sleep(0.5)
+
+# %% logging-at-exit | a log handler that the interpreter's exit flushes
+import logging.handlers
+
+memory = logging.handlers.MemoryHandler(100, target=logging.handlers.SocketHandler(HOST, PORT))
+
+
+def test_way():
+    memory.emit(logging.makeLogRecord({"msg": "hello"}))
+
+# %% fixture-value-del | `__del__` of a fixture's value
+class Goodbye:
+    def __del__(self):
+        socket.create_connection(ADDRESS).close()
+
+
+@pytest.fixture
+def goodbye():
+    return Goodbye()
+
+
+def test_way(goodbye):
+    pass
+
+# %% cycle-del | `__del__` of a cycle that is collected after the test
+class Goodbye:
+    def __del__(self):
+        socket.create_connection(ADDRESS).close()
+
+
+def test_way():
+    goodbye = Goodbye()
+    goodbye.me = goodbye
+# conftest.py
+def pytest_sessionfinish():
+    import gc
+
+    gc.collect()
