@@ -4,10 +4,12 @@
     python -m tests.ways.run_ways --group Resolvers      # one group
     python -m tests.ways.run_ways connect-ex urllib      # some, by id
     python -m tests.ways.run_ways --kernel both --write  # the whole list, with and without the kernel layer, kept
+    python -m tests.ways.run_ways --prove                # also the unguarded runs whose proof is kept
 
 Each run is a pytest project with one test, in a process of its own, in a network of its own. It runs once without the
 plugin, to prove that the way leads out, and then in strict mode as a small test that dials abroad, a small test that
-dials this machine, and a medium test that dials abroad. Whether something got out is read from the network interfaces,
+dials this machine, and a medium test that dials abroad. The proof is kept in results.json with a digest of the way's
+code, and made anew when that changes. Whether something got out is read from the network interfaces,
 never from how the call ended.
 """
 
@@ -56,7 +58,9 @@ class Outcome(NamedTuple):
 def unshare_works() -> bool:
     """Tell whether this process may make networks of its own."""
     try:
-        probe = subprocess.run([*_unshare(), "ip", "link", "add", "here", "type", "veth"], check=False, capture_output=True)
+        probe = subprocess.run(
+            [*_unshare(), "ip", "link", "add", "here", "type", "veth"], check=False, capture_output=True
+        )
     except OSError:
         return False
     return probe.returncode == 0
@@ -150,10 +154,11 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     """Read a guarded run's outcome."""
     section = _SECTION.split(answer["output"])
     listed = section[-1] if len(section) > 1 else ""
+    targets: tuple[str, ...]
     if variant.endswith("foreign"):
         targets = (world.ABROAD, world.ABROAD6, world.NAME, world.RESOLVER)
     else:
-        targets = ("127.0.0.1", "localhost", "::1", "server.sock", "@", "0.0.0.0")  # noqa: S104 - as reports have it
+        targets = ("127.0.0.1", "localhost", "::1", "server.sock", "unix:@", "0.0.0.0")
     lines = [line for line in listed.splitlines() if line.startswith("    ")]
     return Outcome(
         stopped=not escapes(way, variant, answer["seen"]),
@@ -162,8 +167,10 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     )
 
 
-def try_way(world_: World, way: Way, layers: Iterable[str], *, verbose: bool = False) -> dict[str, Any]:
-    """Run one way in all its variants.
+def try_way(
+    world_: World, way: Way, layers: Iterable[str], proof: dict[str, bool] | None, *, verbose: bool = False
+) -> dict[str, Any]:
+    """Run one way in all its variants, unguarded too unless there is a proof that it leads out.
 
     Returns:
         The entry for the results: ``missing``, or ``out`` (whether the way leads out unguarded, by target) and the
@@ -172,13 +179,13 @@ def try_way(world_: World, way: Way, layers: Iterable[str], *, verbose: bool = F
     entry: dict[str, Any] = {"id": way.id, "group": way.group, "title": way.title}
     if missing := way.missing():
         return {**entry, "missing": missing}
-    out: dict[str, bool] = {}
+    out = dict(proof or {})
     for variant in way.variants:
         where = variant.partition("-")[2]
         if where not in out:
             answer = world_.run(way, variant, verbose=verbose)
             out[where] = bool(escapes(way, variant, answer["seen"]))
-    entry["out"] = out
+    entry |= {"code": way.digest, "out": out}
     for layer in layers:
         entry[layer] = {
             variant: judge(way, variant, world_.run(way, variant, layers=layer, verbose=verbose))._asdict()
@@ -189,7 +196,13 @@ def try_way(world_: World, way: Way, layers: Iterable[str], *, verbose: bool = F
 
 
 def try_all(
-    ways: list[Way], layers: tuple[str, ...], jobs: int, report: Callable[[dict[str, Any]], None], *, verbose: bool = False
+    ways: list[Way],
+    layers: tuple[str, ...],
+    *,
+    jobs: int,
+    proofs: dict[str, dict[str, bool]],
+    report: Callable[[dict[str, Any]], None] = lambda _entry: None,
+    verbose: bool = False,
 ) -> list[dict[str, Any]]:
     """Run ways, several at a time, each in a network of its own; results in the order of the ways."""
     waiting: queue.SimpleQueue[tuple[int, Way]] = queue.SimpleQueue()
@@ -207,11 +220,11 @@ def try_all(
                         number, way = waiting.get_nowait()
                     except queue.Empty:
                         return
-                    results[number] = try_way(here, way, layers, verbose=verbose)
+                    results[number] = try_way(here, way, layers, proofs.get(way.id), verbose=verbose)
                     report(results[number])
             finally:
                 here.close()
-        except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
+        except BaseException as error:  # it is raised again, in the thread that waits
             broken.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(min(jobs, len(ways)))]
@@ -241,8 +254,18 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
 
 def load() -> list[dict[str, Any]]:
     """Return the results that are kept."""
-    results: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+    results: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8"))["ways"] if RESULTS.exists() else []
     return results
+
+
+def kept_proofs() -> dict[str, dict[str, bool]]:
+    """Return which ways are known to lead out, by id: those whose code is what it was."""
+    digests = {way.id: way.digest for way in all_ways()}
+    return {
+        entry["id"]: entry["out"]
+        for entry in load()
+        if "out" in entry and all(entry["out"].values()) and entry["code"] == digests.get(entry["id"])
+    }
 
 
 def merge(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -250,20 +273,26 @@ def merge(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept = {entry["id"]: entry for entry in load()}
     for entry in results:
         before = kept.get(entry["id"], {})
-        layers = {layer: before[layer] for layer in ("python", "kernel") if layer in before}
+        layers: dict[str, Any] = {layer: before[layer] for layer in ("python", "kernel") if layer in before}
         kept[entry["id"]] = entry if "missing" in entry else {**layers, **entry}
     return [_ordered(kept[way.id], way) for way in all_ways() if way.id in kept]
 
 
 def _ordered(entry: dict[str, Any], way: Way) -> dict[str, Any]:
     entry = {**entry, "group": way.group, "title": way.title}
-    return {key: entry[key] for key in ("id", "group", "title", "missing", "out", "python", "kernel") if key in entry}
+    return {
+        key: entry[key]
+        for key in ("id", "group", "title", "missing", "code", "out", "python", "kernel")
+        if key in entry
+    }
 
 
 def save(results: list[dict[str, Any]]) -> None:
     """Keep results: a line for each way, so that a change of one shows as one."""
     lines = ",\n".join(json.dumps(entry) for entry in results)
-    RESULTS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    version = ".".join(str(part) for part in sys.version_info[:2])
+    head = f'"python": "{version}", "platform": "{sys.platform}", "machine": "{os.uname().machine}"'
+    RESULTS.write_text(f'{{{head}, "ways": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -274,6 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kernel", choices=("off", "on", "both"), default="off", help="with the Linux kernel layer")
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="how many at a time")
     parser.add_argument("--write", action="store_true", help="keep the results, for the page in the reference")
+    parser.add_argument("--prove", action="store_true", help="run unguarded also what is known to lead out")
     parser.add_argument("--list", action="store_true", help="list the ways, and try none")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what each run says")
     options = parser.parse_args(arguments)
@@ -295,11 +325,20 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
 
     def report(entry: dict[str, Any]) -> None:
-        said = "; ".join(shortcomings(entry)) or (f"not available here: {entry['missing']}" if "missing" in entry else "")
+        said = "; ".join(shortcomings(entry)) or (
+            f"not available here: {entry['missing']}" if "missing" in entry else ""
+        )
         if said:
             print(f"{entry['group']}: {entry['id']}: {said}", flush=True)
 
-    results = try_all(ways, layers, 1 if options.verbose else options.jobs, report, verbose=options.verbose)
+    results = try_all(
+        ways,
+        layers,
+        jobs=1 if options.verbose else options.jobs,
+        proofs={} if options.prove else kept_proofs(),
+        report=report,
+        verbose=options.verbose,
+    )
     tried = [entry for entry in results if "missing" not in entry]
     good = [entry for entry in tried if not shortcomings(entry)]
     seconds = time.monotonic() - began

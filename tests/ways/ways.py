@@ -9,11 +9,13 @@ test, with or without ``def test_...``. Keys:
 - ``token``: the way uses a connection that was open before; the escape is what it sends.
 - ``shown``: how reports may spell the target, beside its usual forms.
 
-A cell may go on with further files, each behind its name: ``# conftest.py``. ``early.py`` is imported before the plugin.
+A cell may go on with further files, each behind its name: ``# conftest.py``. ``early.py`` is
+imported before the plugin; ``# settings.ini`` adds to the project's settings.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import shutil
@@ -39,6 +41,12 @@ class Way(NamedTuple):
     plugins: tuple[str, ...] = ()
     token: bool = False
     shown: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """What a kept proof that the way leads out holds for."""
+        said = repr((self.code, self.needs, self.only, self.plugins, self.token))
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def missing(self) -> str:
         """Return what this machine lacks for it, empty if nothing."""
@@ -168,7 +176,7 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         token=world.TOKEN,
         unix=unix,
     )
-    code, *others = re.split(r"^# (\w+\.py)\n", way.code, flags=re.MULTILINE)
+    code, *others = re.split(r"^# (\w+\.(?:py|ini))\n", way.code, flags=re.MULTILINE)
     if not any(line.startswith(("def test", "async def test", "class Test")) for line in code.splitlines()):
         code = "def test_way():\n" + "".join(f"    {line}\n" if line else "\n" for line in code.splitlines())
     settings = [
@@ -185,5 +193,8 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
         "pytest.ini": "\n".join(settings),
     }
     for name, text in zip(others[::2], others[1::2], strict=True):
-        files[name] = f"from target import *\n\n{text}"
+        if name == "settings.ini":
+            files["pytest.ini"] += text
+        else:
+            files[name] = f"from target import *\n\n{text}"
     return files

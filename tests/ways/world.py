@@ -175,17 +175,19 @@ class Servers:
     def _serve(self, peer: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), peer:
             peer.settimeout(0.3)
-            if peer.recv(1, socket.MSG_PEEK) == bytes([_HANDSHAKE]):
-                peer.settimeout(3)
+            try:
+                first = peer.recv(1, socket.MSG_PEEK)
+            except TimeoutError:  # a client that waits to be greeted
+                peer.sendall(b"220 hello\r\n")
+                peer.settimeout(10)
+                first = peer.recv(1, socket.MSG_PEEK)
+            peer.settimeout(3)
+            if first == bytes([_HANDSHAKE]):
                 peer = self._tls.wrap_socket(peer, server_side=True)
             self._converse(peer)
 
     def _converse(self, peer: socket.socket) -> None:
-        try:
-            data = peer.recv(65536)
-        except TimeoutError:  # a client that waits to be greeted
-            peer.sendall(b"220 hello\r\n")
-            data = peer.recv(65536)
+        data = peer.recv(65536)
         with peer:
             while data:
                 if TOKEN in data:
@@ -245,8 +247,10 @@ def answer_to(message: bytes) -> bytes:
 def _make_certificate(folder: Path) -> Path:
     path = folder / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
-        + ["-keyout", str(path), "-out", str(folder / "public.pem")],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"),
+            *("-keyout", str(path), "-out", str(folder / "public.pem")),
+        ],
         check=True,
         capture_output=True,
     )
@@ -309,7 +313,7 @@ def build(folder: Path) -> Seen:
         servers.udp(family, (host, PORT))
     servers.tcp(socket.AF_UNIX, str(folder / "server.sock"))
     files = {
-        "hosts": f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n",
+        "hosts": f"127.0.0.1 localhost here-only {socket.gethostname()}\n::1 localhost\n",
         "resolv.conf": f"nameserver {RESOLVER}\noptions timeout:1 attempts:1\n",
         "nsswitch.conf": "hosts: files dns\n",
     }

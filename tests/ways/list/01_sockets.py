@@ -422,3 +422,51 @@ with socket.socket() as s:
 # %% loopback-far | another address of 127.0.0.0/8 | only=local | shown=127.9.9.9
 with socket.create_server(("127.9.9.9", 0)) as server:
     socket.create_connection(server.getsockname()).close()
+
+# %% nonlocal-bind | a machine that lets any address be bound | only=foreign
+knob = "/proc/sys/net/ipv4/ip_nonlocal_bind"
+open(knob, "w").write("1")
+
+
+def test_way():
+    try:
+        socket.create_connection(ADDRESS).close()
+    finally:
+        open(knob, "w").write("0")
+
+# %% connect-compatible | an IPv4-compatible IPv6 address beside a local one | only=foreign | shown=::127.0.0.1
+with socket.socket(socket.AF_INET6) as s:
+    with contextlib.suppress(OSError):
+        s.connect(("::127.0.0.1", PORT))
+    s.connect(ADDRESS6)
+
+# %% memo-equal | an address equal to one that was permitted
+class Liar(str):
+    def __eq__(self, other):
+        return other == "127.0.0.1"
+
+    def __hash__(self):
+        return hash("127.0.0.1")
+
+
+def test_way():
+    with contextlib.suppress(Exception):
+        socket.create_connection(("127.0.0.1", PORT)).close()
+    with socket.socket() as s:
+        s.connect((Liar(HOST), PORT))
+
+# %% multicast-ipv6 | a link's multicast group, with its scope | only=foreign | shown=ff02::1
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+    s.sendto(b"hello", ("ff02::1%here", PORT))
+
+# %% connect-after-close | a socket that the refusal has closed, and another in its place
+with contextlib.suppress(Exception):
+    socket.create_connection(ADDRESS).close()
+socket.create_connection(ADDRESS).close()
+
+# %% many-targets | so many targets that the record is full
+for port in range(2000, 3100):
+    with socket.socket() as s, contextlib.suppress(Exception):
+        s.connect_ex((HOST, port))
+with socket.socket() as s, contextlib.suppress(Exception):
+    s.connect_ex(ADDRESS)

@@ -208,3 +208,69 @@ from twisted.internet import reactor
 client.Resolver(servers=[("198.51.100.53", 53)]).lookupAddress(NAME, timeout=[1]).addBoth(lambda _: reactor.stop())
 reactor.callLater(2, lambda: reactor.running and reactor.stop())
 reactor.run(installSignalHandlers=False)
+
+# %% lookup-under-localhost | a name below `localhost`, which the C library asks the resolver for | only=foreign | shown=deep.localhost
+with contextlib.suppress(socket.gaierror):
+    socket.getaddrinfo("deep.localhost", PORT)
+
+# %% lookup-localhost-ipv6 | this machine's name, for a family that the hosts file has no address of | only=foreign | shown=here-only
+with contextlib.suppress(socket.gaierror):
+    socket.getaddrinfo("here-only", PORT, socket.AF_INET6)
+
+# %% reverse-loopback | the name of another address of 127.0.0.0/8 | only=foreign | shown=127.0.0.2
+with contextlib.suppress(OSError):
+    socket.gethostbyaddr("127.0.0.2")
+
+# %% reverse-loopback-getnameinfo | the same, by `getnameinfo` | only=foreign | shown=127.0.0.2
+with contextlib.suppress(OSError):
+    socket.getnameinfo(("127.0.0.2", PORT), 0)
+
+# %% reverse-loopback-getfqdn | the same, by `getfqdn` | only=foreign | shown=127.0.0.2
+socket.getfqdn("127.0.0.2")
+
+# %% reverse-own-address | the name of this machine's own address | only=foreign | shown=198.51.100.2
+with contextlib.suppress(OSError):
+    socket.gethostbyaddr("198.51.100.2")
+
+# %% reverse-unspecified | the name of the unspecified address | only=foreign | shown=0.0.0.0
+with contextlib.suppress(OSError):
+    socket.gethostbyaddr("0.0.0.0")
+
+# %% connect-long-label | `connect` to a name whose label is as long as can be | only=foreign | shown=aaaa
+with socket.socket() as s, contextlib.suppress(OSError):
+    s.connect(("a" * 63 + ".way-out.example", PORT))
+
+# %% connect-wide-digits | an address in full-width digits | shown=１９８ １２７
+with socket.socket() as s:
+    s.connect(("".join(chr(0xFEE0 + ord(c)) if c.isdigit() else c for c in HOST), PORT))
+
+# %% connect-ideographic-dot | a name with an ideographic dot, that ends as a local one | only=foreign | shown=localhost
+with socket.socket() as s, contextlib.suppress(OSError):
+    s.connect(("localhost。way-out.example", PORT))
+
+# %% hostaliases | an alias of `HOSTALIASES` | only=foreign | shown=nickname
+open("aliases", "w").write("nickname way-out.example\n")
+os.environ["HOSTALIASES"] = os.path.abspath("aliases")
+with contextlib.suppress(OSError):
+    socket.getaddrinfo("nickname", PORT)
+
+# %% getaddrinfo-subclass | a name of a subclass of `str` that compares as another | only=foreign
+class Liar(str):
+    def __eq__(self, other):
+        return other == "localhost"
+
+    def __hash__(self):
+        return hash("localhost")
+
+    def lower(self):
+        return "localhost"
+
+    def casefold(self):
+        return "localhost"
+
+    def partition(self, sep):
+        return ("localhost", "", "")
+
+
+def test_way():
+    socket.getaddrinfo(Liar(NAME), PORT)

@@ -489,3 +489,15 @@ submit = ThreadPoolExecutor.submit
 # %% late-hook | an audit hook added after ours that raises nothing
 sys.addaudithook(lambda event, args: None)
 socket.create_connection(ADDRESS).close()
+
+# %% second-internal-module | a second `_socket` module
+import _socket
+import importlib.util
+
+spec = importlib.util.spec_from_file_location("_socket", getattr(_socket, "__file__", None))
+
+
+def test_way():
+    second = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(second)
+    second.socket().connect(ADDRESS)

@@ -526,3 +526,167 @@ def kept():
 def test_way(kept):
     kept.append(steps())
     next(kept[0])
+
+# %% subinterpreter | a subinterpreter | needs=_xxsubinterpreters
+import _xxsubinterpreters as interpreters
+
+other = interpreters.create()
+with contextlib.suppress(Exception):
+    interpreters.run_string(other, f"import socket; socket.create_connection({ADDRESS!r}).close()")
+interpreters.destroy(other)
+
+# %% subinterpreter-313 | a subinterpreter, from 3.13 on | needs=_interpreters
+import _interpreters as interpreters
+
+other = interpreters.create()
+with contextlib.suppress(Exception):
+    interpreters.exec(other, f"import socket; socket.create_connection({ADDRESS!r}).close()")
+interpreters.destroy(other)
+
+# %% interpreter-pool | `InterpreterPoolExecutor` | needs=python:3.14
+from concurrent.futures import InterpreterPoolExecutor
+
+with InterpreterPoolExecutor(1) as pool:
+    pool.submit(exec, f"import socket; socket.create_connection({ADDRESS!r}).close()").exception()
+
+# %% context-of-import | a context that was copied on import
+import contextvars
+
+context = contextvars.copy_context()
+
+
+def test_way():
+    context.run(lambda: socket.create_connection(ADDRESS).close())
+
+# %% context-of-session | a context that a session fixture copied
+import contextvars
+
+
+@pytest.fixture(scope="session")
+def context():
+    return contextvars.copy_context()
+
+
+def test_way(context):
+    context.run(lambda: socket.create_connection(ADDRESS).close())
+
+# %% context-of-large-guard | a context copied in a guard of size large, on import
+import contextvars
+
+try:
+    from pytest_test_categories import network_guard
+except ImportError:
+    network_guard = lambda size: contextlib.nullcontext()
+with network_guard("large"):
+    context = contextvars.copy_context()
+
+
+def test_way():
+    context.run(lambda: socket.create_connection(ADDRESS).close())
+
+# %% large-guard-open | a guard of size large that a module holds open
+try:
+    from pytest_test_categories import network_guard
+except ImportError:
+    network_guard = lambda size: contextlib.nullcontext()
+guard = network_guard("large")
+guard.__enter__()
+
+
+def test_way():
+    socket.create_connection(ADDRESS).close()
+
+# %% large-guard-session | a guard of size large that a session fixture holds open
+@pytest.fixture(scope="session", autouse=True)
+def open_guard():
+    try:
+        from pytest_test_categories import network_guard
+    except ImportError:
+        network_guard = lambda size: contextlib.nullcontext()
+    with network_guard("large"):
+        yield
+
+
+def test_way():
+    socket.create_connection(ADDRESS).close()
+
+# %% expect-unrelated | an `expect_network_violation` that is over
+try:
+    from pytest_test_categories import expect_network_violation
+except ImportError:
+    expect_network_violation = contextlib.nullcontext
+with expect_network_violation():
+    with contextlib.suppress(Exception):
+        socket.create_connection(ADDRESS).close()
+with contextlib.suppress(Exception):
+    socket.create_connection(ADDRESS).close()
+
+# %% expect-in-thread | an `expect_network_violation` around a thread that goes on
+try:
+    from pytest_test_categories import expect_network_violation
+except ImportError:
+    expect_network_violation = contextlib.nullcontext
+
+
+def dial():
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            socket.create_connection(ADDRESS).close()
+        time.sleep(0.2)
+
+
+def test_way():
+    with expect_network_violation():
+        thread = threading.Thread(target=dial)
+        thread.start()
+        time.sleep(0.1)
+    thread.join()
+
+# %% signal-outlives | a timer's signal that comes after the test
+import signal
+
+
+def test_way():
+    signal.signal(signal.SIGALRM, lambda *_: socket.create_connection(ADDRESS).close())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+# conftest.py
+def pytest_sessionfinish():
+    time.sleep(0.5)
+
+# %% logging-at-exit | a log handler that the interpreter's exit flushes
+import logging.handlers
+
+memory = logging.handlers.MemoryHandler(100, target=logging.handlers.SocketHandler(HOST, PORT))
+
+
+def test_way():
+    memory.emit(logging.makeLogRecord({"msg": "hello"}))
+
+# %% fixture-value-del | `__del__` of a fixture's value
+class Goodbye:
+    def __del__(self):
+        socket.create_connection(ADDRESS).close()
+
+
+@pytest.fixture
+def goodbye():
+    return Goodbye()
+
+
+def test_way(goodbye):
+    pass
+
+# %% cycle-del | `__del__` of a cycle that is collected after the test
+class Goodbye:
+    def __del__(self):
+        socket.create_connection(ADDRESS).close()
+
+
+def test_way():
+    goodbye = Goodbye()
+    goodbye.me = goodbye
+# conftest.py
+def pytest_sessionfinish():
+    import gc
+
+    gc.collect()

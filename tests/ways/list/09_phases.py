@@ -459,3 +459,109 @@ Inner.__test__ = False
 
 def test_way():
     unittest.TextTestRunner(stream=open(os.devnull, "w")).run(unittest.defaultTestLoader.loadTestsFromTestCase(Inner))
+
+# %% hook-runtest-protocol | `pytest_runtest_protocol` of a conftest
+def test_way():
+    pass
+# conftest.py
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    socket.create_connection(ADDRESS).close()
+    return (yield)
+
+# %% hook-makereport | `pytest_runtest_makereport` of a conftest
+def test_way():
+    pass
+# conftest.py
+def pytest_runtest_makereport(item, call):
+    if call.when == "call":
+        with contextlib.suppress(Exception):
+            socket.create_connection(ADDRESS).close()
+
+# %% hook-fixture-post-finalizer | `pytest_fixture_post_finalizer` of a conftest
+@pytest.fixture
+def thing():
+    pass
+
+
+def test_way(thing):
+    pass
+# conftest.py
+def pytest_fixture_post_finalizer(fixturedef):
+    if fixturedef.argname == "thing":
+        socket.create_connection(ADDRESS).close()
+
+# %% setup-wrapper | a wrapper of `pytest_runtest_setup` that goes first
+def test_way():
+    pass
+# conftest.py
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    socket.create_connection(ADDRESS).close()
+    return (yield)
+
+# %% teardown-wrapper | a wrapper of `pytest_runtest_teardown` that goes last
+def test_way():
+    pass
+# conftest.py
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item):
+    result = yield
+    socket.create_connection(ADDRESS).close()
+    return result
+
+# %% fixture-package | a fixture of a package's scope
+@pytest.fixture(scope="package")
+def dialled():
+    yield
+    socket.create_connection(ADDRESS).close()
+
+
+def test_way(dialled):
+    pass
+
+# %% tmp-path-finalizer | a finalizer of the node
+def test_way(request):
+    request.node.addfinalizer(lambda: socket.create_connection(ADDRESS).close())
+
+# %% session-finalizer | a finalizer of the session's node
+def test_way(request):
+    request.session.addfinalizer(lambda: socket.create_connection(ADDRESS).close())
+
+# %% config-cleanup | a clean-up of the configuration
+def test_way(request):
+    request.config.add_cleanup(lambda: socket.create_connection(ADDRESS).close())
+
+# %% module-getattr | a module's `__getattr__` that an import calls
+open("dials.py", "w").write(
+    f"import socket\ndef __getattr__(name):\n    socket.create_connection({ADDRESS!r}).close()\n    return 1\n"
+)
+sys.path.insert(0, os.getcwd())
+from dials import anything
+
+# %% assertion-rewrite | a module that pytest rewrites
+open("dials.py", "w").write(f"import socket; assert socket.create_connection({ADDRESS!r}).close() is None")
+sys.path.insert(0, os.getcwd())
+pytest.register_assert_rewrite("dials")
+import dials
+
+# %% parametrize-ids | a function that names parameters
+def name(value):
+    socket.create_connection(ADDRESS).close()
+    return "one"
+
+
+@pytest.mark.parametrize("value", [1], ids=name)
+def test_way(value):
+    pass
+
+# %% fixture-large-declared | a session fixture, declared large, that lends its dialler
+@pytest.fixture(scope="session")
+def dial():
+    return lambda: socket.create_connection(ADDRESS).close()
+
+
+def test_way(dial):
+    dial()
+# settings.ini
+test_categories_fixture_sizes = dial = large

@@ -301,7 +301,9 @@ def test_way():
 # early.py
 import multiprocessing.forkserver
 
-multiprocessing.forkserver.ensure_running()
+if not os.environ.get("EARLY"):  # children import this too
+    os.environ["EARLY"] = "1"
+    multiprocessing.forkserver.ensure_running()
 
 # %% multiprocessing-pool | a pool of processes
 import multiprocessing
@@ -348,7 +350,7 @@ from concurrent.futures import ProcessPoolExecutor
 pool = ProcessPoolExecutor(1)
 pool.submit(len, "").result()
 
-# %% multiprocessing-manager-process | a manager's process
+# %% multiprocessing-manager-process | a manager's process | shown=pymp
 import multiprocessing.managers
 
 
@@ -396,3 +398,41 @@ import multiprocessing.util
 code = f"import socket; socket.create_connection({ADDRESS!r}).close()"
 child = multiprocessing.util.spawnv_passfds(os.fsencode(sys.executable), [sys.executable, "-c", code], [])
 os.waitpid(child, 0)
+
+# %% preexec-function | `preexec_fn`
+def dial():
+    with contextlib.suppress(BaseException):
+        socket.create_connection(ADDRESS).close()
+
+
+def test_way():
+    subprocess.run(["true"], preexec_fn=dial)
+
+# %% fork-hook | a hook of `os.register_at_fork`
+def dial():
+    with contextlib.suppress(BaseException):
+        socket.create_connection(ADDRESS).close()
+
+
+def test_way():
+    os.register_at_fork(after_in_child=dial)
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
+
+# %% fork-hook-before | a hook that runs before a fork
+done = []
+
+
+def dial():
+    if not done:
+        done.append(1)
+        with contextlib.suppress(BaseException):
+            socket.create_connection(ADDRESS).close()
+
+
+def test_way():
+    os.register_at_fork(before=dial)
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
