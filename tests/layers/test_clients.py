@@ -670,3 +670,52 @@ def test_bad_arguments_raise_what_they_raise_without_the_guard() -> None:
             with pytest.raises(type(without.value)) as under, network_guard("small"):
                 act()
             assert str(under.value) == str(without.value)
+
+
+def test_a_run_reports_it_like_any_other(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], postgres_server: Server
+) -> None:
+    pytest.importorskip("psycopg2")
+    pytest.importorskip("uvloop")
+    pytester.makepyfile(
+        test_one=f"""
+        import asyncio
+        import psycopg2
+        import pytest
+        import uvloop
+
+        def connect():
+            psycopg2.connect("host=127.0.0.1 port={postgres_server.port} user=postgres dbname=postgres").close()
+
+        @pytest.mark.small
+        def test_small():
+            connect()
+
+        @pytest.mark.small
+        def test_swallowed():
+            try:
+                connect()
+            except Exception:
+                pass
+
+        @pytest.mark.small
+        def test_task():
+            async def act():
+                await asyncio.open_connection("127.0.0.1", {postgres_server.port})
+            uvloop.run(act())
+
+        @pytest.mark.medium
+        def test_medium():
+            connect()
+        """
+    )
+    for workers in (0, 2):
+        result = run_pytest(workers=workers)
+        result.assert_outcomes(passed=1, failed=3)
+        result.stdout.fnmatch_lines(
+            [
+                f"*Attempted network connection to 127.0.0.1:{postgres_server.port}",
+                "*seen: psycopg2. Use a fake repository, or a local server and @pytest.mark.medium",
+                "network violations: 3 in 3 places",
+            ]
+        )
