@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array
+import collections
+import decimal
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from unittest import mock
 import pytest
 import wrapt
 
+from pytest_test_categories import _wrapping
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 
 if TYPE_CHECKING:
@@ -335,3 +339,58 @@ def test_a_blocked_module_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     entry.install()
     entry.remove()
     assert sys.modules[MODULE] is None
+
+
+IMMUTABLE = 1 << 8
+
+
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.__name__) for cls in (decimal.Decimal, array.array)])
+def test_a_method_of_an_extensions_type_is_wrapped_in_the_type_itself(cls: Any) -> None:
+    name = {"Decimal": "sqrt", "array": "tolist"}[cls.__name__]
+    made = {"Decimal": lambda: decimal.Decimal(4), "array": lambda: array.array("i", [1])}[cls.__name__]()
+    original, flags, answer = vars(cls)[name], cls.__flags__ & IMMUTABLE, getattr(made, name)()
+    assert flags
+    seen = Seen()
+    point = EntryPoint(cls.__module__, f"{cls.__name__}.{name}", seen)
+    for _ in range(2):
+        point.install()
+        assert cls.__flags__ & IMMUTABLE == flags
+        assert getattr(made, name)() == answer  # of one that was there before
+        point.remove()
+        assert getattr(made, name)() == answer
+        assert vars(cls)[name] is original
+    assert seen.calls == 2
+    with pytest.raises(TypeError):
+        setattr(cls, name, original)
+
+
+def test_a_constructor_of_an_extensions_type_is_wrapped() -> None:
+    cls = collections.deque
+    original = vars(cls)["__init__"]
+    seen = Seen()
+    point = EntryPoint("collections", "deque.__init__", seen)
+    point.install()
+    try:
+        assert list(collections.deque([1, 2])) == [1, 2]
+        assert list(type("Sub", (collections.deque,), {})([3])) == [3]
+    finally:
+        point.remove()
+    assert seen.calls == 2
+    assert vars(cls)["__init__"] is original
+    assert list(collections.deque([1])) == [1]
+    assert seen.calls == 2
+
+
+def test_a_type_of_unknown_layout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_wrapping, "_FLAGS", 17)
+    original = vars(decimal.Decimal)["sqrt"]
+    point = EntryPoint("decimal", "Decimal.sqrt", Seen())
+    point.install()
+    assert vars(decimal.Decimal)["sqrt"] is original
+    point.remove()
+
+
+def test_a_hook_is_called_when_its_module_is_there() -> None:
+    calls: list[str] = []
+    _wrapping.when_imported("sys", lambda: calls.append("sys"))
+    assert calls == ["sys"]

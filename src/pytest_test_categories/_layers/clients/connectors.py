@@ -118,5 +118,5 @@ def deltalake(_table: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
 
 def temporal(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the target of temporalio's client, whose core is in Rust."""
-    config = args[1] if len(args) > 1 else kwargs.get("config")
+    config: Any = args[1] if len(args) > 1 else kwargs.get("config")
     yield of_url(config.target_url)
