@@ -193,14 +193,18 @@ _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDic
 _local = threading.local()
 
 
-on_change: Callable[[], None] | None = None
+on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
 """Called when other scopes judge what the main thread does: a layer outside of this process is told."""
 
 
-def changed() -> None:
-    """Note that a scope has begun or ended to judge."""
+def changed(scopes: tuple[Scope, ...] | None = None) -> None:
+    """Note that a scope has begun or ended to judge.
+
+    Args:
+        scopes: Those that judge the main thread now, where the caller knows: as ``charge`` would find them.
+    """
     if on_change is not None:
-        on_change()
+        on_change(scopes)
 
 
 def _unpatched(module: str, name: str) -> Any:

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -363,13 +364,22 @@ def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]]
     assert done.returncode == 0
     assert "test categories: no kernel layer: 2 threads run already" in done.stdout
     assert "audit hook; not watched: native clients" in done.stdout
-    call = command("-k", "test_ok", guard="require", plugins=("early",))
-    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 4
-    [line] = [line for line in done.stderr.splitlines() if line]
-    assert line.startswith(
-        "ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run already"
-    )
+    for workers in ((), ("-n", "2")):
+        call = command("-k", "test_ok", *workers, guard="require", plugins=("early", "xdist"))
+        done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 4
+        [line] = [line for line in done.stderr.splitlines() if line]
+        assert line.startswith("ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run ")
+
+
+def test_a_plugin_that_a_conftest_loads_comes_too_late(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("pytest_plugins = ['pytest_test_categories.pytest_plugin']")
+    for guard, status in (("auto", 0), ("require", 4)):
+        options = ["-o", "test_categories_enforcement=strict", "-o", f"test_categories_kernel_guard={guard}"]
+        call = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "test_ok", *options]
+        done = subprocess.run(call, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "the plugin was loaded by a conftest, when it was too late to start it" in done.stdout + done.stderr
 
 
 def test_nothing_is_left_behind(command: Callable[..., list[str]], tmp_path: Path) -> None:

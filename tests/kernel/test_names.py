@@ -206,6 +206,30 @@ def test_look_up():
     assert asked() == {"shop.test"}
 
 
+def test_a_short_name_is_allowed_and_shown_as_it_was_asked_for(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+@pytest.mark.medium
+@pytest.mark.parametrize("way", [dual, child])
+def test_allowed(way):
+    assert way("db") in (28, 1)
+
+@pytest.mark.medium
+def test_another():
+    assert dual("shop") == 6
+"""
+    )
+    with open("resolv.conf", "a") as file:
+        file.write("search corp.test\n")
+    outcome = run_with_names("-o", "test_categories_network_allow=db:80")
+    assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
+    assert asked() == {"db.corp.test"}
+    assert "  Attempted network connection to shop\n" in outcome.text
+
+
 def test_warn_mode_names_what_it_lets_go(run_with_names: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_names=LOOK_UPS

@@ -187,3 +187,16 @@ def test_name_servers_are_those_of_the_file_and_any_foreign_one(tmp_path: pytest
     assert servers.asks(Endpoint("224.0.0.251", 5353))
     assert not servers.asks(Endpoint("198.51.100.1", 80))
     assert not servers.asks(Endpoint("/run/x", 53, "unix"))
+
+
+def test_a_queried_name_is_meant_without_the_domains_that_are_appended(tmp_path: pytest.TempPathFactory) -> None:
+    path = f"{tmp_path}/resolv.conf"
+    servers = NameServers(path)
+    assert servers.meant("db.corp.test") == "db.corp.test"
+    with open(path, "w") as file:
+        file.write("domain Test.\nsearch corp.test svc.local\n")
+    assert servers.meant("db.corp.test") == "db"
+    assert servers.meant("db.CORP.test") == "db"
+    assert servers.meant("db.other.test") == "db.other"
+    assert servers.meant("corp.test") == "corp"
+    assert servers.meant("db.example.com") == "db.example.com"

@@ -93,6 +93,21 @@ def test_the_command_line_beats_the_ini_file_on_the_default_size(
     assert parse(f"test_categories_enforcement = strict\n{ini}", *args).default_size is size
 
 
+@pytest.mark.parametrize(
+    ("ini", "args", "kernel"),
+    [
+        pytest.param("", (), "off", id="none"),
+        pytest.param("test_categories_kernel_guard = Auto", (), "auto", id="ini"),
+        pytest.param("test_categories_kernel_guard = auto", ("--network-kernel-guard=require",), "require", id="both"),
+        pytest.param("test_categories_kernel_guard = auto", ("--network-kernel-guard=off",), "off", id="taken-back"),
+    ],
+)
+def test_the_command_line_beats_the_ini_file_on_the_kernel_layer(
+    parse: Parse, ini: str, args: tuple[str, ...], kernel: str
+) -> None:
+    assert parse(f"test_categories_enforcement = strict\n{ini}", *args).kernel == kernel
+
+
 def test_rules_give_sizes_to_markers_paths_and_fixtures(parse: Parse) -> None:
     settings = parse(
         "test_categories_marker_sizes =\n"
@@ -181,6 +196,18 @@ def test_the_command_line_adds_to_the_allow_list(parse: Parse) -> None:
             f"--network-allow: 'db:port' is not a network allow entry; write one like {ALLOW_FORMS}",
             id="entry-option",
         ),
+        pytest.param(
+            "test_categories_kernel_guard = on",
+            (),
+            "test_categories_kernel_guard: 'on' is not one of off, auto, require",
+            id="kernel",
+        ),
+        pytest.param(
+            "test_categories_kernel_guard = auto",
+            ("--network-kernel-guard=always",),
+            "--network-kernel-guard: 'always' is not one of off, auto, require",
+            id="kernel-option",
+        ),
     ],
 )
 def test_a_setting_that_is_none_of_its_choices_says_which_it_is_and_what_there_is(
@@ -215,3 +242,6 @@ def test_the_header_says_the_mode_and_what_is_and_is_not_watched() -> None:
     assert text.startswith("test categories: enforcement warn; network layers: ")
     assert "not watched: " in text
     assert "\n" not in text
+    text = header(Settings(EnforcementMode.WARN), "kernel")
+    assert "audit hook, kernel; not watched: connections" in text
+    assert "native clients" not in text

@@ -187,14 +187,14 @@ class Phases:
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
         current.set(self._inner)
         phases.append(scope)
-        changed()
+        changed(scope.chain if self._inner is scope and not self._run.standing else None)
 
     def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
         phases.pop()
         self._inner = current.get()
         current.set(self._outer)
-        changed()
+        changed(None if phases or self._outer is not None else ())
         registry.collect_children()
         if scope.records or self.fixture_scopes:
             self._tell(item, scope, error)

@@ -67,12 +67,19 @@ class Client:
 
     # -- what holds ----------------------------------------------------------------------------------------------------
 
-    def publish(self) -> None:
-        """Let what the main thread is held to now hold for the process and all its descendants."""
-        if threading.get_ident() != self._main or _origin.in_event_loop():
+    def publish(self, scopes: tuple[Scope, ...] | None = None) -> None:
+        """Let what the main thread is held to now hold for the process and all its descendants.
+
+        Args:
+            scopes: Those that judge it, if the caller knows.
+        """
+        if threading.get_ident() != self._main:
             return
-        charged = charge()
-        scopes = () if charged is None else charged.scopes
+        if scopes is None:
+            if _origin.in_event_loop():
+                return
+            charged = charge()
+            scopes = () if charged is None else charged.scopes
         before = self._scopes
         if scopes == before:
             return
@@ -80,7 +87,8 @@ class Client:
         index = self._index(scopes) if scopes else 0
         number = self._number = self._number + 1
         word = number << wire.WORD_BITS | index
-        self._page.begin_tests()
+        if number == 1:
+            self._page.begin_tests()
         self._page.publish(word)
         if before and before[0].kind == "fixture":
             self._page.note_span(self._span[1], self._span[2])

@@ -35,7 +35,8 @@ class NameServers:
     def __init__(self, path: str = RESOLV_CONF) -> None:
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
-        self._addresses: set[IPAddress | None] = set()
+        self._addresses: set[IPAddress | None] = set(map(parse_ip, _STUBS))
+        self._domains: list[str] = []
 
     def asks(self, endpoint: Endpoint) -> bool:
         """Tell whether a datagram to an endpoint, or a connection, is there to look a name up."""
@@ -43,21 +44,36 @@ class NameServers:
             return False
         ip = parse_ip(endpoint.host)
         # On loopback it is one if this machine asks there: else somebody's own server, which is a service like others.
-        return ip is None or not ip.is_loopback or ip in self._known()
+        if ip is not None and ip.is_loopback:
+            self._refresh()
+            return ip in self._addresses
+        return True
 
-    def _known(self) -> set[IPAddress | None]:
+    def meant(self, name: str) -> str:
+        """Return a queried name without the domain that the C library appends to short names."""
+        self._refresh()
+        for domain in self._domains:
+            if name.lower().endswith(f".{domain}"):
+                return name[: -len(domain) - 1]
+        return name
+
+    def _refresh(self) -> None:
         try:
             stat = os.stat(self._path)
+            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if stamp == self._stamp:
+                return
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                lines = [line.split() for line in file]
         except OSError:
-            return set(map(parse_ip, _STUBS))
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            with open(self._path, encoding="utf-8", errors="replace") as lines:
-                words = [line.split() for line in lines]
-            named = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
-            self._addresses = set(map(parse_ip, (*named, *_STUBS)))
-        return self._addresses
+            return
+        self._stamp = stamp
+        named = [line[1] for line in lines if len(line) > 1 and line[0] == "nameserver"]
+        self._addresses = set(map(parse_ip, (*named, *_STUBS)))
+        domains = {
+            word.strip(".").lower() for line in lines if line[:1] in (["search"], ["domain"]) for word in line[1:]
+        }
+        self._domains = sorted(domains - {""}, key=len, reverse=True)
 
 
 def queried_name(query: bytes) -> str:

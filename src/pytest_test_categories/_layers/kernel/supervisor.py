@@ -335,7 +335,7 @@ class Supervisor:
             if question.call == "sendmmsg" and not question.old:
                 held = watched.held.get((process_of(question.thread), question.arguments[0]))
                 if held is not None:
-                    return self._named(watched, question, held, word)
+                    return self._named(watched, question, held)
             aims = list(self._aims(question)) if question.call else []
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EACCES}:  # gone, or a bad pointer: the kernel says what is wrong
@@ -401,10 +401,10 @@ class Supervisor:
                 watched.bound.add(path)
             return _PERMITTED
         if path.startswith(RESOLVER_SOCKETS):
-            if not self._policies(watched, word):
-                return _PERMITTED
             watched.hear()
-            return _PERMITTED if self._is_vouched(watched, question, look_up=True) else errno.ENOENT
+            if self._is_vouched(watched, question, look_up=True):
+                return _PERMITTED
+            return errno.ENOENT if self._policies(watched, self._held_to(watched, question, word)[0]) else _PERMITTED
         inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
         if not self._refusing(watched, word, attempt):
@@ -427,13 +427,12 @@ class Supervisor:
         watched.hear()
         if self._is_vouched(watched, question, look_up=look_up):
             return _PERMITTED
-        found = self._origin(watched, question, word)
-        origin = word if found is None else found
-        refusing = self._refusing(watched, origin, attempt)
+        word, known = self._held_to(watched, question, word)
+        refusing = self._refusing(watched, word, attempt)
         if not refusing:
             return _PERMITTED
         strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
-        self._report(watched, question, origin, attempt, refused=strict, before=found is None)
+        self._report(watched, question, word, attempt, refused=strict, before=not known)
         return errno.EACCES if strict else _PERMITTED
 
     def _is_vouched(self, watched: Watched, question: Question, *, look_up: bool) -> bool:
@@ -450,12 +449,13 @@ class Supervisor:
         del watched.vouched[question.thread]
         return True
 
-    def _origin(self, watched: Watched, question: Question, word: int) -> int | None:
-        """Return what held when the caller's process started; None if that isn't known."""
+    def _held_to(self, watched: Watched, question: Question, word: int) -> tuple[int, bool]:
+        """Return what held when the caller's process started, and whether that is known: else what holds now."""
         pid = process_of(question.thread)
         if pid == watched.pid:
-            return word
-        return watched.page.word_at(started(pid))
+            return word, True
+        found = watched.page.word_at(started(pid))
+        return (word, False) if found is None else (found, True)
 
     def _unreadable(self, watched: Watched, question: Question, word: int) -> int:
         kind = _CALL_KINDS[question.call]
@@ -473,6 +473,9 @@ class Supervisor:
             return _PERMITTED
         watched.hear()
         if self._is_vouched(watched, question, look_up=True):
+            return _PERMITTED
+        word, _known = self._held_to(watched, question, word)
+        if not self._refusing(watched, word, by_address):
             return _PERMITTED
         if aim.payload[0]:
             name = queried_name(self._memory.read(question.thread, aim.payload[0], min(aim.payload[1], _LONGEST_QUERY)))
@@ -492,7 +495,7 @@ class Supervisor:
         self._count_pending(watched)
         return _PRETENDED if strict else _PERMITTED
 
-    def _named(self, watched: Watched, question: Question, held: LookUp, word: int) -> int | None:
+    def _named(self, watched: Watched, question: Question, held: LookUp) -> int | None:
         """Judge a look-up by the name in its message."""
         form = struct.Struct("=QI4xQQ")
         _address, _size, parts, count = form.unpack(
@@ -504,14 +507,18 @@ class Supervisor:
             return _PERMITTED
         if not name:
             return _PERMITTED  # sent on a socket that isn't connected: it fails, and is reported without a name
-        told, held.told = held.told, True
+        held.told = True
         self._count_pending(watched)
-        return self._judge_name(watched, question, held.word if told else word, name, held)
+        return self._judge_name(watched, question, held.word, name, held)
 
     def _judge_name(
         self, watched: Watched, question: Question, word: int, name: str, held: LookUp | None
     ) -> int | None:
-        attempt = Attempt(Kind.LOOKUP, Endpoint(name), reach_of_name(name))
+        meant = self._servers.meant(name)
+        attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant))
+        if meant != name and self._refusing(watched, word, attempt):  # an entry may name it in full
+            in_full = attempt._replace(endpoint=Endpoint(name))
+            attempt = attempt if self._refusing(watched, word, in_full) else in_full
         if self._refusing(watched, word, attempt):
             verdict = self._refuse(watched, question, word, attempt, look_up=True)
             if verdict != _PERMITTED or held is None or held.connected:
@@ -547,6 +554,7 @@ class Supervisor:
     ) -> None:
         if watched.listener not in self.watched:
             return
+        watched.look_ups.remember(self._servers.meant(name), entries, addresses, 0)
         watched.look_ups.remember(name, entries, addresses, 0)
         verdict = _PERMITTED
         if held is not None and not held.connected:
@@ -598,8 +606,8 @@ class Supervisor:
 
     def _report_nameless(self, watched: Watched, held: LookUp) -> None:
         attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
-        found = self._origin(watched, held.question, held.word)
-        self._report(watched, held.question, held.word, attempt, refused=not held.connected, before=found is None)
+        _word, known = self._held_to(watched, held.question, held.word)
+        self._report(watched, held.question, held.word, attempt, refused=not held.connected, before=not known)
 
     def _count_pending(self, watched: Watched) -> None:
         watched.page.pending = sum(not held.told for held in watched.held.values())
