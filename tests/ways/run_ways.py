@@ -102,7 +102,15 @@ class World:
         files = project(way, variant, unix)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--tb={'short' if verbose else 'no'}",
+        ]
         if "early.py" in files:
             command += ["-p", "early"]
         for plugin in way.plugins:
