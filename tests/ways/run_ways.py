@@ -20,6 +20,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ RESULTS: Final = Path(__file__).with_name("results.json")
 TIMEOUT: Final = 20.0
 _PLUGIN: Final = "pytest_test_categories.pytest_plugin"
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYENV_VERSION", "COVERAGE_PROCESS_START")
+_PATH: Final = os.environ.get("PATH", os.defpath) + ":/sbin:/usr/sbin"
 _SECTION: Final = re.compile(r"^=+ test categories \(strict\) =+$", re.MULTILINE)
 
 
@@ -55,15 +57,13 @@ class Outcome(NamedTuple):
         return self.stopped and self.failed and self.named
 
 
-def unshare_works() -> bool:
-    """Tell whether this process may make networks of its own."""
-    try:
-        probe = subprocess.run(
-            [*_unshare(), "ip", "link", "add", "here", "type", "veth"], check=False, capture_output=True
-        )
-    except OSError:
-        return False
-    return probe.returncode == 0
+def why_not_here() -> str:
+    """Return why ways can't be tried on this machine, empty if they can."""
+    if lacking := [name for name in ("unshare", "ip", "openssl") if shutil.which(name, path=_PATH) is None]:
+        return f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing"
+    command = [*_unshare(), "ip", "link", "add", "here", "type", "veth"]
+    probe = subprocess.run(command, check=False, capture_output=True, env=os.environ | {"PATH": _PATH})
+    return "" if probe.returncode == 0 else "`unshare --net --mount` or a pair of interfaces is not permitted here"
 
 
 def _unshare() -> list[str]:
@@ -102,7 +102,15 @@ class World:
         files = project(way, variant, unix)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--tb={'short' if verbose else 'no'}",
+        ]
         if "early.py" in files:
             command += ["-p", "early"]
         for plugin in way.plugins:
@@ -318,8 +326,8 @@ def main(arguments: list[str] | None = None) -> int:
         for way in ways:
             print(f"{way.group}: {way.id}: {way.title}{' (missing: ' + way.missing() + ')' if way.missing() else ''}")
         return 0
-    if not unshare_works():
-        print("networks can't be made here: `unshare --net --mount` and `ip link add` must be permitted")
+    if reason := why_not_here():
+        print(reason)
         return 3
     layers = {"off": ("python",), "on": ("kernel",), "both": ("python", "kernel")}[options.kernel]
     began = time.monotonic()

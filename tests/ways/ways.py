@@ -135,17 +135,8 @@ def all_ways() -> list[Way]:
     return ways
 
 
+_MODULES: Final = ("asyncio", "contextlib", "os", "socket", "ssl", "subprocess", "sys", "threading", "time")
 _TARGET: Final = """\
-import asyncio
-import contextlib
-import os
-import socket
-import ssl
-import subprocess
-import sys
-import threading
-import time
-
 import pytest
 
 FOREIGN = {foreign!r}
@@ -167,7 +158,10 @@ def project(way: Way, variant: str, unix: str) -> dict[str, str]:
     """Return the files of a project whose one test goes this way."""
     size, _, where = variant.partition("-")
     foreign = where == "foreign"
-    target = _TARGET.format(
+    used = [
+        name for name in _MODULES if re.search(rf"\b{name}\b", way.code)
+    ]  # as in a project: nothing else is imported
+    target = "".join(f"import {name}\n" for name in used) + _TARGET.format(
         foreign=foreign,
         host=world.ABROAD if foreign else "127.0.0.1",
         host6=world.ABROAD6 if foreign else "::1",

@@ -51,7 +51,9 @@ _ECHO: Final = {8, 128}
 _SYN_OF_SYN_ACK: Final = (0x02, 0x12)
 _HANDSHAKE: Final = 0x16
 
-_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _ip(*words: str) -> None:
@@ -267,7 +269,7 @@ def _quiet(interface: str) -> None:
 
 def _go_abroad(ready: threading.Event, joined: threading.Event, seen: Seen, certificate: Path) -> None:
     """Make the second network, in this thread alone."""
-    if _libc.unshare(_CLONE_NEWNET) != 0:
+    if _libc().unshare(_CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     ready.set()
     joined.wait()
@@ -376,7 +378,7 @@ def run(order: dict[str, Any], seen: Seen) -> dict[str, Any]:
 
 def main() -> int:
     """Serve runs until the standard input ends."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     folder = Path(sys.argv[1])
     seen = build(folder)
     print(json.dumps({"ready": True}), flush=True)
