@@ -631,7 +631,11 @@ def test_cares_asks_for_names_by_the_rules() -> None:
         return channel.getaddrinfo(name, 80, callback=lambda *_args: None)
 
     try:
-        assert refused("medium", lambda: ask("db.example")) == [("lookup", "db.example")]
+        assert refused("medium", lambda: ask("db.example")) == [("lookup", "db.example:80")]
+        query = load("pycares").QUERY_TYPE_MX
+        assert refused("medium", lambda: channel.query("db.example", query, callback=lambda *_args: None)) == [
+            ("lookup", "db.example")
+        ]
         assert refused("small", lambda: ask("localhost")) == []
     finally:
         channel.close()

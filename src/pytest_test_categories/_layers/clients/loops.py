@@ -100,6 +100,13 @@ def reverse(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterat
         yield from _pair(_argument(args, kwargs, 0, "sockaddr"))
 
 
+def cares_addresses(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read c-ares' ``getaddrinfo(host, port)``."""
+    host = _argument(args, kwargs, 0, "host")
+    if isinstance(host, (str, bytes)):
+        yield text(host), _argument(args, kwargs, 1, "port")
+
+
 def cares(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the name, or the address, that c-ares is asked for."""
     name = args[0] if args else next((kwargs[key] for key in ("host", "name", "addr") if key in kwargs), None)

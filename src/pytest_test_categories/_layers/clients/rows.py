@@ -52,10 +52,8 @@ ROWS: Final = (
     Row("uvloop.loop", "Loop.getaddrinfo", "loops:lookup", "lookup", awaited=True),
     Row("uvloop.loop", "Loop.getnameinfo", "loops:reverse", "reverse-lookup", awaited=True),
     # c-ares, by itself or under aiodns.
-    *(
-        Row("pycares", f"Channel.{name}", "loops:cares", "lookup")
-        for name in ("getaddrinfo", "gethostbyname", "query", "search")
-    ),
+    Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
+    *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
     # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
