@@ -167,14 +167,18 @@ def _own_environment() -> "dict[bytes, bytes]":
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
     """Return an environment as exec takes it with what is handed down; None stands for this process's own."""
     if environment is None:
-        environment = [key + b"=" + text for key, text in _own_environment().items()]
-    path = b""
-    found = []
-    for item in environment:
-        if item.startswith(b"PYTHONPATH="):
-            path = item[11:]
-        elif not item.startswith(_VARIABLE_IS):
-            found.append(item)
+        own = _own_environment()
+        path = own.pop(b"PYTHONPATH", b"")
+        own.pop(_VARIABLE_IS[:-1], None)
+        found = [b"%b=%b" % item for item in own.items()]
+    else:
+        path = b""
+        found = []
+        for item in environment:
+            if not item.startswith((b"PYTHONPATH=", _VARIABLE_IS)):
+                found.append(item)
+            elif item.startswith(b"PYTHONPATH="):
+                path = item[11:]
     found.append(b"PYTHONPATH=" + os.fsencode(_path_with_ours(os.fsdecode(path))))
     found.append(_VARIABLE_IS + os.fsencode(value))
     return found
