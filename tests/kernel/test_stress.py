@@ -170,10 +170,14 @@ def test_nobody_is_left_after_a_run_that_is_killed_with_children(
 ) -> None:
     pytester.makepyfile(test_slow=HELP + "\n\ndef test_slow():\n    dial('127.0.0.1', 9)\n    time.sleep(60)\n")
     process = subprocess.Popen(command("test_slow.py", "--basetemp=marked-slow"), stdout=subprocess.DEVNULL)
-    time.sleep(1.5)
-    assert len(left_over("marked-slow")) == 2
-    process.kill()
-    process.wait(10)
+    try:
+        deadline = time.monotonic() + 20
+        while len(left_over("marked-slow")) != 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(left_over("marked-slow")) == 2
+    finally:
+        process.kill()
+        process.wait(10)
     deadline = time.monotonic() + 5
     while left_over("marked-slow") and time.monotonic() < deadline:
         time.sleep(0.02)

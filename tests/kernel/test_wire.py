@@ -123,17 +123,33 @@ class TestPage:
     def test_knows_what_held_when_a_process_started(self, page: wire.Page, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000
         monkeypatch.setattr(wire, "ticks", lambda: now)
-        assert page.word_at(999) == 0  # no test has begun
+        assert page.word_at(999, 7) == 0  # no test has begun
         page.begin_tests()
         for moment, word in [(1000, 1), (1010, 2 << 16 | 1), (1020, 3 << 16), (1020, 4 << 16 | 2), (1030, 5 << 16)]:
             now = moment
             page.publish(word)
-        assert page.word_at(999) == 0  # the runner's
-        assert page.word_at(1015) == 2 << 16 | 1
-        assert page.word_at(1020) == 4 << 16 | 2
-        assert page.word_at(1025) == 4 << 16 | 2
-        assert page.word_at(1030) == 4 << 16 | 2  # within one tick: rather somebody's than nobody's
-        assert page.word_at(1031) == 5 << 16
+        assert page.word_at(999, 7) == 0  # the runner's
+        assert page.word_at(1015, 7) == 2 << 16 | 1
+        assert page.word_at(1020, 7) == 4 << 16 | 2
+        assert page.word_at(1025, 7) == 4 << 16 | 2
+        assert page.word_at(1030, 7) == 4 << 16 | 2  # within one tick: rather somebody's than nobody's
+        assert page.word_at(1031, 7) == 5 << 16
+        page.close()
+
+    def test_tells_processes_of_one_tick_apart_by_their_numbers(
+        self, page: wire.Page, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(wire, "ticks", lambda: 1000)
+        page.begin_tests()
+        page.publish(1 << 16 | 1, 100)
+        page.publish(2 << 16)
+        page.publish(3 << 16 | 2, 105)
+        page.publish(4 << 16 | 2, 105)
+        assert page.word_at(1000, 103) == 1 << 16 | 1
+        assert page.word_at(1000, 105) == 1 << 16 | 1
+        assert page.word_at(1000, 106) == 4 << 16 | 2
+        assert page.word_at(1000, 99_999) == 4 << 16 | 2
+        assert page.word_at(1001, 103) == 4 << 16 | 2
         page.close()
 
     def test_remembers_fixtures_longer_than_tests(self, page: wire.Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +162,10 @@ class TestPage:
         for number in range(10_000):
             now = 2000 + number
             page.publish((number + 2) << 16 | 2)
-        assert page.word_at(1005) == 1 << 16 | 1
-        assert page.word_at(1500) is None
-        assert page.word_at(2000) is None
-        assert page.word_at(now) == 10_001 << 16 | 2
+        assert page.word_at(1005, 7) == 1 << 16 | 1
+        assert page.word_at(1500, 7) is None
+        assert page.word_at(2000, 7) is None
+        assert page.word_at(now, 7) == 10_001 << 16 | 2
         page.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,10 +105,14 @@ def test_late_violations_come_from_workers_too(run: Callable[..., Outcome], pyte
 def test_when_the_supervisor_is_killed_the_workers_end(
     command: Callable[..., list[str]], pytester: pytest.Pytester
 ) -> None:
-    pytester.makepyfile(test_long="import time\n\n\ndef test_long():\n    time.sleep(30)\n")
+    pytester.makepyfile(
+        test_long="import time\n\n\ndef test_long():\n    open('running', 'w').close()\n    time.sleep(30)\n"
+    )
     call = command("-n", "2", "test_long.py", "--basetemp=marked-run", plugins=("xdist",))
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(3)
+    deadline = time.monotonic() + 20
+    while not Path("running").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert process.poll() is None
     process.kill()
     text, _ = process.communicate(timeout=20)

@@ -454,7 +454,7 @@ class Supervisor:
         pid = process_of(question.thread)
         if pid == watched.pid:
             return word, True
-        found = watched.page.word_at(started(pid))
+        found = watched.page.word_at(started(pid), pid)
         return (word, False) if found is None else (found, True)
 
     def _unreadable(self, watched: Watched, question: Question, word: int) -> int:

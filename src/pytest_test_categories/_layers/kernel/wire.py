@@ -124,7 +124,7 @@ class Page:
     _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS = range(7)
     _SPAN_AT, _SPAN_COUNT = 16, 256
     _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
-    _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 2
+    _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 3
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, self.SIZE)
@@ -140,13 +140,19 @@ class Page:
         """The word in force."""
         return self._words[self._NOW]
 
-    def publish(self, word: int) -> None:
-        """Put a word in force, and note when."""
+    def publish(self, word: int, last: int = 0) -> None:
+        """Put a word in force, and note when.
+
+        Args:
+            word: It.
+            last: The last process that had started when its owner began; 0 if nobody looked.
+        """
         words = self._words
         count = words[self._MOMENTS]
-        at = self._MOMENT_AT + 2 * (count % self._MOMENT_COUNT)
+        at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
         words[at] = ticks()
         words[at + 1] = word
+        words[at + 2] = last
         words[self._MOMENTS] = count + 1
         words[self._NOW] = word
 
@@ -163,22 +169,25 @@ class Page:
         words[at], words[at + 1], words[at + 2] = since, ticks(), word
         words[self._SPANS] = count + 1
 
-    def word_at(self, moment: int) -> int | None:
-        """Return the word that held when something started; None if that isn't known any more."""
+    def word_at(self, moment: int, pid: int) -> int | None:
+        """Return the word that held when a process started; None if that isn't known any more."""
         words = self._words
         if not words[self._FIRST] or moment < words[self._FIRST]:
             return 0
         count = words[self._MOMENTS]
-        for number in range(count - 1, max(-1, count - 1 - self._MOMENT_COUNT), -1):
-            at = self._MOMENT_AT + 2 * (number % self._MOMENT_COUNT)
+        oldest = max(0, count - self._MOMENT_COUNT)
+        for number in range(count - 1, oldest - 1, -1):
+            at = self._MOMENT_AT + 3 * (number % self._MOMENT_COUNT)
             if words[at] > moment:
                 continue
-            # Of what held within one tick, rather somebody's than nobody's.
-            if words[at] < moment or words[at + 1] & LARGEST_INDEX or not number:
-                return words[at + 1]
-            before = self._MOMENT_AT + 2 * ((number - 1) % self._MOMENT_COUNT)
-            if words[before] < moment:
-                return words[before + 1]
+            # Within one tick: rather somebody's than nobody's, and not of those that began when it was there already.
+            if (
+                words[at] == moment
+                and number
+                and (not words[at + 1] & LARGEST_INDEX or 0 <= words[at + 2] - pid < _NEAR)
+            ):
+                continue
+            return words[at + 1]
         count = words[self._SPANS]
         for number in range(count - 1, max(-1, count - 1 - self._SPAN_COUNT), -1):
             at = self._SPAN_AT + 3 * (number % self._SPAN_COUNT)
@@ -210,6 +219,8 @@ class Page:
         self._words[self._PENDING] = count
 
 
+_NEAR: Final = 4096
+"""Numbers of processes further apart have begun anew in between."""
 WORD_BITS: Final = 16
 LARGEST_INDEX: Final = (1 << WORD_BITS) - 1
 
