@@ -443,7 +443,7 @@ with contextlib.suppress(Exception):
             "aws_secret_access_key": "b",
             "aws_region": "eu-west-1",
             "aws_allow_http": "true",
-            "max_retries": "0",
+            "max_retries": 0,
         },
     ).collect()
 
@@ -451,7 +451,7 @@ with contextlib.suppress(Exception):
 import polars
 
 with contextlib.suppress(Exception):
-    polars.scan_parquet(f"{URL}table.parquet", storage_options={"max_retries": "0"}).collect()
+    polars.scan_parquet(f"{URL}table.parquet", storage_options={"max_retries": 0}).collect()
 
 # %% pyarrow-s3 | pyarrow's S3 | needs=pyarrow.fs
 import pyarrow.fs
