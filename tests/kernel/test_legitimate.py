@@ -33,6 +33,7 @@ def test_the_list_of_what_is_legitimate(
         pytest.importorskip({"asyncio": "pytest_asyncio"}.get(name, name))
     shutil.copytree(LEGITIMATE, pytester.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("DATABASE_URL", postgres.dsn)
+    monkeypatch.setenv("DATABASE_DIR", postgres.socket_dir)
     monkeypatch.setenv("REDIS_ADDRESS", f"{redis.host}:{redis.port}")
     call = command(*workers, plugins=(*PLUGINS, *(["xdist"] if workers else [])))
     result = pytester.run(*call, timeout=200)

@@ -363,7 +363,7 @@ def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]]
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0
     assert "test categories: no kernel layer: 2 threads run already" in done.stdout
-    assert "audit hook; not watched: native clients" in done.stdout
+    assert "Python child processes; not watched: native clients" in done.stdout
     for workers in ((), ("-n", "2")):
         call = command("-k", "test_ok", *workers, guard="require", plugins=("early", "xdist"))
         done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
