@@ -60,7 +60,8 @@ class Endpoint(NamedTuple):
 def host_text(host: str | bytes | bytearray) -> str:
     """Return a host as text, whatever type the caller passed it in."""
     # A resolver takes bytes as they are: they must not become letters that IDNA folds into another name.
-    return host if isinstance(host, str) else bytes(host).decode("ascii", "backslashreplace")
+    # Of a derived class only what it holds counts, as for C.
+    return str.__str__(host) if isinstance(host, str) else bytes(host).decode("ascii", "backslashreplace")
 
 
 @functools.lru_cache(maxsize=4096)

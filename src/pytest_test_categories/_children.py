@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pytest_test_categories._errors import line_text
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class ChildReports:
     """
 
     def __init__(self) -> None:
+        self._root = os.getpid()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -104,7 +107,12 @@ class ChildReports:
         try:
             if self._identity() == self._pipe:  # a daemon closes what it inherits, and opens files of its own
                 os.write(self._write, line + b"\n")
-        except OSError:  # a full pipe, or a parent that is gone: the child was refused all the same
+            os.kill(self._root, 0)
+        except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
+            text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{text}\n".encode(errors="replace"))
+        except OSError:  # a full pipe: the child was refused all the same
             pass
 
     def receive(self) -> list[ChildReport]:

@@ -99,32 +99,48 @@ class NetworkAccessViolationError(HermeticityViolationError):
     Not an ``OSError``: clients must not take it for an ordinary failure and try again.
 
     Attributes:
-        violations: What was refused, the first one first. Never empty.
+        violations: What was refused, the first one first. Empty only in an error that somebody made of a text.
+        text: That text.
         undelivered: Whether the guard raises at its end what code under test had caught.
     """
 
-    def __init__(self, violations: Violation | Iterable[Violation], *, undelivered: bool = False) -> None:
-        self.violations = (violations,) if isinstance(violations, Violation) else tuple(violations)
+    def __init__(
+        self, violations: Violation | Iterable[Violation] | NetworkAccessViolationError | str, undelivered: bool = False
+    ) -> None:
+        # Code that wraps errors makes new ones of the same class, of the old one, its text or its arguments.
+        self.text = violations if isinstance(violations, str) else ""
+        if isinstance(violations, Violation):
+            self.violations: tuple[Violation, ...] = (violations,)
+        elif isinstance(violations, NetworkAccessViolationError):
+            self.violations = violations.violations
+        elif not isinstance(violations, str):
+            self.violations = tuple(violations)
+        else:
+            self.violations = ()
         self.undelivered = undelivered
         self.records: list[Any] = []  # the guard's own, for delivery; they stay in this process
-        super().__init__(self.violations, undelivered)
+        super().__init__(self.text or self.violations, undelivered)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as the records alone."""
-        return _rebuild, (type(self), self.violations, self.undelivered)
+        return _rebuild, (type(self), self.text or self.violations, self.undelivered)
 
     @property
     def violation(self) -> Violation:
         """The first violation."""
         return self.violations[0]
 
+    def __repr__(self) -> str:
+        """Return the violations in a line, as groups of exceptions show it."""
+        return f"{type(self).__name__}({self.text or '; '.join(map(line_text, self.violations))!r})"
+
     def __str__(self) -> str:
         """Return the TC001 text."""
-        return report_text(self.violations, undelivered=self.undelivered)
+        return self.text or report_text(self.violations, undelivered=self.undelivered)
 
 
 def _rebuild(
-    cls: type[NetworkAccessViolationError], violations: tuple[Violation, ...], undelivered: bool
+    cls: type[NetworkAccessViolationError], violations: tuple[Violation, ...] | str, undelivered: bool
 ) -> NetworkAccessViolationError:
     return cls(violations, undelivered=undelivered)
 

@@ -34,7 +34,7 @@ class Inherited:
             return
         data = json.loads(handed.policy)
         _origin.inherit(_scope(data))
-        bound_paths.update(data["bound"])
+        bound_paths.update((path, tuple(known) if known else None) for path, known in data["bound"])
         self.root, self.late = data["root"], data["late"]
 
     def command(self) -> str:

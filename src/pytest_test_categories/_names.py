@@ -208,15 +208,21 @@ def reach_of_reverse(ip: IPAddress) -> Reach:
     return reach_of_address(ip)
 
 
-def spelled_here(name: str) -> str | None:
+def spelled_here(name: str, *, six: bool = False) -> str | None:
     """Return what to look up in place of a localhost name that would be asked of a DNS server; None for other names.
 
     RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
-    does not hold letter by letter: ``localhost.`` and ``app.localhost``.
+    does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where an IPv6 address is
+    wanted (``six``), for those that it holds with IPv4 addresses alone.
     """
-    if not is_localhost(name) or (not name.endswith(".") and hosts_file.addresses(name)):
+    if not is_localhost(name):
         return None
-    return "localhost" if hosts_file.addresses("localhost") else "127.0.0.1"
+    held = hosts_file.addresses("localhost")
+    if six and not any(":" in address for address in held):
+        return "::1"
+    if not name.endswith(".") and hosts_file.addresses(name):
+        return None
+    return "localhost" if held else "127.0.0.1"
 
 
 class LookUps:

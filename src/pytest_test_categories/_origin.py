@@ -395,6 +395,11 @@ def free_threads(threads: Iterable[threading.Thread]) -> None:
             _threads[thread] = FREE
 
 
+def threads_left() -> bool:
+    """Tell whether a thread is alive that a guarded one has started."""
+    return any(isinstance(_threads.get(thread), Scope) for thread in threading.enumerate())
+
+
 def on_own_thread(scope: Scope) -> bool:
     """Tell whether this is the thread that a scope was entered in, or works for a task that waits for it."""
     return scope.thread == get_ident() or awaiting_task() is not None

@@ -47,6 +47,8 @@ class Registry:
     def __init__(self) -> None:
         self.runs: list[Run | None] = runs
         self.holders = 0
+        self._kept = 0  # holds of runs that have ended before threads of their tests
+        self._ended: Run | None = None
         self._lock = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
@@ -67,6 +69,9 @@ class Registry:
     def hold(self) -> None:
         """Put the layers in place, or note that one more wants them there."""
         with self._lock:
+            while self._kept and not _origin.threads_left():
+                self._kept -= 1
+                self.release()
             self.holders += 1
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
@@ -86,6 +91,16 @@ class Registry:
                 _trace.exempt_codes.update(sockets.exempt_codes())
                 if sockets.is_exempt not in _trace.stands_aside:
                     _trace.stands_aside.append(sockets.is_exempt)
+
+    def leave(self, run: Run) -> bool:
+        """Take away what a run held; False if threads of its tests live on, which are refused as long as they do."""
+        self.runs.remove(run)
+        if _origin.threads_left():
+            self._ended = run
+            self._kept += 1
+            return False
+        self.release()
+        return True
 
     def release(self) -> None:
         """Take the layers away with the last one who wanted them."""
@@ -276,7 +291,7 @@ class Registry:
         return False
 
     def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool) -> Record:
-        run = self.run
+        run = self.run or self._ended
         late = bool(violation.late)
         into = scope.records
         if late and run is not None:

@@ -226,7 +226,7 @@ class Spawned:
             "late": late,
             "policies": policies,
             "scopes": listed,
-            "bound": sorted(bound_paths)[:_BOUND],
+            "bound": sorted(bound_paths.items())[:_BOUND],
         }
         return json.dumps(handed)
 

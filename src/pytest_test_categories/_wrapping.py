@@ -6,11 +6,16 @@ that never guards anything never pays for it.
 
 from __future__ import annotations
 
+import copy
+import functools
+import operator
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import SupportsIndex
 
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -60,7 +65,7 @@ class EntryPoint:
         # A patch undone after our end brings an old wrapper of ours back: use it, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
             try:
-                _writing(holder, lambda: wrapt.wrap_function_wrapper(target, self.name, self.wrapper))
+                _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
             except TypeError:  # a type that nobody can change
                 return
         if all(known is not target for known in self._targets):
@@ -90,6 +95,47 @@ class EntryPoint:
         handle = wrapt.find_wrapper(current, predicate=self._is_ours)
         if handle is not None:
             _writing(holder, lambda: wrapt.unwrap_object(target, self.name, handle, missing_ok=True))
+
+
+@functools.cache
+def _proxy() -> type[Any]:
+    """Return the class of our wrappers: wrapt's, which pickle and copy as what they wrap."""
+    import wrapt
+
+    class Bound(wrapt.BoundFunctionWrapper[..., Any]):
+        __slots__ = ()
+
+        def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+            wrapped = self.__wrapped__
+            if isinstance(wrapped, FunctionType):  # a method, asked of its class: a new one at each look
+                owner, _, name = wrapped.__qualname__.rpartition(".")
+                return getattr, (operator.attrgetter(owner)(sys.modules[wrapped.__module__]), name)
+            return wrapped.__reduce_ex__(protocol)
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            owner = self._self_instance
+            return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+
+    class Proxy(wrapt.FunctionWrapper[..., Any]):
+        __slots__ = ()
+        __bound_function_wrapper__ = Bound
+
+        def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+            wrapped = self.__wrapped__
+            if isinstance(wrapped, FunctionType):  # by name, under which the wrapper is found
+                return str(wrapped.__qualname__)
+            return wrapped.__reduce_ex__(protocol)
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            return self
+
+    return Proxy
 
 
 _IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has too

@@ -129,7 +129,9 @@ def test_way(way):
     assert outcome.packets == 0
     for name in ("dual", "child"):
         assert f"  Attempted network connection to {name}.shop.test\n    by a lookup (kernel)" in outcome.text
-    assert "  Attempted network connection to by-uvloop.shop.test:80\n" in outcome.text  # its own entry point tells more
+    assert (
+        "  Attempted network connection to by-uvloop.shop.test:80\n" in outcome.text
+    )  # its own entry point tells more
 
 
 def test_a_look_up_that_never_says_its_name_is_refused_by_its_servers_address(

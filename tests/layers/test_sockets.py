@@ -508,6 +508,29 @@ def test_rule_9_unix_sockets_that_this_process_bound_itself(tmp_path: Path) -> N
         client.connect(other)
 
 
+def test_rule_9_a_foreign_socket_in_the_place_of_an_own_one_is_foreign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = str(tmp_path / "foreign.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        _socket.socket.bind(server, foreign)  # as another process would have, as far as a guard can tell
+        server.listen()
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path)
+        with network_guard("small", "strict") as guard, socket.socket(socket.AF_UNIX) as own:
+            own.bind("own.sock")
+            own.listen()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / "own.sock"))
+        assert guard.violations == []
+        os.unlink("own.sock")
+        os.symlink(foreign, "own.sock")
+        assert refused(lambda: with_socket(lambda s: s.connect("own.sock"), family=socket.AF_UNIX))
+        os.symlink(foreign, "elsewhere/own.sock")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert refused(lambda: with_socket(lambda s: s.connect("own.sock"), family=socket.AF_UNIX))
+
+
 def test_a_unix_path_may_come_as_bytes(tmp_path: Path) -> None:
     path = str(tmp_path / "other.sock")
     (violation,) = refused(lambda: with_socket(lambda s: s.connect(path.encode()), family=socket.AF_UNIX))
@@ -704,6 +727,51 @@ def test_localhost_names_that_the_hosts_file_lacks_are_asked_of_no_server(
     assert seen == [asked] * (2 if numeric else 3)
     socket.getaddrinfo(name, 9)
     assert seen[-1] == name  # outside a guard it stays what it was
+
+
+class Pair(tuple[Any, ...]):
+    """An address that shows another one to those who ask it in Python."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        return ("127.0.0.1", 9)[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(("127.0.0.1", 9))
+
+
+class Host(str):
+    """A host, of the same kind."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "127.0.0.1"
+
+    def isascii(self) -> bool:
+        return True
+
+    def lower(self) -> str:
+        return "localhost"
+
+
+@pytest.mark.parametrize("address", [Pair(FOREIGN), (Host(FOREIGN[0]), 9)], ids=["tuple", "str"])
+def test_of_a_derived_class_only_what_it_holds_counts(address: Any) -> None:
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium", "strict"):
+        with_socket(lambda s: s.connect(address), kind=socket.SOCK_DGRAM)
+    assert caught.value.violation.target == "198.51.100.1:9"
+
+
+def test_localhost_without_an_ipv6_address_is_not_asked_of_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    with network_guard("small", "strict"):
+        for name in ("localhost", "app.localhost"):
+            found = socket.getaddrinfo(name, 9, socket.AF_INET6, socket.SOCK_STREAM)
+            assert found[0][4][:2] == ("::1", 9)
 
 
 def test_without_localhost_in_the_hosts_file_its_names_are_numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -263,6 +264,79 @@ def pytest_terminal_summary():
     result.stderr.fnmatch_lines(
         ["Network access violation after the run: test_left.py::test_leaves_a_thread attempted 198.51.100.1:9 *"]
     )
+
+
+OUTLIVES: Final = """
+import os, pytest, socket, threading, time
+
+def dial():
+    with open("dialled", "a") as file:
+        try:
+            socket.socket(type=socket.SOCK_DGRAM).connect(("198.51.100.1", 9))
+            file.write("went out ")
+        except BaseException as error:
+            file.write(type(error).__name__ + " ")
+
+@pytest.mark.small
+def test_leaves_a_timer():
+    threading.Timer(1, dial).start()
+
+@pytest.mark.small
+def test_leaves_a_child():
+    if hasattr(os, "fork") and not os.fork():
+        while os.getppid() == PARENT:
+            time.sleep(0.01)
+        dial()
+        os._exit(0)
+
+PARENT = os.getpid()
+"""
+
+
+def test_leftovers_are_refused_when_the_run_is_over_too(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(test_left=OUTLIVES)
+    result = run_pytest("-p", "no:randomly", "-W", "ignore")
+    result.assert_outcomes(passed=2)
+    dialled = pytester.path / "dialled"
+    deadline = time.monotonic() + 10
+    while dialled.read_text().count(" ") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert dialled.read_text() == "NetworkAccessViolationError NetworkAccessViolationError "
+    result.stderr.fnmatch_lines(
+        ["Network access violation after the run: test_left.py::test_leaves_a_timer attempted 198.51.100.1:9 *"]
+    )
+
+
+def test_what_a_run_left_wrapped_for_its_threads_goes_with_the_next_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        test_left="""
+        import threading, pytest
+        left = []
+
+        @pytest.mark.small
+        def test_leaves_a_thread():
+            left.append(threading.Event())
+            threading.Thread(target=left[0].wait, args=(10,)).start()
+        """,
+        runs="""
+        import socket, sys, pytest
+        args = ["-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict", "-q", "test_left.py"]
+        assert pytest.main(args) == 0
+        assert "connect" in vars(socket.socket)
+        thread = sys.modules["test_left"].left[0]
+        thread.set()
+        sys.modules["test_left"].threading.enumerate()[-1].join()
+        assert pytest.main([*args, "-k", "none"]) == 5
+        assert "connect" not in vars(socket.socket)
+        """,
+    )
+    done = pytester.runpython(pytester.path / "runs.py")
+    assert done.ret == 0, done.stderr.str()
 
 
 HEARTBEAT: Final = (

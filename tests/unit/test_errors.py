@@ -382,6 +382,23 @@ def test_an_error_takes_one_violation_or_several() -> None:
     assert several.violation == ISSUE
 
 
+def test_an_error_made_anew_of_another_says_what_that_said() -> None:
+    error = NetworkAccessViolationError([ISSUE], undelivered=True)
+    for made in (type(error)(error), type(error)(*error.args)):
+        assert made.violations == (ISSUE,)
+        assert "api.example.com:443" in str(made)
+    of_text = type(error)(str(error))
+    assert str(of_text) == str(error)
+    assert of_text.violations == ()
+    assert str(pickle.loads(pickle.dumps(of_text))) == str(error)
+
+
+def test_an_error_in_a_group_is_shown_in_a_line() -> None:
+    group = ExceptionGroup("several", [NetworkAccessViolationError(ISSUE)])
+    assert "NetworkAccessViolationError('api.example.com:443 at src/myapp/users.py:12" in repr(group)
+    assert repr(NetworkAccessViolationError("text")) == "NetworkAccessViolationError('text')"
+
+
 def test_an_error_is_a_hermeticity_violation_and_no_os_error() -> None:
     assert issubclass(NetworkAccessViolationError, HermeticityViolationError)
     assert issubclass(HermeticityViolationError, Exception)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import array
 import collections
+import copy
 import decimal
+import importlib
+import operator
+import pickle
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -347,7 +351,7 @@ IMMUTABLE = 1 << 8
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=cls.__name__) for cls in (decimal.Decimal, array.array)])
 def test_a_method_of_an_extensions_type_is_wrapped_in_the_type_itself(cls: Any) -> None:
     name = {"Decimal": "sqrt", "array": "tolist"}[cls.__name__]
-    made = {"Decimal": lambda: decimal.Decimal(4), "array": lambda: array.array("i", [1])}[cls.__name__]()
+    made: Any = decimal.Decimal(4) if cls is decimal.Decimal else array.array("i", [1])
     original, flags, answer = vars(cls)[name], cls.__flags__ & IMMUTABLE, getattr(made, name)()
     assert flags
     seen = Seen()
@@ -372,7 +376,8 @@ def test_a_constructor_of_an_extensions_type_is_wrapped() -> None:
     point.install()
     try:
         assert list(collections.deque([1, 2])) == [1, 2]
-        assert list(type("Sub", (collections.deque,), {})([3])) == [3]
+        derived: Any = type("Sub", (collections.deque,), {})
+        assert list(derived([3])) == [3]
     finally:
         point.remove()
     assert seen.calls == 2
@@ -394,3 +399,49 @@ def test_a_hook_is_called_when_its_module_is_there() -> None:
     calls: list[str] = []
     _wrapping.when_imported("sys", lambda: calls.append("sys"))
     assert calls == ["sys"]
+
+
+@pytest.mark.parametrize("module", [pickle, copy], ids=["pickle", "copy"])
+def test_what_is_wrapped_is_pickled_and_copied_as_what_it_is(module: Any) -> None:
+    wrapped = [("socket", "create_connection"), ("threading", "Thread.start"), ("socket", "socket.connect")]
+    points = [EntryPoint(home, name, Seen()) for home, name in wrapped]
+    for point in points:
+        point.install()
+    try:
+        made = [operator.attrgetter(name)(importlib.import_module(home)) for home, name in wrapped]
+        if module is pickle:
+            assert [pickle.loads(pickle.dumps(one)) for one in made] == made
+        else:
+            assert [copy.copy(one) for one in made] == made
+            assert copy.deepcopy(made) == made
+    finally:
+        for point in points:
+            point.remove()
+
+
+class Counting:
+    """Something whose method can be wrapped."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def count(self) -> int:
+        """Count a call."""
+        self.calls += 1
+        return self.calls
+
+
+def test_a_bound_method_is_copied_with_its_object() -> None:
+    seen = Seen()
+    point = EntryPoint(__name__, "Counting.count", seen, owner=sys.modules[__name__])
+    point.install()
+    try:
+        mine = Counting()
+        method = mine.count
+        assert copy.copy(method)() == 1
+        assert copy.deepcopy(method)() == 2
+        assert pickle.loads(pickle.dumps(mine.count))() == 2
+        assert mine.calls == 1
+    finally:
+        point.remove()
+    assert seen.calls == 3

@@ -105,11 +105,11 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
             pass
     if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
         return
-    from pytest_test_categories._layers.sockets import AF_UNIX, note_bound, read_address
+    from pytest_test_categories._layers.sockets import AF_UNIX, note_binding, read_address
 
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
-        note_bound(address)
+        note_binding(address)
     judge(kind, f"_{event}", family, address, sock, read_address)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _socket
 import operator
+import os
 import socket
 import sys
 from types import BuiltinFunctionType
@@ -34,8 +35,8 @@ _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
 _SOCKET_GLOBALS: Final = vars(socket)
 
-bound_paths: set[str] = set()
-"""Unix sockets that this process bound itself."""
+bound_paths: dict[str, tuple[int, int] | None] = {}
+"""Unix sockets that this process bound itself: device and file number by absolute path, if they could be told."""
 
 
 # -- reading endpoints -------------------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
         path = unix_path(address)
         if path is None or kind is Kind.BIND:
             return None
-        inside = path in bound_paths or path in SYSTEM_LOG_SOCKETS
+        inside = path in SYSTEM_LOG_SOCKETS or is_bound_here(path)
         return Sight(Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
     if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
         return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
@@ -57,7 +58,10 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
 
 
 def _read_ip(family: int, address: Any) -> Sight | None:
-    if not isinstance(address, tuple) or not isinstance(next(iter(address), None), (str, bytes, bytearray)):
+    if not isinstance(address, tuple):
+        return None
+    address = tuple.__add__((), address)  # what C reads, whatever a derived class says of itself
+    if not address or not isinstance(address[0], (str, bytes, bytearray)):
         return None
     if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
@@ -216,7 +220,7 @@ class _Table:
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
-        asked_for = spelled_here(host) or asked_for
+        asked_for = spelled_here(host, six=family == _socket.AF_INET6) or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         audit.allow(one_shot)
         try:
@@ -250,7 +254,8 @@ class _Table:
                 if not flags & socket.NI_NUMERICHOST:
                     self.judge(kind, route, 0, (subject, None, 0), None, read)
             elif self.judge(kind, route, 0, (host, port, flags), None, read):
-                called = spelled_here(host_text(host)) or host
+                family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
+                called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
                 if called is not host:
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
             one_shot = (event, called, None)
@@ -328,7 +333,35 @@ def note_bound(address: Any) -> None:
     """Remember that this process bound a unix socket."""
     path = unix_path(address)
     if path:
-        bound_paths.add(path)
+        bound_paths[_absolute(path)] = _identity(path)
+
+
+def is_bound_here(path: str) -> bool:
+    """Tell whether a unix socket is one that this process bound itself, and not another that took its place."""
+    path = _absolute(path)
+    if path not in bound_paths:
+        return False
+    known = bound_paths[path]
+    return known is None or _identity(path) in {known, None}  # where there is nothing any more, nothing is reached
+
+
+def note_binding(address: Any) -> None:
+    """Remember a bind that is about to happen, unless something is in its way."""
+    path = unix_path(address)
+    if path and _identity(path) is None:
+        bound_paths[_absolute(path)] = None
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("@") else os.path.abspath(path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):  # an abstract one, or one that is about to be bound
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _first(args: tuple[Any, ...]) -> Any:

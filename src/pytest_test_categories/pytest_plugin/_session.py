@@ -172,9 +172,7 @@ class Session:
             threading.excepthook = self._hook_before
         _trace.stands_aside.remove(_is_report_hook)
         remove_all(self._entry_points)
-        registry.release()
-        registry.runs.remove(self.run)
-        if self._terminal >= 0:
+        if registry.leave(self.run) and self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file
 
