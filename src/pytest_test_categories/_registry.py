@@ -447,6 +447,9 @@ class Registry:
         for report, scopes in told:
             violation = report.violation
             scope = scopes.get(report.serial)
+            if report.serial in self._spawned.expecting and (scope is None or not scope.open):
+                continue  # a child outlived who expected its refusal: the guards around tell of it
+            expected = report.expected and any(other.kind == "expect" and other.open for other in scopes.values())
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
             elif run is not None and not (scope is None and report.serial > _origin.OWN_SERIALS):
@@ -457,7 +460,7 @@ class Registry:
                 continue
             record = into.setdefault(violation.key, Record(violation, report.attempt))
             record.count += report.times
-            if report.expected:
+            if expected:
                 record.deliver(expected=True)
             self._on_record()
 

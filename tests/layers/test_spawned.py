@@ -434,6 +434,29 @@ def test_a_refusal_in_a_child_can_be_expected(worker: str) -> None:
     assert len(guard.violations) == 1
 
 
+def test_a_child_that_outlives_who_expected_its_refusal_is_not_excused(worker: str) -> None:
+    code = "import sys, worker\nfor _ in sys.stdin: print(worker.dial('198.51.100.1', 9), flush=True)"
+    argv = [sys.executable, "-c", code]
+    guard = network_guard("small", "strict")
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": os.path.dirname(worker)}
+
+    def ask(process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print("go", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "3\n"
+
+    with guard, expect_network_violation() as seen, subprocess.Popen(argv, text=True, **pipes) as process:
+        ask(process)
+    assert len(seen) == 1
+    with pytest.raises(NetworkAccessViolationError), guard:
+        with expect_network_violation():
+            process = subprocess.Popen(argv, text=True, **pipes)
+            ask(process)
+        with process:
+            ask(process)
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_an_error_that_comes_back_from_a_pool_is_delivered(method: str) -> None:
     case = unittest.TestCase()
