@@ -449,7 +449,8 @@ class Registry:
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it
-            expected = report.expected and any(other.kind == "expect" and other.open for other in scopes.values())
+            others = [other() for other in scopes.valuerefs()] if report.expected else []
+            expected = any(other is not None and other.kind == "expect" and other.open for other in others)
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
             elif run is not None and not (scope is None and report.serial > _origin.OWN_SERIALS):
