@@ -399,7 +399,7 @@ class Registry:
     def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves.
         loads = sorted({entry.module for entry in self._entry_points} - _KNOWN_TO_CHILDREN)
-        wrapt = sys.modules["wrapt"].__file__ or ""
+        wrapt = getattr(sys.modules.get("wrapt"), "__file__", None) or ""
         return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
     def inherit(self, child: ModuleType) -> None:

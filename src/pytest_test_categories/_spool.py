@@ -37,6 +37,7 @@ _PENDING: Final = 5000  # starts that are remembered until their child reports; 
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
+_LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
@@ -47,7 +48,18 @@ class _Disk:
     open = staticmethod(os.open)
     read = staticmethod(os.read)
     close = staticmethod(os.close)
+    write = staticmethod(os.write)
+    stat = staticmethod(os.stat)
     listdir = staticmethod(os.listdir)
+
+    @classmethod
+    def exists(cls, path: str) -> bool:
+        """Tell whether there is such a file."""
+        try:
+            cls.stat(path)
+        except (OSError, ValueError):
+            return False
+        return True
 
 
 class _Start(NamedTuple):
@@ -239,7 +251,22 @@ class Spawned:
             "scopes": listed,
             "bound": sorted(bound_paths)[:_BOUND],
         }
-        return json.dumps(handed)
+        text = json.dumps(handed)
+        return text if len(text) < _LONGEST else self._policy_file(text)
+
+    def _policy_file(self, text: str) -> str:
+        """Put a policy into a file, since a variable can hold so much only, and return what names it."""
+        self._make()
+        path = os.path.join(self._home, f"policy.{new_ident()}")
+        try:
+            file = _Disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            return text
+        try:
+            _Disk.write(file, text.encode())
+        finally:
+            _Disk.close(file)
+        return f"@{path}"
 
     # -- being told ----------------------------------------------------------------------------------------------------
 
@@ -257,7 +284,7 @@ class Spawned:
         names: Iterable[str] = (REPORTS,)
         if os.name == "nt":
             try:
-                names = _Disk.listdir(self._home)
+                names = [name for name in _Disk.listdir(self._home) if name.startswith(REPORTS)]
             except OSError:
                 return
         for name in names:
@@ -336,7 +363,7 @@ class Spawned:
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
-            if start is not None and start.files and not any(map(os.path.exists, start.files)):
+            if start is not None and start.files and not any(map(_Disk.exists, start.files)):
                 del self._pending[ident]
         self._fresh.clear()
 

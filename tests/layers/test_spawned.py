@@ -423,6 +423,15 @@ def test_allow_entries_hold_in_a_child(worker: str, listener: tuple[str, int]) -
     assert guard.violations == []
 
 
+def test_a_long_allow_list_fits(worker: str, listener: tuple[str, int]) -> None:
+    allow = [f"small: service{number}.example:443" for number in range(5000)]
+    with network_guard("small", "strict", allow=[*allow, f"small: 127.0.0.1:{listener[1]}"]) as guard:
+        assert by_run([sys.executable, worker, listener[0], str(listener[1])]) == 0
+    assert guard.violations == []
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict", allow=allow):
+        assert by_run([sys.executable, worker, listener[0], str(listener[1])]) == 3
+
+
 def test_a_refusal_in_a_child_can_be_expected(worker: str) -> None:
     argv = [sys.executable, worker, *map(str, FOREIGN)]
     with network_guard("small", "strict") as guard:
