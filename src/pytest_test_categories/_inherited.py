@@ -32,7 +32,11 @@ class Inherited:
         """Hold this process to what it was handed."""
         if handed is None:
             return
-        data = json.loads(handed.policy)
+        text = handed.policy
+        if text.startswith("@"):
+            with open(text[1:], encoding="utf-8") as file:
+                text = file.read()
+        data = json.loads(text)
         _origin.inherit(_scope(data))
         bound_paths.update((path, tuple(known) if known else None) for path, known in data["bound"])
         self.root, self.late = data["root"], data["late"]

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -36,6 +37,7 @@ _PENDING: Final = 5000  # starts that are remembered until their child reports; 
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
+_LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
@@ -46,7 +48,18 @@ class _Disk:
     open = staticmethod(os.open)
     read = staticmethod(os.read)
     close = staticmethod(os.close)
+    write = staticmethod(os.write)
+    stat = staticmethod(os.stat)
     listdir = staticmethod(os.listdir)
+
+    @classmethod
+    def exists(cls, path: str) -> bool:
+        """Tell whether there is such a file."""
+        try:
+            cls.stat(path)
+        except (OSError, ValueError):
+            return False
+        return True
 
 
 class _Start(NamedTuple):
@@ -99,10 +112,12 @@ class Spawned:
 
     Attributes:
         scopes: The guards that children may report to, by serial number.
+        expecting: The numbers of those that only expect refusals.
     """
 
     def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
         self._companions = companions
+        self._lock = threading.RLock()  # a forked child needs a new one
         self._home = ""
         self._made = False
         self._owner = 0
@@ -115,27 +130,32 @@ class Spawned:
         self._sent = Strides()
         self._told: dict[tuple[object, ...], Callable[[int], None]] = {}
         self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
+        self.expecting: set[int] = set()
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
     def expect_fork(self) -> None:
         """Settle where the directory is going to be: a forked child may have to make it."""
-        if not self._home:
-            import tempfile
+        if self._home:
+            return
+        import tempfile
 
-            self._owner = os.getpid()
-            name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
-            self._home = os.path.join(os.path.abspath(tempfile.gettempdir()), name)
-            atexit.register(self.close)
+        with self._lock:
+            if not self._home:
+                self._owner = os.getpid()
+                name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
+                self._home = os.path.join(os.path.abspath(tempfile.gettempdir()), name)
+                atexit.register(self.close)
 
     def _make(self) -> None:
         self.expect_fork()
-        if not self._made:
-            self._made = True
+        if self._made:
+            return
+        with self._lock, contextlib.suppress(OSError):
             # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
             # refused.
-            with contextlib.suppress(OSError):
-                _Disk.mkdir(self._home, 0o700)
+            _Disk.mkdir(self._home, 0o700)
+        self._made = True
 
     def close(self) -> None:
         """Remove the directory, at the end of what is guarded."""
@@ -192,16 +212,19 @@ class Spawned:
             (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
         )
         key = (tuple(scope.serial for scope in scopes), late, root, self._home, len(bound_paths))
-        if self._halves[0] != key:
+        known, before, after = self._halves
+        if known != key:
             policy = self._policy_text(scopes, late, root)
-            self._halves = (key, *Handed(home, str(serial), "", *self._companions(), policy).halves())
+            before, after = Handed(home, str(serial), "", *self._companions(), policy).halves()
+            self._halves = (key, before, after)
         for scope in scopes:
             if scope.home is None:
                 self.scopes[scope.serial] = scope
+                if scope.policy is None:
+                    self.expecting.add(scope.serial)
         ident = new_ident()
         if count:
             self._note(ident, home, serial, charged.scopes[0].test, run, argv, files)
-        _, before, after = self._halves
         return before + ident + after
 
     def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
@@ -228,7 +251,22 @@ class Spawned:
             "scopes": listed,
             "bound": sorted(bound_paths.items())[:_BOUND],
         }
-        return json.dumps(handed)
+        text = json.dumps(handed)
+        return text if len(text) < _LONGEST else self._policy_file(text)
+
+    def _policy_file(self, text: str) -> str:
+        """Put a policy into a file, since a variable can hold so much only, and return what names it."""
+        self._make()
+        path = os.path.join(self._home, f"policy.{new_ident()}")
+        try:
+            file = _Disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            return text
+        try:
+            _Disk.write(file, text.encode())
+        finally:
+            _Disk.close(file)
+        return f"@{path}"
 
     # -- being told ----------------------------------------------------------------------------------------------------
 
@@ -236,16 +274,17 @@ class Spawned:
         """Return what children have told since the last time."""
         if not self._home or self._owner != os.getpid():
             return []
-        found = [report for line in self._lines() if (report := self._read(line)) is not None]
-        if self._fresh:
-            self._forget_failed_starts()
-        return found
+        with self._lock:
+            found = [report for line in self._lines() if (report := self._read(line)) is not None]
+            if self._fresh:
+                self._forget_failed_starts()
+            return found
 
     def _lines(self) -> Iterable[bytes]:
         names: Iterable[str] = (REPORTS,)
         if os.name == "nt":
             try:
-                names = _Disk.listdir(self._home)
+                names = [name for name in _Disk.listdir(self._home) if name.startswith(REPORTS)]
             except OSError:
                 return
         for name in names:
@@ -298,10 +337,11 @@ class Spawned:
             self._keep(ident, _Start(run, test, program, named, sys.executable in named and " -" not in program))
 
     def _keep(self, ident: str, start: _Start) -> None:
-        self._pending[ident] = start
-        self._fresh.append(ident)
-        if len(self._pending) > _PENDING:
-            self._count(list(self._pending)[: _PENDING // 2])
+        with self._lock:
+            self._pending[ident] = start
+            self._fresh.append(ident)
+            if len(self._pending) > _PENDING:
+                self._count(list(self._pending)[: _PENDING // 2])
 
     def _take_start(self, ident: str, serial: int, program: str) -> None:
         scope = self.scopes.get(serial)
@@ -323,7 +363,7 @@ class Spawned:
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
-            if start is not None and start.files and not any(map(os.path.exists, start.files)):
+            if start is not None and start.files and not any(map(_Disk.exists, start.files)):
                 del self._pending[ident]
         self._fresh.clear()
 
@@ -340,12 +380,19 @@ class Spawned:
             collect: Takes in what children have told.
         """
         end = time.monotonic() + _PATIENCE
-        while any(start.is_ours and start.run is run for start in self._pending.values()) and time.monotonic() < end:
+        while self._of(run, only_ours=True) and time.monotonic() < end:
             time.sleep(0.01)
             collect()
-        self._count([ident for ident, start in self._pending.items() if start.run is run])
+        with self._lock:
+            self._count(self._of(run))
         found = self._unwatched.get(run)
         return Unwatched().to_dict() if found is None else found.to_dict()
+
+    def _of(self, run: Run, *, only_ours: bool = False) -> list[str]:
+        with self._lock:
+            return [
+                ident for ident, start in self._pending.items() if start.run is run and (start.is_ours or not only_ours)
+            ]
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
@@ -373,6 +420,7 @@ class Spawned:
 
     def after_fork_in_child(self) -> None:
         """Leave what was counted to the parent."""
+        self._lock = threading.RLock()
         self._sent.clear()
         self._told.clear()
         self._pending.clear()

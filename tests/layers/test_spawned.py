@@ -423,6 +423,15 @@ def test_allow_entries_hold_in_a_child(worker: str, listener: tuple[str, int]) -
     assert guard.violations == []
 
 
+def test_a_long_allow_list_fits(worker: str, listener: tuple[str, int]) -> None:
+    allow = [f"small: service{number}.example:443" for number in range(5000)]
+    with network_guard("small", "strict", allow=[*allow, f"small: 127.0.0.1:{listener[1]}"]) as guard:
+        assert by_run([sys.executable, worker, listener[0], str(listener[1])]) == 0
+    assert guard.violations == []
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict", allow=allow):
+        assert by_run([sys.executable, worker, listener[0], str(listener[1])]) == 3
+
+
 def test_a_refusal_in_a_child_can_be_expected(worker: str) -> None:
     argv = [sys.executable, worker, *map(str, FOREIGN)]
     with network_guard("small", "strict") as guard:
@@ -432,6 +441,29 @@ def test_a_refusal_in_a_child_can_be_expected(worker: str) -> None:
             by_run([sys.executable, "-c", ""])
     assert [violation.target for violation in seen] == ["198.51.100.1:9"]
     assert len(guard.violations) == 1
+
+
+def test_a_child_that_outlives_who_expected_its_refusal_is_not_excused(worker: str) -> None:
+    code = "import sys, worker\nfor _ in sys.stdin: print(worker.dial('198.51.100.1', 9), flush=True)"
+    argv = [sys.executable, "-c", code]
+    guard = network_guard("small", "strict")
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": os.path.dirname(worker)}
+
+    def ask(process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print("go", file=process.stdin, flush=True)
+        assert process.stdout.readline() == "3\n"
+
+    with guard, expect_network_violation() as seen, subprocess.Popen(argv, text=True, **pipes) as process:
+        ask(process)
+    assert len(seen) == 1
+    with pytest.raises(NetworkAccessViolationError), guard:
+        with expect_network_violation():
+            process = subprocess.Popen(argv, text=True, **pipes)
+            ask(process)
+        with process:
+            ask(process)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

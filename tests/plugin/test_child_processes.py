@@ -292,6 +292,37 @@ def test_starter():
     assert "that outlived it" in "\n".join(summary(result))
 
 
+def test_a_child_of_nobodys_thread_fails_the_run_and_no_test(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, summary: Lines
+) -> None:
+    write(
+        pytester,
+        """
+import _thread, threading
+go, gone = threading.Event(), threading.Event()
+
+def work():
+    go.wait()
+    subprocess.run(WORKER)
+    gone.set()
+
+@pytest.fixture(scope="session", autouse=True)
+def _old_thread():
+    start = _thread.start_new_thread
+    getattr(start, "__wrapped__", start)(work, ())  # nobody sees it start
+
+@pytest.mark.small
+def test_bystander():
+    go.set()
+    gone.wait()
+""",
+    )
+    result = run_pytest("-v")
+    assert outcomes(result) == {"test_bystander": {"PASSED"}}
+    assert result.ret == 1
+    assert "a thread that no test is known to have started" in "\n".join(summary(result))
+
+
 def test_a_daemon_that_outlives_the_run_is_refused(pytester: pytest.Pytester, run_pytest: Run) -> None:
     write(
         pytester,
