@@ -423,9 +423,13 @@ class Registry:
             self._children.become_child()
 
     def collect_children(self) -> None:
-        """Take in what forked children were refused; what no live scope claims is late."""
+        """Take in what forked children were refused, and what the layer outside of this process has seen."""
+        self._collect_forked()
         if self.outside is not None:
             self.outside.take()
+
+    def _collect_forked(self) -> None:
+        """Take in what forked children were refused; what no live scope claims is late."""
         if self._children is None or self._children.is_child:
             return
         run = self.run
