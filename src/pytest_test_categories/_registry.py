@@ -493,6 +493,12 @@ class Registry:
             self._children.become_child()
 
     def collect_children(self) -> None:
+        """Take in what child processes were refused, and what the layer outside of this process has seen."""
+        self._collect_started()
+        if self.outside is not None:
+            self.outside.take()
+
+    def _collect_started(self) -> None:
         """Take in what child processes were refused; what no live scope claims is late."""
         told = [(report, self._spawned.scopes) for report in self._spawned.receive()]
         if self._children is not None and not self._children.is_child:
@@ -518,8 +524,6 @@ class Registry:
             if expected:
                 record.deliver(expected=True)
             self._on_record()
-        if self.outside is not None:
-            self.outside.take()
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:

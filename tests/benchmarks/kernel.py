@@ -108,9 +108,9 @@ def run_time(work: Path, *options: str) -> float:
 
 def compare_runs(work: Path, file: str, rounds: int) -> tuple[float, float]:
     """Return the medians of runs with the layer and without it, which take turns."""
-    sides = ((*KERNEL, file), (*STRICT, file))
-    for side in sides:
-        run_time(work, *side)  # writes .pyc files
+    sides: tuple[tuple[str, ...], ...] = ((*KERNEL, file), (*STRICT, file))
+    for options in sides:
+        run_time(work, *options)  # writes .pyc files
     taken: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds):
         for side in (0, 1) if number % 2 else (1, 0):

@@ -102,6 +102,13 @@ def test_the_exit_status_is_the_runs(
     assert outcome_of(*args).returncode == status
 
 
+def test_whoever_ignores_the_end_of_children_is_told_of_this_one(command: Callable[..., list[str]]) -> None:
+    line = ["sh", "-c", 'trap "" CHLD; exec "$0" "$@"', *command("-q", "-k", "test_fail or test_ok")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "1 failed, 1 passed" in done.stdout
+
+
 @contextlib.contextmanager
 def sleeping(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a run whose test sleeps; yield its process and the one that the test is in."""

@@ -210,6 +210,28 @@ def test_warn_mode_lets_go_and_says_it_once(run: Callable[..., Outcome], pyteste
     assert outcome.text.count("attempted connection to shop.example") == 1
 
 
+def test_a_forked_childs_warning_is_said_once(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        import os, socket, pytest
+
+        @pytest.mark.small
+        def test_child():
+            child = os.fork()
+            if not child:
+                with socket.socket() as sock:
+                    sock.setblocking(False)
+                    sock.connect_ex(("{FOREIGN}", 81))
+                os._exit(0)
+            os.waitpid(child, 0)
+        """
+    )
+    outcome = run("-W", "ignore::DeprecationWarning", mode="warn")
+    assert outcome.counts == {"passed": 1}
+    assert outcome.packets == 1
+    assert "network violations: 1 in 1 place" in outcome.text
+
+
 def test_what_python_refuses_is_not_refused_again(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""

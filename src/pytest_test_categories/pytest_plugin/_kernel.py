@@ -73,7 +73,8 @@ class Kernel:
         if report.before:
             self._keep(violation._replace(late=_LATE))
             return
-        registry.take_from_outside(refusing, scopes, attempt, violation)
+        if report.refused or report.own or not _is_known(violation, refusing[0]):
+            registry.take_from_outside(refusing, scopes, attempt, violation)
 
     def _keep(self, violation: Violation) -> None:
         """Charge the run with what no test is charged with."""
@@ -105,6 +106,20 @@ class Kernel:
             guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,
             late="" if scope is None or scope.open or scope.held else _origin.late_text(scope, "a process"),
         )
+
+
+def _is_known(violation: Violation, scope: Scope) -> bool:
+    """Tell whether a Python layer of a child process has reported what it then let go on (warn mode)."""
+    host = violation.target if violation.kind == Kind.LOOKUP.value else ""
+    for record in list(scope.records.values()):
+        other = record.violation
+        if other.route != KERNEL and (
+            violation.target in {other.target, other.address}
+            or (violation.address and violation.address == other.address)
+            or (host and host in {other.target, other.target.rpartition(":")[0]})
+        ):
+            return True
+    return False
 
 
 class _State:

@@ -90,6 +90,8 @@ class Parent:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
+                if self.status is None:  # somebody else has waited for it
+                    self.status = 1 << 8
                 return
             if pid == 0:
                 return
@@ -118,12 +120,16 @@ class Parent:
         leave(os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else 1)
 
 
+def is_measured() -> bool:
+    """Tell whether coverage measures child processes, each into a file of its own: then this one as well."""
+    return "COVERAGE_PROCESS_CONFIG" in os.environ or "COVERAGE_PROCESS_START" in os.environ
+
+
 def leave(status: int) -> NoReturn:
     """End this process at once: no exit handler of the test run's is this process's to call."""
-    # A measurement of child processes wants this one's too. Others have put a function of theirs here that would
-    # write over what the test process has measured.
-    if "COVERAGE_PROCESS_CONFIG" in os.environ or "COVERAGE_PROCESS_START" in os.environ:
+    if is_measured():
         os._exit(status)
+    # What coverage may have put in the place of os._exit would write over what the test process has measured.
     posix._exit(status)
 
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.client import Client
 from pytest_test_categories._layers.kernel.filter import MACHINES, install, libc
-from pytest_test_categories._layers.kernel.parent import HANDLED, PR_SET_PDEATHSIG, Parent, leave, leave_keeper
+from pytest_test_categories._layers.kernel.parent import (
+    HANDLED,
+    PR_SET_PDEATHSIG,
+    Parent,
+    is_measured,
+    leave,
+    leave_keeper,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -54,6 +61,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     directory, server = _server() if workers else ("", None)
     # Between the fork and the loop no signal may be lost, or be met by a handler of the run's.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child has ended
     parent = os.getpid()
     child = os.fork()
     if child:
@@ -62,6 +70,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     theirs.close()
     if server is not None:
         server.close()
+    signal.signal(signal.SIGCHLD, reaping)
     _end_with(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if workers:
@@ -173,9 +182,10 @@ def _supervise(child: int, line: socket.socket, server: socket.socket | None, di
         import sys
         import threading
 
-        sys.settrace(None)
+        if not is_measured():
+            sys.settrace(None)
+            threading.settrace(None)
         sys.setprofile(None)
-        threading.settrace(None)
         gc.disable()  # what the run left in memory is its own to finalize
         from pytest_test_categories._layers.kernel.supervisor import Supervisor
 
