@@ -520,18 +520,10 @@ class Registry:
             else:
                 continue
             record = into.setdefault(violation.key, Record(violation, report.attempt))
-            new = not record.count
             record.count += report.times
             if expected:
                 record.deliver(expected=True)
             self._on_record()
-            # A program's own output is left alone; a forked child has warned where it runs.
-            if new and not expected and scopes is self._spawned.scopes and into is not getattr(run, "late", None):
-                self._warn_of_child(scope, record)
-
-    def _warn_of_child(self, scope: Scope | None, record: Record) -> None:
-        if scope is not None and scope.policy is not None and scope.policy.mode is EnforcementMode.WARN:
-            self._warn(record, _trace.Trace())
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:
