@@ -494,7 +494,8 @@ class Registry:
 
     def collect_children(self) -> None:
         """Take in what child processes were refused, and what the layer outside of this process has seen."""
-        self._collect_started()
+        if self._children is not None or self._spawned.started:  # asked at the end of each phase: nothing, as a rule
+            self._collect_started()
         if self.outside is not None:
             self.outside.take()
 

@@ -270,6 +270,11 @@ class Spawned:
 
     # -- being told ----------------------------------------------------------------------------------------------------
 
+    @property
+    def started(self) -> bool:
+        """Whether anything was started that may have something to tell."""
+        return bool(self._home)
+
     def receive(self) -> list[ChildReport]:
         """Return what children have told since the last time."""
         if not self._home or self._owner != os.getpid():

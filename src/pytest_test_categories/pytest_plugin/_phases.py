@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_test_categories import _origin
 from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import NetworkGuard, is_skip
-from pytest_test_categories._origin import Scope, changed, current, phases
+from pytest_test_categories._origin import Scope, current, phases
 from pytest_test_categories._policy import (
     EnforcementMode,
     Policy,
@@ -187,14 +188,16 @@ class Phases:
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
         current.set(self._inner)
         phases.append(scope)
-        changed(scope.chain if self._inner is scope and not self._run.standing else None)
+        if _origin.on_change is not None:
+            _origin.on_change(scope.chain if self._inner is scope and not self._run.standing else None)
 
     def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
         phases.pop()
         self._inner = current.get()
         current.set(self._outer)
-        changed(None if phases or self._outer is not None else ())
+        if _origin.on_change is not None:
+            _origin.on_change(None if phases or self._outer is not None else ())
         registry.collect_children()
         if scope.records or self.fixture_scopes:
             self._tell(item, scope, error)
