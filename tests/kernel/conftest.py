@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FOREIGN: Final = "198.51.100.1"
 NAMESPACE: Final = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--map-root-user", "--net")
@@ -100,6 +101,18 @@ def network() -> tuple[str, ...]:
     if tried.returncode:
         pytest.skip(f"this system lets nobody make a network of his own: {tried.stderr.strip()[-200:]}")
     return setting
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Let inner runs be interrupted where whoever started this one (nohup, a job in the background) ignores signals."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

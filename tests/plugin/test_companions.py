@@ -113,29 +113,29 @@ def test_hypothesis_examples_are_guarded(
 from hypothesis import given, settings, strategies as st
 
 @pytest.mark.small
-@settings(max_examples=20, database=None)
+@settings(max_examples=20, database=None, deadline=None)
 @given(st.integers())
 def test_swallows(n):
     if n > 10: swallowed()
 
 @pytest.mark.small
-@settings(max_examples=20, database=None)
+@settings(max_examples=20, database=None, deadline=None)
 @given(st.integers())
 def test_raises(n):
     if n > 10: dial()
 
 @pytest.mark.small
-@settings(max_examples=20, database=None)
+@settings(max_examples=20, database=None, deadline=None)
 @given(st.integers())
 def test_clean(n): pass
 
 @pytest.mark.small
-@settings(max_examples=5, database=None)
+@settings(max_examples=5, database=None, deadline=None)
 @given(st.integers())
 def test_always(n):
     with pytest.raises(NetworkAccessViolationError): dial()
 
-@settings(max_examples=5, database=None)
+@settings(max_examples=5, database=None, deadline=None)
 @given(st.integers())
 @network_guard("small")
 def test_decorated(n): swallowed()
