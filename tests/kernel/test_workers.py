@@ -46,7 +46,7 @@ def test_workers_are_watched_each_by_its_own_tests_size(run: Callable[..., Outco
     pytester.makepyfile(test_sizes=TESTS)
     outcome = run("-n", "2", plugins=("xdist",))
     assert outcome.counts == {"failed": 12, "passed": 4}, outcome.text
-    assert outcome.packets == 4
+    assert outcome.packets >= 4  # a SYN may be sent again
     assert "audit hook, Python child processes, kernel" in outcome.text
     assert "network violations: 12 in 12 places" in outcome.text
     assert f"  Attempted network connection to {FOREIGN}:1003" in outcome.text
@@ -165,7 +165,7 @@ def test_a_run_inside_a_run_stays_under_it(run: Callable[..., Outcome], pytester
     )
     outcome = run("-v", timeout=100)
     assert outcome.counts == {"passed": 7}, outcome.text
-    assert outcome.packets == 4
+    assert outcome.packets >= 4  # a SYN may be sent again
 
 
 def test_a_process_in_a_user_namespace_is_watched(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
