@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories import _origin
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from pytest_test_categories._origin import Scope
     from pytest_test_categories._policy import Policy
 
-_PUBLISHED: Final = 4096
+_PUBLISHED: Final = 512
 """So many publications are remembered, to find the scopes that a report belongs to."""
+_POLICIES: Final = 4096
 _SETTLE_SECONDS: Final = 1.0
 _LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
 
@@ -56,11 +56,12 @@ class Client:
         self._pid = os.getpid()
         self._number = 0
         self._scopes: tuple[Scope, ...] = ()
-        self._published: OrderedDict[int, tuple[Scope, ...]] = OrderedDict()
+        self._published: dict[int, tuple[Scope, ...]] = {}
         self._indices: dict[tuple[Policy, ...], int] = {(): 0}
         self._known: dict[tuple[int, ...], tuple[tuple[Policy, ...], int]] = {}
-        self._span = (0, 0, 0)
-        self._owner = self._last = 0
+        self._latest: tuple[Scope, ...] = ()
+        self._word = self._last = 0
+        self._span = (0, 0)
         self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
         os.register_at_fork(after_in_child=self._become_child)
 
@@ -86,24 +87,29 @@ class Client:
         if scopes == before:
             return
         self._scopes = scopes
-        index = self._index(scopes) if scopes else 0
-        number = self._number = self._number + 1
-        word = number << wire.WORD_BITS | index
-        if number == 1:
-            self._page.begin_tests()
-        if scopes and scopes[0].serial != self._owner:
-            self._owner = scopes[0].serial
-            self._last = self._last_process()
+        word = 0
+        if scopes:
+            if scopes != self._latest:  # else the next phase of the same test
+                self._begin(scopes)
+            word = self._word
         self._page.publish(word, self._last)
         if before and before[0].kind == "fixture":
-            self._page.note_span(self._span[1], self._span[2])
-        if scopes:
-            published = self._published
-            published[number] = scopes
-            if len(published) > _PUBLISHED:
-                published.popitem(last=False)
-            if scopes[0].kind == "fixture":
-                self._span = (number, wire.ticks(), word)
+            self._page.note_span(self._span[0], self._span[1])
+        if scopes and scopes[0].kind == "fixture":
+            self._span = (wire.ticks(), word)
+
+    def _begin(self, scopes: tuple[Scope, ...]) -> None:
+        """Give a number to scopes that have not been published before."""
+        if not self._number:
+            self._page.begin_tests()
+        number = self._number = self._number + 1
+        self._latest = scopes
+        self._last = self._last_process()
+        self._word = number << wire.WORD_BITS | self._index(scopes)
+        published = self._published
+        published[number] = scopes
+        if len(published) > _PUBLISHED:
+            del published[next(iter(published))]
 
     def _last_process(self) -> int:
         """Return the number of the process that was started last: times of /proc tell no more than hundredths."""
@@ -120,7 +126,7 @@ class Client:
             policies = tuple([scope.policy for scope in scopes if scope.policy is not None])
             restricting = tuple(dict.fromkeys(policy for policy in policies if _restricts(policy)))
             known = self._known[key] = (policies, self._new_index(restricting))  # the policies live on: ids are keys
-            if len(self._known) > _PUBLISHED:
+            if len(self._known) > _POLICIES:
                 self._known.clear()
         return known[1]
 

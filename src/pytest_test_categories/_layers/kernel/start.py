@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -63,6 +64,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child has ended
     parent = os.getpid()
+    gc.freeze()  # what is looked through for garbage would have to be copied for one of the two
     child = os.fork()
     if child:
         mine.close()
@@ -178,7 +180,6 @@ def _why_not(error: OSError) -> str:
 def _supervise(child: int, line: socket.socket, server: socket.socket | None, directory: str) -> NoReturn:
     """Be the supervisor until the child ends, and then end like it."""
     try:
-        import gc
         import sys
         import threading
 

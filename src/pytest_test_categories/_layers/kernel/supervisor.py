@@ -76,12 +76,11 @@ class Aim(NamedTuple):
 class LookUp:
     """A look-up whose connect has been seen, and whose name hasn't."""
 
-    __slots__ = ("address", "connected", "deadline", "question", "raw", "since", "told", "word")
+    __slots__ = ("address", "connected", "deadline", "question", "since", "told", "word")
 
-    def __init__(self, question: Question, aim: Endpoint, raw: bytes, word: int, *, connected: bool) -> None:
+    def __init__(self, question: Question, aim: Endpoint, word: int, *, connected: bool) -> None:
         self.question = question
         self.address = aim
-        self.raw = raw
         self.word = word
         self.connected = connected
         self.told = False
@@ -486,11 +485,10 @@ class Supervisor:
         # A connect of datagrams sends nothing. The message that follows says the name.
         pid = process_of(question.thread)
         strict = any(p.mode is EnforcementMode.STRICT for p in self._refusing(watched, word, by_address))
-        raw = self._memory.read(question.thread, question.arguments[1], question.arguments[2] & 0xFF)
         self._tell_nameless(question.thread)
         if len(watched.held) >= _HELD:
             watched.held.pop(next(iter(watched.held)))
-        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, raw, word, connected=not strict)
+        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, word, connected=not strict)
         self._holding = True
         self._count_pending(watched)
         return _PRETENDED if strict else _PERMITTED
