@@ -968,7 +968,10 @@ class TestThreads:
 
         errors: list[BaseException] = []
 
+        go = threading.Event()
+
         def loop() -> None:
+            go.wait()
             for _ in range(200):
                 try:
                     socket.getaddrinfo("db.example", 9)
@@ -978,7 +981,6 @@ class TestThreads:
                     errors.append(error)
 
         switch = sys.getswitchinterval()
-        sys.setswitchinterval(1e-6)
         try:
             with (
                 mock.patch.object(socket, "getaddrinfo", answer),
@@ -987,6 +989,8 @@ class TestThreads:
                 threads = [threading.Thread(target=loop) for _ in range(8)]
                 for thread in threads:
                     thread.start()
+                sys.setswitchinterval(1e-6)  # threads that start under it lose their trace function, and die
+                go.set()
                 for thread in threads:
                     thread.join()
         finally:
