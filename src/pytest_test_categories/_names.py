@@ -209,14 +209,16 @@ def reach_of_reverse(ip: IPAddress) -> Reach:
 
 
 def spelled_here(name: str, *, six: bool = False) -> str | None:
-    """Return what to look up in place of a localhost name that would be asked of a DNS server; None for other names.
+    """Return what to look up in place of a local name that would be asked of a DNS server; None for other names.
 
     RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
     does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where an IPv6 address is
     wanted (``six``), for those that it holds with IPv4 addresses alone.
     """
     if not is_localhost(name):
-        return None
+        mine = sorted(hosts_file.addresses(name)) if six and hosts_file.maps_to_loopback(name) else []
+        # No address of that family: the C library says so of a number, and would ask a server of a name.
+        return None if not mine or any(":" in address for address in mine) else mine[0]
     held = hosts_file.addresses("localhost")
     if six and not any(":" in address for address in held):
         return "::1"

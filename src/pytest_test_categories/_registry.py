@@ -145,7 +145,8 @@ class Registry:
         __tracebackhide__ = True
         key = (kind, family, address)
         scope = current.get()
-        if scope is not None and scope.open:
+        plain = type(address) is tuple and bool(address) and type(address[0]) is str
+        if plain and scope is not None and scope.open:
             try:
                 if key in scope.memo:
                     return False
@@ -177,7 +178,7 @@ class Registry:
             elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
                 unrestricted = False
         if not refusing:
-            self._memoize(scope, charged, key, unrestricted or (ip is not None and is_local_ip(ip)))
+            self._memoize(scope, charged, key, plain and (unrestricted or (ip is not None and is_local_ip(ip))))
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._refuse(refusing, charged, attempt, route, sock)

@@ -763,6 +763,47 @@ def test_of_a_derived_class_only_what_it_holds_counts(address: Any) -> None:
     assert caught.value.violation.target == "198.51.100.1:9"
 
 
+class Twin(str):
+    """A host that calls itself equal to loopback."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other == "127.0.0.1"
+
+    def __hash__(self) -> int:
+        return hash("127.0.0.1")
+
+    def partition(self, _sep: str) -> tuple[str, str, str]:
+        return ("localhost", "", "")
+
+
+def test_what_calls_itself_equal_to_what_was_permitted_is_not(listener: Address) -> None:
+    with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium", "strict"):
+        for host in (listener[0], listener[0], Twin(FOREIGN[0])):
+            with_socket(lambda s, host=host: s.connect((host, listener[1])))
+    assert caught.value.violation.target == f"198.51.100.1:{listener[1]}"
+    assert refused(lambda: socket.getaddrinfo(Twin("db.example"), 9))
+
+
+def test_a_hosts_name_without_an_ipv6_address_is_not_asked_of_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost db.test\n", encoding="ascii")
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    seen: list[object] = []
+
+    def answer(host: object, *_rest: object) -> list[Any]:
+        seen.append(host)
+        raise socket.gaierror(socket.EAI_FAMILY)
+
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+    for family in (socket.AF_INET6, socket.AF_INET):
+        with network_guard("small", "strict"), pytest.raises(socket.gaierror):
+            socket.getaddrinfo("db.test", 9, family)
+    assert seen == ["127.0.0.1", "db.test"]
+
+
 def test_localhost_without_an_ipv6_address_is_not_asked_of_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

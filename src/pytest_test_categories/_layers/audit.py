@@ -99,9 +99,9 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     scope = current.get()
     if scope is not None and scope.open:
         try:
-            if (kind, family_of(sock), address) in scope.memo:
+            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in scope.memo:
                 return
-        except TypeError:  # an address that no call takes
+        except (TypeError, IndexError):  # an address that no call takes
             pass
     if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
         return

@@ -108,6 +108,8 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sig
     host, port, flags = address
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
+    if isinstance(host, str):
+        host = str.__str__(host)  # what C reads, whatever a derived class says of itself
     # getaddrinfo looks up what stands before a NUL; the others refuse it, and _gethost asks for nothing then.
     asked_for = host.partition("\0")[0] if isinstance(host, str) else bytes(host).partition(b"\0")[0]
     if asked_for and not _is_sound(asked_for):
@@ -177,8 +179,10 @@ class _Table:
             scope = current.get()
             if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
                 try:
-                    again = (kind, family_of(instance), address) in scope.memo
-                except TypeError:  # no socket of the interpreter's, or an address that no call takes
+                    # Of plain types only: a derived one may call itself equal to what was permitted.
+                    plain = type(address) is tuple and type(address[0]) is str
+                    again = plain and (kind, family_of(instance), address) in scope.memo
+                except (TypeError, IndexError):  # no socket of the interpreter's, or an address that no call takes
                     again = False
                 if again:  # what was permitted to this scope is permitted again, and the audit hook finds it there too
                     return wrapped(*args, **kwargs)

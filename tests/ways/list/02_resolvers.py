@@ -209,14 +209,6 @@ client.Resolver(servers=[("198.51.100.53", 53)]).lookupAddress(NAME, timeout=[1]
 reactor.callLater(2, lambda: reactor.running and reactor.stop())
 reactor.run(installSignalHandlers=False)
 
-# %% lookup-under-localhost | a name below `localhost`, which the C library asks the resolver for | only=foreign | shown=deep.localhost
-with contextlib.suppress(socket.gaierror):
-    socket.getaddrinfo("deep.localhost", PORT)
-
-# %% lookup-localhost-ipv6 | this machine's name, for a family that the hosts file has no address of | only=foreign | shown=here-only
-with contextlib.suppress(socket.gaierror):
-    socket.getaddrinfo("here-only", PORT, socket.AF_INET6)
-
 # %% reverse-loopback | the name of another address of 127.0.0.0/8 | only=foreign | shown=127.0.0.2
 with contextlib.suppress(OSError):
     socket.gethostbyaddr("127.0.0.2")
