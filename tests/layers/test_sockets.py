@@ -781,7 +781,7 @@ class Twin(str):
 def test_what_calls_itself_equal_to_what_was_permitted_is_not(listener: Address) -> None:
     with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium", "strict"):
         for host in (listener[0], listener[0], Twin(FOREIGN[0])):
-            with_socket(lambda s, host=host: s.connect((host, listener[1])))
+            with_socket(operator.methodcaller("connect", (host, listener[1])))
     assert caught.value.violation.target == f"198.51.100.1:{listener[1]}"
     assert refused(lambda: socket.getaddrinfo(Twin("db.example"), 9))
 
