@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -192,9 +193,18 @@ def _reachable(directory: Path) -> bool:
     return all(above.stat().st_mode & 0o001 for above in [directory, *directory.resolve().parents])
 
 
+# Not by Popen's own ``user``, which forks: libraries with threads that tests have loaded (gRPC) may crash in the fork.
+_BECOME: Final = (
+    "import os, sys; uid, gid = map(int, sys.argv[1:3]); os.setgroups([]); os.setgid(gid); os.setuid(uid); "
+    "os.execv(sys.argv[3], sys.argv[3:])"
+)
+
+
 def _spawn(command: list[str], top: Path, out: IO[str], account: _Account | None) -> subprocess.Popen[bytes]:
     """Start a program out of reach of the terminal's Ctrl-C, with no settings but those of its command line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    if account is not None:
+        command = [sys.executable, "-S", "-c", _BECOME, str(account.uid), str(account.gid), *command]
     return subprocess.Popen(
         command,
         cwd=top,
@@ -203,9 +213,6 @@ def _spawn(command: list[str], top: Path, out: IO[str], account: _Account | None
         stdout=out,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
     )
 
 
