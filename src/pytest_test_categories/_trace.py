@@ -99,7 +99,10 @@ _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
 # What a frame's code is, worked out once: the same frames stand below every attempt of a test.
 _OTHER, _EXEMPT, _ASKED, _IMPORT, _TELLING = range(5)
-_kinds: dict[int, int] = {}  # by id: code objects are slow to hash
+identity: Final = object.__hash__
+"""What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
+
+_kinds: dict[int, int] = {}  # by identity: code objects are slow to hash
 _codes: list[CodeType] = []  # kept alive, so that no id is used again
 
 
@@ -120,7 +123,7 @@ def _kind_of(frame: FrameType) -> int:
         _kinds.clear()
         _codes.clear()
     _codes.append(code)
-    _kinds[id(code)] = kind
+    _kinds[identity(code)] = kind
     return kind
 
 
@@ -144,7 +147,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     installed_test = bool(test_file) and not is_project_file(test_file)
     while frame is not None:
         code = frame.f_code
-        kind = _kinds.get(id(code))
+        kind = _kinds.get(identity(code))
         if kind is None:
             kind = _kind_of(frame)
         if kind or (installed_test and code.co_filename == test_file):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._layers.audit import family_of
 from pytest_test_categories._origin import Scope, charge, current
 from pytest_test_categories._policy import Kind
+from pytest_test_categories._trace import identity
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -29,21 +30,21 @@ _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards hav
 
 
 def _clear(sock: Any, scope: Scope) -> None:
-    number = id(sock)
+    number = identity(sock)
     _cleared[number] = (scope, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
     """Remember guards that have put a socket's connect on record and let it go on: its bytes are no news to them."""
     if isinstance(sock, _socket.socket):
-        number = id(sock)
+        number = identity(sock)
         known, _ = _reported.get(number, (set(), None))
         _reported[number] = (known | serials, weakref.ref(sock, lambda _: _reported.pop(number, None)))
 
 
 def is_reported(sock: Any, serial: int) -> bool:
     """Tell whether a guard has the connect of this socket on record."""
-    return id(sock) in _reported and serial in _reported[id(sock)][0]
+    return identity(sock) in _reported and serial in _reported[identity(sock)][0]
 
 
 def forget() -> None:
@@ -73,7 +74,7 @@ class Sends:
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            known = _cleared.get(id(instance))
+            known = _cleared.get(identity(instance))
             if known is None or known[0] is not current.get() or not known[0].open:
                 __tracebackhide__ = True
                 check(route, instance)
@@ -94,7 +95,7 @@ class Sends:
     def check(self, route: str, sock: Any) -> None:
         """Ask the judge about a connection, unless it is the guard's own, or known to be permitted."""
         __tracebackhide__ = True
-        known = _cleared.get(id(sock))
+        known = _cleared.get(identity(sock))
         if known is not None and known[0] is _HERE:
             return
         charged = charge()
