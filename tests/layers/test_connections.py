@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import contextlib
 import http.client
@@ -229,6 +230,16 @@ def test_warn_mode_says_it_and_sends(sink: Sink, opened: socket.socket) -> None:
         opened.sendall(b"ping")
     assert sink.got(b"ping")
     assert [violation.kind for violation in guard.violations] == ["reuse"]
+
+
+def test_warn_mode_lets_the_interpreters_own_sockets_connect(sink: Sink) -> None:
+    raw = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    with pytest.warns(match="attempted connection"), network_guard("small", "warn") as guard:
+        raw.connect(sink.address)
+    raw.sendall(b"ping")
+    raw.close()
+    assert sink.got(b"ping")
+    assert [violation.kind for violation in guard.violations] == ["connect"]
 
 
 def test_an_inner_guard_holds_connections_of_the_outer_one(sink: Sink) -> None:

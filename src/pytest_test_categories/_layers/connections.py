@@ -8,6 +8,7 @@ guard: what is permitted stays permitted. Only what a guard's own context, threa
 from __future__ import annotations
 
 import _socket
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,14 +32,15 @@ _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards hav
 
 def _clear(sock: Any, scope: Scope) -> None:
     number = identity(sock)
-    _cleared[number] = (scope, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
+    with contextlib.suppress(TypeError):  # no weak reference to it: it is asked about each time
+        _cleared[number] = (scope, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
     """Remember guards that have put a socket's connect on record and let it go on: its bytes are no news to them."""
-    if isinstance(sock, _socket.socket):
-        number = identity(sock)
-        known, _ = _reported.get(number, (set(), None))
+    number = identity(sock)
+    known, _ = _reported.get(number, (set(), None))
+    with contextlib.suppress(TypeError):  # the interpreter's own sockets, whose sends meet no wrapper
         _reported[number] = (known | serials, weakref.ref(sock, lambda _: _reported.pop(number, None)))
 
 
