@@ -218,3 +218,11 @@ def _split_port(rest: str, text: str) -> tuple[str, int | None]:
 
 def _not_an_entry(text: str) -> ValueError:
     return ValueError(f"{text!r} is not a network allow entry; write one like {ALLOW_FORMS}")
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Return host and port of a target as reports show it; the port is empty where there is none."""
+    head, colon, port = target.rpartition(":")
+    if not colon or ("]" in port or target.startswith(("unix:", "vsock:"))) or (":" in head and "]" not in head):
+        return target, ""
+    return head, port

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._address import parse_allow_entry
+from pytest_test_categories._address import parse_allow_entry, split_target
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "",
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
-        *(f"    {hint}" for hint in _mock_hints(first)),
+        *(f"    {hint}" for hint in cures(first)),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
-        *(f"    {hint}" for hint in _size_hints(first)),
+        *(f"    {hint}" for hint in reach_hints(first)),
         "",
         f"Documentation: {DOCUMENTATION}",
     ]
@@ -253,7 +253,8 @@ def _circumstances(violation: Violation) -> Iterator[str]:
         yield violation.late
 
 
-def _mock_hints(violation: Violation) -> Iterator[str]:
+def cures(violation: Violation) -> Iterator[str]:
+    """Yield what to use instead of the network, where the violation tells."""
     host = violation.target.rpartition(":")[0] or violation.target
     if hint := _METADATA.get(host) or _METADATA.get(violation.target):
         yield hint
@@ -263,8 +264,9 @@ def _mock_hints(violation: Violation) -> Iterator[str]:
         yield "under a VCR cassette: record once with --test-categories-enforcement=off"
 
 
-def _size_hints(violation: Violation) -> Iterator[str]:
-    host, port = _split(violation.target)
+def reach_hints(violation: Violation) -> Iterator[str]:
+    """Yield which larger size, or which allow entry, would permit the attempt."""
+    host, port = split_target(violation.target)
     if violation.size == "medium":
         entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
         if _is_allow_entry(entry):
@@ -284,10 +286,3 @@ def _is_allow_entry(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _split(target: str) -> tuple[str, str]:
-    head, colon, port = target.rpartition(":")
-    if not colon or ("]" in port or target.startswith(("unix:", "vsock:"))) or (":" in head and "]" not in head):
-        return target, ""
-    return head, port

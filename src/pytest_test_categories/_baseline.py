@@ -1,0 +1,1 @@
+"""The baseline: violations that a project knows of, which warn while new ones fail."""

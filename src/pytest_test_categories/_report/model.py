@@ -1,0 +1,396 @@
+"""The model of a report: what each test of a run reached for, and what that adds up to.
+
+A ``Report`` is plain data, the same whatever the number of workers. Formats render what its properties say and
+compute nothing. Texts are safe to publish: paths are relative to the root directory, and user names, passwords, query
+strings and arguments of programs are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_test_categories._address import split_target
+from pytest_test_categories._errors import cures, line_text, place_text, reach_hints
+from pytest_test_categories._policy import TestSize
+from pytest_test_categories._violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VERSION: Final = 1
+"""Of the JSON schema. It grows when a reader of the old one would misread the new one."""
+
+PERMITTED: Final = "permitted"
+OBSERVED: Final = "observed"
+KNOWN: Final = "known"
+WARNED: Final = "warned"
+REFUSED: Final = "refused"
+VERDICTS: Final = (PERMITTED, OBSERVED, KNOWN, WARNED, REFUSED)
+"""What became of an attempt, the mildest first.
+
+``observed`` breaks the rule of the test's size in a run that enforces nothing, ``known`` is a violation that the
+baseline lists, ``warned`` went on with a warning, ``refused`` did not go on.
+"""
+
+BREACHES: Final = frozenset({OBSERVED, KNOWN, WARNED, REFUSED})
+"""Verdicts on what the test's size does not permit."""
+
+SIZES: Final = tuple(size.value for size in TestSize)
+
+_URL_USER: Final = re.compile(r"(?<=//)[^/@\s\[\]]+@")
+_URL_QUERY: Final = re.compile(r"(?<=[:/\w])\?[^\s\]'\"]*")
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
+_ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
+_PROCESS: Final = re.compile(r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$")
+
+
+def redacted(text: str) -> str:
+    """Return a text with user names, passwords and query strings taken out of the URLs in it."""
+    return _URL.sub(lambda url: _URL_QUERY.sub("?...", _URL_USER.sub("...@", url[0])), text) if "://" in text else text
+
+
+def relative_place(place: str) -> str:
+    """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
+    place = place.replace("\\", "/")
+    return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
+
+
+def program_of(process: str) -> str:
+    """Return the program of a child process, without its number and its arguments."""
+    if not process:
+        return ""
+    match = _PROCESS.match(process)
+    command = match[1].strip() if match else process
+    words = command.split()
+    return words[0].rpartition("/")[2] if words else "a forked child"
+
+
+class Access(NamedTuple):
+    """One thing that one test reached for, and what became of it.
+
+    Attributes:
+        violation: Who, what, from which line and how often; of permitted attempts too.
+        verdict: One of ``VERDICTS``.
+        needs: The smallest size that would permit it, with the allow entries of the run: ``small`` where an entry
+            admits it there.
+        because: Why it was permitted, or not.
+        layer: What saw it: ``python``, ``audit``, ``kernel``, or ``client`` for a native client's entry point.
+    """
+
+    violation: Violation
+    verdict: str
+    needs: str
+    because: str = ""
+    layer: str = "python"
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two accesses the same one, seen again."""
+        v = self.violation
+        return (v.test, v.fixture, v.kind, v.target, v.location, v.called_from, v.process, v.late, self.verdict)
+
+    @property
+    def host(self) -> str:
+        """The target without its port."""
+        return split_target(self.violation.target)[0]
+
+    @property
+    def module(self) -> str:
+        """The file of the test."""
+        return self.violation.test.partition("::")[0]
+
+    @property
+    def is_breach(self) -> bool:
+        """Whether the test's size does not permit it."""
+        return self.verdict in BREACHES
+
+    @property
+    def cures(self) -> tuple[str, ...]:
+        """What to do instead, a line each: for a breach, as the TC001 text says it."""
+        return (*cures(self.violation), *reach_hints(self.violation)) if self.is_breach else ()
+
+    @property
+    def place(self) -> str:
+        """Where it was made: ``at path:line in function, called from path:line``; empty if nobody knows."""
+        return place_text(self.violation)
+
+    @property
+    def line(self) -> str:
+        """The access in one line."""
+        return line_text(self.violation)
+
+    def published(self) -> Access:
+        """Return the access as it may leave the machine: no absolute path, no secrets."""
+        v = self.violation
+        return self._replace(
+            violation=v._replace(
+                test=redacted(v.test),
+                target=redacted(v.target),
+                location=relative_place(v.location),
+                called_from=relative_place(v.called_from),
+                process=program_of(v.process),
+                held_by=redacted(v.held_by),
+                guard=relative_place(v.guard.rpartition(" at ")[2]) if v.guard else "",
+                importing=redacted(v.importing),
+                late=redacted(v.late),
+            )
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the access as JSON-safe values."""
+        return {
+            **self.violation.to_dict(),
+            "verdict": self.verdict,
+            "needs": self.needs,
+            "because": self.because,
+            "layer": self.layer,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Access:
+        """Return the access that ``to_dict`` wrote."""
+        return cls(
+            Violation.from_dict(data), data["verdict"], data["needs"], data.get("because", ""), data.get("layer", "")
+        )
+
+
+class Test(NamedTuple):
+    """One test of the run.
+
+    Attributes:
+        id: Its node id.
+        size: Its size; empty if it has none.
+        file: Path of its file, relative to the root directory.
+        line: Its line there, from 1; 0 if nobody knows.
+        outcome: ``passed``, ``failed``, ``skipped``, ``xfailed``, ``xpassed``, ``error`` (in set-up or tear-down) or
+            ``unfinished``.
+        seconds: How long its phases took together.
+        unwatched: How many programs it started that no layer watched.
+    """
+
+    __test__ = False  # its name starts with Test: keep pytest from collecting it
+
+    id: str
+    size: str = ""
+    file: str = ""
+    line: int = 0
+    outcome: str = "unfinished"
+    seconds: float = 0.0
+    unwatched: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the test as JSON-safe values."""
+        return self._asdict()
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Test:
+        """Return the test that ``to_dict`` wrote; keys of a newer version are passed over."""
+        return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+class Tally(NamedTuple):
+    """A row of a table: a host, module or test, and what was seen of it.
+
+    Attributes:
+        name: The host, module or test.
+        verdicts: How many attempts of each verdict, in the order of ``VERDICTS``.
+        tests: How many tests made them.
+        needs: The smallest size that would permit all of them.
+    """
+
+    name: str
+    verdicts: dict[str, int]
+    tests: int
+    needs: str
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts there were."""
+        return sum(self.verdicts.values())
+
+    @property
+    def worst(self) -> str:
+        """The most severe verdict."""
+        return next((verdict for verdict in reversed(VERDICTS) if self.verdicts.get(verdict)), PERMITTED)
+
+    @property
+    def breaches(self) -> int:
+        """How many of them the sizes of their tests do not permit."""
+        return sum(count for verdict, count in self.verdicts.items() if verdict in BREACHES)
+
+
+def _tally(name: str, accesses: Iterable[Access]) -> Tally:
+    counts: dict[str, int] = {}
+    tests = set()
+    needs = 0
+    for access in accesses:
+        counts[access.verdict] = counts.get(access.verdict, 0) + access.violation.count
+        tests.add(access.violation.test)
+        needs = max(needs, SIZES.index(access.needs))
+    return Tally(name, {v: counts[v] for v in VERDICTS if v in counts}, len(tests), SIZES[needs])
+
+
+class Report:
+    """A whole run.
+
+    Args:
+        tests: Its tests.
+        accesses: What they reached for.
+        mode: ``strict``, ``warn`` or ``off`` (everything was watched, nothing enforced).
+        layers: Which layers watched.
+        complete: Whether every test of the project ran to its end.
+        why_incomplete: Why not, a line each.
+        unwatched: Programs that no layer watched, and how often each was started.
+        tool: Version of this plugin.
+    """
+
+    def __init__(
+        self,
+        tests: Iterable[Test],
+        accesses: Iterable[Access],
+        *,
+        mode: str = "strict",
+        layers: Iterable[str] = (),
+        complete: bool = True,
+        why_incomplete: Iterable[str] = (),
+        unwatched: dict[str, int] | None = None,
+        tool: str = "",
+    ) -> None:
+        self.mode = mode
+        self.layers = tuple(layers)
+        self.complete = complete
+        self.why_incomplete = tuple(why_incomplete)
+        self.unwatched = dict(sorted((unwatched or {}).items()))
+        self.tool = tool
+        self.tests = tuple(sorted((t._replace(id=redacted(t.id)) for t in tests), key=lambda test: test.id))
+        merged: dict[tuple[str, ...], Access] = {}
+        for access in accesses:
+            published = access.published()
+            before = merged.get(published.key)
+            if before is not None:
+                count = before.violation.count + published.violation.count
+                published = before._replace(violation=before.violation._replace(count=count))
+            merged[published.key] = published
+        self.accesses = tuple(access for _, access in sorted(merged.items()))
+
+    # -- what it adds up to --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def by_test(self) -> dict[str, tuple[Access, ...]]:
+        """The accesses of each test that reached for anything, in order of the tests."""
+        return _grouped((access.violation.test, access) for access in self.accesses)
+
+    @cached_property
+    def by_host(self) -> dict[str, tuple[Access, ...]]:
+        """The accesses by host, hosts with breaches first, then by how much was seen of them."""
+        grouped = _grouped((access.host, access) for access in self.accesses)
+        return {tally.name: grouped[tally.name] for tally in self._sorted(grouped)}
+
+    @cached_property
+    def by_module(self) -> dict[str, tuple[Access, ...]]:
+        """The accesses by the tests' files, in order of the files."""
+        return dict(sorted(_grouped((access.module, access) for access in self.accesses).items()))
+
+    @staticmethod
+    def _sorted(grouped: dict[str, tuple[Access, ...]]) -> list[Tally]:
+        tallies = [_tally(name, accesses) for name, accesses in grouped.items()]
+        return sorted(tallies, key=lambda t: (-VERDICTS.index(t.worst), -t.breaches, -t.attempts, t.name))
+
+    @cached_property
+    def hosts(self) -> tuple[Tally, ...]:
+        """A row for each host, in the order of ``by_host``."""
+        return tuple(_tally(name, accesses) for name, accesses in self.by_host.items())
+
+    @cached_property
+    def modules(self) -> tuple[Tally, ...]:
+        """A row for each file, in order."""
+        return tuple(_tally(name, accesses) for name, accesses in self.by_module.items())
+
+    @cached_property
+    def matrix(self) -> dict[str, dict[str, Tally]]:
+        """For each file and each host that its tests reached for: a row with the host's name."""
+        return {
+            module: {host: _tally(host, found) for host, found in _grouped((a.host, a) for a in accesses).items()}
+            for module, accesses in self.by_module.items()
+        }
+
+    @cached_property
+    def breaches(self) -> tuple[Access, ...]:
+        """What the tests' sizes do not permit, late ones too."""
+        return tuple(access for access in self.accesses if access.is_breach)
+
+    @cached_property
+    def late(self) -> tuple[Access, ...]:
+        """Breaches that came after their test had ended, or from nobody's threads."""
+        return tuple(access for access in self.breaches if access.violation.late)
+
+    @cached_property
+    def unsized(self) -> tuple[Test, ...]:
+        """Tests with no size."""
+        return tuple(test for test in self.tests if not test.size)
+
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        """Numbers for the top of a page.
+
+        ``tests``, ``unsized``, ``tests_on_the_network``, ``tests_in_breach``, ``hosts``, ``attempts``, ``late``,
+        ``unwatched``, and one for each verdict.
+        """
+        verdicts = _tally("", self.accesses).verdicts
+        return {
+            "tests": len(self.tests),
+            "unsized": len(self.unsized),
+            "tests_on_the_network": len(self.by_test),
+            "tests_in_breach": len({access.violation.test for access in self.breaches}),
+            "hosts": len(self.by_host),
+            "attempts": sum(verdicts.values()),
+            "late": len(self.late),
+            "unwatched": sum(self.unwatched.values()),
+            **{verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
+        }
+
+    # -- as data -------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-safe values, in a stable order: docs/reference/report.schema.json describes it."""
+        return {
+            "version": VERSION,
+            "tool": {"name": "pytest-test-categories", "version": self.tool},
+            "mode": self.mode,
+            "layers": list(self.layers),
+            "complete": self.complete,
+            "why_incomplete": list(self.why_incomplete),
+            "totals": dict(self.totals),
+            "tests": [test.to_dict() for test in self.tests],
+            "accesses": [access.to_dict() for access in self.accesses],
+            "unwatched": dict(self.unwatched),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Report:
+        """Return the report that ``to_dict`` wrote.
+
+        Raises:
+            ValueError: It is of a version that this one can't read.
+        """
+        if data.get("version") != VERSION:
+            raise ValueError(f"a report of version {data.get('version')!r}; this version reads {VERSION}")
+        return cls(
+            map(Test.from_dict, data["tests"]),
+            map(Access.from_dict, data["accesses"]),
+            mode=data["mode"],
+            layers=data["layers"],
+            complete=data["complete"],
+            why_incomplete=data["why_incomplete"],
+            unwatched=data["unwatched"],
+            tool=data["tool"]["version"],
+        )
+
+
+def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:
+    found: dict[str, list[Access]] = {}
+    for name, access in pairs:
+        found.setdefault(name, []).append(access)
+    return {name: tuple(accesses) for name, accesses in found.items()}

@@ -1,0 +1,1 @@
+"""Sizes from an observed run: which would do, and markers written into the sources."""
