@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_test_categories._report.model import Access, Report, Test
+from pytest_test_categories._report.model import Access, Case, Report
 from pytest_test_categories._violation import Violation
 
 
@@ -22,13 +22,13 @@ def small_report() -> Report:
     orders = "tests/test_orders.py"
     return Report(
         [
-            Test(f"{users}::test_fetch", "small", users, 8, "failed", 0.12),
-            Test(f"{users}::test_list[https://bob:secret@example.com/?key=1]", "small", users, 20, "passed", 0.01),
-            Test(f"{users}::TestStore::test_save", "medium", users, 31, "passed", 0.3),
-            Test(f"{orders}::test_unsized", "", orders, 4, "passed", 0.02),
-            Test(f"{orders}::test_pays", "large", orders, 12, "passed", 1.5),
-            Test(f"{orders}::test_spawns", "small", orders, 30, "passed", 0.2, unwatched=2),
-            Test(f"{orders}::test_skipped", "small", orders, 40, "skipped"),
+            Case(f"{users}::test_fetch", "small", users, 8, "failed", 0.12),
+            Case(f"{users}::test_list[https://bob:secret@example.com/?key=1]", "small", users, 20, "passed", 0.01),
+            Case(f"{users}::TestStore::test_save", "medium", users, 31, "passed", 0.3),
+            Case(f"{orders}::test_unsized", "", orders, 4, "passed", 0.02),
+            Case(f"{orders}::test_pays", "large", orders, 12, "passed", 1.5),
+            Case(f"{orders}::test_spawns", "small", orders, 30, "passed", 0.2, unwatched=2),
+            Case(f"{orders}::test_skipped", "small", orders, 40, "skipped"),
         ],
         [
             access(
@@ -133,7 +133,7 @@ def big_report(tests: int = 10_000, hosts: int = 200, modules: int = 400) -> Rep
         file = f"tests/area{number % modules // 20}/test_module{number % modules:03}.py"
         node = f"{file}::test_case_{number:05}"
         size = sizes[number % 4]
-        all_tests.append(Test(node, size, file, number // modules * 7 + 3, "passed", 0.01))
+        all_tests.append(Case(node, size, file, number // modules * 7 + 3, "passed", 0.01))
         for step in range(3):
             host = (number * 7 + step * 31) % hosts
             local = host % 3 == 0

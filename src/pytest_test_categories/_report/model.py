@@ -156,7 +156,7 @@ class Access(NamedTuple):
         )
 
 
-class Test(NamedTuple):
+class Case(NamedTuple):
     """One test of the run.
 
     Attributes:
@@ -169,8 +169,6 @@ class Test(NamedTuple):
         seconds: How long its phases took together.
         unwatched: How many programs it started that no layer watched.
     """
-
-    __test__ = False  # its name starts with Test: keep pytest from collecting it
 
     id: str
     size: str = ""
@@ -185,7 +183,7 @@ class Test(NamedTuple):
         return self._asdict()
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Test:
+    def from_dict(cls, data: dict[str, Any]) -> Case:
         """Return the test that ``to_dict`` wrote; keys of a newer version are passed over."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
 
@@ -248,7 +246,7 @@ class Report:
 
     def __init__(
         self,
-        tests: Iterable[Test],
+        tests: Iterable[Case],
         accesses: Iterable[Access],
         *,
         mode: str = "strict",
@@ -327,7 +325,7 @@ class Report:
         return tuple(access for access in self.breaches if access.violation.late)
 
     @cached_property
-    def unsized(self) -> tuple[Test, ...]:
+    def unsized(self) -> tuple[Case, ...]:
         """Tests with no size."""
         return tuple(test for test in self.tests if not test.size)
 
@@ -378,7 +376,7 @@ class Report:
         if data.get("version") != VERSION:
             raise ValueError(f"a report of version {data.get('version')!r}; this version reads {VERSION}")
         return cls(
-            map(Test.from_dict, data["tests"]),
+            map(Case.from_dict, data["tests"]),
             map(Access.from_dict, data["accesses"]),
             mode=data["mode"],
             layers=data["layers"],
