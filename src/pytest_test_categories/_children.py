@@ -60,7 +60,8 @@ class Strides:
 
 def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:
     """Return the line that tells of a violation, its texts shortened until it is below the limit."""
-    data = {name: value for name, value in violation.to_dict().items() if value}
+    optional = Violation._field_defaults
+    data = {name: value for name, value in violation.to_dict().items() if value or name not in optional}
     while True:
         line = json.dumps([*head, data] if tail is None else [*head, data, tail]).encode()
         if len(line) < LINE_LIMIT:

@@ -235,7 +235,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
     if scope.policy is None or scope.policy.mode is not EnforcementMode.STRICT:
         return
     if error is not None and is_skip(error):
-        left = [record for record in list(scope.records.values()) if record.count > record.expected]
+        left = [record for record in list(scope.records.values()) if record.count > record.expected and record.fails]
     else:
         left = scope.undelivered()
     if not left or (error is not None and is_control_flow(error)):

@@ -48,8 +48,13 @@ class Inherited:
 
 def _scope(data: dict[str, Any]) -> Scope:
     policies = [
-        Policy(None if size is None else TestSize(size), EnforcementMode(mode), parse_allow(tuple(allow)))
-        for size, mode, allow in data["policies"]
+        Policy(
+            None if size is None else TestSize(size),
+            EnforcementMode(mode),
+            parse_allow(tuple(allow)),
+            frozenset((kind, target) for kind, target in known),
+        )
+        for size, mode, allow, known in data["policies"]
     ]
     scope: Scope | None = None
     for home, serial, kind, index, test, fixture, held_by, where, file in reversed(data["scopes"]):

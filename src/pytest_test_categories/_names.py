@@ -261,16 +261,21 @@ class LookUps:
             return tuple((self._by_address.get(ip) or {}).values())
 
     def shown_name(self, ip: IPAddress, context: int) -> str:
-        """Return the name to show for an address: the latest of this context, else the latest; empty if none."""
+        """Return the name to show for an address: the latest of this context, else the latest; empty if none.
+
+        Of this machine's own addresses only the context's: what somebody else called them says nothing, and reports
+        must not depend on which tests ran before.
+        """
         latest = ""
         if self._nothing:
             return latest
+        own = ip.is_loopback
         with self.lock:
             names = list(self._by_address.get(ip) or ())
         for name, made_for in reversed(names):
             if made_for == context:
                 return name
-            latest = latest or name
+            latest = latest or ("" if own else name)
         return latest
 
     def clear(self) -> None:

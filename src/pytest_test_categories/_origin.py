@@ -55,6 +55,11 @@ class Record:
             str | tuple[str, type[Warning], int], int
         ] = {}  # for the warnings module, which says a thing once by it
 
+    @property
+    def fails(self) -> bool:
+        """Whether it fails a strict test: what the baseline lists doesn't."""
+        return self.violation.verdict != "known"
+
     def deliver(self, *, expected: bool = False) -> None:
         """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
         for record in self.kin:
@@ -74,7 +79,8 @@ class Scope:
     """One entered guard: a policy, for as long as it holds, and what it refused.
 
     Attributes:
-        kind: ``block``, ``test``, ``fixture``, ``collect`` or ``expect`` (which permits everything and takes note).
+        kind: ``block``, ``test``, ``fixture``, ``collect``, ``expect`` (which permits everything and takes note), or
+            ``observe`` (which does the same, around everything that a run with a report does).
         policy: None for ``expect``.
         test: Label of the test, for reports.
         where: For a block, where it was entered.
@@ -138,7 +144,7 @@ class Scope:
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
         # A copy, made in one go: other threads add records meanwhile.
-        return [record for record in list(self.records.values()) if record.count > record.delivered]
+        return [record for record in list(self.records.values()) if record.count > record.delivered and record.fails]
 
 
 class _Free:
@@ -331,6 +337,8 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
     """Return the scopes of a chain that judge: the open ones, and closed ones around an open one that it outlived."""
     found: list[Scope] = []
     for link in scope.chain:
+        if link.kind == "observe" and not found:  # it is always open, and says nothing about who is charged
+            continue
         if (
             link.open
             or (threads and link.held)

@@ -17,6 +17,7 @@ from pytest_test_categories._address import (
     is_localhost,
     parse_allow_entry,
     parse_ip,
+    split_target,
 )
 
 _E = TypeVar("_E", bound=enum.Enum)
@@ -104,11 +105,13 @@ class Policy(NamedTuple):
         size: None stands for a test with no size, which is held to nothing.
         mode: Strict or warn; a guard that is off has no policy.
         allow: Entries that widen the size.
+        known: Violations that the baseline lists for the test, each as kind and target: they warn in strict mode.
     """
 
     size: TestSize | None
     mode: EnforcementMode = EnforcementMode.STRICT
     allow: tuple[AllowEntry, ...] = ()
+    known: frozenset[tuple[str, str]] = frozenset()
 
 
 class LookedUp(NamedTuple):
@@ -135,10 +138,11 @@ class Attempt(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether an attempt is permitted, and because of what."""
+    """Whether an attempt is permitted, because of what, and whether it is a violation that the baseline lists."""
 
     permitted: bool
     because: str
+    known: bool = False
 
 
 def decide(policy: Policy, attempt: Attempt) -> Verdict:
@@ -154,7 +158,30 @@ def decide(policy: Policy, attempt: Attempt) -> Verdict:
         if TestSize(entry.size).rank <= size.rank and _admits(entry, attempt):
             return Verdict(permitted=True, because=f"allowed by {entry.text}")
     reaches = "no network" if size is TestSize.SMALL else "this machine only"
-    return Verdict(permitted=False, because=f"{size.value} reaches {reaches}")
+    known = bool(policy.known) and _is_known(policy.known, attempt)
+    return Verdict(permitted=False, because=f"{size.value} reaches {reaches}", known=known)
+
+
+def refuses(policy: Policy, attempt: Attempt) -> bool:
+    """Tell whether an attempt that is not permitted ends there: in strict mode, but for what the baseline lists."""
+    if policy.mode is not EnforcementMode.STRICT:
+        return False
+    return not (policy.known and decide(policy, attempt).known)
+
+
+def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSize:
+    """Return the smallest size that permits an attempt."""
+    return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
+
+
+def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
+    end = attempt.endpoint
+    names = [looked_up.name for looked_up in attempt.names]
+    if any((attempt.kind.value, str(Endpoint(host, end.port, end.family))) in known for host in (end.host, *names)):
+        return True
+    # What a listed look-up leads to is part of it: the name may have any number of addresses.
+    hosts = {split_target(target)[0] for kind, target in known if kind == Kind.LOOKUP.value}
+    return attempt.kind not in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} and any(name in hosts for name in names)
 
 
 def _admits(entry: AllowEntry, attempt: Attempt) -> bool:

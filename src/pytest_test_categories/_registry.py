@@ -25,7 +25,7 @@ from pytest_test_categories._errors import (
 from pytest_test_categories._layers import audit, clients, connections, processes, sockets
 from pytest_test_categories._names import look_ups, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
-from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
+from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide, needed_size, refuses
 from pytest_test_categories._runs import Run, runs
 from pytest_test_categories._spool import Spawned
 from pytest_test_categories._violation import Violation
@@ -163,6 +163,7 @@ class Registry:
         reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
         refusing = []
+        watching: list[Scope] = []
         unrestricted = True
         for link in charged.scopes:
             policy = link.policy
@@ -173,10 +174,17 @@ class Registry:
                 unrestricted = False
                 link.observe(attempt)
             if not decide(policy, attempt).permitted:
-                if kind is not Kind.REUSE or not connections.is_reported(sock, link.serial):
+                if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but somebody wants to know
+                    unrestricted = False
+                    watching.append(link)
+                elif kind is not Kind.REUSE or not connections.is_reported(sock, link.serial):
                     refusing.append(link)
             elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
                 unrestricted = False
+        if not refusing and watching and watching[-1].kind == "observe":
+            self._observe(watching, charged, attempt, route)
+            self._vouch(kind, (), attempt.reach)
+            return True
         if not refusing:
             self._memoize(scope, charged, key, plain and (unrestricted or (ip is not None and is_local_ip(ip))))
             self._vouch(kind, charged.scopes, attempt.reach)
@@ -202,10 +210,7 @@ class Registry:
 
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         __tracebackhide__ = True
-        strict = next(
-            (s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.STRICT),
-            None,
-        )
+        strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
         trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task() or _origin.current_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
@@ -245,8 +250,8 @@ class Registry:
         records = []
         for link in refusing:
             mine = violation
-            if link is not refusing[0]:
-                mine = _of(violation, link)
+            if link is not refusing[0] or not violation.needs:  # the layer outside of this process leaves that to us
+                mine = _of(violation, link, attempt)
             if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
                 mine = _replace(mine, late=_origin.late_text(link, "a guard"))
             records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
@@ -267,9 +272,48 @@ class Registry:
     ) -> None:
         """Put on record what another process has seen, and judged by what held for ``scopes``."""
         records, expected = self._put_on_record(refusing, scopes, attempt, violation)
-        strict = any(s.policy is not None and s.policy.mode is EnforcementMode.STRICT for s in refusing)
+        strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
         if not strict and not expected and refusing[0].kind != "collect":
             self._warn(records[0], _trace.Trace())
+
+    # -- observing -------------------------------------------------------------------------------------------------
+
+    def _observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
+        """Note an attempt that goes on, for those who want to know of all."""
+        scope = next(link for link in charged.scopes if link.policy is not None)
+        trace = _trace.read(sys._getframe(2), str(scope.file), _origin.awaiting_task() or _origin.current_task())
+        if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
+            return
+        violation = self._describe(scope, charged, attempt, route, trace)
+        label = asked.get()
+        if not self._same_attempt(label, [link for link in watching if link.kind == "observe"], attempt, violation):
+            self.observe(watching, attempt, violation)
+
+    def observe(self, watching: list[Scope], attempt: Attempt, violation: Violation) -> None:
+        """Note what a layer has seen, and nobody refuses.
+
+        Args:
+            watching: Scopes in off mode whose size does not permit it, and those of runs that observe.
+            attempt: What was seen.
+            violation: The same, described.
+        """
+        breach = any(link.kind != "observe" for link in watching)
+        seen = violation._replace(verdict="observed" if breach else "permitted")
+        for link in watching:
+            if link.kind != "observe":
+                continue
+            mine = seen._replace(needs=needed_size(attempt, self.run.allow if self.run is not None else ()).value)
+            if link.home is not None:
+                self._spawned.send(link.home, mine, attempt, late=False, expected=False)
+            elif self._children is not None and self._children.is_child:
+                self._children.send(link.serial, mine, late=False, expected=False)
+            else:
+                self._keep_observed(link, mine, attempt, 1)
+
+    @staticmethod
+    def _keep_observed(link: Scope, violation: Violation, attempt: Attempt | None, times: int) -> None:
+        key = (violation.verdict, violation.kind, violation.fixture, violation.process, *violation.key)
+        link.records.setdefault(key, Record(violation, attempt)).count += times
 
     def _same_attempt(self, label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
         """Tell whether a warn guard has this attempt on record already, from an earlier step of it."""
@@ -365,6 +409,8 @@ class Registry:
             held_by=scope.held_by,
             guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
             late=late,
+            verdict=_verdict(scope, attempt),
+            needs=needed_size(attempt, scope.policy.allow if scope.policy is not None else ()).value,
         )
 
     def _process_text(self) -> str:
@@ -511,6 +557,9 @@ class Registry:
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it
+            if scope is not None and scope.kind == "observe":
+                self._keep_observed(scope, violation, report.attempt, report.times)
+                continue
             others = [other() for other in scopes.valuerefs()] if report.expected else []
             expected = any(other is not None and other.kind == "expect" and other.open for other in others)
             if scope is not None and (scope.open or scope.held) and not report.late:
@@ -553,7 +602,13 @@ def _replace(violation: Violation, **changes: Any) -> Violation:
     return violation._replace(**changes)
 
 
-def _of(violation: Violation, scope: Scope) -> Violation:
+def _verdict(scope: Scope, attempt: Attempt) -> str:
+    if scope.policy is None or scope.policy.mode is not EnforcementMode.STRICT:
+        return "warned"
+    return "refused" if refuses(scope.policy, attempt) else "known"
+
+
+def _of(violation: Violation, scope: Scope, attempt: Attempt) -> Violation:
     """Return a violation as another guard, further out, sees it."""
     size = scope.policy.size if scope.policy is not None else None
     return _replace(
@@ -563,6 +618,8 @@ def _of(violation: Violation, scope: Scope) -> Violation:
         fixture=scope.fixture,
         held_by=scope.held_by,
         guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+        verdict=_verdict(scope, attempt),
+        needs=needed_size(attempt, scope.policy.allow if scope.policy is not None else ()).value,
     )
 
 

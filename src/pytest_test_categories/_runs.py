@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._baseline import Baseline
     from pytest_test_categories._errors import NetworkAccessWarning
     from pytest_test_categories._origin import Record, Scope
     from pytest_test_categories._policy import EnforcementMode
@@ -31,6 +32,8 @@ class Run:
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
         standing: Guards that fixtures of broad scope have entered and not left.
+        observing: The scope that takes note of all that the run does, if somebody wants to know.
+        baseline: Violations that the project knows of, if it keeps a list.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
     """
 
@@ -55,6 +58,8 @@ class Run:
         self.base = base
         self.standing: list[Scope] = []
         self.children_watched = False
+        self.observing: Scope | None = None
+        self.baseline: Baseline | None = None
 
 
 runs: Final[list[Run | None]] = []

@@ -85,7 +85,7 @@ class Unwatched:
 
     def __init__(self) -> None:
         self.count = 0
-        self.tests: set[str] = set()
+        self.tests: dict[str, int] = {}
         self.programs: dict[str, int] = {}
 
     def add(self, start: _Start) -> None:
@@ -94,12 +94,17 @@ class Unwatched:
         if name not in self.programs and len(self.programs) >= _NAMES:
             name = _OTHERS
         self.count += 1
-        self.tests.add(start.test)
+        self.tests[start.test] = self.tests.get(start.test, 0) + 1
         self.programs[name] = self.programs.get(name, 0) + 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-safe values."""
-        return {"count": self.count, "tests": len(self.tests), "programs": dict(self.programs)}
+        return {
+            "count": self.count,
+            "tests": len(self.tests),
+            "programs": dict(self.programs),
+            "by_test": dict(self.tests),
+        }
 
 
 class Spawned:
@@ -198,7 +203,8 @@ class Spawned:
         charged = charge()
         if charged is None:
             return None
-        scopes = [scope for scope in charged.scopes if scope.kind == "expect" or _restricts(scope)]
+        observed = any(scope.kind == "observe" for scope in charged.scopes)
+        scopes = [scope for scope in charged.scopes if scope.kind == "expect" or observed or _restricts(scope)]
         if all(scope.policy is None for scope in scopes):
             return None
         if any(scope.home is None for scope in scopes):
@@ -238,6 +244,7 @@ class Spawned:
                     None if size is None else size.value,
                     scope.policy.mode.value,
                     [entry.text for entry in scope.policy.allow],
+                    sorted(scope.policy.known),
                 ]
                 index = policies.index(policy) if policy in policies else len(policies)
                 policies[index:] = [policy]

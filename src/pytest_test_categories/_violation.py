@@ -30,6 +30,9 @@ class Violation(NamedTuple):
         guard: Where the guard that refused was entered, if it was not the test's own.
         late: Why the violation came after its test had ended; empty if it did not.
         count: How many attempts this record stands for.
+        verdict: What became of it: ``refused``, ``warned`` or ``known`` (the baseline lists it, so that it only
+            warned); in what a report says of attempts that break no rule, ``permitted`` or ``observed``.
+        needs: The smallest size that permits it.
     """
 
     test: str
@@ -52,6 +55,8 @@ class Violation(NamedTuple):
     guard: str = ""
     late: str = ""
     count: int = 1  # type: ignore[assignment]  # a field of ours, not tuple's method
+    verdict: str = "refused"
+    needs: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
-from pytest_test_categories._errors import cures, line_text, place_text, reach_hints
+from pytest_test_categories._errors import KERNEL, cures, library_of_route, line_text, place_text, reach_hints
 from pytest_test_categories._policy import TestSize
 from pytest_test_categories._violation import Violation
 
@@ -67,6 +67,15 @@ def program_of(process: str) -> str:
     return words[0].rpartition("/")[2] if words else "a forked child"
 
 
+def layer_of(route: str) -> str:
+    """Return which layer an entry point belongs to."""
+    if route == KERNEL:
+        return KERNEL
+    if route.startswith("_"):
+        return "audit"
+    return "client" if library_of_route(route) else "python"
+
+
 class Access(NamedTuple):
     """One thing that one test reached for, and what became of it.
 
@@ -84,6 +93,11 @@ class Access(NamedTuple):
     needs: str
     because: str = ""
     layer: str = "python"
+
+    @classmethod
+    def of(cls, violation: Violation) -> Access:
+        """Return what a guard has put on record."""
+        return cls(violation, violation.verdict, violation.needs or SIZES[-2], layer=layer_of(violation.route))
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -268,7 +282,9 @@ class Report:
             published = access.published()
             before = merged.get(published.key)
             if before is not None:
-                count = before.violation.count + published.violation.count
+                counts = (before.violation.count, published.violation.count)
+                # Each worker of a parallel run imports every module.
+                count = max(counts) if published.violation.importing else sum(counts)
                 published = before._replace(violation=before.violation._replace(count=count))
             merged[published.key] = published
         self.accesses = tuple(access for _, access in sorted(merged.items()))

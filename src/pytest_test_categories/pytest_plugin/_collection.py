@@ -21,6 +21,7 @@ from pytest_test_categories._policy import (
     TestSize,
     decide,
     parse_allow,
+    refuses,
 )
 from pytest_test_categories._registry import registry
 from pytest_test_categories._violation import Violation
@@ -55,7 +56,7 @@ class Collecting:
         record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow)
         holds = keeps = Scope("collect", record, name, parent=self._run.base, file=file)
         if size is not None:
-            holds = Scope("collect", Policy(size, self._mode, self._allow), name, parent=keeps, file=file)
+            holds = Scope("collect", self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
         _origin.phases.append(holds)
@@ -69,6 +70,11 @@ class Collecting:
             registry.collect_children()
             holds.close()
             keeps.close()
+
+    def _policy(self, size: TestSize, name: str) -> Policy:
+        """Return what a module, or a conftest, is held to by a size of its tests."""
+        known = frozenset() if self._run.baseline is None else self._run.baseline.of(name)
+        return Policy(size, self._mode, self._allow, known)
 
     @contextlib.contextmanager
     def conftest(self, name: str) -> Iterator[None]:
@@ -122,11 +128,13 @@ class Collecting:
         for name, watched in self._modules.items():
             sizes_here = set(map(sizes.of, by_module.get(name, [])))
             broken = [one for scope, known in watched for one in self._broken(scope, sizes_here | {known})]
-            if broken:
+            if broken and self._mode is not EnforcementMode.OFF:
                 self._module_error(session, items, name, broken)
         sizes_here = set(map(sizes.of, everything))
         for scope in self._conftests:
             for violation in self._broken(scope, sizes_here):
+                if self._mode is EnforcementMode.OFF:
+                    continue
                 record = self._run.late.setdefault(violation.key, Record(violation))
                 record.count = max(record.count, violation.count)
         self._modules.clear()
@@ -148,38 +156,52 @@ class Collecting:
 
     def _broken(self, scope: Scope, sizes: Iterable[TestSize | None]) -> list[Violation]:
         restricted = [size for size in TestSize if size in sizes and size.rank < TestSize.LARGE.rank]
+        policies = [self._policy(size, scope.test) for size in restricted]
         found = []
         for record in scope.records.values():
-            for size in restricted:
-                if record.attempt is not None and not decide(Policy(size, allow=self._allow), record.attempt).permitted:
-                    found.append(_imported(record, scope, size))
-                    break
+            attempt = record.attempt
+            if attempt is None:
+                continue
+            refusing = next((policy for policy in policies if not decide(policy, attempt).permitted), None)
+            if refusing is not None:
+                found.append(_imported(record, scope, refusing))
+            observing = self._run.observing
+            if observing is not None and (refusing is None or self._mode is EnforcementMode.OFF):
+                watching = [observing] if refusing is None else [scope, observing]
+                registry.observe(watching, attempt, record.snapshot()._replace(size=""))
         return found
 
     def _module_error(
         self, session: pytest.Session, items: list[pytest.Item], name: str, broken: list[Violation]
     ) -> None:
-        if self._mode is EnforcementMode.WARN:
-            for violation in broken:
+        known = [violation for violation in broken if violation.verdict != "refused"]
+        broken = [violation for violation in broken if violation.verdict == "refused"]
+        if self._mode is not EnforcementMode.OFF:
+            for violation in known:
                 path, _, line = (violation.location or f"{name}:1").rpartition(":")
                 warnings.warn_explicit(warning_text(violation), self._run.warning, path, int(line))
                 self._run.noted.append(violation)
-            return
-        _report_error(session, items, name, report_text(tuple(broken)), broken)
+        if broken:
+            _report_error(session, items, name, report_text(tuple(broken)), broken)
 
 
-def _imported(record: Record, scope: Scope, size: TestSize) -> Violation:
-    fields = record.snapshot().to_dict() | {"size": size.value, "test": scope.test}
+def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
+    size = policy.size or TestSize.SMALL
+    verdict = "warned" if policy.mode is not EnforcementMode.STRICT else "refused"
+    if record.attempt is not None and verdict == "refused" and not refuses(policy, record.attempt):
+        verdict = "known"
+    fields = record.snapshot().to_dict() | {"size": size.value, "test": scope.test, "verdict": verdict}
     return Violation.from_dict(fields | {"importing": fields["importing"] or scope.test})
 
 
 def _refuse(scope: Scope, report: pytest.CollectReport) -> None:
     """Make an error of a module that is held to a size, and keep the error that it has for another reason."""
-    size = TestSize.SMALL if scope.policy is None or scope.policy.size is None else scope.policy.size
-    records = [record for record in scope.records.values() if record.count > record.expected]
+    assert scope.policy is not None
+    policy = scope.policy
+    records = [record for record in scope.records.values() if record.count > record.expected and record.fails]
     if not records:
         return
-    violations = tuple(_imported(record, scope, size) for record in records)
+    violations = tuple(_imported(record, scope, policy) for record in records)
     call = report.__dict__.get("call")
     error = None if call is None or call.excinfo is None else call.excinfo.value
     if report.outcome == "failed" and not isinstance(error, NetworkAccessViolationError):

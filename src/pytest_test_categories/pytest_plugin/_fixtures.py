@@ -93,6 +93,13 @@ class FixturePlan:
         name = definition.argname
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
+    def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
+        """Return the names of the fixtures with a guard of their own that an item uses."""
+        info = getattr(item, "_fixtureinfo", None)
+        if info is None:
+            return ()
+        return tuple(name for name, found in info.name2fixturedefs.items() if self.guards(found[-1]))
+
     def compute(self, items: Iterable[pytest.Item]) -> None:
         """Take in all collected items, those that are about to be deselected too."""
         size_of = self._sizes.of
@@ -244,8 +251,10 @@ class FixtureGuard:
         held = self._plan.of(definition, getattr(request, "param_index", 0), item)
         size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
         policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
+        fixture = f"{definition.argname} ({definition.scope})"
+        policy = self._phases.with_known(policy, item.nodeid, fixture)
         scope = Scope("fixture", policy, item.nodeid, parent=self._run.base)
-        scope.fixture = f"{definition.argname} ({definition.scope})"
+        scope.fixture = fixture
         scope.held_by = held.by
         scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")
         if held.ranks is not None:

@@ -13,7 +13,7 @@ from pytest_test_categories._errors import KERNEL
 from pytest_test_categories._layers.kernel import probe
 from pytest_test_categories._names import look_ups
 from pytest_test_categories._origin import Record, Scope
-from pytest_test_categories._policy import Attempt, Kind, decide
+from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._registry import registry
 from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin import _options
@@ -65,6 +65,13 @@ class Kernel:
         names = () if ip is None else look_ups.names_of(ip)
         attempt = Attempt(Kind(report.kind), endpoint, Reach(report.reach), names)
         refusing = [s for s in scopes if s.policy is not None and not decide(s.policy, attempt).permitted]
+        watching = [s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.OFF]
+        refusing = [scope for scope in refusing if scope not in watching]
+        if watching and not refusing:
+            charged = next(scope for scope in scopes if scope.policy is not None)
+            late = _LATE if report.before else ""
+            registry.observe(watching, attempt, self._violation(report, attempt, charged)._replace(late=late))
+            return
         refusing = refusing or [scope for scope in scopes if scope.policy is not None]
         if not refusing:
             self._keep(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))

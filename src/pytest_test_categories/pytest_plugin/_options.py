@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import pytest
 
@@ -10,12 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._address import AllowEntry
+    from pytest_test_categories._baseline import Baseline
     from pytest_test_categories._policy import EnforcementMode, TestSize
 
 _T = TypeVar("_T")
 
 OFF: Final = "off"
 KERNEL: Final = (OFF, "auto", "require")
+PRINT: Final = "print"
+APPLY: Final = "apply"
+SUGGEST: Final = (PRINT, APPLY)
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -32,6 +37,7 @@ _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
     ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
     ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
+    ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
 )
 
 
@@ -46,6 +52,14 @@ class Settings(NamedTuple):
         fixture_sizes: Declared sizes of fixtures.
         allow: Entries that widen a size.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
+        reports: Files to write reports into.
+        suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
+        force: Whether to write markers into files with uncommitted changes, too.
+        explain: Whether to explain each test's size instead of running it.
+        baseline_file: Path of the baseline, empty if there is none.
+        baseline: What it holds.
+        baseline_update: Whether to write it anew.
+        baseline_strict: Whether an entry that no longer happens fails the run.
     """
 
     mode: EnforcementMode | None = None
@@ -55,11 +69,24 @@ class Settings(NamedTuple):
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
     allow: tuple[AllowEntry, ...] = ()
     kernel: str = OFF
+    reports: tuple[str, ...] = ()
+    suggest: str = ""
+    force: bool = False
+    explain: bool = False
+    baseline_file: str = ""
+    baseline: Baseline | None = None
+    baseline_update: bool = False
+    baseline_strict: bool = False
 
     @property
     def active(self) -> bool:
-        """Whether anything is watched."""
+        """Whether anything is watched: in off mode too, where a report asks for it."""
         return self.mode is not None
+
+    @property
+    def observing(self) -> bool:
+        """Whether somebody wants to know of permitted attempts, too."""
+        return bool(self.reports or self.suggest) and not self.explain
 
 
 _key: Final = pytest.StashKey[Settings]()
@@ -92,6 +119,41 @@ def add(parser: pytest.Parser) -> None:
         help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
     )
 
+    group.addoption(
+        "--network-report",
+        action="append",
+        metavar="FILE",
+        help="write what the tests reach for, permitted or not, into FILE: .json, .html, .sarif or .md (repeatable)",
+    )
+    group.addoption(
+        "--network-suggest-sizes",
+        nargs="?",
+        const=PRINT,
+        metavar="HOW",
+        help="refuse nothing, and print the smallest size that each test would pass with; "
+        "--network-suggest-sizes=apply writes the markers into the sources",
+    )
+    group.addoption(
+        "--network-suggest-sizes-force",
+        action="store_true",
+        help="write markers into files with uncommitted changes, too",
+    )
+    group.addoption(
+        "--network-explain",
+        action="store_true",
+        help="run nothing; say what gives each selected test its size, and what holds for it (-v says more)",
+    )
+    group.addoption(
+        "--network-baseline-update",
+        action="store_true",
+        help="refuse nothing, and write the violations into the file that test_categories_network_baseline names",
+    )
+    group.addoption(
+        "--network-baseline-strict",
+        action="store_true",
+        help="fail the run if a violation of the baseline no longer happens",
+    )
+
 
 def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
@@ -122,18 +184,25 @@ def _parse(config: pytest.Config) -> Settings:
     kernel = _kernel(config, option)
     lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]
     allowed = [*config.getini("test_categories_network_allow")]
-    if mode == OFF and not size and not any(lists) and not allowed and not option.network_allow:
+    wanted = _wanted(config, option, mode)
+    if mode == OFF and not wanted and not size and not any(lists) and not allowed and not option.network_allow:
         return Settings()
 
     from pytest_test_categories import _policy
 
     parsed = _checked(where, _policy.EnforcementMode.parse, mode)
+    off = _policy.EnforcementMode.OFF
+    if wanted.get("baseline_update"):
+        parsed = _policy.EnforcementMode.WARN  # whatever happens is listed, and nothing is stopped
+    if wanted.get("suggest"):
+        parsed = off
+    observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
     markers, paths, fixtures = (
         tuple(_rule(f"test_categories_{name}", line) for line in lines)
         for name, lines in zip(("marker_sizes", "path_sizes", "fixture_sizes"), lists, strict=True)
     )
     return Settings(
-        mode=None if parsed is _policy.EnforcementMode.OFF else parsed,
+        mode=None if parsed is off and not observing else parsed,
         default_size=_checked(size_where, _policy.TestSize.parse, size) if size else None,
         marker_sizes=(*((member.value, member) for member in _policy.TestSize), *markers),
         path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
@@ -144,7 +213,66 @@ def _parse(config: pytest.Config) -> Settings:
             *_checked("--network-allow", _policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
         ),
         kernel=kernel,
+        **wanted,
     )
+
+
+def _wanted(config: pytest.Config, option: object, mode: str) -> dict[str, Any]:
+    """Return what is asked for beside enforcement, by the names of the settings; empty if nothing is."""
+    found: dict[str, Any] = {}
+    if reports := getattr(option, "network_report", None):
+        from pytest_test_categories._report import files
+
+        for path in reports:
+            _checked("--network-report", files.check, path)
+        found["reports"] = tuple(dict.fromkeys(reports))
+    suggest = getattr(option, "network_suggest_sizes", None)
+    if suggest:
+        if suggest not in SUGGEST:
+            raise pytest.UsageError(
+                f"--network-suggest-sizes: {suggest!r} is not one of {', '.join(SUGGEST)}; "
+                f"before a path write --network-suggest-sizes={PRINT}"
+            )
+        found["suggest"] = suggest
+        found["force"] = bool(getattr(option, "network_suggest_sizes_force", False))
+    if getattr(option, "network_explain", False):
+        found["explain"] = True
+        if other := [path for path in found.get("reports", ()) if not path.endswith(".json")]:
+            raise pytest.UsageError(f"--network-report: with --network-explain a .json file only, not {other[0]}")
+    found |= _baseline(config, option, off=mode == OFF)
+    if found.get("baseline_update") and found.get("suggest"):
+        raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
+    return found
+
+
+def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+    file = str(config.getini("test_categories_network_baseline")).strip()
+    update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
+    if not file:
+        for name, given in (("update", update), ("strict", strict)):
+            if given:
+                raise pytest.UsageError(
+                    f"--network-baseline-{name} wants a file: set test_categories_network_baseline in the ini file"
+                )
+        return {}
+    if off and not update:
+        return {}  # nothing is enforced: nothing is known of it either
+    from pytest_test_categories._baseline import Baseline, BaselineError
+
+    path = os.path.join(str(config.rootpath if config.inipath is None else config.inipath.parent), file)
+    if update and not os.path.exists(path):
+        known = Baseline()
+    else:
+        try:
+            known = Baseline.load(path)
+        except BaselineError as error:
+            raise pytest.UsageError(f"test_categories_network_baseline: {file} {error}") from None
+    return {
+        "baseline_file": path,
+        "baseline": known,
+        "baseline_update": update,
+        "baseline_strict": strict,
+    }
 
 
 def _directory(path: str) -> str:
@@ -196,8 +324,16 @@ def header(settings: Settings, kernel: str = "") -> str:
     """
     if settings.mode is None:
         return "test categories: enforcement off"
-    return (
-        f"test categories: enforcement {settings.mode.value}; "
-        f"network layers: socket wrappers, audit hook, Python child processes{kernel and f', {kernel}'}"
-        + ("" if kernel else "; not watched: native clients that are not on the list, other child processes")
+    what = f"enforcement {settings.mode.value}"
+    if settings.baseline_update:
+        what = "nothing is refused, the baseline is updated"
+    elif settings.observing:
+        what += ", all attempts are noted"
+    return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
+        "" if kernel else "; not watched: native clients that are not on the list, other child processes"
     )
+
+
+def layers(kernel: str = "") -> tuple[str, ...]:
+    """Return the names of the layers in force."""
+    return ("socket wrappers", "audit hook", "Python child processes", *([kernel] if kernel else []))

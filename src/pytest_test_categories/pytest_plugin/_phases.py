@@ -89,16 +89,23 @@ class Phases:
             if known is not None and known[0] is parent:
                 return known[1]
         policy = self.policy(self._sizes.of(item), parent.obj if isinstance(parent, pytest.Class) else None)
-        if policy.mode is EnforcementMode.OFF:
+        if policy.mode is EnforcementMode.OFF and self._mode is not EnforcementMode.OFF:
             policy = self._policies[None]
         if not item.own_markers:
             self._policies_below[id(parent)] = (parent, policy)
         return policy
 
+    def with_known(self, policy: Policy, test: str, fixture: str = "") -> Policy:
+        """Return a policy with the violations that the baseline lists for a test, or for a fixture."""
+        known = None if self._run.baseline is None else self._run.baseline.of(test, fixture)
+        return policy._replace(known=known) if known else policy
+
     def _open(self, item: pytest.Item) -> Scope:
         self._end()  # for a runner that never tore the last one down
         policy = self._policy_of(item)
         nodeid = item.nodeid
+        if self._run.baseline is not None:
+            policy = self.with_known(policy, nodeid)
         if nodeid != self._last:  # not a rerun
             self._last = nodeid
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1

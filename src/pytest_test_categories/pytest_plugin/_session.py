@@ -14,8 +14,8 @@ from pytest_test_categories._errors import (
     NetworkAccessViolationError,
     NetworkAccessWarning,
 )
-from pytest_test_categories._origin import current
-from pytest_test_categories._policy import EnforcementMode
+from pytest_test_categories._origin import Scope, current
+from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._registry import names_our_class, registry
 from pytest_test_categories._runs import Run
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._reports import Reports
+    from pytest_test_categories.pytest_plugin._tracker import Tracker
 
 _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
@@ -85,6 +86,12 @@ class Session:
             base=current.get(),
         )
         self.run.children_watched = registry.outside is not None
+        self.run.baseline = settings.baseline
+        if settings.observing:
+            # Around all that the run does: what no guard refuses is put on record here.
+            everything = Policy(TestSize.SMALL, EnforcementMode.OFF)
+            self.run.observing = self.run.base = Scope("observe", everything, "", parent=self.run.base)
+        self._tracker: Tracker | None = None
         self._sizes = Sizes(settings, self.run.root)
         self._plan = FixturePlan(settings, self._sizes)
         self._collecting = Collecting(settings, self.run)
@@ -105,14 +112,32 @@ class Session:
 
     def configure(self, config: pytest.Config) -> None:
         """Register the parts that run with tests."""
-        if self._settings.mode is EnforcementMode.WARN and not any(
-            "NetworkAccessWarning" in line for line in config.getini("filterwarnings")
-        ):
+        warns = self._settings.mode is EnforcementMode.WARN or self._settings.baseline is not None
+        if warns and not any("NetworkAccessWarning" in line for line in config.getini("filterwarnings")):
             # Under "error" in the ini file warn mode still warns; -W on the command line comes later, and wins.
             config.addinivalue_line("filterwarnings", _WARNING_FILTER)
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
+        self._register_results(config)
         manager.register(Summary(self.run, self._phases, self._fixtures, config), "test-categories-summary")
+
+    def _register_results(self, config: pytest.Config) -> None:
+        """Register what gathers the whole run, where somebody asks for something that is made of it."""
+        settings = self._settings
+        if settings.explain:
+            from pytest_test_categories.pytest_plugin._explain import Explain
+
+            explain = Explain(config, settings, self.run, self._sizes, self._plan)
+            config.pluginmanager.register(explain, "test-categories-explain")
+            return
+        if not (settings.observing or settings.baseline is not None or os.environ.get("GITHUB_ACTIONS") == "true"):
+            return
+        from pytest_test_categories.pytest_plugin import _results
+        from pytest_test_categories.pytest_plugin._tracker import Tracker
+
+        self._tracker = Tracker(config, self.run, self._phases)
+        config.pluginmanager.register(self._tracker, "test-categories-tracker")
+        _results.register(config, settings, self.run, self._tracker)
 
     def _expect_reports(self) -> None:
         """Bring in what handles reports with violations, at the first violation."""
@@ -151,6 +176,8 @@ class Session:
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
+        if self._tracker is not None and self._settings.suggest:
+            self._tracker.note_uses(items, self._plan)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")

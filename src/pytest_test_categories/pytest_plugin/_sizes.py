@@ -41,16 +41,36 @@ class Sizes:
         self._nodes[id(item)] = (item, size)
         return size
 
+    def sources(self, item: pytest.Item) -> Iterator[tuple[str, TestSize]]:
+        """Yield all that gives an item a size, and which: the first is the one that counts."""
+        node: Any = item
+        while node is not None:
+            for where, marks in zip(_places(node), _levels(node), strict=True):
+                size = self._one(marks, node)
+                if size is not None:
+                    names = [mark.name for mark in marks if mark.name in self._markers]
+                    yield f"@pytest.mark.{names[0]} on {where}", size
+            node = node.parent
+        inside = self._inside(str(item.path))
+        for rule, size in self._settings.path_sizes:
+            if _covers(rule, inside):
+                yield f"the path rule {rule or '.'} = {size.value}", size
+        if self._settings.default_size is not None:
+            yield "the default size", self._settings.default_size
+
+    def _inside(self, path: str) -> str:
+        return path.replace("\\", "/").removeprefix(self._root + "/")
+
     def of_path(self, path: str) -> TestSize | None:
         """Return what a path rule, else the default, gives the tests of a file."""
         try:
             return self._paths[path]
         except KeyError:
             pass
-        inside = path.replace("\\", "/").removeprefix(self._root + "/")
+        inside = self._inside(path)
         size = self._settings.default_size
         for rule, ruled in self._settings.path_sizes:
-            if not rule or inside == rule or inside.startswith(rule + "/"):
+            if _covers(rule, inside):
                 size = ruled
                 break
         self._paths[path] = size
@@ -94,6 +114,20 @@ class Sizes:
             names = ", ".join(f"@pytest.mark.{name}" for name in sorted(found))
             raise SizeConflictError(f"{node.nodeid} has two sizes: {names}. Keep one of them")
         return sizes.pop()
+
+
+def _covers(rule: str, path: str) -> bool:
+    return not rule or path == rule or path.startswith(rule + "/")
+
+
+def _places(node: Any) -> list[str]:
+    """Return what to call each of ``_levels``."""
+    if isinstance(node, pytest.Class):
+        return ["the collected class", *(f"class {cls.__name__}" for cls in node.obj.__mro__)]
+    if isinstance(node, pytest.Item):
+        callspec = getattr(node, "callspec", None)
+        return ["the test"] if callspec is None or not callspec.marks else ["the parameter set", "the test"]
+    return [f"module {node.name}" if isinstance(node, pytest.Module) else f"{type(node).__name__.lower()} {node.name}"]
 
 
 def _levels(node: Any) -> Iterator[list[Any]]:

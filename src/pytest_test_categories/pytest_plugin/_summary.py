@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._phases import Phases
 
 _OUTPUT: Final = "test_categories"
+KNOWN: Final = "known"
+"""Verdict on what the baseline lists; the baseline tells of it."""
 
 
 class Summary:
@@ -69,7 +71,9 @@ class Summary:
                     "noted": [violation.to_dict() for violation in self._run.noted],
                 }
             green = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
-            if green and (self._run.late or self._run.noted) and self._run.mode is EnforcementMode.STRICT:
+            told = (*(record.violation for record in self._run.late.values()), *self._run.noted)
+            fails = self._run.mode is EnforcementMode.STRICT and any(one.verdict != KNOWN for one in told)
+            if green and fails:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._run.decided = True
 
@@ -96,7 +100,7 @@ class Summary:
         found: dict[str, dict[tuple[str, ...], Violation]] = {}
         reports = (report for listed in terminalreporter.stats.values() for report in listed)
         carried = (report.__dict__[REPORT_KEY] for report in reports if REPORT_KEY in getattr(report, "__dict__", ()))
-        violations = [Violation.from_dict(data) for each in carried for data in each["violations"]]
+        violations = [Violation.from_dict(data) for each in carried for data in each.get("violations", ())]
         for violation in (*violations, *self._run.noted):
             known = found.setdefault(violation.test, {})
             before = known.get(violation.key)
@@ -107,22 +111,25 @@ class Summary:
     def _late_lines(self) -> Iterable[str]:
         if not self._run.late:
             return
-        total = len(self._run.late)
+        late = [record.snapshot() for record in self._run.late.values()]
+        listed = [violation for violation in late if violation.verdict != KNOWN]
         what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
-        yield f"network violations that no running test is charged with: {total} ({what})"
-        for record in self._run.late.values():
-            violation = record.snapshot()
+        if listed:
+            yield f"network violations that no running test is charged with: {len(listed)} ({what})"
+        for violation in listed:
             yield f"  {violation.test} [{violation.size}]"
             yield f"    {line_text(violation)}"
 
 
 def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> Iterable[str]:
-    total = sum(len(violations) for violations in by_test.values())
+    listed = {test: [v for v in found.values() if v.verdict != KNOWN] for test, found in by_test.items()}
+    listed = {test: violations for test, violations in listed.items() if violations}
+    total = sum(len(violations) for violations in listed.values())
     if not total:
         return
-    yield f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"
-    for test in sorted(by_test):
-        violations = sorted(by_test[test].values(), key=lambda violation: (violation.target, violation.location))
+    yield f"network violations: {total} in {len(listed)} {'place' if len(listed) == 1 else 'places'}"
+    for test in sorted(listed):
+        violations = sorted(listed[test], key=lambda violation: (violation.target, violation.location))
         yield f"  {test} [{violations[0].size}]"
         for violation in violations:
             yield f"    {line_text(violation)}"

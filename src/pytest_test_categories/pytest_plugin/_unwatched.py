@@ -23,9 +23,10 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
     """Add a worker's counts."""
     for key in ("count", "tests"):
         into[key] = into.get(key, 0) + more.get(key, 0)
-    programs = into.setdefault("programs", {})
-    for name, count in more.get("programs", {}).items():
-        programs[name] = programs.get(name, 0) + count
+    for key in ("programs", "by_test"):
+        counted = into.setdefault(key, {})
+        for name, count in more.get(key, {}).items():
+            counted[name] = counted.get(name, 0) + count
 
 
 def lines(found: dict[str, Any]) -> Iterable[str]:

@@ -18,7 +18,7 @@ from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
 from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
 from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, LookUps, reach_of_address, reach_of_name
-from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide
+from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,7 +130,7 @@ class Watched:
             elif what == "names":
                 thread, name, allow, addresses = rest
                 self.vouched.pop(thread, None)
-                [policy] = wire.decode_policies([["small", "strict", allow]])
+                [policy] = wire.decode_policies([["small", "strict", allow, []]])
                 self.look_ups.remember(name, policy.allow, addresses, 0)
             elif what == "settle":
                 for held in self.held.values():
@@ -430,7 +430,7 @@ class Supervisor:
         refusing = self._refusing(watched, word, attempt)
         if not refusing:
             return _PERMITTED
-        strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
+        strict = any(refuses(policy, attempt) for policy in refusing)
         self._report(watched, question, word, attempt, refused=strict, before=not known)
         return errno.EACCES if strict else _PERMITTED
 

@@ -277,7 +277,7 @@ def encode(values: object) -> bytes:
 def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
     """Return policies as JSON-safe values."""
     return [
-        [policy.size.value, policy.mode.value, [entry.text for entry in policy.allow]]
+        [policy.size.value, policy.mode.value, [entry.text for entry in policy.allow], sorted(policy.known)]
         for policy in policies
         if policy.size is not None
     ]
@@ -286,8 +286,13 @@ def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
 def decode_policies(data: list[list[Any]]) -> tuple[Policy, ...]:
     """Return the policies that ``encode_policies`` wrote."""
     return tuple(
-        Policy(TestSize(size), EnforcementMode(mode), tuple(map(parse_allow_entry, allow)))
-        for size, mode, allow in data
+        Policy(
+            TestSize(size),
+            EnforcementMode(mode),
+            tuple(map(parse_allow_entry, allow)),
+            frozenset((kind, target) for kind, target in known),
+        )
+        for size, mode, allow, known in data
     )
 
 

@@ -1,0 +1,183 @@
+"""Explain: for each selected test, what gives it its size and what holds for it. Nothing is run."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories._baseline import write_whole
+from pytest_test_categories._policy import EnforcementMode, TestSize, parse_allow
+from pytest_test_categories._report.model import redacted, relative_place
+from pytest_test_categories.pytest_plugin import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_test_categories._runs import Run
+    from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
+    from pytest_test_categories.pytest_plugin._options import Settings
+    from pytest_test_categories.pytest_plugin._sizes import Sizes
+
+VERSION: Final = 1
+_REACHES: Final = {
+    None: "everything: no size restricts it",
+    TestSize.SMALL: "nothing",
+    TestSize.MEDIUM: "this machine only",
+    TestSize.LARGE: "everything",
+    TestSize.XLARGE: "everything",
+}
+
+
+class Explain:
+    """Takes the place of the run."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, run: Run, sizes: Sizes, plan: FixturePlan) -> None:
+        self._config = config
+        self._settings = settings
+        self._run = run
+        self._sizes = sizes
+        self._plan = plan
+        self._allow = self._allow_of_the_run()
+        # Workers would explain the same, each for itself.
+        if getattr(config.option, "dist", "no") != "no":
+            config.option.dist = "no"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Explain each selected test, instead of running it."""
+        facts = [self._facts(item) for item in session.items]
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            for line in self._text(facts):
+                terminal.write_line(line)
+        for path in self._settings.reports:
+            self._write(path, facts)
+            if terminal is not None:
+                terminal.write_line(f"network report: {path}")
+        return True
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    def _allow_of_the_run(self) -> list[tuple[str, str]]:
+        given = [
+            (entry, "test_categories_network_allow") for entry in self._config.getini("test_categories_network_allow")
+        ]
+        given += [(entry, "--network-allow") for entry in dict.fromkeys(self._config.option.network_allow or ())]
+        return [(entry.text, where) for text, where in given for entry in parse_allow(text)]
+
+    def _facts(self, item: pytest.Item) -> dict[str, Any]:
+        size = self._sizes.of(item)
+        sources = [{"size": given.value, "from": where} for where, given in self._sizes.sources(item)]
+        cls = getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
+        mode = getattr(cls, "network_mode", None)
+        allow = list(self._allow)
+        allow += (
+            [
+                (entry.text, f"network_allow of {cls.__name__}")
+                for entry in parse_allow(getattr(cls, "network_allow", ()))
+            ]
+            if cls
+            else []
+        )
+        return {
+            "id": redacted(item.nodeid),
+            "size": "" if size is None else size.value,
+            "sources": sources,
+            "reaches": _REACHES[size],
+            "mode": self._mode if mode is None else EnforcementMode.parse(mode).value,
+            "allow": [{"entry": text, "from": where, "applies": _applies(text, size)} for text, where in allow],
+            "fixtures": list(self._fixtures(item)),
+            "known": [f"{kind} {target}" for kind, target in sorted(self._known(item))],
+        }
+
+    @property
+    def _mode(self) -> str:
+        return self._run.mode.value
+
+    def _known(self, item: pytest.Item) -> Iterable[tuple[str, str]]:
+        return () if self._run.baseline is None else self._run.baseline.of(item.nodeid)
+
+    def _fixtures(self, item: pytest.Item) -> Iterator[dict[str, Any]]:
+        info: Any = getattr(item, "_fixtureinfo", None)
+        indices = getattr(getattr(item, "callspec", None), "indices", None) or {}
+        for name in self._plan.broad_names(item):
+            definition = info.name2fixturedefs[name][-1]
+            held = self._plan.of(definition, indices.get(name, 0), item)
+            size = list(TestSize)[held.rank].value if held.rank < len(TestSize) else ""
+            code = getattr(definition.func, "__code__", None)
+            place = "" if code is None else relative(code.co_filename, code.co_firstlineno, self._run.root)
+            yield {
+                "name": name,
+                "scope": definition.scope,
+                "size": size,
+                "because": redacted(held.by),
+                "defined": place,
+                "autouse": held.ranks is not None,
+            }
+
+    # -- texts ---------------------------------------------------------------------------------------------------------
+
+    def _text(self, facts: list[dict[str, Any]]) -> Iterator[str]:
+        verbose = self._config.option.verbose > 0
+        kernel = "kernel" if self._run.children_watched else ""
+        yield ""
+        for test in facts:
+            yield test["id"]
+            yield from (f"  {line}" for line in _lines(test, verbose=verbose))
+        count = f"{len(facts)} {'test' if len(facts) == 1 else 'tests'}"
+        yield ""
+        yield f"{count} explained, none run; layers in force: {', '.join(_options.layers(kernel))}"
+
+    def _write(self, path: str, facts: list[dict[str, Any]]) -> None:
+        kernel = "kernel" if self._run.children_watched else ""
+        data = {
+            "version": VERSION,
+            "mode": self._mode,
+            "layers": list(_options.layers(kernel)),
+            "tests": sorted(facts, key=lambda test: str(test["id"])),
+        }
+        place = os.path.join(str(self._config.invocation_params.dir), path)
+        write_whole(place, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
+    deciding, *others = test["sources"] or [None]
+    if deciding is None:
+        yield "size: none, since no marker, path rule or default gives it one"
+    else:
+        yield f"size: {test['size']}, from {deciding['from']}"
+        if verbose:
+            yield from (f"  not from {other['from']} ({other['size']}), which comes after it" for other in others)
+    yield f"network: {test['reaches']} (enforcement {test['mode']})"
+    for entry in test["allow"]:
+        if entry["applies"]:
+            yield f"allowed: {entry['entry']}, from {entry['from']}"
+        elif verbose:
+            yield f"not widened by: {entry['entry']}, from {entry['from']}"
+    for fixture in test["fixtures"]:
+        if fixture["autouse"] and fixture["defined"].startswith("...") and not verbose:
+            continue  # a plugin's own
+        held = fixture["size"] or "no size"
+        line = f"fixture {fixture['name']} ({fixture['scope']}): held to {held}"
+        if fixture["autouse"]:
+            yield f"{line}, the largest size among the tests that it is set up for"
+        else:
+            yield f"{line}, because of {fixture['because']}"
+        if verbose and fixture["defined"]:
+            yield f"  defined at {fixture['defined']}"
+    for known in test["known"]:
+        yield f"in the baseline: {known}"
+
+
+def _applies(text: str, size: TestSize | None) -> bool:
+    [entry] = parse_allow(text)
+    return size is not None and TestSize(entry.size).rank <= size.rank < TestSize.LARGE.rank
+
+
+def relative(path: str, line: int, root: str) -> str:
+    """Return ``path:line`` relative to the root directory, and of a file outside of it the last two parts."""
+    inside = path.replace("\\", "/").removeprefix(root.replace("\\", "/") + "/")
+    return relative_place(f"{inside}:{line}")

@@ -1,0 +1,152 @@
+"""What is made of a run at its end: reports, the baseline, suggested sizes, annotations; each where it is asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories._baseline import Baseline, Comparison, Entry, compare, updated
+from pytest_test_categories._policy import EnforcementMode
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from pytest_test_categories._runs import Run
+    from pytest_test_categories.pytest_plugin._options import Settings
+    from pytest_test_categories.pytest_plugin._tracker import Tracker
+
+_SHOWN: Final = 20
+_BREACHES: Final = frozenset({"refused", "warned", "known"})
+
+
+def wants_annotations() -> bool:
+    """Tell whether the run is a step of a GitHub workflow, which shows annotations on the lines they name."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+class Results:
+    """Registered in the process where the run ends, if anything is to be made of it."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:
+        self._config = config
+        self._settings = settings
+        self._run = run
+        self._tracker = tracker
+        self._lines: list[str] = []
+        self._compared: Comparison | None = None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Hold the run against the baseline, write files: after what the tracker gathers last."""
+        try:
+            return (yield)
+        finally:
+            if self._settings.baseline is not None:
+                self._check_baseline(session, self._settings.baseline)
+            for path in self._settings.reports:
+                self._write(path)
+            if self._settings.suggest:
+                self._lines += self._suggest()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what was written, and what became of the baseline."""
+        if self._lines:
+            terminalreporter.write_sep("=", "test categories: results")
+        for line in self._lines:
+            terminalreporter.write_line(line)
+        if wants_annotations() and self._run.mode is not EnforcementMode.OFF:
+            from pytest_test_categories._report.github import annotations
+
+            for line in annotations(self._tracker.report()):
+                terminalreporter.write_line(line)
+
+    def _write(self, path: str) -> None:
+        from pytest_test_categories._report import files
+
+        place = os.path.join(str(self._config.invocation_params.dir), path)
+        try:
+            files.write(self._tracker.report(), place)
+        except OSError as error:
+            self._lines.append(f"network report: {path} could not be written: {error}")
+        else:
+            self._lines.append(f"network report: {path}")
+
+    # -- the baseline --------------------------------------------------------------------------------------------------
+
+    def _check_baseline(self, session: pytest.Session, baseline: Baseline) -> None:
+        tracker = self._tracker
+        seen = [Entry.of(violation) for violation in tracker.violations() if violation.verdict in _BREACHES]
+        files = {node.partition("::")[0] for node in tracker.collected}
+
+        def is_gone(entry: Entry) -> bool:
+            if entry.test in tracker.collected:
+                return False
+            if not os.path.exists(os.path.join(str(self._config.rootpath), entry.file)):
+                return True
+            return entry.file in files and not tracker.deselects and "::" in entry.test
+
+        found = compare(baseline, seen, passed=tracker.passed, gone=is_gone, whole=not tracker.why_incomplete())
+        if self._settings.baseline_update:
+            self._update(session, baseline, found)
+            return
+        self._lines += _baseline_lines(found)
+        green = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+        if self._settings.baseline_strict and (found.stale or found.renamed):
+            self._lines.append("--network-baseline-strict: entries that no longer happen fail the run")
+            if green:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _update(self, session: pytest.Session, baseline: Baseline, found: Comparison) -> None:
+        after = updated(baseline, found)
+        try:
+            after.save(self._settings.baseline_file)
+        except OSError as error:
+            self._lines.append(f"network baseline: could not be written: {error}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        added, removed = len(after.entries - baseline.entries), len(baseline.entries - after.entries)
+        name = os.path.basename(self._settings.baseline_file)
+        listed = _count(len(after.entries), "violation")
+        self._lines.append(f"network baseline: {name} lists {listed} ({added} added, {removed} removed)")
+        if reasons := self._tracker.why_incomplete():
+            self._lines.append(f"  what did not run was left as it was: {'; '.join(reasons)}")
+
+    # -- sizes ---------------------------------------------------------------------------------------------------------
+
+    def _suggest(self) -> Iterable[str]:
+        raise NotImplementedError
+
+
+def _baseline_lines(found: Comparison) -> Iterable[str]:
+    if found.known:
+        yield f"network baseline: {_count(len(found.known), 'known violation')} warned"
+    if found.stale:
+        yield (
+            f"network baseline: {_count(len(found.stale), 'known violation')} no longer "
+            f"{'happens' if len(found.stale) == 1 else 'happen'}; --network-baseline-update removes "
+            f"{'it' if len(found.stale) == 1 else 'them'}:"
+        )
+        yield from _listed(map(str, found.stale))
+    if found.renamed:
+        yield "network baseline: renamed, by file, kind and target; --network-baseline-update takes the new name:"
+        yield from _listed(f"{entry} -> {test}" for entry, test in found.renamed)
+
+
+def _listed(texts: Iterable[str]) -> Iterable[str]:
+    every = list(texts)
+    yield from (f"  {text}" for text in every[:_SHOWN])
+    if len(every) > _SHOWN:
+        yield f"  and {len(every) - _SHOWN} more"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def register(config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:
+    """Register what the settings ask for; a worker of xdist leaves it to its controller."""
+    manager: Any = config.pluginmanager
+    if not hasattr(config, "workerinput"):
+        manager.register(Results(config, settings, run, tracker), "test-categories-results")

@@ -1,0 +1,270 @@
+"""The tracker: what each test came to and what it reached for, from all workers; registered where somebody asks.
+
+A report, the baseline, suggested sizes and annotations are all made of what it has gathered when the run ends.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories._registry import registry
+from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._violation import Violation
+from pytest_test_categories.pytest_plugin import _options, _unwatched
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from pytest_test_categories._runs import Run
+    from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
+    from pytest_test_categories.pytest_plugin._phases import Phases
+
+_OUTPUT: Final = "test_categories_tracker"
+
+
+class Tracked:
+    """What is known of one test."""
+
+    __slots__ = ("broken", "file", "finished", "line", "outcome", "seconds", "size", "uses")
+
+    def __init__(self) -> None:
+        self.size = ""
+        self.file = ""
+        self.line = 0
+        self.outcome = "unfinished"
+        self.seconds = 0.0
+        self.finished = False
+        self.broken = ""
+        self.uses: tuple[str, ...] = ()
+
+    def take(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
+        """Take in the report of a phase."""
+        if report.when == "setup":  # of a rerun too
+            self.outcome, self.broken, self.finished, self.seconds = "unfinished", "", False, 0.0
+            self.size = carried.get("size", "")
+            self.uses = tuple(carried.get("uses", ()))
+        path, line, _domain = report.location
+        self.file = path.replace("\\", "/")
+        self.line = 0 if line is None else line + 1
+        self.seconds += report.duration
+        expected = hasattr(report, "wasxfail")
+        if report.outcome == "failed":
+            self.broken = self.broken or ("failed" if report.when == "call" else "error")
+        elif report.outcome == "skipped":
+            self.outcome = "xfailed" if expected else "skipped"
+        elif report.when == "call":
+            self.outcome = "xpassed" if expected else "passed"
+        self.finished = self.finished or report.when == "teardown"
+
+    def case(self, node: str, unwatched: int) -> Case:
+        """Return the test as reports have it."""
+        outcome = self.broken or (self.outcome if self.finished else "unfinished")
+        return Case(node, self.size, self.file, self.line, outcome, round(self.seconds, 4), unwatched)
+
+
+class Tracker:
+    """Gathers reports, here or from the workers."""
+
+    def __init__(self, config: pytest.Config, run: Run, phases: Phases) -> None:
+        self._config = config
+        self._run = run
+        self._phases = phases
+        self._uses: dict[str, tuple[str, ...]] = {}
+        self._tests: dict[str, Tracked] = {}
+        self._violations: list[Violation] = []
+        self._unwatched: dict[str, Any] = {}
+        self._narrowed: dict[str, None] = {}
+        self._deselected = 0
+        self._collected: set[str] = set()
+        self._worker = hasattr(config, "workerinput")
+
+    def note_uses(self, items: Iterable[pytest.Item], plan: FixturePlan) -> None:
+        """Note which broad fixtures each test uses."""
+        self._uses = {item.nodeid: names for item in items if (names := plan.broad_names(item))}
+
+    # -- while tests run -----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Hang on a report what its phase reached for, and take it in where the run ends."""
+        if not hasattr(report, "node"):  # xdist's controller has them from its workers
+            self._hang(report)
+        if not self._worker:
+            self._take(report, getattr(report, REPORT_KEY, None) or {})
+
+    def _hang(self, report: pytest.TestReport) -> None:
+        observing = self._run.observing
+        seen = self._drain() if observing is not None and observing.records else []
+        size = ""
+        if report.when == "setup":
+            scope = self._phases.scope
+            policy = None if scope is None else scope.policy
+            size = "" if policy is None or policy.size is None else policy.size.value
+        uses = self._uses.get(report.nodeid, ()) if report.when == "setup" else ()
+        if seen or size or uses:
+            carried = report.__dict__.setdefault(REPORT_KEY, {})
+            carried |= {"accesses": [violation.to_dict() for violation in seen], "size": size, "uses": list(uses)}
+
+    def _drain(self) -> list[Violation]:
+        observing = self._run.observing
+        if observing is None:
+            return []
+        records, observing.records = observing.records, {}
+        observing.resolved = None
+        return [record.snapshot() for record in records.values()]
+
+    def _take(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
+        if report.when in {"setup", "call", "teardown"}:
+            self._tests.setdefault(report.nodeid, Tracked()).take(report, carried)
+        else:  # the test that a worker died of
+            self._tests.setdefault(report.nodeid, Tracked())
+            self._narrow("a worker crashed")
+        self._keep(carried)
+
+    def _keep(self, carried: dict[str, Any]) -> None:
+        for key in ("violations", "accesses"):
+            self._violations += [Violation.from_dict(data) for data in carried.get(key, ())]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take in what an import reached for."""
+        if report.outcome == "failed":
+            self._narrow("not all modules could be collected")
+        self._keep(getattr(report, REPORT_KEY, None) or {})
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Note that not all tests are run."""
+        self._deselected += len(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which tests there are."""
+        self._collected.update(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note which tests there are (xdist)."""
+        self._collected.update(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take in what a worker has left to say (xdist)."""
+        if error:
+            self._narrow("a worker crashed")
+        output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
+        if output:
+            self._keep(output)
+            self._deselected = max(self._deselected, output["deselected"])
+            for reason in output["narrowed"]:
+                self._narrow(reason)
+            _unwatched.merge(self._unwatched, output["unwatched"])
+
+    def _narrow(self, reason: str) -> None:
+        self._narrowed.setdefault(reason)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
+        """Hand a worker's rest to the controller."""
+        try:
+            return (yield)
+        finally:
+            registry.collect_children()
+            rest = [violation.to_dict() for violation in self._drain()]
+            if session.shouldfail or session.shouldstop:
+                self._narrow(f"the run stopped early: {session.shouldfail or session.shouldstop}")
+            if exitstatus == pytest.ExitCode.INTERRUPTED:
+                self._narrow("the run was interrupted")
+            output = getattr(self._config, "workeroutput", None)
+            if output is not None:
+                output[_OUTPUT] = {
+                    "accesses": rest,
+                    "deselected": self._deselected,
+                    "narrowed": list(self._narrowed),
+                    "unwatched": _unwatched.counts(self._run),
+                }
+            else:
+                self._keep({"accesses": rest})
+
+    # -- at the end ----------------------------------------------------------------------------------------------------
+
+    @property
+    def uses(self) -> dict[str, tuple[str, ...]]:
+        """The broad fixtures that each test uses."""
+        return {node: test.uses for node, test in self._tests.items() if test.uses}
+
+    @property
+    def passed(self) -> set[str]:
+        """Node ids of the tests that ran to their end and passed."""
+        return {node for node, test in self._tests.items() if test.case(node, 0).outcome == "passed"}
+
+    @property
+    def collected(self) -> set[str]:
+        """Node ids of the tests that were collected, without those that were deselected."""
+        return self._collected
+
+    @property
+    def deselects(self) -> bool:
+        """Whether tests were deselected, or chosen by name: one that was not collected may exist all the same."""
+        return bool(self._deselected) or any("::" in argument for argument in self._config.args)
+
+    def why_incomplete(self) -> tuple[str, ...]:
+        """Return why not every test of the project ran to its end, a line each."""
+        reasons = list(self._narrowed)
+        if self._deselected:
+            reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
+        if paths := self._chosen():
+            reasons.append(f"only {', '.join(paths)}")
+        unfinished = sum(not test.finished for test in self._tests.values())
+        if unfinished:
+            reasons.append(f"{unfinished} {'test' if unfinished == 1 else 'tests'} did not run to the end")
+        return tuple(reasons)
+
+    def _chosen(self) -> list[str]:
+        """Return the paths of the command line, if they leave out a part of the project's tests."""
+        config = self._config
+        if config.args_source is not pytest.Config.ArgsSource.ARGS:
+            return []
+        root = str(config.rootpath)
+        whole = {os.path.normpath(os.path.join(root, path)) for path in config.getini("testpaths") or [root]}
+        given = {os.path.normpath(os.path.join(str(config.invocation_params.dir), path)) for path in config.args}
+        return [] if whole <= given or root in given else [relative(path, root) for path in config.args]
+
+    def violations(self) -> list[Violation]:
+        """Return everything that was seen, breaches and what was permitted, in no order."""
+        late = [record.snapshot() for record in self._run.late.values()]
+        return [*self._violations, *late, *self._run.noted]
+
+    def report(self) -> Report:
+        """Return the model of the run."""
+        counts = dict(self._unwatched)
+        _unwatched.merge(counts, _unwatched.counts(self._run))
+        by_test = counts.get("by_test", {})
+        kernel = "kernel" if self._run.children_watched else ""
+        why = self.why_incomplete()
+        # What a refused import has done is told with its verdict; that it was seen before is no news.
+        seen = self.violations()
+        broken = {(v.test, v.target, v.location) for v in seen if v.verdict not in {"permitted", "observed"}}
+        return Report(
+            [test.case(node, by_test.get(node, 0)) for node, test in self._tests.items()],
+            [
+                Access.of(violation)
+                for violation in seen
+                if violation.verdict != "permitted"
+                or (violation.test, violation.target, violation.location) not in broken
+            ],
+            mode=self._run.mode.value,
+            layers=_options.layers(kernel),
+            complete=not why,
+            why_incomplete=why,
+            unwatched=counts.get("programs", {}),
+            tool=metadata.version("pytest-test-categories"),
+        )
+
+
+def relative(path: str, root: str) -> str:
+    """Return a path relative to the root directory, as node ids write it."""
+    inside = os.path.normpath(path).replace("\\", "/")
+    return inside.removeprefix(root.replace("\\", "/") + "/")
