@@ -10,12 +10,11 @@ conflict is resolved by taking both sides.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
+from pytest_test_categories._files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -142,29 +141,6 @@ class Baseline:
             OSError: It can't be written.
         """
         write_whole(path, self.text())
-
-
-def write_whole(path: str, text: str) -> None:
-    """Put a text in a file's place in one step, and leave a file alone that holds it already.
-
-    Raises:
-        OSError: It can't be written.
-    """
-    data = text.encode()
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if file.read() == data:
-            return
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    half = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}")
-    try:
-        with open(half, "wb") as file:
-            file.write(data)
-        os.replace(half, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(half)
-        raise
 
 
 class Comparison(NamedTuple):

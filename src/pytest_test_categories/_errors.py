@@ -222,6 +222,13 @@ def place_text(violation: Violation) -> str:
 def _facts(violation: Violation) -> Iterator[str]:
     if place := place_text(violation):
         yield place
+    yield from facts(violation)
+    if violation.count > 1:
+        yield f"seen {violation.count} times"
+
+
+def facts(violation: Violation) -> Iterator[str]:
+    """Yield what is known of a violation beside its place: by what call, in which fixture, thread or process."""
     if violation.kind == "bind":
         yield f"by binding a server socket ({violation.route})"
     elif violation.kind == "reuse":
@@ -231,8 +238,6 @@ def _facts(violation: Violation) -> Iterator[str]:
     yield from _circumstances(violation)
     if violation.address:
         yield f"its address: {violation.address}"
-    if violation.count > 1:
-        yield f"seen {violation.count} times"
 
 
 def _circumstances(violation: Violation) -> Iterator[str]:

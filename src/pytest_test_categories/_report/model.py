@@ -12,7 +12,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
-from pytest_test_categories._errors import KERNEL, cures, library_of_route, line_text, place_text, reach_hints
+from pytest_test_categories._errors import (
+    KERNEL,
+    cures,
+    facts,
+    library_of_route,
+    line_text,
+    place_text,
+    reach_hints,
+)
 from pytest_test_categories._policy import TestSize
 from pytest_test_categories._violation import Violation
 
@@ -37,23 +45,52 @@ baseline lists, ``warned`` went on with a warning, ``refused`` did not go on.
 BREACHES: Final = frozenset({OBSERVED, KNOWN, WARNED, REFUSED})
 """Verdicts on what the test's size does not permit."""
 
+SYMBOLS: Final = {PERMITTED: "\u2713", OBSERVED: "?", KNOWN: "~", WARNED: "!", REFUSED: "\u2715"}
+"""A sign for each verdict, where there is no room for the word."""
+
+MEANINGS: Final = {
+    PERMITTED: "the test's size permits it, or an allow entry does",
+    OBSERVED: "the size does not permit it; this run enforced nothing",
+    KNOWN: "the size does not permit it; the baseline lists it",
+    WARNED: "the size does not permit it; it went on with a warning",
+    REFUSED: "the size does not permit it; it did not go on",
+}
+"""What each verdict says, for legends."""
+
 SIZES: Final = tuple(size.value for size in TestSize)
 
-_URL_USER: Final = re.compile(r"(?<=//)[^/@\s\[\]]+@")
-_URL_QUERY: Final = re.compile(r"(?<=[:/\w])\?[^\s\]'\"]*")
+_URL_USER: Final = re.compile(r"(?<=//)[^/?#\s\[\]]+@")  # up to the last @: a password may hold one
+_URL_QUERY: Final = re.compile(r"(?<=[:/\w])[?#][^\s\]'\"]*")  # fragments hold tokens too
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
-_PROCESS: Final = re.compile(r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$")
+_PROCESS: Final = re.compile(
+    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
+)
+_FORKED: Final = "a forked child"
+_NAMELESS: Final = frozenset({_FORKED, "a process"})
+_PLACE: Final = re.compile(r"(?P<file>[^<.].*|\.[^.].*):(?P<line>\d+)")
 
 
 def redacted(text: str) -> str:
-    """Return a text with user names, passwords and query strings taken out of the URLs in it."""
+    """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
     return _URL.sub(lambda url: _URL_QUERY.sub("?...", _URL_USER.sub("...@", url[0])), text) if "://" in text else text
+
+
+def printable(text: str) -> str:
+    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def publishable(text: str) -> str:
+    """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
+    return printable(redacted(text))
 
 
 def relative_place(place: str) -> str:
     """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
-    place = place.replace("\\", "/")
+    place = printable(place.replace("\\", "/"))
     return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
 
 
@@ -63,8 +100,28 @@ def program_of(process: str) -> str:
         return ""
     match = _PROCESS.match(process)
     command = match[1].strip() if match else process
+    if command in _NAMELESS:
+        return command
     words = command.split()
-    return words[0].rpartition("/")[2] if words else "a forked child"
+    return printable(words[0].replace("\\", "/").rpartition("/")[2]) if words else _FORKED
+
+
+class Position(NamedTuple):
+    """A line that a code host can show.
+
+    Attributes:
+        file: Path, relative to the root directory.
+        line: From 1; 0 if nobody knows.
+    """
+
+    file: str
+    line: int = 0
+
+
+def position_of(place: str) -> Position | None:
+    """Return what ``path:line`` points at; None if that is no file below the root directory."""
+    match = _PLACE.fullmatch(place)
+    return Position(match["file"], int(match["line"])) if match else None
 
 
 def layer_of(route: str) -> str:
@@ -131,25 +188,64 @@ class Access(NamedTuple):
         return place_text(self.violation)
 
     @property
+    def where(self) -> str:
+        """The line that made it and its function, without what called it; empty if nobody knows."""
+        return place_text(self.violation._replace(called_from="")).removeprefix("at ")
+
+    @property
     def line(self) -> str:
         """The access in one line."""
         return line_text(self.violation)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is known of it, a phrase each: client, call, fixture, thread, process, address, layer, reason."""
+        v = self.violation
+        return (
+            *((f"with {v.library}",) if v.library else ()),
+            *facts(v),
+            *((f"seen by the {self.layer} layer",) if self.layer not in {"", "python"} else ()),
+            *((self.because,) if self.because else ()),
+        )
+
+    @property
+    def level(self) -> str:
+        """How code hosts rank a breach: ``error`` or ``warning``."""
+        return "error" if self.verdict == REFUSED else "warning"
+
+    @property
+    def message(self) -> str:
+        """A breach in words, with no place, for tools that show it on its line: what, the notes, and the cures."""
+        v = self.violation
+        by = f"{v.test} ({v.size})" if v.size else v.test
+        said = (f"{by} reached for {v.target}: {self.verdict}.", "; ".join(self.notes), *self.cures)
+        return "\n".join(line for line in said if line)
+
+    @property
+    def fingerprint(self) -> tuple[str, str, str]:
+        """What makes two breaches the same one in two runs, wherever the lines have moved: test, kind, target."""
+        return (self.violation.test, self.violation.kind, self.violation.target)
 
     def published(self) -> Access:
         """Return the access as it may leave the machine: no absolute path, no secrets."""
         v = self.violation
         return self._replace(
             violation=v._replace(
-                test=redacted(v.test),
-                target=redacted(v.target),
+                test=publishable(v.test),
+                target=publishable(v.target),
+                address=publishable(v.address),
                 location=relative_place(v.location),
+                function=printable(v.function),
                 called_from=relative_place(v.called_from),
+                thread=publishable(v.thread),
                 process=program_of(v.process),
-                held_by=redacted(v.held_by),
+                fixture=publishable(v.fixture),
+                held_by=publishable(v.held_by),
                 guard=relative_place(v.guard.rpartition(" at ")[2]) if v.guard else "",
-                importing=redacted(v.importing),
-                late=redacted(v.late),
-            )
+                importing=publishable(v.importing),
+                late=publishable(v.late),
+            ),
+            because=publishable(self.because),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -192,6 +288,10 @@ class Case(NamedTuple):
     seconds: float = 0.0
     unwatched: int = 0
 
+    def published(self) -> Case:
+        """Return the test as it may leave the machine: no absolute path, no secrets."""
+        return self._replace(id=publishable(self.id), file=relative_place(self.file))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the test as JSON-safe values."""
         return self._asdict()
@@ -231,6 +331,28 @@ class Tally(NamedTuple):
     def breaches(self) -> int:
         """How many of them the sizes of their tests do not permit."""
         return sum(count for verdict, count in self.verdicts.items() if verdict in BREACHES)
+
+
+class Site(NamedTuple):
+    """A line of code from which tests reached a host that their sizes do not permit.
+
+    Attributes:
+        host: The host.
+        where: The line and its function; empty if nobody knows.
+        verdict: The most severe one.
+        attempts: How many there were.
+        tests: The tests that made them, in order.
+        needs: The smallest size that would permit all of them.
+        cures: What to do instead, a line each.
+    """
+
+    host: str
+    where: str
+    verdict: str
+    attempts: int
+    tests: tuple[str, ...]
+    needs: str
+    cures: tuple[str, ...]
 
 
 def _tally(name: str, accesses: Iterable[Access]) -> Tally:
@@ -273,10 +395,13 @@ class Report:
         self.mode = mode
         self.layers = tuple(layers)
         self.complete = complete
-        self.why_incomplete = tuple(why_incomplete)
-        self.unwatched = dict(sorted((unwatched or {}).items()))
+        self.why_incomplete = tuple(publishable(why) for why in why_incomplete)
+        self.unwatched: dict[str, int] = {}
+        for program, count in sorted((unwatched or {}).items()):
+            name = program_of(program)
+            self.unwatched[name] = self.unwatched.get(name, 0) + count
         self.tool = tool
-        self.tests = tuple(sorted((t._replace(id=redacted(t.id)) for t in tests), key=lambda test: test.id))
+        self.tests = tuple(sorted(test.published() for test in tests))
         merged: dict[tuple[str, ...], Access] = {}
         for access in accesses:
             published = access.published()
@@ -334,6 +459,52 @@ class Report:
     def breaches(self) -> tuple[Access, ...]:
         """What the tests' sizes do not permit, late ones too."""
         return tuple(access for access in self.accesses if access.is_breach)
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """The lines to change, in the order of ``hosts``, those that most tests stand on first."""
+        found: list[Site] = []
+        for host, accesses in self.by_host.items():
+            grouped = _grouped((access.where, access) for access in accesses if access.is_breach)
+            found += sorted(
+                (_site(host, where, same) for where, same in grouped.items()),
+                key=lambda site: (-VERDICTS.index(site.verdict), -len(site.tests), site.where),
+            )
+        return tuple(found)
+
+    @cached_property
+    def cases(self) -> dict[str, Case]:
+        """The tests by their node ids."""
+        return {test.id: test for test in self.tests}
+
+    def position(self, access: Access) -> Position | None:
+        """Return the line to show an access on.
+
+        That is the line that made it, or the one in the test that led there, or else the test's own; None where no
+        test is charged with it, or nothing of it lies below the root directory.
+        """
+        for place in (access.violation.location, access.violation.called_from):
+            if (found := position_of(place)) is not None:
+                return found
+        test = self.cases.get(access.violation.test)
+        if test is not None and test.file:
+            # As a place it is put to the same test: a file outside of the root directory is none of the code host's.
+            return position_of(f"{test.file}:{test.line}")
+        return Position(access.module) if access.module.endswith(".py") and position_of(f"{access.module}:0") else None
+
+    @cached_property
+    def headline(self) -> str:
+        """The run in a sentence."""
+        numbers = self.totals
+        tests = _counted(numbers["tests"], "test")
+        if not self.accesses:
+            return f"{tests}, and none reached for the network"
+        if not self.breaches:
+            hosts = _counted(numbers["hosts"], "host")
+            return f"{numbers['tests_on_the_network']:,} of {tests} reached for {hosts}, as their sizes permit"
+        attempts = _counted(sum(access.violation.count for access in self.breaches), "attempt")
+        hosts = _counted(sum(1 for host in self.hosts if host.breaches), "host")
+        return f"{numbers['tests_in_breach']:,} of {tests} broke the rule of their size: {attempts} on {hosts}"
 
     @cached_property
     def late(self) -> tuple[Access, ...]:
@@ -401,6 +572,17 @@ class Report:
             unwatched=data["unwatched"],
             tool=data["tool"]["version"],
         )
+
+
+def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
+    tally = _tally(host, accesses)
+    tests = tuple(sorted({access.violation.test for access in accesses}))
+    cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
+    return Site(host, where, tally.worst, tally.attempts, tests, tally.needs, cures)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:

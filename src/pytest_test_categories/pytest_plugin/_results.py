@@ -1,6 +1,6 @@
 """What is made of a run at its end: reports, the baseline, suggested sizes, annotations; each where it is asked for."""
 
-from __future__ import annotations
+from __future__ import workflow_commands
 
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -57,9 +57,9 @@ class Results:
         for line in self._lines:
             terminalreporter.write_line(line)
         if wants_annotations() and self._run.mode is not EnforcementMode.OFF:
-            from pytest_test_categories._report.github import annotations
+            from pytest_test_categories._report.github import workflow_commands
 
-            for line in annotations(self._tracker.report()):
+            for line in workflow_commands(self._tracker.report()):
                 terminalreporter.write_line(line)
 
     def _write(self, path: str) -> None:

@@ -1,0 +1,49 @@
+"""The breaches as workflow commands, which GitHub Actions shows on the lines that made them.
+
+Source: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pytest_test_categories._report.model import Access, Report
+
+LIMIT: Final = 10
+"""How many annotations of a level GitHub shows for a step; it drops the rest without a word."""
+
+_TITLE: Final = "TC001 network access violation"
+
+
+def workflow_commands(report: Report) -> list[str]:
+    """Return a workflow command for each breach, errors first.
+
+    Of a level with more than ``LIMIT``, the last one says how many are missing.
+    """
+    lines = []
+    for level in ("error", "warning"):
+        accesses = [access for access in report.breaches if access.level == level]
+        shown = accesses if len(accesses) <= LIMIT else accesses[: LIMIT - 1]
+        lines += [_annotation(report, access) for access in shown]
+        if missing := len(accesses) - len(shown):
+            lines.append(_command(level, f"and {missing} more; --network-report=FILE lists them all", title=_TITLE))
+    return lines
+
+
+def _annotation(report: Report, access: Access) -> str:
+    where = report.position(access)
+    if where is None:
+        return _command(access.level, access.message, title=_TITLE)
+    line = {"line": str(where.line)} if where.line else {}
+    return _command(access.level, access.message, file=where.file, **line, title=_TITLE)
+
+
+def _command(level: str, message: str, **properties: str) -> str:
+    told = ",".join(f"{name}={_escaped(value, property_=True)}" for name, value in properties.items())
+    return f"::{level} {told}::{_escaped(message)}"
+
+
+def _escaped(text: str, *, property_: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if property_ else text

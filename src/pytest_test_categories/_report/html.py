@@ -1,0 +1,148 @@
+"""The report as one HTML file that works from disk: no network, no fonts, no scripts but its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._report.model import MEANINGS, SIZES, SYMBOLS, VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pytest_test_categories._report.model import Report
+
+_LATE: Final = 20
+_NUMBERS: Final = {
+    "tests": "tests",
+    "tests_on_the_network": "reached for the network",
+    "tests_in_breach": "broke their size's rule",
+    "hosts": "hosts",
+    "attempts": "attempts",
+    "late": "late violations",
+    "unsized": "tests with no size",
+    "unwatched": "starts of unwatched programs",
+}
+
+
+class MissingExtraError(ValueError):
+    """A format needs a package that is not installed."""
+
+
+def check_installed() -> None:
+    """Check that Jinja2 is there.
+
+    Raises:
+        MissingExtraError: It is not; the message says how to install it.
+    """
+    if importlib.util.find_spec("jinja2") is None:
+        raise MissingExtraError("an HTML report needs Jinja2: pip install 'pytest-test-categories[report]'")
+
+
+def render(report: Report) -> str:
+    """Return the report as a page, the same text for the same report.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+    """
+    check_installed()
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    style, script = _read("report.css"), _read("report.js")
+    return environment.from_string(_read("report.html")).render(
+        report=report,
+        numbers=[(label, report.totals[name], name) for name, label in _NUMBERS.items()],
+        verdicts=[(verdict, SYMBOLS[verdict], MEANINGS[verdict]) for verdict in reversed(VERDICTS)],
+        symbols=SYMBOLS,
+        sizes=[*SIZES, ""],
+        late=report.late[:_LATE],
+        style=Markup(style),  # noqa: S704 - our own file
+        style_hash=_hash(style),
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=_hash(script),
+        data=Markup(_embedded(_data(report))),  # noqa: S704 - JSON with no "<" in it
+    )
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return the source expression by which a content security policy admits a text, and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """Return JSON that can't end the script element around it, nor start a comment in it."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+class _Texts:
+    """Texts that many accesses share, each kept once and named by its number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def number(self, text: Hashable) -> int:
+        """Return the number of a text, or of several."""
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def listed(self) -> list[Hashable]:
+        """Return them by number."""
+        return list(self._numbers)
+
+
+def _data(report: Report) -> dict[str, Any]:
+    """Return what the page's script reads: columns, since there may be tens of thousands of rows."""
+    others = [test for test in report.by_test if test not in report.cases]  # the run, tests of another run
+    ids = [*(test.id for test in report.tests), *others]
+    tests = {test: number for number, test in reversed(list(enumerate(ids)))}
+    hosts = {host.name: number for number, host in enumerate(report.hosts)}
+    modules = {module.name: number for number, module in enumerate(report.modules)}
+    texts, lines = _Texts(), _Texts()
+    return {
+        "verdicts": VERDICTS,
+        "symbols": SYMBOLS,
+        "sizes": ["", *SIZES],
+        "hosts": list(hosts),
+        "modules": list(modules),
+        "tests": {
+            "id": ids,
+            "size": [*(_size(test.size) for test in report.tests), *(0 for _ in others)],
+            "outcome": [*(texts.number(test.outcome) for test in report.tests), *(texts.number("") for _ in others)],
+            "unwatched": [*(test.unwatched for test in report.tests), *(0 for _ in others)],
+        },
+        "accesses": {
+            "test": [tests[access.violation.test] for access in report.accesses],
+            "host": [hosts[access.host] for access in report.accesses],
+            "module": [modules[access.module] for access in report.accesses],
+            "target": [texts.number(access.violation.target) for access in report.accesses],
+            "size": [_size(access.violation.size) for access in report.accesses],
+            "needs": [_size(access.needs) for access in report.accesses],
+            "verdict": [VERDICTS.index(access.verdict) for access in report.accesses],
+            "count": [access.violation.count for access in report.accesses],
+            "where": [texts.number(access.where) for access in report.accesses],
+            "from": [texts.number(access.violation.called_from) for access in report.accesses],
+            "notes": [lines.number(access.notes) for access in report.accesses],
+            "cures": [lines.number(access.cures) for access in report.accesses],
+        },
+        "texts": texts.listed(),
+        "lines": lines.listed(),
+    }
+
+
+def _size(size: str) -> int:
+    return SIZES.index(size) + 1 if size else 0

@@ -1,0 +1,138 @@
+"""The report as Markdown, short enough for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pytest_test_categories._report.model import SYMBOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_test_categories._report.model import Report, Site
+
+LIMIT: Final = 30_000
+"""Characters at most: GitHub takes comments of up to 65,536, and others may stand in the same one."""
+
+_ROWS: Final = 40
+_TESTS: Final = 3
+_NAMES: Final = 10
+_LATE: Final = 10
+_WIDTH: Final = 240
+
+_NUMBERS: Final = {
+    "tests": "tests",
+    "tests_on_the_network": "on the network",
+    "tests_in_breach": "in breach",
+    "hosts": "hosts",
+    "attempts": "attempts",
+    "refused": "refused",
+    "warned": "warned",
+    "known": "known",
+    "observed": "observed",
+    "late": "late",
+    "unsized": "with no size",
+    "unwatched": "programs unwatched",
+}
+
+
+def render(report: Report) -> str:
+    """Return the report as Markdown of at most ``LIMIT`` characters, the same text for the same report."""
+    blocks = [*_head(report), *_breaches(report.sites), *_late(report), *_unsized(report), *_unwatched(report)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    yield f"## Network report ({report.mode}): {_plain(report.headline)}"
+    if not report.complete:
+        reasons = "; ".join(_plain(why) for why in report.why_incomplete) or "not every test ran to its end"
+        yield f"> **Incomplete run:** {reasons}."
+    shown = {label: report.totals[name] for name, label in _NUMBERS.items()}
+    yield _table(list(shown), [[str(number) for number in shown.values()]], "---:")
+
+
+def _breaches(sites: Sequence[Site]) -> Iterator[str]:
+    if not sites:
+        return
+    yield "### Breaches by host"
+    rows: list[list[str]] = []
+    spent = 0
+    host = ""
+    for site in sites[:_ROWS]:
+        row = [
+            _code(site.host) if site.host != host else "",
+            f"{SYMBOLS[site.verdict]} {site.verdict}",
+            str(site.attempts),
+            _code(site.where) if site.where else "nobody knows",
+            _listed(site.tests, _TESTS, "<br>"),
+            "<br>".join(_plain(cure) for cure in site.cures),
+        ]
+        spent += sum(map(len, row))
+        if spent > LIMIT * 2 // 3:
+            break
+        rows.append(row)
+        host = site.host
+    yield _table(["host", "verdict", "attempts", "line", "tests", "cure"], rows, "---")
+    if missing := len(sites) - len(rows):
+        yield f"... and {missing} more; the HTML report lists them all."
+
+
+def _late(report: Report) -> Iterator[str]:
+    if report.late:
+        yield f"### Late: {len(report.late)} after their tests had ended, or from nobody's threads"
+        lines = [f"- {_code(access.violation.test)}: {_code(access.line)}" for access in report.late[:_LATE]]
+        missing = len(report.late) - len(lines)
+        yield "\n".join([*lines, *([f"- ... and {missing} more"] if missing else [])])
+
+
+def _unsized(report: Report) -> Iterator[str]:
+    if report.unsized:
+        yield f"### Tests with no size: {len(report.unsized)}"
+        yield _listed([test.id for test in report.unsized], _NAMES, ", ")
+
+
+def _unwatched(report: Report) -> Iterator[str]:
+    if report.unwatched:
+        yield f"### Programs that nothing watched: {report.totals['unwatched']} started"
+        yield _listed([f"{program} x{count}" for program, count in report.unwatched.items()], _NAMES, ", ")
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], rule: str) -> str:
+    heads = list(heads)
+    lines = [heads, [rule] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _listed(texts: Sequence[str], limit: int, comma: str) -> str:
+    shown = [_code(text) for text in texts[:limit]]
+    missing = len(texts) - len(shown)
+    return comma.join([*shown, *([f"and {missing} more"] if missing else [])])
+
+
+# Marks of Markdown, and of tables. A backquoted span could hold no pipe inside of a table, and no backquote.
+_ESCAPES: Final = {c: f"\\{c}" for c in "\\`*_[]~#!$"} | {"|": "&#124;", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_SPECIAL: Final = re.compile("[" + re.escape("".join(_ESCAPES)) + "]")
+_LINK: Final = re.compile(r"(?::(?=//)|(?<=www)\.)", re.IGNORECASE)
+_AT: Final = re.compile(r"(@[\w./-]+)")
+
+
+def _code(text: str) -> str:
+    """Return a text in typewriter face, as an element: code hosts notify nobody for an @name in one."""
+    return f"<code>{_escaped(_cut(text))}</code>"
+
+
+def _plain(text: str) -> str:
+    """Return a text with what would be an @name in typewriter face: ``@pytest.mark.large`` is nobody's name."""
+    pieces = _AT.split(_cut(text))
+    return "".join(_code(piece) if number % 2 else _escaped(piece) for number, piece in enumerate(pieces))
+
+
+def _escaped(text: str) -> str:
+    marked = _SPECIAL.sub(lambda special: _ESCAPES[special[0]], text)
+    return _LINK.sub(lambda found: f"&#{ord(found[0])};", marked)  # no link is made of an address
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."

@@ -1,0 +1,108 @@
+"""The breaches as SARIF 2.1.0, which code hosts show on the lines that made them.
+
+Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html; what GitHub reads of it:
+https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from pytest_test_categories._errors import DOCUMENTATION
+
+if TYPE_CHECKING:
+    from pytest_test_categories._report.model import Access, Position, Report
+
+RULE: Final = "TC001"
+ROOT: Final = "SRCROOT"
+"""What the paths are relative to: the code host knows where that is."""
+
+_SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_RULE: Final = {
+    "id": RULE,
+    "name": "NetworkAccessViolation",
+    "shortDescription": {"text": "Network access violation"},
+    "fullDescription": {"text": "A test reached for a network that its size may not touch."},
+    "helpUri": DOCUMENTATION,
+    "help": {
+        "text": f"Mock the network call, inject a fake client, or give the test a larger size. See {DOCUMENTATION}",
+    },
+    "defaultConfiguration": {"level": "error"},
+    "properties": {"tags": ["testing", "network"]},
+}
+
+
+def render(report: Report) -> str:
+    """Return the breaches as SARIF, the same text for the same report.
+
+    A breach that no line and no test can be named for becomes a notification of the invocation: code hosts reject a
+    result without a place.
+    """
+    placed = [(access, report.position(access)) for access in report.breaches]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "pytest-test-categories",
+                "informationUri": DOCUMENTATION.partition("errors/")[0],
+                **({"version": report.tool} if report.tool else {}),
+                "rules": [_RULE],
+            }
+        },
+        "originalUriBaseIds": {ROOT: {"description": {"text": "pytest's root directory"}}},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [
+            {
+                # The tool's own success: that tests failed is what the results say.
+                "executionSuccessful": True,
+                "toolExecutionNotifications": [
+                    *(_notification(access.level, access.message) for access, where in placed if where is None),
+                    *(_notification("warning", f"the run is incomplete: {why}") for why in report.why_incomplete),
+                    *(
+                        _notification("note", f"nothing watched the program {program}, started {count} times")
+                        for program, count in report.unwatched.items()
+                    ),
+                ],
+            }
+        ],
+        "results": [_result(access, where) for access, where in placed if where is not None],
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
+
+
+def _notification(level: str, text: str) -> dict[str, Any]:
+    return {"level": level, "message": {"text": text}}
+
+
+def _result(access: Access, where: Position) -> dict[str, Any]:
+    location: dict[str, Any] = {"artifactLocation": {"uri": quote(where.file), "uriBaseId": ROOT}}
+    if where.line:
+        location["region"] = {"startLine": where.line}
+    violation = access.violation
+    return {
+        "ruleId": RULE,
+        "ruleIndex": 0,
+        "level": access.level,
+        "message": {"text": access.message},
+        "locations": [
+            {
+                "physicalLocation": location,
+                "logicalLocations": [{"fullyQualifiedName": violation.test, "kind": "function"}],
+            }
+        ],
+        "partialFingerprints": {
+            "testKindTarget/v1": hashlib.sha256("\0".join(access.fingerprint).encode()).hexdigest(),
+        },
+        "occurrenceCount": violation.count,
+        "properties": {
+            "test": violation.test,
+            "size": violation.size,
+            "kind": violation.kind,
+            "target": violation.target,
+            "verdict": access.verdict,
+            "needs": access.needs,
+            "late": bool(violation.late),
+        },
+    }
