@@ -1,6 +1,6 @@
 """What is made of a run at its end: reports, the baseline, suggested sizes, annotations; each where it is asked for."""
 
-from __future__ import workflow_commands
+from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Final
