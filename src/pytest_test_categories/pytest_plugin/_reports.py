@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_test_categories._origin import Scope
+    from pytest_test_categories._violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
+
+
+PROPERTY: Final = "network_violation"
+"""Name of the property that each violation is in JUnit XML."""
 
 
 class Reports:
@@ -68,6 +73,18 @@ class Reports:
             records += [record for record in ours.records if not any(one in records for one in record.kin)]
         if violations := to_tell(records):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
+            self._note_properties(item, report, violations)
+
+    def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
+        """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
+        from pytest_test_categories._report.model import Access
+
+        for violation in violations:
+            access = Access.of(violation).published()
+            told = (PROPERTY, f"{violation.kind} {access.line} ({violation.verdict})")
+            if told not in item.user_properties:
+                item.user_properties.append(told)
+                report.user_properties.append(told)
 
     def _fail(
         self,

@@ -1,0 +1,301 @@
+"""Baseline: known violations warn, new ones fail; partial runs neither add nor call stale what did not run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_test_categories._baseline import Baseline, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Run = Callable[..., pytest.RunResult]
+
+INI: Final = """
+[pytest]
+test_categories_network_baseline = network-baseline.json
+"""
+HEAD: Final = """
+import contextlib, os, socket, subprocess, sys, threading
+import pytest
+pytestmark = pytest.mark.small
+server = None
+
+def dial(target):
+    with contextlib.suppress(OSError):
+        socket.create_connection(target, 1).close()
+
+@pytest.fixture(scope="session")
+def port():
+    return int(os.environ["PORT"])
+
+"""
+ONE: Final = """
+def test_one(port): dial(("127.0.0.1", port))
+"""
+TWO: Final = """
+def test_two(port): dial(("localhost", port))
+"""
+WORKERS: Final = pytest.mark.parametrize("workers", [0, 2])
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a baseline in its ini file, and a server to dial."""
+    monkeypatch.setenv("PORT", str(listener[1]))
+    pytester.makeini(INI)
+    return pytester.path
+
+
+def write(project: Path, name: str, *tests: str) -> None:
+    (project / name).write_text(HEAD + "\n".join(tests), encoding="utf-8")
+
+
+def listed(project: Path) -> set[str]:
+    baseline = Baseline.load(str(project / "network-baseline.json"))
+    return {f"{entry.test} {entry.kind} {entry.target.rpartition(':')[0]}" for entry in baseline.entries}
+
+
+@WORKERS
+def test_known_violations_warn_and_new_ones_fail(project: Path, run_pytest: Run, workers: int) -> None:
+    write(project, "test_a.py", ONE)
+    update = run_pytest("--network-baseline-update", workers=workers)
+    update.assert_outcomes(passed=1, warnings=1)
+    update.stdout.fnmatch_lines(["network baseline: network-baseline.json lists 1 violation (1 added, 0 removed)"])
+    assert listed(project) == {"test_a.py::test_one connect 127.0.0.1"}
+    write(project, "test_a.py", ONE, TWO)
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*FAILED test_a.py::test_two*"])
+    result.stdout.fnmatch_lines(["network baseline: 1 known violation warned"])
+    assert "network violations: 1 in 1 place" in result.stdout.str()
+
+
+def test_a_known_violation_goes_on(project: Path, run_pytest: Run) -> None:
+    write(
+        project,
+        "test_a.py",
+        "def test_one(port):\n    with socket.create_connection(('127.0.0.1', port)) as s: assert s.recv(1) == b''\n",
+    )
+    run_pytest("--network-baseline-update").assert_outcomes(passed=1, warnings=1)
+    result = run_pytest()
+    result.assert_outcomes(passed=1, warnings=1)
+    assert result.ret == 0
+
+
+def test_line_and_count_do_not_matter(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE)
+    run_pytest("--network-baseline-update")
+    write(project, "test_a.py", "\n\n\n", ONE.replace("dial(", "[dial(").rstrip() + ", dial(('127.0.0.1', port))]\n")
+    run_pytest().assert_outcomes(passed=1, warnings=1)
+
+
+def test_another_kind_or_target_is_new(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE)
+    run_pytest("--network-baseline-update")
+    write(project, "test_a.py", ONE.rstrip() + "; dial(('127.0.0.2', port))\n")
+    run_pytest().assert_outcomes(failed=1, warnings=1)
+    write(project, "test_a.py", "def test_one(port): socket.create_server(('127.0.0.1', 0)).close()\n")
+    run_pytest().assert_outcomes(failed=1)
+
+
+@WORKERS
+def test_what_no_longer_happens_is_stale(project: Path, run_pytest: Run, workers: int) -> None:
+    write(project, "test_a.py", ONE, TWO)
+    run_pytest("--network-baseline-update", workers=workers)
+    write(project, "test_a.py", "def test_one(): pass", TWO)
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["network baseline: 1 known violation no longer happens; --network-baseline-update removes it:"]
+    )
+    result.stdout.fnmatch_lines(["  test_a.py::test_one: connect 127.0.0.1:*"])
+    assert result.ret == 0
+    strict = run_pytest("--network-baseline-strict", workers=workers)
+    assert strict.ret == 1
+    strict.stdout.fnmatch_lines(["--network-baseline-strict: entries that no longer happen fail the run"])
+    run_pytest("--network-baseline-update", workers=workers)
+    assert listed(project) == {"test_a.py::test_two connect localhost"}
+    assert run_pytest("--network-baseline-strict", workers=workers).ret == 0
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        pytest.param(("-k", "two"), id="keyword"),
+        pytest.param(("-m", "not medium and two"), id="marker"),
+        pytest.param(("test_b.py",), id="path"),
+        pytest.param(("test_a.py::test_two",), id="node"),
+        pytest.param(("--deselect", "test_a.py::test_one"), id="deselect"),
+    ],
+)
+def test_a_partial_run_leaves_alone_what_did_not_run(project: Path, run_pytest: Run, narrow: tuple[str, ...]) -> None:
+    (project / "pytest.ini").write_text(f"{INI}markers = two\n", encoding="utf-8")
+    write(project, "test_a.py", ONE, f"@pytest.mark.two{TWO}")
+    write(project, "test_b.py", ONE)
+    run_pytest("--network-baseline-update")
+    before = (project / "network-baseline.json").read_text()
+    write(project, "test_a.py", ONE.replace("dial(", "print("), f"@pytest.mark.two{TWO}")
+    result = run_pytest("--network-baseline-strict", *narrow)
+    assert result.ret == 0
+    assert "no longer" not in result.stdout.str()
+    run_pytest("--network-baseline-update", *narrow)
+    assert (project / "network-baseline.json").read_text() == before
+    assert run_pytest("--network-baseline-strict").ret == 1
+
+
+def test_an_early_end_leaves_alone_what_did_not_run(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", "def test_fails(): assert 0\n", ONE)
+    run_pytest("--network-baseline-update")
+    before = (project / "network-baseline.json").read_text()
+    result = run_pytest("--network-baseline-update", "-x")
+    result.stdout.fnmatch_lines(["*what did not run was left as it was: *"])
+    assert (project / "network-baseline.json").read_text() == before
+
+
+def test_a_test_that_fails_or_skips_says_nothing_about_its_entries(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE, TWO)
+    run_pytest("--network-baseline-update")
+    before = (project / "network-baseline.json").read_text()
+    write(project, "test_a.py", "def test_one(): assert 0", "def test_two(): pytest.skip()")
+    run_pytest("--network-baseline-update")
+    assert (project / "network-baseline.json").read_text() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills its own process")
+def test_a_crashed_worker_leaves_alone_what_it_did_not_run(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE, TWO)
+    run_pytest("--network-baseline-update")
+    before = (project / "network-baseline.json").read_text()
+    write(project, "test_a.py", "def test_one(): os._exit(3)", "def test_two(): os._exit(3)")
+    run_pytest("--network-baseline-update", "--max-worker-restart=0", workers=1)
+    assert (project / "network-baseline.json").read_text() == before
+
+
+@WORKERS
+def test_a_renamed_test_is_named(project: Path, run_pytest: Run, workers: int) -> None:
+    write(project, "test_a.py", ONE)
+    run_pytest("--network-baseline-update", workers=workers)
+    write(project, "test_a.py", ONE.replace("test_one", "test_uno"))
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["network baseline: renamed, *", "  test_a.py::test_one: connect 127.0.0.1:* -> test_a.py::test_uno"]
+    )
+    run_pytest("--network-baseline-update", workers=workers)
+    assert listed(project) == {"test_a.py::test_uno connect 127.0.0.1"}
+
+
+def test_a_broad_fixture_is_listed_by_itself(project: Path, run_pytest: Run) -> None:
+    fixture = "@pytest.fixture(scope='session')\ndef db(port): dial(('127.0.0.1', port))\n"
+    write(project, "test_a.py", fixture, "def test_first(db): pass", "def test_second(db): pass")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"fixture db (session) connect 127.0.0.1"}
+    for chosen in ("first", "second"):
+        assert run_pytest("-k", chosen).ret == 0
+
+
+def test_an_import_is_listed_under_its_module(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", "dial(('127.0.0.1', int(os.environ['PORT'])))", "def test_one(): pass")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"test_a.py connect 127.0.0.1"}
+    assert run_pytest().ret == 0
+    assert run_pytest("--test-categories-default-size=small").ret == 0
+    write(project, "test_a.py", "dial(('127.0.0.2', int(os.environ['PORT'])))", "def test_one(): pass")
+    assert run_pytest().ret != 0
+
+
+def test_threads_and_child_processes_know_the_baseline(project: Path, run_pytest: Run) -> None:
+    code = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
+    write(
+        project,
+        "test_a.py",
+        f"def test_child(port): assert subprocess.run([sys.executable, '-c', {code!r}, str(port)]).returncode == 0\n",
+        "def test_thread(port):\n    t = threading.Thread(target=dial, args=[('127.0.0.1', port)]); t.start(); t.join()\n",
+        "def test_fork(port):\n    pid = os.fork()\n    if not pid: dial(('127.0.0.1', port)); os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        if hasattr(__import__("os"), "fork")
+        else "",
+    )
+    run_pytest("--network-baseline-update").assert_outcomes(passed=3)
+    assert len(listed(project)) == 3
+    result = run_pytest()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["network baseline: 3 known violations warned"])
+
+
+def test_a_name_that_is_listed_may_have_other_addresses(project: Path, run_pytest: Run) -> None:
+    fake = """
+@pytest.fixture(autouse=True)
+def resolver(monkeypatch, port):
+    import _socket
+    def answer(host, *_, **__):
+        last = os.environ["LAST"]
+        return [(2, 1, 6, "", (f"127.0.0.{last}", port))]
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+"""
+    write(project, "test_a.py", fake, "def test_name(port): dial(('db.example.com', port))")
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as patch:
+        patch.setenv("LAST", "1")
+        run_pytest("--network-baseline-update").assert_outcomes(passed=1)
+        assert listed(project) == {"test_a.py::test_name lookup db.example.com"}
+        patch.setenv("LAST", "77")
+        assert run_pytest("--network-baseline-strict").ret == 0
+
+
+def test_errors_in_the_ini_file_still_let_known_violations_warn(project: Path, run_pytest: Run) -> None:
+    (project / "pytest.ini").write_text(f"{INI}filterwarnings = error\n", encoding="utf-8")
+    write(project, "test_a.py", ONE)
+    run_pytest("--network-baseline-update").assert_outcomes(passed=1, warnings=1)
+    run_pytest().assert_outcomes(passed=1, warnings=1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_baseline_that_cannot_be_used_stops_the_run(project: Path, run_pytest: Run, workers: int) -> None:
+    write(project, "test_a.py", ONE)
+    missing = run_pytest(workers=workers)
+    assert missing.ret == pytest.ExitCode.USAGE_ERROR
+    missing.stderr.fnmatch_lines(
+        ["*test_categories_network_baseline: *network-baseline.json does not exist: make it *"]
+    )
+    for text in ("{", json.dumps({"version": 99})):
+        (project / "network-baseline.json").write_text(text, encoding="utf-8")
+        assert run_pytest(workers=workers).ret == pytest.ExitCode.USAGE_ERROR
+        assert run_pytest("--network-baseline-update", workers=workers).ret == pytest.ExitCode.USAGE_ERROR
+        assert (project / "network-baseline.json").read_text() == text
+    assert run_pytest(mode="off").ret == 0  # nothing is enforced: nothing is asked of the file
+
+
+@pytest.mark.parametrize("option", ["--network-baseline-update", "--network-baseline-strict"])
+def test_options_without_a_file_say_what_to_set(pytester: pytest.Pytester, run_pytest: Run, option: str) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    result = run_pytest(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{option} wants a file: set test_categories_network_baseline in the ini file"])
+
+
+def test_the_kernel_layer_knows_the_baseline(project: Path, run_pytest: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_test_categories._layers.kernel import probe
+
+    if probe.unavailable(forking=False):
+        pytest.skip("no kernel layer here")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    call = """
+def test_native(port):
+    import ctypes, struct
+    address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton("127.0.0.1") + bytes(8)
+    with socket.socket() as sock:
+        assert ctypes.CDLL(None).connect(sock.fileno(), address, len(address)) == 0
+"""
+    write(project, "test_a.py", call)
+    run_pytest("--network-baseline-update", "--network-kernel-guard=require").assert_outcomes(passed=1)
+    assert listed(project) == {"test_a.py::test_native connect 127.0.0.1"}
+    run_pytest("--network-kernel-guard=require").assert_outcomes(passed=1)
+    Baseline([Entry("test_a.py::test_native", "connect", "127.0.0.2:1")]).save(str(project / "network-baseline.json"))
+    run_pytest("--network-kernel-guard=require").assert_outcomes(failed=1)
