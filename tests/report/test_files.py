@@ -8,15 +8,18 @@ import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.report.samples import small_report
 
 from pytest_test_categories._report import files, sarif
 from pytest_test_categories._report.files import FORMATS, check, write
 from pytest_test_categories._report.html import MissingExtraError
 from pytest_test_categories._report.model import Case, Report
-from tests.report.samples import small_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STARTS = {".json": "{", ".html": "<!DOCTYPE html>", ".sarif": '{\n "$schema"', ".md": "## Network report"}
 
@@ -62,7 +65,6 @@ def test_without_jinja2_the_html_format_is_an_error_before_the_run(monkeypatch: 
     check("network.json")
 
 
-
 def test_directories_are_made(tmp_path: Path) -> None:
     write(small_report(), str(tmp_path / "a" / "b" / "network.md"))
     assert (tmp_path / "a" / "b" / "network.md").is_file()
@@ -105,7 +107,10 @@ def test_a_report_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_names_of_any_kind_can_be_written(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"network{suffix}"
-    write(Report([Case("tést[\udc80\x00\r\n\u2028日本</script>]", file="\udc80.py")], [], why_incomplete=["\udcff"]), str(path))
+    write(
+        Report([Case("tést[\udc80\x00\r\n\u2028日本</script>]", file="\udc80.py")], [], why_incomplete=["\udcff"]),
+        str(path),
+    )
     text = path.read_bytes()
     assert b"\x00" not in text
     assert b"\r" not in text

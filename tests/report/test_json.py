@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pytest
 from jsonschema import Draft202012Validator
+from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report import json as report_json
 from pytest_test_categories._report.model import VERDICTS, VERSION, Case, Report
-from tests.report.samples import big_report, small_report
 
 SCHEMA: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "docs" / "reference" / "report.schema.json").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report.model import (
     BREACHES,
@@ -25,7 +26,6 @@ from pytest_test_categories._report.model import (
     relative_place,
 )
 from pytest_test_categories._violation import Violation
-from tests.report.samples import big_report, small_report
 
 ORDERS = "tests/test_orders.py"
 USERS = "tests/test_users.py"
@@ -107,7 +107,14 @@ def test_control_characters_and_undecodable_bytes_become_escapes() -> None:
 
 
 TEXTS = st.text(max_size=30) | st.sampled_from(
-    ["https://bob:secret@h/?key=1", "/home/bob/a.py:3", "child process 1", "/usr/bin/curl -u bob:secret", "a\nb", "\udc80"]
+    [
+        "https://bob:secret@h/?key=1",
+        "/home/bob/a.py:3",
+        "child process 1",
+        "/usr/bin/curl -u bob:secret",
+        "a\nb",
+        "\udc80",
+    ]
 )
 
 
@@ -118,7 +125,9 @@ def accesses(draw: st.DrawFn) -> Access:
     return Access(violation, draw(st.sampled_from(VERDICTS)), draw(st.sampled_from(["small", "medium", "large"])))
 
 
-@given(st.lists(accesses(), max_size=4), st.lists(TEXTS, max_size=3), st.dictionaries(TEXTS, st.integers(1, 9), max_size=3))
+@given(
+    st.lists(accesses(), max_size=4), st.lists(TEXTS, max_size=3), st.dictionaries(TEXTS, st.integers(1, 9), max_size=3)
+)
 def test_what_is_written_reads_back_the_same(found: list[Access], ids: list[str], programs: dict[str, int]) -> None:
     report = Report([Case(text, file=text) for text in ids], found, unwatched=programs, why_incomplete=ids)
     written = json.dumps(report.to_dict())
@@ -191,7 +200,10 @@ def test_sites_name_the_lines_to_change() -> None:
     report = Report(
         [],
         [
-            *(access(f"{USERS}::test_{n}", location="src/a.py:1", function="f", called_from=f"{USERS}:{n}") for n in range(3)),
+            *(
+                access(f"{USERS}::test_{n}", location="src/a.py:1", function="f", called_from=f"{USERS}:{n}")
+                for n in range(3)
+            ),
             access(location="src/b.py:2"),
             access(verdict="warned", location="src/c.py:3", size="medium"),
             access(verdict="permitted", location="src/d.py:4"),
@@ -210,7 +222,9 @@ def test_sites_name_the_lines_to_change() -> None:
     [
         pytest.param({"location": "src/a.py:1"}, Position("src/a.py", 1), id="the line itself"),
         pytest.param(
-            {"location": "/opt/lib/a.py:1", "called_from": f"{USERS}:7"}, Position(USERS, 7), id="what called it, if outside"
+            {"location": "/opt/lib/a.py:1", "called_from": f"{USERS}:7"},
+            Position(USERS, 7),
+            id="what called it, if outside",
         ),
         pytest.param({}, Position(USERS, 5), id="else the test"),
         pytest.param({"test": f"{USERS}::test_other"}, Position(USERS), id="a test that is not listed: its file"),

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
+from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._errors import DOCUMENTATION
 from pytest_test_categories._report import sarif
 from pytest_test_categories._report.model import Access, Case, Report
 from pytest_test_categories._violation import Violation
-from tests.report.samples import big_report, small_report
 
 USERS = "tests/test_users.py"
 
@@ -56,7 +56,9 @@ def results(report: Report) -> dict[str, dict[str, Any]]:
 
 
 NOBODYS = Access(
-    Violation("a test that ended long ago", "", "connect", "api.example.com:443", late="by a process"), "refused", "large"
+    Violation("a test that ended long ago", "", "connect", "api.example.com:443", late="by a process"),
+    "refused",
+    "large",
 )
 
 

@@ -55,7 +55,9 @@ _URL_USER: Final = re.compile(r"(?<=//)[^/?#\s\[\]]+@")  # up to the last @: a p
 _URL_QUERY: Final = re.compile(r"(?<=[:/\w])[?#][^\s\]'\"]*")  # fragments hold tokens too
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
-_PROCESS: Final = re.compile(r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL)
+_PROCESS: Final = re.compile(
+    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
+)
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
 _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P<line>\d+)")
@@ -383,10 +385,11 @@ class Report:
         self.layers = tuple(layers)
         self.complete = complete
         self.why_incomplete = tuple(publishable(why) for why in why_incomplete)
-        self.unwatched: dict[str, int] = {}
-        for program, count in sorted((unwatched or {}).items()):
+        programs: dict[str, int] = {}
+        for program, count in (unwatched or {}).items():
             name = program_of(program)
-            self.unwatched[name] = self.unwatched.get(name, 0) + count
+            programs[name] = programs.get(name, 0) + count
+        self.unwatched = dict(sorted(programs.items()))
         self.tool = tool
         self.tests = tuple(sorted(test.published() for test in tests))
         merged: dict[tuple[str, ...], Access] = {}

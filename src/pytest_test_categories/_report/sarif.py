@@ -28,8 +28,7 @@ _RULE: Final = {
     "fullDescription": {"text": "A test reached for a network that its size may not touch."},
     "helpUri": DOCUMENTATION,
     "help": {
-        "text": "Mock the network call, inject a fake client, or give the test a larger size. "
-        f"See {DOCUMENTATION}",
+        "text": f"Mock the network call, inject a fake client, or give the test a larger size. See {DOCUMENTATION}",
     },
     "defaultConfiguration": {"level": "error"},
     "properties": {"tags": ["testing", "network"]},

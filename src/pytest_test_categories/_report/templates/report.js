@@ -169,7 +169,7 @@ function fillPartly(parent, items, render, start = 0, chunk = CHUNK) {
 
 function item(kind, name, verdict, facts, fill) {
   const summary = element(
-    "summary", {}, badge(verdict), " ", element("span", { className: "name" }, name), " ",
+    "summary", { id: `${kind}=${name}` }, badge(verdict), " ", element("span", { className: "name" }, name), " ",
     element("span", { className: "facts" }, facts.filter(Boolean).join(" \u00b7 ")),
   );
   const details = element("details", {}, summary);
@@ -180,7 +180,7 @@ function item(kind, name, verdict, facts, fill) {
     fill(details);
   };
   details.ontoggle = () => details.open && details.fill();
-  return element("li", { id: `${kind}=${name}` }, details);
+  return element("li", {}, details);
 }
 
 const sizeText = (size) => (size ? data.sizes[size] : "no size");
