@@ -3,12 +3,10 @@
 Source: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 """
 
-from __future__ import annotations
+# No "from __future__ import annotations", which would be another thing of that name.
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pytest_test_categories._report.model import Access, Report
+from pytest_test_categories._report.model import Access, Report
 
 LIMIT: Final = 10
 """How many annotations of a level GitHub shows for a step; it drops the rest without a word."""

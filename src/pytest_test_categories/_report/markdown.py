@@ -20,6 +20,7 @@ _TESTS: Final = 3
 _NAMES: Final = 10
 _LATE: Final = 10
 _WIDTH: Final = 240
+_CUT: Final = "*More was cut: the HTML report has it.*\n\n"
 
 _NUMBERS: Final = {
     "tests": "tests",
@@ -39,14 +40,18 @@ _NUMBERS: Final = {
 
 def render(report: Report) -> str:
     """Return the report as Markdown of at most ``LIMIT`` characters, the same text for the same report."""
-    blocks = [*_head(report), *_breaches(report.sites), *_late(report), *_unsized(report), *_unwatched(report)]
-    return "\n\n".join(blocks) + "\n"
+    text = ""
+    for section in (_head(report), _breaches(report.sites), _late(report), _unsized(report), _unwatched(report)):
+        added = "".join(f"{block}\n\n" for block in section)
+        # Names of thousands of characters: what comes behind them gives way.
+        text += added if len(text) + len(added) < LIMIT - len(_CUT) else ("" if text.endswith(_CUT) else _CUT)
+    return text.rstrip("\n") + "\n"
 
 
 def _head(report: Report) -> Iterator[str]:
     yield f"## Network report ({report.mode}): {_plain(report.headline)}"
     if not report.complete:
-        reasons = "; ".join(_plain(why) for why in report.why_incomplete) or "not every test ran to its end"
+        reasons = "; ".join(_plain(why) for why in report.why_incomplete[:_NAMES]) or "not every test ran to its end"
         yield f"> **Incomplete run:** {reasons}."
     shown = {label: report.totals[name] for name, label in _NUMBERS.items()}
     yield _table(list(shown), [[str(number) for number in shown.values()]], "---:")
@@ -69,7 +74,7 @@ def _breaches(sites: Sequence[Site]) -> Iterator[str]:
             "<br>".join(_plain(cure) for cure in site.cures),
         ]
         spent += sum(map(len, row))
-        if spent > LIMIT * 2 // 3:
+        if spent > LIMIT // 2:
             break
         rows.append(row)
         host = site.host

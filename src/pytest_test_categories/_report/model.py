@@ -68,7 +68,7 @@ _PROCESS: Final = re.compile(
 )
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
-_PLACE: Final = re.compile(r"(?P<file>[^<.].*|\.[^.].*):(?P<line>\d+)")
+_PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P<line>\d+)")
 
 
 def redacted(text: str) -> str:
@@ -90,7 +90,7 @@ def publishable(text: str) -> str:
 
 def relative_place(place: str) -> str:
     """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
-    place = printable(place.replace("\\", "/"))
+    place = _path(place)
     return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
 
 
@@ -103,7 +103,18 @@ def program_of(process: str) -> str:
     if command in _NAMELESS:
         return command
     words = command.split()
-    return printable(words[0].replace("\\", "/").rpartition("/")[2]) if words else _FORKED
+    return _path(words[0]).rpartition("/")[2] if words else _FORKED
+
+
+def _path(text: str) -> str:
+    """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text.replace("\\", "/"))
+
+
+def published_id(test: str) -> str:
+    """Return a node id as it may leave the machine."""
+    file, colons, inside = publishable(test).partition("::")
+    return (relative_place(file) if _ABSOLUTE.match(file) else file) + colons + inside
 
 
 class Position(NamedTuple):
@@ -231,7 +242,7 @@ class Access(NamedTuple):
         v = self.violation
         return self._replace(
             violation=v._replace(
-                test=publishable(v.test),
+                test=published_id(v.test),
                 target=publishable(v.target),
                 address=publishable(v.address),
                 location=relative_place(v.location),
@@ -240,7 +251,7 @@ class Access(NamedTuple):
                 thread=publishable(v.thread),
                 process=program_of(v.process),
                 fixture=publishable(v.fixture),
-                held_by=publishable(v.held_by),
+                held_by=published_id(v.held_by),
                 guard=relative_place(v.guard.rpartition(" at ")[2]) if v.guard else "",
                 importing=publishable(v.importing),
                 late=publishable(v.late),
@@ -290,7 +301,7 @@ class Case(NamedTuple):
 
     def published(self) -> Case:
         """Return the test as it may leave the machine: no absolute path, no secrets."""
-        return self._replace(id=publishable(self.id), file=relative_place(self.file))
+        return self._replace(id=published_id(self.id), file=relative_place(self.file))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as JSON-safe values."""
@@ -396,10 +407,11 @@ class Report:
         self.layers = tuple(layers)
         self.complete = complete
         self.why_incomplete = tuple(publishable(why) for why in why_incomplete)
-        self.unwatched: dict[str, int] = {}
-        for program, count in sorted((unwatched or {}).items()):
+        programs: dict[str, int] = {}
+        for program, count in (unwatched or {}).items():
             name = program_of(program)
-            self.unwatched[name] = self.unwatched.get(name, 0) + count
+            programs[name] = programs.get(name, 0) + count
+        self.unwatched = dict(sorted(programs.items()))
         self.tool = tool
         self.tests = tuple(sorted(test.published() for test in tests))
         merged: dict[tuple[str, ...], Access] = {}

@@ -6,7 +6,8 @@ const { accesses, tests, texts, lines } = data;
 const NOTHING = "nothing"; // stands for tests that reached for nothing, beside the verdicts
 const VERDICTS = [...data.verdicts, NOTHING];
 const SIZES = data.sizes.map((size) => size || "none");
-const CHUNK = 200;
+const CHUNK = 200; // items of a list at a time
+const TESTS = 25; // tests below a line of code at a time
 
 const byId = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
@@ -132,30 +133,30 @@ function filtered() {
 
 // -- lists --------------------------------------------------------------------------------------------------------------
 
-/** Fill a list with a part of what is in it, around the item at `start`; buttons add what comes before and after. */
-function fillPartly(parent, items, render, start = 0) {
+/** Fill a list with a part of its items, around the one at `start`; buttons add what comes before and after. */
+function fillPartly(parent, items, render, start = 0, chunk = CHUNK) {
   const list = element("ul", { className: "list" });
-  let from = Math.floor(start / CHUNK) * CHUNK;
+  let from = Math.floor(start / chunk) * chunk;
   let to = from;
   const earlier = element("button", { type: "button", className: "more" });
   const later = element("button", { type: "button", className: "more" });
   const label = () => {
     earlier.hidden = from === 0;
     later.hidden = to === items.length;
-    earlier.textContent = `Show ${number(Math.min(CHUNK, from))} earlier`;
-    later.textContent = `Show ${number(Math.min(CHUNK, items.length - to))} more of ${number(items.length - to)}`;
+    earlier.textContent = `Show ${number(Math.min(chunk, from))} earlier`;
+    later.textContent = `Show ${number(Math.min(chunk, items.length - to))} more of ${number(items.length - to)}`;
   };
   const focus = (item) => item?.querySelector("summary, a")?.focus();
   earlier.onclick = () => {
-    const added = items.slice(Math.max(0, from - CHUNK), from).map(render);
-    from = Math.max(0, from - CHUNK);
+    const added = items.slice(Math.max(0, from - chunk), from).map(render);
+    from = Math.max(0, from - chunk);
     list.prepend(...added);
     label();
     focus(added.at(-1));
   };
   const append = () => {
-    const added = items.slice(to, to + CHUNK).map(render);
-    to = Math.min(items.length, to + CHUNK);
+    const added = items.slice(to, to + chunk).map(render);
+    to = Math.min(items.length, to + chunk);
     list.append(...added);
     label();
     return added[0];
@@ -168,7 +169,7 @@ function fillPartly(parent, items, render, start = 0) {
 
 function item(kind, name, verdict, facts, fill) {
   const summary = element(
-    "summary", {}, badge(verdict), " ", element("span", { className: "name" }, name), " ",
+    "summary", { id: `${kind}=${name}` }, badge(verdict), " ", element("span", { className: "name" }, name), " ",
     element("span", { className: "facts" }, facts.filter(Boolean).join(" \u00b7 ")),
   );
   const details = element("details", {}, summary);
@@ -179,7 +180,7 @@ function item(kind, name, verdict, facts, fill) {
     fill(details);
   };
   details.ontoggle = () => details.open && details.fill();
-  return element("li", { id: `${kind}=${name}` }, details);
+  return element("li", {}, details);
 }
 
 const sizeText = (size) => (size ? data.sizes[size] : "no size");
@@ -229,7 +230,7 @@ function hostItem(host, indexes) {
         const test = a.test[index];
         const link = element("a", { href: linkTo("test", tests.id[test]) }, tests.id[test]);
         return element("li", {}, link, ` (${sizeText(a.size[index])})${times(a.count[index])}${calledFrom(index)}`);
-      });
+      }, 0, TESTS);
       return made;
     });
   });
@@ -333,7 +334,7 @@ class Matrix {
     const name = data.modules[module];
     const head = element(
       "th", { scope: "row", title: name, aria: { colindex: 1 } },
-      element("a", { href: addressOf({ view: "tests", query: qualified("file", name) }), tabIndex: -1 }, name),
+      element("a", { href: addressOf({ view: "tests", query: qualified("file", name) }), tabIndex: -1 }, element("bdi", {}, name)),
     );
     const row = element("tr", { aria: { rowindex: at + 2 } }, head, space());
     row.style.height = `${this.cell}px`;
@@ -452,7 +453,6 @@ function draw() {
 }
 
 function showAddress() {
-  if (location.hash === "#results") return; // the skip link
   state = readAddress();
   if (byId("query").value !== state.query) byId("query").value = state.query;
   for (const box of byId("filter").elements) {
@@ -491,7 +491,7 @@ byId("dense").addEventListener("change", (event) => {
   matrix.cell = event.target.checked ? 14 : 26;
   matrix.draw();
 });
-addEventListener("hashchange", showAddress);
+addEventListener("hashchange", () => location.hash === "#results" || showAddress()); // that is the skip link
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
   event.preventDefault();

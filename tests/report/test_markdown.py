@@ -1,0 +1,118 @@
+"""Markdown: short, and inert whatever the names in it are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.report.samples import big_report, small_report
+
+from pytest_test_categories._report import markdown
+from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._violation import Violation
+
+HOSTILE = "t.py::test[| `code` <b>x</b> @octocat **bold** __init__ [l](http://x) https://evil.example www.evil.example #1 ~~s~~ $x$ \\]"
+
+
+def hostile_report() -> Report:
+    violation = Violation(HOSTILE, "small", "connect", "<img src=x>|`@octocat`:80", location="a|b.py:1", function="@f")
+    return Report(
+        [Case(HOSTILE), Case("x\ny| z")], [Access(violation, "refused", "large")], unwatched={"@tool|`": 1},
+        complete=False, why_incomplete=["-k 'a|b' @octocat\n# heading"],
+    )  # fmt: skip
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_it_starts_with_the_headline() -> None:
+    report = small_report()
+    assert markdown.render(report).startswith("## Network report (strict): 4 of 7 tests broke the rule of their size")
+
+
+def test_it_gives_the_numbers() -> None:
+    head, _rule, numbers = markdown.render(small_report()).split("\n\n")[2].splitlines()
+    told = dict(zip(cells(head), cells(numbers), strict=True))
+    assert (told["tests"], told["in breach"], told["refused"], told["with no size"]) == ("7", "4", "4", "1")
+
+
+def test_it_lists_the_lines_by_host_with_the_cure() -> None:
+    row = next(line for line in markdown.render(small_report()).splitlines() if "api.example.com" in line)
+    host, verdict, attempts, where, tests, cure = cells(row)
+    assert (host, verdict, attempts) == ("<code>api.example.com</code>", "✕ refused", "3")
+    assert "src/shop/users.py:12 in fetch\\_user" in where
+    assert "test\\_fetch" in tests
+    assert cure.endswith("needs <code>@pytest.mark.large</code>")
+    assert "Use responses or requests-mock" in cure
+
+
+def test_it_says_what_is_missing() -> None:
+    text = markdown.render(small_report())
+    assert "**Incomplete run:** -k was given." in text
+    assert "### Tests with no size: 1\n\n<code>tests/test\\_orders.py::test\\_unsized</code>" in text
+    assert "### Programs that nothing watched: 2 started\n\n<code>curl x2</code>" in text
+    assert "### Late: 1 " in text
+
+
+def test_an_empty_run_says_so_and_no_more() -> None:
+    text = markdown.render(Report([Case("a", "small")], []))
+    assert "none reached for the network" in text
+    assert "###" not in text
+
+
+def test_an_incomplete_run_without_a_reason_is_one_too() -> None:
+    assert "**Incomplete run:** not every test" in markdown.render(Report([], [], complete=False))
+
+
+def test_it_fits_into_a_comment_and_says_how_many_more() -> None:
+    text = markdown.render(big_report())
+    assert len(text) < markdown.LIMIT
+    assert re.search(r"^\.\.\. and \d+ more; the HTML report lists them all\.$", text, re.MULTILINE)
+    assert "and 2490 more" in text
+
+
+def test_the_longest_names_fit_too() -> None:
+    def access(number: int) -> Access:
+        name = "|" * 5000 + str(number)
+        violation = Violation(name, "medium", "connect", name, location=f"{name}.py:1", thread=name, late=name)
+        return Access(violation, "refused", "large")
+
+    report = Report([Case("`" * 5000 + str(n)) for n in range(50)], map(access, range(50)), unwatched={"<" * 5000: 1})
+    assert len(markdown.render(report)) < markdown.LIMIT
+
+
+def test_names_neither_break_tables_nor_make_markup() -> None:
+    text = markdown.render(hostile_report())
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 2
+    for lines in tables:
+        assert len({len(cells(line)) for line in lines}) == 1
+    assert set(re.findall(r"<[^>]*>", text)) <= {"<code>", "</code>", "<br>"}
+    names = re.sub(r"^#+ |\*\*Incomplete run:\*\*|&#\d+;", "", text, flags=re.MULTILINE)
+    assert re.findall(r"(?<!\\)[`*\[\]~$#]", names) == []
+    assert "://" not in text
+    assert "www." not in text
+
+
+def test_nobody_is_notified() -> None:
+    for report in (hostile_report(), small_report()):
+        text = re.sub(r"<code>.*?</code>", "", markdown.render(report))
+        assert "@" not in text
+
+
+def test_it_renders_as_one_table_with_its_texts() -> None:
+    renderer = pytest.importorskip("markdown_it").MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    html = renderer.render(markdown.render(hostile_report()))
+    assert "<img" not in html
+    assert "<b>" not in html
+    assert "<a " not in html
+    assert "&lt;img src=x&gt;|`@octocat`" in html
+    assert "__init__" in html
+    assert html.count("<table>") == 2
+
+
+def test_it_tells_no_secret_and_is_the_same_each_time() -> None:
+    text = markdown.render(small_report())
+    assert [word for word in ("secret", "bob", "key=1", "/usr/bin") if word in text] == []
+    assert markdown.render(small_report()) == text
