@@ -117,7 +117,7 @@ def test_fixtures_are_told_with_the_test_that_narrows_them(explained: Any) -> No
     text, tests = explained()
     [db] = [fixture for fixture in tests["test_by_default"]["fixtures"] if fixture["name"] == "db"]
     assert (db["scope"], db["size"], db["because"]) == ("session", "medium", "test_suite.py::test_by_marker")
-    assert db["defined"] == "test_suite.py:4"
+    assert db["defined"] == "test_suite.py:3"
     [auto] = [fixture for fixture in tests["test_by_marker"]["fixtures"] if fixture["name"] == "environment"]
     assert (auto["autouse"], auto["size"]) == (True, "xlarge")
     assert "fixture db (session): held to medium, because of test_suite.py::test_by_marker" in text

@@ -365,7 +365,8 @@ def test_junit_xml_has_a_property_for_each_violation(pytester: pytest.Pytester, 
             assert prop.get("name") == "network_violation"
             found.setdefault(str(case.get("name")), []).append(str(prop.get("value")))
     assert set(found) == {"test_one"}
-    assert sorted(value.split()[1] for value in found["test_one"]) == [f"198.51.100.1:{last}" for last in (1, 2, 3)]
+    # A test that fails in its body and in its tear-down is written twice.
+    assert sorted({value.split()[1] for value in found["test_one"]}) == [f"198.51.100.1:{last}" for last in (1, 2, 3)]
     assert all("(refused)" in value for value in found["test_one"])
 
 

@@ -28,7 +28,7 @@ def read(line: str) -> tuple[str, dict[str, str], str]:
 
 
 def test_each_breach_is_annotated_on_its_line_errors_first() -> None:
-    found = [read(line) for line in github.annotations(small_report())]
+    found = [read(line) for line in github.workflow_commands(small_report())]
     assert [level for level, _, _ in found] == ["error", "error", "warning", "warning", "warning"]
     level, properties, message = next(one for one in found if "api.example.com" in one[2])
     assert (level, properties) == (
@@ -41,7 +41,7 @@ def test_each_breach_is_annotated_on_its_line_errors_first() -> None:
 
 def test_marks_of_the_syntax_in_names_are_escaped() -> None:
     violation = Violation("100%::a,b", "small", "connect", "h:1", location="src/a,b:c%0A.py:3")
-    (line,) = github.annotations(Report([], [Access(violation, "refused", "large")]))
+    (line,) = github.workflow_commands(Report([], [Access(violation, "refused", "large")]))
     assert "file=src/a%2Cb%3Ac%250A.py,line=3," in line
     _, properties, message = read(line)
     assert properties["file"] == "src/a,b:c%0A.py"
@@ -50,23 +50,27 @@ def test_marks_of_the_syntax_in_names_are_escaped() -> None:
 
 def test_no_name_begins_a_command_of_its_own() -> None:
     violation = Violation("a\n::set-env name=X::y\r::error::z", "small", "connect", "h:1")
-    (line,) = github.annotations(Report([Case(violation.test)], [Access(violation, "refused", "large")]))
+    (line,) = github.workflow_commands(Report([Case(violation.test)], [Access(violation, "refused", "large")]))
     assert len(line.splitlines()) == 1
 
 
 def test_what_has_no_place_has_no_file() -> None:
-    (line,) = github.annotations(Report([], [Access(Violation("the run", "", "connect", "h:1"), "warned", "large")]))
+    (line,) = github.workflow_commands(
+        Report([], [Access(Violation("the run", "", "connect", "h:1"), "warned", "large")])
+    )
     cure = "medium reaches this machine only: h needs @pytest.mark.large"
     assert line == f"::warning title=TC001 network access violation::the run reached for h:1: warned.%0A{cure}"
 
 
 def test_a_test_whose_line_is_unknown_is_annotated_on_its_file() -> None:
-    (line,) = github.annotations(Report([], [Access(Violation("t.py::a", "", "connect", "h:1"), "refused", "large")]))
+    (line,) = github.workflow_commands(
+        Report([], [Access(Violation("t.py::a", "", "connect", "h:1"), "refused", "large")])
+    )
     assert line.startswith("::error file=t.py,title=")
 
 
 def test_of_many_the_last_says_how_many_more() -> None:
-    lines = github.annotations(big_report())
+    lines = github.workflow_commands(big_report())
     assert len(lines) == github.LIMIT
     assert "and 12491 more" in lines[-1]
 
@@ -75,17 +79,18 @@ def test_as_many_as_fit_are_all_shown() -> None:
     accesses = [
         Access(Violation(f"t.py::{n}", "small", "connect", "h:1"), "refused", "large") for n in range(github.LIMIT)
     ]
-    lines = github.annotations(Report([], accesses))
+    lines = github.workflow_commands(Report([], accesses))
     assert len(lines) == github.LIMIT
     assert not any("more" in line for line in lines)
 
 
 def test_no_breach_no_annotation() -> None:
     assert (
-        github.annotations(Report([], [Access(Violation("t", "large", "connect", "h:1"), "permitted", "large")])) == []
+        github.workflow_commands(Report([], [Access(Violation("t", "large", "connect", "h:1"), "permitted", "large")]))
+        == []
     )
 
 
 def test_they_tell_no_secret() -> None:
-    text = "\n".join(github.annotations(small_report()))
+    text = "\n".join(github.workflow_commands(small_report()))
     assert [word for word in ("secret", "bob", "key=1", "/usr/bin") if word in text] == []

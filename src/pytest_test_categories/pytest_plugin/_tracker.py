@@ -235,7 +235,18 @@ class Tracker:
     def violations(self) -> list[Violation]:
         """Return everything that was seen, breaches and what was permitted, in no order."""
         late = [record.snapshot() for record in self._run.late.values()]
-        return [*self._violations, *late, *self._run.noted]
+        found: dict[tuple[str, ...], Violation] = {}
+        seen = []
+        for violation in (*self._violations, *late, *self._run.noted):
+            if violation.verdict in {"permitted", "observed"}:
+                seen.append(violation)
+                continue
+            # Each report of a test carries all that was refused so far.
+            key = (violation.kind, violation.verdict, violation.fixture, violation.process, *violation.key)
+            before = found.get(key)
+            if before is None or violation.count > before.count:
+                found[key] = violation
+        return [*found.values(), *seen]
 
     def report(self) -> Report:
         """Return the model of the run."""
