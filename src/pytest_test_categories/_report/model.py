@@ -108,7 +108,8 @@ def program_of(process: str) -> str:
 
 def _path(text: str) -> str:
     """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text.replace("\\", "/"))
+    text = text.replace("\\", "/")
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def published_id(test: str) -> str:
@@ -301,7 +302,8 @@ class Case(NamedTuple):
 
     def published(self) -> Case:
         """Return the test as it may leave the machine: no absolute path, no secrets."""
-        return self._replace(id=published_id(self.id), file=relative_place(self.file))
+        node, file = published_id(self.id), relative_place(self.file)
+        return self if (node, file) == (self.id, self.file) else self._replace(id=node, file=file)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as JSON-safe values."""

@@ -25,46 +25,47 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._phases import Phases
 
 _OUTPUT: Final = "test_categories_tracker"
+_PHASES: Final = frozenset({"setup", "call", "teardown"})
 
 
 class Tracked:
-    """What is known of one test."""
+    """What is known of one test, since its set-up (that of the last rerun)."""
 
-    __slots__ = ("broken", "file", "finished", "line", "outcome", "seconds", "size", "uses")
+    __slots__ = ("broken", "finished", "location", "outcome", "seconds", "size", "uses")
 
-    def __init__(self) -> None:
-        self.size = ""
-        self.file = ""
-        self.line = 0
+    def __init__(self, size: str = "", uses: Iterable[str] = ()) -> None:
+        self.size = size
+        self.uses = uses
+        self.location: tuple[str, int | None, str] = ("", None, "")
         self.outcome = "unfinished"
         self.seconds = 0.0
         self.finished = False
         self.broken = ""
-        self.uses: tuple[str, ...] = ()
 
-    def take(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
+    def take(self, report: pytest.TestReport) -> None:
         """Take in the report of a phase."""
-        if report.when == "setup":  # of a rerun too
-            self.outcome, self.broken, self.finished, self.seconds = "unfinished", "", False, 0.0
-            self.size = carried.get("size", "")
-            self.uses = tuple(carried.get("uses", ()))
-        path, line, _domain = report.location
-        self.file = path.replace("\\", "/")
-        self.line = 0 if line is None else line + 1
+        when = report.when
         self.seconds += report.duration
-        expected = hasattr(report, "wasxfail")
+        self.finished = self.finished or when == "teardown"
+        if report.outcome == "passed" and when != "call":  # most of them
+            return
         if report.outcome == "failed":
-            self.broken = self.broken or ("failed" if report.when == "call" else "error")
+            self.broken = self.broken or ("failed" if when == "call" else "error")
         elif report.outcome == "skipped":
-            self.outcome = "xfailed" if expected else "skipped"
-        elif report.when == "call":
-            self.outcome = "xpassed" if expected else "passed"
-        self.finished = self.finished or report.when == "teardown"
+            self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+        else:
+            self.outcome = "xpassed" if hasattr(report, "wasxfail") else "passed"
+
+    @property
+    def result(self) -> str:
+        """What the test came to."""
+        return self.broken or (self.outcome if self.finished else "unfinished")
 
     def case(self, node: str, unwatched: int) -> Case:
         """Return the test as reports have it."""
-        outcome = self.broken or (self.outcome if self.finished else "unfinished")
-        return Case(node, self.size, self.file, self.line, outcome, round(self.seconds, 4), unwatched)
+        path, line, _domain = self.location
+        at = 0 if line is None else line + 1
+        return Case(node, self.size, path.replace("\\", "/"), at, self.result, round(self.seconds, 4), unwatched)
 
 
 class Tracker:
@@ -76,6 +77,7 @@ class Tracker:
         self._phases = phases
         self._uses: dict[str, tuple[str, ...]] = {}
         self._tests: dict[str, Tracked] = {}
+        self._now: tuple[str, Tracked] | None = None  # the latest, where reports come in order
         self._violations: list[Violation] = []
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
@@ -92,23 +94,43 @@ class Tracker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hang on a report what its phase reached for, and take it in where the run ends."""
-        if not hasattr(report, "node"):  # xdist's controller has them from its workers
-            self._hang(report)
-        if not self._worker:
-            self._take(report, getattr(report, REPORT_KEY, None) or {})
-
-    def _hang(self, report: pytest.TestReport) -> None:
+        fields = report.__dict__
+        when = report.when
         observing = self._run.observing
-        seen = self._drain() if observing is not None and observing.records else []
-        size = ""
-        if report.when == "setup":
-            scope = self._phases.scope
-            policy = None if scope is None else scope.policy
-            size = "" if policy is None or policy.size is None else policy.size.value
-        uses = self._uses.get(report.nodeid, ()) if report.when == "setup" else ()
-        if seen or size or uses:
-            carried = report.__dict__.setdefault(REPORT_KEY, {})
-            carried |= {"accesses": [violation.to_dict() for violation in seen], "size": size, "uses": list(uses)}
+        if "node" not in fields:  # xdist's controller has them from its workers
+            if when == "setup" and self._worker:
+                fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=self._uses.get(report.nodeid, ()))
+            if observing is not None and observing.records:
+                seen = [violation.to_dict() for violation in self._drain()]
+                fields.setdefault(REPORT_KEY, {})["accesses"] = seen
+        if self._worker:
+            return
+        carried = fields.get(REPORT_KEY)
+        if carried is None and when != "setup" and self._now is not None and report.nodeid == self._now[0]:
+            self._now[1].take(report)  # most of them
+            return
+        node = report.nodeid
+        if when == "setup":
+            if "node" in fields:
+                test = Tracked(carried["size"], carried["uses"]) if carried else Tracked()
+            else:
+                test = Tracked(self._size(), self._uses.get(node, ()))
+            test.location = report.location
+            self._tests[node] = test
+            self._now = None if "node" in fields else (node, test)
+        known = self._tests.get(node)
+        if known is None or when not in _PHASES:  # the test that a worker died of
+            self._tests[node] = known or Tracked()
+            self._narrow("a worker crashed")
+        else:
+            known.take(report)
+        if carried is not None:
+            self._keep(carried)
+
+    def _size(self) -> str:
+        scope = self._phases.scope
+        policy = None if scope is None else scope.policy
+        return "" if policy is None or policy.size is None else policy.size._value_
 
     def _drain(self) -> list[Violation]:
         observing = self._run.observing
@@ -117,14 +139,6 @@ class Tracker:
         records, observing.records = observing.records, {}
         observing.resolved = None
         return [record.snapshot() for record in records.values()]
-
-    def _take(self, report: pytest.TestReport, carried: dict[str, Any]) -> None:
-        if report.when in {"setup", "call", "teardown"}:
-            self._tests.setdefault(report.nodeid, Tracked()).take(report, carried)
-        else:  # the test that a worker died of
-            self._tests.setdefault(report.nodeid, Tracked())
-            self._narrow("a worker crashed")
-        self._keep(carried)
 
     def _keep(self, carried: dict[str, Any]) -> None:
         for key in ("violations", "accesses"):
@@ -193,12 +207,12 @@ class Tracker:
     @property
     def uses(self) -> dict[str, tuple[str, ...]]:
         """The broad fixtures that each test uses."""
-        return {node: test.uses for node, test in self._tests.items() if test.uses}
+        return {node: tuple(test.uses) for node, test in self._tests.items() if test.uses}
 
     @property
     def passed(self) -> set[str]:
         """Node ids of the tests that ran to their end and passed."""
-        return {node for node, test in self._tests.items() if test.case(node, 0).outcome == "passed"}
+        return {node for node, test in self._tests.items() if test.result == "passed"}
 
     @property
     def collected(self) -> set[str]:
