@@ -154,6 +154,14 @@ def test_what_has_no_place_is_a_notification() -> None:
     ]
 
 
+def test_no_more_results_than_code_hosts_take_errors_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif, "LIMIT", 3)
+    run = run_of(small_report())
+    assert [result["level"] for result in run["results"]] == ["error", "error", "warning"]
+    said = [notification["message"]["text"] for notification in run["invocations"][0]["toolExecutionNotifications"]]
+    assert "2 of 5 results are not shown; a report in another format lists them" in said
+
+
 def test_a_file_with_no_known_line_has_no_region() -> None:
     access = Access(Violation(f"{USERS}::test_a", "small", "connect", "h:1"), "refused", "large")
     (result,) = run_of(Report([], [access]))["results"]
