@@ -197,7 +197,9 @@ def _check_shell(piece: Piece, _project: Project) -> None:
 def _compare(piece: Piece, project: Project) -> None:
     text = project.read(piece.name)
     if not piece.name or not agrees(piece.text, text):
-        raise ExampleError(f"line {piece.line}: no part of {piece.name or 'any file'} is this; it holds:\n{text[:4000]}")
+        raise ExampleError(
+            f"line {piece.line}: no part of {piece.name or 'any file'} is this; it holds:\n{text[:4000]}"
+        )
 
 
 def _run_hidden(piece: Piece, project: Project) -> None:
@@ -276,9 +278,11 @@ _BLOCK = "```{}\n{}\n```\n"
         pytest.param(_BLOCK.format("toml", "a = 1"), id="settings without a name"),
         pytest.param(_BLOCK.format("", "text"), id="block in no language"),
         pytest.param(_BLOCK.format("json", "{}"), id="part of no file"),
-        pytest.param("<!-- part of: a.json -->\n" + _BLOCK.format("json", "{}"), id="part of a file that nothing wrote"),
         pytest.param(
-            "<!-- run: echo 1 >a.json -> -->\n<!-- part of: a.json -->\n" + _BLOCK.format("json", "2"),
+            "<!-- part of: a.json -->\n" + _BLOCK.format("json", "{}"), id="part of a file that nothing wrote"
+        ),
+        pytest.param(
+            "<!-- run: echo 1 >a.json -->\n<!-- part of: a.json -->\n" + _BLOCK.format("json", "2"),
             id="part that the file does not hold",
         ),
         pytest.param(_BLOCK.format("bash", "true"), id="shell block that CI does not run"),

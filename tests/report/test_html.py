@@ -291,6 +291,12 @@ def test_a_test_can_be_linked_to_also_if_it_reached_for_nothing(open_page: Open,
     assert page.locator("#tests details[open] .name").inner_text() == name
 
 
+def test_late_violations_link_to_their_tests(open_page: Open) -> None:
+    page = open_page()
+    page.locator("#summary ~ .columns").get_by_role("link", name="TestStore::test_save").click()
+    assert page.locator("#tests details[open] .name").inner_text() == "tests/test_users.py::TestStore::test_save"
+
+
 def test_links_lead_from_a_host_to_a_test_and_back(open_page: Open) -> None:
     page = open_page(host="pay.example.org")
     page.get_by_role("link", name="tests/test_orders.py::test_pays").click()

@@ -271,5 +271,23 @@ def test_a_permitted_access_needs_no_cure() -> None:
     assert all(a.cures == () for a in permitted)
 
 
+@pytest.mark.parametrize(
+    ("layer", "facts", "notes"),
+    [
+        pytest.param("python", {}, (), id="Python"),
+        pytest.param("audit", {}, ("seen by the audit hook",), id="audit hook"),
+        pytest.param("client", {}, ("seen at the entry point of a native client",), id="native client"),
+        pytest.param(
+            "kernel", {"route": "kernel"}, ("by native code (the kernel layer saw it)",), id="kernel layer, once"
+        ),
+        pytest.param(
+            "kernel", {"route": "kernel", "process": "curl"}, ("in curl", "seen by the kernel layer"), id="program"
+        ),
+    ],
+)
+def test_a_note_says_what_saw_it(layer: str, facts: dict[str, str], notes: tuple[str, ...]) -> None:
+    assert access(**facts)._replace(layer=layer).notes == notes
+
+
 def test_a_reason_is_a_note() -> None:
     assert access()._replace(because="allowed by postgres:5432").notes == ("allowed by postgres:5432",)

@@ -121,6 +121,12 @@ def test_the_message_names_target_test_and_cure() -> None:
         assert word in text
 
 
+def test_no_link_is_made_of_a_name() -> None:
+    violation = Violation("t.py::test[a](https://evil.example)", "small", "connect", "h:1")
+    (result,) = run_of(Report([], [Access(violation, "refused", "large")]))["results"]
+    assert "[a\\](https:" in result["message"]["text"]
+
+
 def test_a_late_one_says_so() -> None:
     result = results(small_report())["telemetry.example.net:443"]
     assert "that outlived it" in result["message"]["text"]

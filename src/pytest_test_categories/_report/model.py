@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
-from pytest_test_categories._errors import cures, facts, line_text, place_text, reach_hints
+from pytest_test_categories._errors import KERNEL, cures, facts, line_text, place_text, reach_hints
 from pytest_test_categories._policy import TestSize
 from pytest_test_categories._violation import Violation
 
@@ -51,6 +51,11 @@ MEANINGS: Final = {
 
 SIZES: Final = tuple(size.value for size in TestSize)
 
+_SEEN: Final = {
+    "audit": "seen by the audit hook",
+    "kernel": "seen by the kernel layer",
+    "client": "seen at the entry point of a native client",
+}
 _URL_USER: Final = re.compile(r"(?<=//)[^/?#\s\[\]]+@")  # up to the last @: a password may hold one
 _URL_QUERY: Final = re.compile(r"(?<=[:/\w])[?#][^\s\]'\"]*")  # fragments hold tokens too
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
@@ -190,10 +195,11 @@ class Access(NamedTuple):
     def notes(self) -> tuple[str, ...]:
         """What else is known of it, a phrase each: client, call, fixture, thread, process, address, layer, reason."""
         v = self.violation
+        by_itself = self.layer == v.route == KERNEL and not v.process  # its facts say so
         return (
             *((f"with {v.library}",) if v.library else ()),
             *facts(v),
-            *((f"seen by the {self.layer} layer",) if self.layer not in {"", "python"} else ()),
+            *((_SEEN[self.layer],) if self.layer in _SEEN and not by_itself else ()),
             *((self.because,) if self.because else ()),
         )
 

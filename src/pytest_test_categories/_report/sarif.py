@@ -83,7 +83,11 @@ def _missing(results: int) -> str:
 
 
 def _notification(level: str, text: str) -> dict[str, Any]:
-    return {"level": level, "message": {"text": text}}
+    return {"level": level, "message": _message(text)}
+
+
+def _message(text: str) -> dict[str, str]:
+    return {"text": text.replace("](", "\\](")}  # no link is made of a name (section 3.11.6)
 
 
 def _result(access: Access, where: Position) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def _result(access: Access, where: Position) -> dict[str, Any]:
         "ruleId": RULE,
         "ruleIndex": 0,
         "level": access.level,
-        "message": {"text": access.message},
+        "message": _message(access.message),
         "locations": [
             {
                 "physicalLocation": location,

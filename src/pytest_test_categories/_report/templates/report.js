@@ -11,7 +11,8 @@ const MARGIN = 10; // cells of the matrix on each side of what is in sight
 const TESTS = 25; // tests below a line of code at a time
 
 const byId = (id) => document.getElementById(id);
-const number = (value) => value.toLocaleString("en");
+const FORMAT = new Intl.NumberFormat("en"); // kept: toLocaleString would make one for each number
+const number = (value) => FORMAT.format(value);
 const counted = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 
 function element(name, properties = {}, ...children) {
