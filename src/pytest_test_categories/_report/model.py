@@ -56,9 +56,10 @@ _SEEN: Final = {
     "kernel": "seen by the kernel layer",
     "client": "seen at the entry point of a native client",
 }
-_URL_USER: Final = re.compile(r"(?<=//)[^/?#\s\[\]]+@")  # up to the last @: a password may hold one
-_URL_QUERY: Final = re.compile(r"(?<=[:/\w])[?#][^\s\]'\"]*")  # fragments hold tokens too
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
+# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too; a bracket at
+# the end is that of a node id.
+_URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
+_URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
 _PROCESS: Final = re.compile(
     r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
@@ -70,7 +71,7 @@ _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P
 
 def redacted(text: str) -> str:
     """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
-    return _URL.sub(lambda url: _URL_QUERY.sub("?...", _URL_USER.sub("...@", url[0])), text) if "://" in text else text
+    return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
 
 
 def printable(text: str) -> str:
@@ -82,7 +83,7 @@ def printable(text: str) -> str:
 
 def publishable(text: str) -> str:
     """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
-    return printable(redacted(text))
+    return redacted(printable(text))
 
 
 def relative_place(place: str) -> str:
@@ -337,7 +338,6 @@ class Site(NamedTuple):
         verdict: The most severe one.
         attempts: How many there were.
         tests: The tests that made them, in order.
-        needs: The smallest size that would permit all of them.
         cures: What to do instead, a line each.
     """
 
@@ -346,7 +346,6 @@ class Site(NamedTuple):
     verdict: str
     attempts: int
     tests: tuple[str, ...]
-    needs: str
     cures: tuple[str, ...]
 
 
@@ -572,7 +571,7 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tally = _tally(host, accesses)
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
-    return Site(host, where, tally.worst, tally.attempts, tests, tally.needs, cures)
+    return Site(host, where, tally.worst, tally.attempts, tests, cures)
 
 
 def _counted(number: int, noun: str) -> str:
