@@ -56,8 +56,8 @@ _SEEN: Final = {
     "kernel": "seen by the kernel layer",
     "client": "seen at the entry point of a native client",
 }
-# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too; a bracket at
-# the end is that of a node id.
+# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too. A bracket
+# at the end is that of a node id.
 _URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
 _URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
