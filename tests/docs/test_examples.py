@@ -7,6 +7,8 @@ How a block is run:
 - ``console``: each ``$ command`` is run, and its output compared. A line ``...`` stands for any lines, ``...`` within a
   line for any text; timings, ports and the widths of rules don't count;
 - ``yaml``: parsed, and written if it has a title;
+- ``json`` and ``markdown`` below ``<!-- part of: NAME -->``: lines of a file that a command has written, compared as a
+  transcript is;
 - ``bash`` below ``<!-- ci: NAME -->``: README's two commands, which CI and ``test_quickstart`` run; below
   ``<!-- not run: REASON -->``: a command that no test can run.
 
@@ -39,7 +41,7 @@ UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
 
 _PIECE = re.compile(
-    r"<!--\s*(?P<word>file|run|fails|ci|plugins|not run):\s*(?P<value>.*?)\s*-->"
+    r"<!--\s*(?P<word>file|part of|run|fails|ci|plugins|not run):\s*(?P<value>.*?)\s*-->"
     r"|<!--\s*(?P<new>new project)\s*-->"
     r"|^(?P<indent>[ ]*)```(?P<language>\w*)(?P<info>[^\n]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$",
     re.MULTILINE | re.DOTALL,
@@ -100,6 +102,11 @@ class Project:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         self.unused[name] = line
+
+    def read(self, name: str) -> str:
+        """Return a file's text; empty if nothing wrote it."""
+        path = self._directory / name
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def run(self, command: str) -> tuple[str, int]:
         """Run a command line; return what it wrote, and its status."""
@@ -187,6 +194,14 @@ def _check_shell(piece: Piece, _project: Project) -> None:
         raise ExampleError(f"line {piece.line}: nothing runs this {piece.kind} block")
 
 
+def _compare(piece: Piece, project: Project) -> None:
+    text = project.read(piece.name)
+    if not piece.name or not agrees(piece.text, text):
+        raise ExampleError(
+            f"line {piece.line}: no part of {piece.name or 'any file'} is this; it holds:\n{text[:4000]}"
+        )
+
+
 def _run_hidden(piece: Piece, project: Project) -> None:
     command, _, wanted = piece.text.partition(" -> ")
     output, status = project.run(command)
@@ -210,6 +225,8 @@ _RUNNERS: Final[dict[str, Callable[[Piece, Project], None]]] = {
     "console": _run_transcript,
     "fails": _run_hidden,
     "ini": _write,
+    "json": _compare,
+    "markdown": _compare,
     "new": _start,
     "plugins": _load,
     "python": _run_python,
@@ -260,6 +277,14 @@ _BLOCK = "```{}\n{}\n```\n"
         pytest.param(_BLOCK.format('python title="test_a.py"', "def test_a(): pass"), id="file that no command uses"),
         pytest.param(_BLOCK.format("toml", "a = 1"), id="settings without a name"),
         pytest.param(_BLOCK.format("", "text"), id="block in no language"),
+        pytest.param(_BLOCK.format("json", "{}"), id="part of no file"),
+        pytest.param(
+            "<!-- part of: a.json -->\n" + _BLOCK.format("json", "{}"), id="part of a file that nothing wrote"
+        ),
+        pytest.param(
+            "<!-- run: echo 1 >a.json -->\n<!-- part of: a.json -->\n" + _BLOCK.format("json", "2"),
+            id="part that the file does not hold",
+        ),
         pytest.param(_BLOCK.format("bash", "true"), id="shell block that CI does not run"),
         pytest.param(_BLOCK.format("console", "$ echo two\none"), id="transcript with another output"),
         pytest.param(_BLOCK.format("console", "one"), id="transcript without a command"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.samples import big_report, small_report
 
@@ -42,6 +42,10 @@ def access(test: str = f"{USERS}::test_a", verdict: str = "refused", needs: str 
         pytest.param("api.example.com:443", "api.example.com:443", id="no URL"),
         pytest.param("https://bob:secret@host/", "https://...@host/", id="user and password"),
         pytest.param("https://bob:se@cret@host/", "https://...@host/", id="@ in the password"),
+        pytest.param("https://bob:se'cr]et@host/", "https://...@host/", id="marks in the password"),
+        pytest.param("https://host/?q='secret'&r=[s]", "https://host/?...]", id="marks in the query"),
+        pytest.param("https://host/?a=1 and more", "https://host/?... and more", id="in a sentence"),
+        pytest.param("https://host/@scope/a", "https://host/@scope/a", id="@ in the path"),
         pytest.param("https://bob@host", "https://...@host", id="user"),
         pytest.param("https://host/path?key=1&b=2", "https://host/path?...", id="query"),
         pytest.param("https://host#token=1", "https://host?...", id="fragment"),
@@ -106,15 +110,29 @@ def test_control_characters_and_undecodable_bytes_become_escapes() -> None:
     assert printable("a\nb\x1b[31m\udc80\u202e\u2028ü") == "a\\nb\\x1b[31m\\udc80\\u202e\\u2028ü"
 
 
-TEXTS = st.text(max_size=30) | st.sampled_from(
-    [
-        "https://bob:secret@h/?key=1",
-        "/home/bob/a.py:3",
-        "child process 1",
-        "/usr/bin/curl -u bob:secret",
-        "a\nb",
-        "\udc80",
-    ]
+PIECES = [
+    "://",
+    "@",
+    "?",
+    "#",
+    "]",
+    "[",
+    " ",
+    "\n",
+    "a",
+    "/",
+    "\\",
+    "::",
+    ":3",
+    "C:",
+    " at ",
+    "child process 1: ",
+    "\udc80",
+    "...",
+]
+TEXTS = (
+    st.lists(st.sampled_from([*PIECES, " (pid 7, descendant of the test process)"]), max_size=9).map("".join)
+    | st.text()
 )
 
 
@@ -125,6 +143,7 @@ def accesses(draw: st.DrawFn) -> Access:
     return Access(violation, draw(st.sampled_from(VERDICTS)), draw(st.sampled_from(["small", "medium", "large"])))
 
 
+@settings(deadline=None)
 @given(
     st.lists(accesses(), max_size=4), st.lists(TEXTS, max_size=3), st.dictionaries(TEXTS, st.integers(1, 9), max_size=3)
 )
@@ -269,6 +288,24 @@ def test_a_permitted_access_needs_no_cure() -> None:
     permitted = [a for a in small_report().accesses if not a.is_breach]
     assert permitted
     assert all(a.cures == () for a in permitted)
+
+
+@pytest.mark.parametrize(
+    ("layer", "facts", "notes"),
+    [
+        pytest.param("python", {}, (), id="Python"),
+        pytest.param("audit", {}, ("seen by the audit hook",), id="audit hook"),
+        pytest.param("client", {}, ("seen at the entry point of a native client",), id="native client"),
+        pytest.param(
+            "kernel", {"route": "kernel"}, ("by native code (the kernel layer saw it)",), id="kernel layer, once"
+        ),
+        pytest.param(
+            "kernel", {"route": "kernel", "process": "curl"}, ("in curl", "seen by the kernel layer"), id="program"
+        ),
+    ],
+)
+def test_a_note_says_what_saw_it(layer: str, facts: dict[str, str], notes: tuple[str, ...]) -> None:
+    assert access(**facts)._replace(layer=layer).notes == notes
 
 
 def test_a_reason_is_a_note() -> None:

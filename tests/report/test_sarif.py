@@ -121,6 +121,12 @@ def test_the_message_names_target_test_and_cure() -> None:
         assert word in text
 
 
+def test_no_link_is_made_of_a_name() -> None:
+    violation = Violation("t.py::test[a](https://evil.example)", "small", "connect", "h:1")
+    (result,) = run_of(Report([], [Access(violation, "refused", "large")]))["results"]
+    assert "[a\\](https:" in result["message"]["text"]
+
+
 def test_a_late_one_says_so() -> None:
     result = results(small_report())["telemetry.example.net:443"]
     assert "that outlived it" in result["message"]["text"]
@@ -152,6 +158,14 @@ def test_what_has_no_place_is_a_notification() -> None:
         ("warning", "the run is incomplete: -k was given"),
         ("note", "nothing watched the program curl, started 2 times"),
     ]
+
+
+def test_no_more_results_than_code_hosts_take_errors_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sarif, "LIMIT", 3)
+    run = run_of(small_report())
+    assert [result["level"] for result in run["results"]] == ["error", "error", "warning"]
+    said = [notification["message"]["text"] for notification in run["invocations"][0]["toolExecutionNotifications"]]
+    assert "2 of 5 results are not shown; a report in another format lists them" in said
 
 
 def test_a_file_with_no_known_line_has_no_region() -> None:

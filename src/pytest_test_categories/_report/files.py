@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._files import write_whole
-from pytest_test_categories._report import html, json, markdown, sarif
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_test_categories._report.model import Report
 
 FORMATS: Final = {
@@ -20,13 +17,6 @@ FORMATS: Final = {
     ".md": "a summary for a pull request",
 }
 """What each suffix of ``--network-report=FILE`` writes."""
-
-_RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
-    ".json": json.render,
-    ".html": html.render,
-    ".sarif": sarif.render,
-    ".md": markdown.render,
-}
 
 
 def check(path: str) -> None:
@@ -39,7 +29,7 @@ def check(path: str) -> None:
         choices = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
         raise ValueError(f"{path!r} names no report format; choose a file name that ends in one of {choices}")
     if _suffix(path) == ".html":
-        html.check_installed()
+        _renderer(".html").check_installed()
 
 
 def write(report: Report, path: str) -> None:
@@ -50,7 +40,26 @@ def write(report: Report, path: str) -> None:
         OSError: The file can't be written.
     """
     check(path)
-    write_whole(path, _RENDERERS[_suffix(path)](report))
+    write_whole(path, _renderer(_suffix(path)).render(report))
+
+
+def _renderer(suffix: str) -> Any:
+    """Return the module of a format: no run pays for one that nobody asked for."""
+    if suffix == ".html":
+        from pytest_test_categories._report import html
+
+        return html
+    if suffix == ".sarif":
+        from pytest_test_categories._report import sarif
+
+        return sarif
+    if suffix == ".md":
+        from pytest_test_categories._report import markdown
+
+        return markdown
+    from pytest_test_categories._report import json
+
+    return json
 
 
 def _suffix(path: str) -> str:

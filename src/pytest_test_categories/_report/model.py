@@ -59,9 +59,15 @@ MEANINGS: Final = {
 
 SIZES: Final = tuple(size.value for size in TestSize)
 
-_URL_USER: Final = re.compile(r"(?<=//)[^/?#\s\[\]]+@")  # up to the last @: a password may hold one
-_URL_QUERY: Final = re.compile(r"(?<=[:/\w])[?#][^\s\]'\"]*")  # fragments hold tokens too
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\]'\"]+")
+_SEEN: Final = {
+    "audit": "seen by the audit hook",
+    "kernel": "seen by the kernel layer",
+    "client": "seen at the entry point of a native client",
+}
+# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too. A bracket
+# at the end is that of a node id.
+_URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
+_URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
 _PROCESS: Final = re.compile(
     r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
@@ -73,7 +79,7 @@ _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P
 
 def redacted(text: str) -> str:
     """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
-    return _URL.sub(lambda url: _URL_QUERY.sub("?...", _URL_USER.sub("...@", url[0])), text) if "://" in text else text
+    return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
 
 
 def printable(text: str) -> str:
@@ -85,7 +91,7 @@ def printable(text: str) -> str:
 
 def publishable(text: str) -> str:
     """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
-    return printable(redacted(text))
+    return text if text.isprintable() and "://" not in text else redacted(printable(text))
 
 
 def relative_place(place: str) -> str:
@@ -110,6 +116,11 @@ def _path(text: str) -> str:
     """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
     text = text.replace("\\", "/")
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _is_plain(node: str) -> bool:
+    """Tell quickly whether there is nothing in a node id to take out."""
+    return node.isprintable() and "://" not in node and "\\" not in node and node[:1] != "/" and node[1:2] != ":"
 
 
 def published_id(test: str) -> str:
@@ -213,10 +224,11 @@ class Access(NamedTuple):
     def notes(self) -> tuple[str, ...]:
         """What else is known of it, a phrase each: client, call, fixture, thread, process, address, layer, reason."""
         v = self.violation
+        by_itself = self.layer == v.route == KERNEL and not v.process  # its facts say so
         return (
             *((f"with {v.library}",) if v.library else ()),
             *facts(v),
-            *((f"seen by the {self.layer} layer",) if self.layer not in {"", "python"} else ()),
+            *((_SEEN[self.layer],) if self.layer in _SEEN and not by_itself else ()),
             *((self.because,) if self.because else ()),
         )
 
@@ -302,8 +314,9 @@ class Case(NamedTuple):
 
     def published(self) -> Case:
         """Return the test as it may leave the machine: no absolute path, no secrets."""
-        node, file = published_id(self.id), relative_place(self.file)
-        return self if (node, file) == (self.id, self.file) else self._replace(id=node, file=file)
+        if _is_plain(self.id) and self.id.startswith(self.file):  # most of them
+            return self
+        return self._replace(id=published_id(self.id), file=relative_place(self.file))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the test as JSON-safe values."""
@@ -355,7 +368,6 @@ class Site(NamedTuple):
         verdict: The most severe one.
         attempts: How many there were.
         tests: The tests that made them, in order.
-        needs: The smallest size that would permit all of them.
         cures: What to do instead, a line each.
     """
 
@@ -364,7 +376,6 @@ class Site(NamedTuple):
     verdict: str
     attempts: int
     tests: tuple[str, ...]
-    needs: str
     cures: tuple[str, ...]
 
 
@@ -415,7 +426,7 @@ class Report:
             programs[name] = programs.get(name, 0) + count
         self.unwatched = dict(sorted(programs.items()))
         self.tool = tool
-        self.tests = tuple(sorted(test.published() for test in tests))
+        self.tests = tuple(sorted([test.published() for test in tests]))
         merged: dict[tuple[str, ...], Access] = {}
         for access in accesses:
             published = access.published()
@@ -592,7 +603,7 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tally = _tally(host, accesses)
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
-    return Site(host, where, tally.worst, tally.attempts, tests, tally.needs, cures)
+    return Site(host, where, tally.worst, tally.attempts, tests, cures)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -20,6 +20,9 @@ RULE: Final = "TC001"
 ROOT: Final = "SRCROOT"
 """What the paths are relative to: the code host knows where that is."""
 
+LIMIT: Final = 5_000
+"""Results at most: GitHub shows no more of a run, and takes no file with more than 25,000."""
+
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULE: Final = {
     "id": RULE,
@@ -39,9 +42,11 @@ def render(report: Report) -> str:
     """Return the breaches as SARIF, the same text for the same report.
 
     A breach that no line and no test can be named for becomes a notification of the invocation: code hosts reject a
-    result without a place.
+    result without a place. Of more than ``LIMIT`` the errors come first, and a notification says how many are missing.
     """
     placed = [(access, report.position(access)) for access in report.breaches]
+    results = [_result(access, where) for access, where in placed if where is not None]
+    shown = results if len(results) <= LIMIT else sorted(results, key=lambda result: result["level"])[:LIMIT]
     run = {
         "tool": {
             "driver": {
@@ -59,6 +64,7 @@ def render(report: Report) -> str:
                 "executionSuccessful": True,
                 "toolExecutionNotifications": [
                     *(_notification(access.level, access.message) for access, where in placed if where is None),
+                    *([_notification("warning", _missing(len(results)))] if shown is not results else []),
                     *(_notification("warning", f"the run is incomplete: {why}") for why in report.why_incomplete),
                     *(
                         _notification("note", f"nothing watched the program {program}, started {count} times")
@@ -67,13 +73,21 @@ def render(report: Report) -> str:
                 ],
             }
         ],
-        "results": [_result(access, where) for access, where in placed if where is not None],
+        "results": shown,
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
 
 
+def _missing(results: int) -> str:
+    return f"{results - LIMIT} of {results} results are not shown; a report in another format lists them"
+
+
 def _notification(level: str, text: str) -> dict[str, Any]:
-    return {"level": level, "message": {"text": text}}
+    return {"level": level, "message": _message(text)}
+
+
+def _message(text: str) -> dict[str, str]:
+    return {"text": text.replace("](", "\\](")}  # no link is made of a name (section 3.11.6)
 
 
 def _result(access: Access, where: Position) -> dict[str, Any]:
@@ -85,7 +99,7 @@ def _result(access: Access, where: Position) -> dict[str, Any]:
         "ruleId": RULE,
         "ruleIndex": 0,
         "level": access.level,
-        "message": {"text": access.message},
+        "message": _message(access.message),
         "locations": [
             {
                 "physicalLocation": location,

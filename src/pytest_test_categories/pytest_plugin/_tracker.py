@@ -59,13 +59,15 @@ class Tracked:
     @property
     def result(self) -> str:
         """What the test came to."""
-        return self.broken or (self.outcome if self.finished else "unfinished")
+        return self.case("", 0).outcome
 
     def case(self, node: str, unwatched: int) -> Case:
         """Return the test as reports have it."""
         path, line, _domain = self.location
         at = 0 if line is None else line + 1
-        return Case(node, self.size, path.replace("\\", "/"), at, self.result, round(self.seconds, 4), unwatched)
+        outcome = self.broken or (self.outcome if self.finished else "unfinished")
+        seconds = int(self.seconds * 10_000) / 10_000  # what rounding costs adds up
+        return Case(node, self.size, path.replace("\\", "/"), at, outcome, seconds, unwatched)
 
 
 class Tracker:
@@ -77,7 +79,7 @@ class Tracker:
         self._phases = phases
         self._uses: dict[str, tuple[str, ...]] = {}
         self._tests: dict[str, Tracked] = {}
-        self._now: tuple[str, Tracked] | None = None  # the latest, where reports come in order
+        self._now: Tracked | None = None  # the latest, where reports come in order
         self._violations: list[Violation] = []
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
@@ -95,31 +97,37 @@ class Tracker:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hang on a report what its phase reached for, and take it in where the run ends."""
         fields = report.__dict__
-        when = report.when
+        now = self._now
         observing = self._run.observing
+        seen = observing is not None and observing.records
+        same = now is not None and not seen and report.location is now.location and REPORT_KEY not in fields
+        if same and now is not None and report.when != "setup":  # most of them
+            now.take(report)
+            return
         if "node" not in fields:  # xdist's controller has them from its workers
-            if when == "setup" and self._worker:
-                fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=self._uses.get(report.nodeid, ()))
-            if observing is not None and observing.records:
-                seen = [violation.to_dict() for violation in self._drain()]
-                fields.setdefault(REPORT_KEY, {})["accesses"] = seen
-        if self._worker:
-            return
-        carried = fields.get(REPORT_KEY)
-        if carried is None and when != "setup" and self._now is not None and report.nodeid == self._now[0]:
-            self._now[1].take(report)  # most of them
-            return
+            self._hang(report, fields)
+        if not self._worker:
+            self._take(report, fields)
+
+    def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
+        if report.when == "setup" and self._worker:
+            fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=self._uses.get(report.nodeid, ()))
+        seen = self._drain()
+        if seen:
+            fields.setdefault(REPORT_KEY, {})["accesses"] = [violation.to_dict() for violation in seen]
+
+    def _take(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         node = report.nodeid
-        if when == "setup":
+        carried = fields.get(REPORT_KEY)
+        if report.when == "setup":
             if "node" in fields:
                 test = Tracked(carried["size"], carried["uses"]) if carried else Tracked()
             else:
-                test = Tracked(self._size(), self._uses.get(node, ()))
+                test = self._now = Tracked(self._size(), self._uses.get(node, ()))
             test.location = report.location
             self._tests[node] = test
-            self._now = None if "node" in fields else (node, test)
         known = self._tests.get(node)
-        if known is None or when not in _PHASES:  # the test that a worker died of
+        if known is None or report.when not in _PHASES:  # the test that a worker died of
             self._tests[node] = known or Tracked()
             self._narrow("a worker crashed")
         else:
@@ -134,7 +142,7 @@ class Tracker:
 
     def _drain(self) -> list[Violation]:
         observing = self._run.observing
-        if observing is None:
+        if observing is None or not observing.records:
             return []
         records, observing.records = observing.records, {}
         observing.resolved = None

@@ -7,10 +7,12 @@ const NOTHING = "nothing"; // stands for tests that reached for nothing, beside 
 const VERDICTS = [...data.verdicts, NOTHING];
 const SIZES = data.sizes.map((size) => size || "none");
 const CHUNK = 200; // items of a list at a time
+const MARGIN = 10; // cells of the matrix on each side of what is in sight
 const TESTS = 25; // tests below a line of code at a time
 
 const byId = (id) => document.getElementById(id);
-const number = (value) => value.toLocaleString("en");
+const FORMAT = new Intl.NumberFormat("en"); // kept: toLocaleString would make one for each number
+const number = (value) => FORMAT.format(value);
 const counted = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 
 function element(name, properties = {}, ...children) {
@@ -266,6 +268,7 @@ class Matrix {
     new ResizeObserver(() => this.draw()).observe(this.scroller);
     parent.replaceChildren(this.scroller);
     this.cell = 26;
+    this.heads = { width: 0, height: 0 };
     this.rows = [];
     this.columns = [];
   }
@@ -276,26 +279,28 @@ class Matrix {
     this.columns = [...new Set(found.map((index) => accesses.host[index]))].sort((one, other) => one - other);
     this.cells = new Map([...rows].map(([module, indexes]) => [module, group(indexes, (index) => accesses.host[index])]));
     this.active = [0, 0];
-    this.drawn = "";
+    this.drawn = null;
     this.scroller.scrollTo(0, 0);
     this.scroller.hidden = !found.length;
     this.draw();
   }
 
-  /** Return which part of a line of cells is in sight, and a few more on either side. */
-  span(offset, extent, count) {
-    const first = Math.max(0, Math.floor(offset / this.cell) - 4);
-    return [first, Math.min(count, first + Math.ceil(extent / this.cell) + 8)];
+  /** Return which part of a line of cells to draw: what is drawn already if all in sight is, else a few more than that. */
+  span(offset, extent, count, drawn) {
+    const first = Math.floor(offset / this.cell);
+    const last = Math.min(count, first + Math.ceil(extent / this.cell) + 1);
+    if (drawn && drawn[0] <= first && last <= drawn[1]) return drawn;
+    return [Math.max(0, first - MARGIN), Math.min(count, last + MARGIN)];
   }
 
   draw() {
     const { scrollTop, scrollLeft, clientHeight, clientWidth } = this.scroller;
     if (!clientWidth || !this.rows.length) return;
-    const [top, bottom] = this.span(scrollTop, clientHeight, this.rows.length);
-    const [left, right] = this.span(scrollLeft, clientWidth, this.columns.length);
-    const wanted = [top, bottom, left, right, this.cell].join();
-    if (wanted === this.drawn) return;
-    this.drawn = wanted;
+    const rows = this.span(scrollTop, clientHeight - this.heads.height, this.rows.length, this.drawn?.rows);
+    const columns = this.span(scrollLeft, clientWidth - this.heads.width, this.columns.length, this.drawn?.columns);
+    if (rows === this.drawn?.rows && columns === this.drawn?.columns) return;
+    this.drawn = { rows, columns };
+    const [[top, bottom], [left, right]] = [rows, columns];
     const focused = this.scroller.contains(document.activeElement);
     this.scroller.classList.toggle("dense", this.cell < 20);
     const table = element("table", {
@@ -326,6 +331,8 @@ class Matrix {
     body.append(gap(this.rows.length - bottom));
     table.append(body);
     this.scroller.replaceChildren(table);
+    const { width, height } = corner.getBoundingClientRect();
+    this.heads = { width, height };
     if (focused) this.focus();
   }
 
@@ -346,27 +353,28 @@ class Matrix {
   cellOf(at, column) {
     const host = this.columns[column];
     const indexes = this.cells.get(this.rows[at]).get(host);
-    const cell = element("td", {
-      tabIndex: at === this.active[0] && column === this.active[1] ? 0 : -1,
-      data: { row: at, column },
-      aria: { colindex: column + 2 },
-    });
-    const place = `${data.modules[this.rows[at]]}, ${data.hosts[host]}`;
+    const cell = document.createElement("td"); // there are thousands: no more than it takes
+    cell.tabIndex = at === this.active[0] && column === this.active[1] ? 0 : -1;
+    cell.dataset.row = at;
+    cell.dataset.column = column;
+    cell.ariaColIndex = column + 2;
     if (indexes) {
       const verdict = VERDICTS[worst(indexes)];
+      const place = `${data.modules[this.rows[at]]}, ${data.hosts[host]}`;
       cell.className = verdict;
       cell.textContent = data.symbols[verdict];
       cell.title = `${place}: ${verdict}, ${counted(attempts(indexes), "attempt")}`;
-      cell.setAttribute("aria-label", cell.title);
-    } else {
-      cell.setAttribute("aria-label", `${place}: nothing`);
+      cell.ariaLabel = cell.title;
     }
     return cell;
   }
 
   focus() {
     const [row, column] = this.active;
-    this.scroller.querySelector(`td[data-row="${row}"][data-column="${column}"]`)?.focus({ preventScroll: true });
+    const cell = this.scroller.querySelector(`td[data-row="${row}"][data-column="${column}"]`);
+    if (!cell) return;
+    cell.tabIndex = 0;
+    cell.focus({ preventScroll: true });
   }
 
   onKey(event) {
@@ -390,18 +398,16 @@ class Matrix {
   move(row, column) {
     const clamp = (value, count) => Math.min(Math.max(value, 0), count - 1);
     this.active = [clamp(row, this.rows.length), clamp(column, this.columns.length)];
-    const [headWidth, headHeight] = [".corner", "thead"].map((part) => this.scroller.querySelector(part).getBoundingClientRect())
-      .map((box, at) => (at ? box.height : box.width));
     const into = (offset, extent, at) => {
       const start = at * this.cell;
       if (start < offset) return start;
       return Math.max(offset, start + this.cell - extent);
     };
     this.scroller.scrollTo(
-      into(this.scroller.scrollLeft, this.scroller.clientWidth - headWidth, this.active[1]),
-      into(this.scroller.scrollTop, this.scroller.clientHeight - headHeight, this.active[0]),
+      into(this.scroller.scrollLeft, this.scroller.clientWidth - this.heads.width, this.active[1]),
+      into(this.scroller.scrollTop, this.scroller.clientHeight - this.heads.height, this.active[0]),
     );
-    this.drawn = "";
+    this.scroller.querySelector("td[tabindex='0']")?.setAttribute("tabindex", -1);
     this.draw();
     this.focus();
   }
@@ -489,6 +495,7 @@ byId("reset").addEventListener("click", () => {
 });
 byId("dense").addEventListener("change", (event) => {
   matrix.cell = event.target.checked ? 14 : 26;
+  matrix.drawn = null;
   matrix.draw();
 });
 addEventListener("hashchange", () => location.hash === "#results" || showAddress()); // that is the skip link
