@@ -6,7 +6,7 @@ Everything but the markers stays as it is, byte for byte; libcst keeps comments,
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import libcst as cst
 import libcst.helpers
@@ -23,10 +23,6 @@ _BLANK: Final = cst.EmptyLine(indent=False)
 Definition = cst.FunctionDef | cst.ClassDef
 Assignment = cst.Assign | cst.AnnAssign
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
-
-
-_D = TypeVar("_D", cst.FunctionDef, cst.ClassDef)
-_A = TypeVar("_A", cst.Assign, cst.AnnAssign)
 
 
 class SourceError(ValueError):
@@ -263,27 +259,27 @@ class _Writer(cst.CSTTransformer):
     def leave_FunctionDef(  # noqa: N802  # a name of libcst's
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.FunctionDef:
-        return self._decorated(original_node, updated_node)
+        return updated_node.with_changes(**self._decorated(original_node, updated_node))
 
     def leave_ClassDef(  # noqa: N802  # a name of libcst's
         self, original_node: cst.ClassDef, updated_node: cst.ClassDef
     ) -> cst.ClassDef:
-        return self._decorated(original_node, updated_node)
+        return updated_node.with_changes(**self._decorated(original_node, updated_node))
 
     def leave_Assign(  # noqa: N802  # a name of libcst's
         self, original_node: cst.Assign, updated_node: cst.Assign
     ) -> cst.Assign:
-        return self._marked(original_node, updated_node)
+        return updated_node.with_changes(**self._marked(original_node, updated_node))
 
     def leave_AnnAssign(  # noqa: N802  # a name of libcst's
         self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign
     ) -> cst.AnnAssign:
-        return self._marked(original_node, updated_node)
+        return updated_node.with_changes(**self._marked(original_node, updated_node))
 
-    def _decorated(self, original: _D, updated: _D) -> _D:
+    def _decorated(self, original: Definition, updated: Definition) -> dict[str, object]:
         size = self._definitions.get(id(original))
         if size is None:
-            return updated
+            return {}
         decorators: list[cst.Decorator] = []
         orphans: list[cst.EmptyLine] = []  # comments of markers that go
         done = not size
@@ -302,15 +298,13 @@ class _Writer(cst.CSTTransformer):
             # A marker refuses what is not callable, as a class method's descriptor: there it goes below.
             bound = [i for i, d in enumerate(decorators) if _name(d.decorator) in _UNBOUND]
             decorators.insert(bound[-1] + 1 if bound else 0, cst.Decorator(self.marker(size)))
-        return updated.with_changes(
-            decorators=decorators, lines_after_decorators=[*orphans, *updated.lines_after_decorators]
-        )
+        return {"decorators": decorators, "lines_after_decorators": [*orphans, *updated.lines_after_decorators]}
 
-    def _marked(self, original: _A, updated: _A) -> _A:
+    def _marked(self, original: Assignment, updated: Assignment) -> dict[str, object]:
         size = self._marks.get(id(original))
         value = updated.value
         if size is None or value is None:
-            return updated
+            return {}
         if isinstance(value, (cst.List, cst.Tuple)):
             sized = [bool(self._source._size(element.value)) for element in value.elements]
             if any(sized):
@@ -322,10 +316,10 @@ class _Writer(cst.CSTTransformer):
                 # In front, where no comment belongs to the line before.
                 comma = _comma_like(value) if value.elements else cst.MaybeSentinel.DEFAULT
                 elements = [cst.Element(self.marker(size), comma=comma), *value.elements]
-            return updated.with_changes(value=value.with_changes(elements=elements))
+            return {"value": value.with_changes(elements=elements)}
         if self._source._size(value):
-            return updated.with_changes(value=self._resized(value, size))
-        return updated.with_changes(value=cst.List([cst.Element(value), cst.Element(self.marker(size))]))
+            return {"value": self._resized(value, size)}
+        return {"value": cst.List([cst.Element(value), cst.Element(self.marker(size))])}
 
     def _resized(self, marker: cst.BaseExpression, size: str) -> cst.BaseExpression:
         if self._source._size(marker) == size:
