@@ -14,6 +14,7 @@ from tests.collected import collect
 
 from pytest_test_categories._sizing.apply import (
     ApplyError,
+    Change,
     LibcstMissingError,
     Mark,
     Omission,
@@ -22,6 +23,7 @@ from pytest_test_categories._sizing.apply import (
     Target,
     UncommittedError,
     apply,
+    lines,
     plan,
 )
 
@@ -450,6 +452,17 @@ def test_the_names_that_a_module_has_are_used(tmp_path: Path, line: str, name: s
     )
 
 
+def test_an_import_of_pytest_comes_before_all_that_needs_it(tmp_path: Path) -> None:
+    text = "import os\nif os:\n    import shop\n\n    def test_x(): ...\n"
+    compile(text, FILE, "exec")
+    result = written(tmp_path, text, to("small", "test_x", observed=False))
+    assert result.startswith("import os\n\nimport pytest\n\nif os:\n")
+    marks = "pytestmark = [shop.mark]\nimport requests\n\n\ndef test_x(): ...\n"
+    assert written(tmp_path, marks, to("small", "test_x")).startswith(
+        "import pytest\n\npytestmark = [pytest.mark.small, "
+    )
+
+
 # -- odd definitions ---------------------------------------------------------------------------------------------------
 
 
@@ -478,8 +491,7 @@ def test_of_two_functions_of_a_name_the_last_is_marked_and_in_branches_each(tmp_
                 def test_z(self): ...
         """
     result = written(tmp_path, text, to("small", "test_x") + to("medium", "test_y") + to("large", "TestA::test_z"))
-    lines = result.splitlines()
-    assert [n for n, line in enumerate(lines) if "mark.small" in line] == [6]
+    assert [n for n, line in enumerate(result.splitlines()) if "mark.small" in line] == [6]
     assert result.count("    @pytest.mark.medium\n    def test_y") == 2
     assert "    @pytest.mark.large\n    class TestA:" in result
 
@@ -595,6 +607,23 @@ def test_what_has_no_function_in_a_source_is_left_out_with_the_reason(
     assert omitted.what == f"{FILE}::test_x"
     assert why in omitted.why
     assert [mark for change in planned.changes for mark in change.marks] == [Mark("test_y", "medium", "")]
+
+
+def test_a_decorator_that_makes_tests_of_other_names_is_not_decorated_but_its_class_may_be(tmp_path: Path) -> None:
+    text = (
+        "import pytest\n\n\nclass TestA:\n    @expand([1, 2])\n    def test_x(self): ...\n\n    def test_y(self): ...\n"
+    )
+    place = Place(FILE, "TestA.test_x")
+
+    def made(size: str, number: int) -> Target:
+        return to(size, f"TestA::test_x_{number}")[0]._replace(function=(Place(FILE, f"TestA.test_x_{number}"), place))
+
+    result = written(tmp_path, text, [made("small", 1), made("small", 2), *to("small", "TestA::test_y")])
+    assert result == text.replace("import pytest\n", "import pytest\n\npytestmark = pytest.mark.small\n")
+    (tmp_path / FILE).write_text(text)
+    planned = plan(str(tmp_path), [made("small", 1), made("large", 2), *to("small", "TestA::test_y")])
+    assert {mark.name for change in planned.changes for mark in change.marks} <= {"TestA", "TestA.test_y"}
+    assert [omitted.what for omitted in planned.omitted] == [f"{FILE}::TestA::test_x_2"]
 
 
 def test_a_file_that_does_not_parse_is_named_and_others_go_on(tmp_path: Path) -> None:
@@ -749,6 +778,19 @@ def test_a_file_that_changed_meanwhile_is_left_and_others_go_on(tmp_path: Path) 
     assert [omitted.what for omitted in apply(str(tmp_path), changes)] == [FILE, "test_b.py"]
     assert (tmp_path / FILE).read_text() == "def test_new(): ...\n"
     assert "mark.small" in (tmp_path / "test_c.py").read_text()
+
+
+def test_the_terminal_is_told_what_was_written_and_what_was_not() -> None:
+    marks = (Mark("", "small", ""), *(Mark(f"TestA.test_{n}", "medium", "") for n in range(4)), Mark("z", "", "large"))
+    change = Change(FILE, b"", b"", marks)
+    left = Omission(f"{FILE}::test_x", "generated")
+    assert list(lines([change], [left, left])) == [
+        "size markers written into 1 file",
+        f"  {FILE}: the module small, TestA.test_0 medium, TestA.test_1 medium and 2 more",
+        "left out:",
+        f"  {FILE}::test_x: generated",
+    ]
+    assert list(lines([], [])) == ["no size marker to write"]
 
 
 # -- with pytest itself ------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FORCE: Final = "--network-suggest-sizes-force"
 """The option that writes into files with uncommitted changes."""
 
+_SHOWN: Final = 3
+"""How many markers the terminal gets of a file."""
 _AT_ONCE: Final = 500
 """How many files one command line names."""
 
@@ -276,6 +278,12 @@ class _Planner:
         source = self._source(place.file)
         return not isinstance(source, str) and source.can_write(place.name)
 
+    def _can_mark(self, target: Target) -> bool:
+        """Whether a marker on the function is one of the test: not where a decorator makes tests of other names."""
+        place = target.function[0]
+        name = target.id.rpartition("::")[2]
+        return place.name.rpartition(".")[2] == name and self._can_write(place)
+
     # -- sizes ---------------------------------------------------------------------------------------------------------
 
     def _effective(self, target: Target, marks: Mapping[Place, str]) -> str:
@@ -342,7 +350,7 @@ class _Planner:
         source = self._source(place.file)
         if isinstance(source, str):
             why = f"its function is in {self._shown(place.file)}: {source}"
-        elif not source.can_write(place.name):
+        elif not self._can_mark(target):
             why = "its function is not found in the source: generated, or defined inside of another"
         elif self._harmless(ChainMap({place: target.size}, self._decided), [place]):
             sharing = {other.size for other in self._at[place]} - {""}
@@ -362,7 +370,7 @@ class _Planner:
         marks = ChainMap(edit, self._decided)
         for other in members:
             wrong = self._is_wrong(other, marks) and other.size and wide in _look_up(other)
-            if wrong and other.function[0] != target.function[0] and self._can_write(other.function[0]):
+            if wrong and other.function[0] != target.function[0] and self._can_mark(other):
                 edit[other.function[0]] = other.size
         if self._is_wrong(target, marks) or not self._harmless(marks, edit):
             return False
@@ -523,3 +531,27 @@ def _git(tree: str, *arguments: str) -> list[str]:
         said = os.fsdecode(done.stderr).strip().partition("\n")[0]
         raise UncommittedError(f"git can't tell what is committed: {said}; write all the same with {FORCE}")
     return [os.fsdecode(entry) for entry in done.stdout.split(b"\0") if entry]
+
+
+# -- for the terminal --------------------------------------------------------------------------------------------------
+
+
+def lines(changes: Sequence[Change], omitted: Iterable[Omission]) -> Iterator[str]:
+    """Yield what a terminal shows of what was written, and of what was not and why.
+
+    Args:
+        changes: What was written.
+        omitted: What was left out, by ``plan`` and by ``apply``.
+    """
+    files = "file" if len(changes) == 1 else "files"
+    yield f"size markers written into {len(changes)} {files}" if changes else "no size marker to write"
+    for change in changes:
+        written = [f"{mark.name or 'the module'} {mark.size}" for mark in change.marks if mark.size]
+        shown = written[:_SHOWN]
+        yield f"  {change.file}: {', '.join(shown)}" + (
+            f" and {len(written) - len(shown)} more" if written[_SHOWN:] else ""
+        )
+    left = sorted(set(omitted))
+    if left:
+        yield "left out:"
+        yield from (f"  {each.what}: {each.why}" for each in left)

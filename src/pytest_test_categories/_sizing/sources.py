@@ -6,6 +6,7 @@ Everything but the markers stays as it is, byte for byte; libcst keeps comments,
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import libcst as cst
@@ -92,18 +93,21 @@ class Source:
             found += [size for item in _items(scope.marks.value) if (size := self._size(item))]
         return found[0] if found else ""
 
-    @property
-    def tests(self) -> Iterator[str]:
+    @cached_property
+    def tests(self) -> tuple[str, ...]:
         """Dotted names of the functions that pytest or unittest would take for tests."""
-        for name, scope in self._scopes.items():
-            owner, _dot, last = name.rpartition(".")
-            node = scope.definitions[-1] if scope.definitions else None
-            if not isinstance(node, cst.FunctionDef) or not last.startswith("test"):
-                continue
-            if any("fixture" in self._module.code_for_node(d) for d in node.decorators):
-                continue
-            if not owner or self._is_collected(owner):
-                yield name
+        return tuple(name for name in self._scopes if self._is_test(name))
+
+    def _is_test(self, name: str) -> bool:
+        owner, _dot, last = name.rpartition(".")
+        if not last.startswith("test"):
+            return False
+        node = self._scopes[name].definitions[-1]
+        if not isinstance(node, cst.FunctionDef):
+            return False
+        if any("fixture" in self._module.code_for_node(decorator) for decorator in node.decorators):
+            return False
+        return not owner or self._is_collected(owner)
 
     def _is_collected(self, name: str) -> bool:
         node = self._scopes[name].definitions[-1]
@@ -223,7 +227,7 @@ class Source:
             assign = cst.Assign([cst.AssignTarget(cst.Name(_MARKS))], writer.marker(sizes[""]))
             _insert(body, lines, header, cst.SimpleStatementLine([assign], leading_lines=[_BLANK] if header else []))
         if importing and writer.added:
-            _insert_import(body, lines, _header_end(body[:header]))
+            _insert_import(body, lines, min(header, first))
         return module.with_changes(body=body, header=lines).bytes
 
     def _has_size(self, marks: Assignment) -> bool:
@@ -417,12 +421,19 @@ def _header_end(body: Sequence[cst.CSTNode]) -> int:
             is_docstring = index == 0 and isinstance(small, cst.Expr) and _is_text(small.value)
             if is_docstring or _is_import(statement):
                 end = index + 1
-        elif isinstance(statement, (cst.If, cst.Try)):
+        elif isinstance(statement, (cst.If, cst.Try)) and not _defines(statement):
             if any(_is_import(line) for line in _lines([statement])):
                 end = index + 1
         else:
             break
     return end
+
+
+def _defines(statement: cst.CSTNode) -> bool:
+    """Whether there are definitions in a statement: what they need must come before."""
+    return isinstance(statement, (cst.FunctionDef, cst.ClassDef)) or any(
+        _defines(inner) for block in _blocks(statement) for inner in block
+    )
 
 
 def _is_text(value: cst.BaseExpression) -> bool:
