@@ -116,7 +116,7 @@ def commit(root: Path, *arguments: str) -> str:
     return subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("sizes", [("small",), ("small", "medium"), ("small", "medium", "large")], ids=len)
+@pytest.mark.parametrize("sizes", [("small",), ("small", "medium", "large")], ids=len)
 def test_pytest_collects_the_sizes_that_were_written(
     suite: Suite, project: Path, tmp_path: Path, sizes: tuple[str, ...]
 ) -> None:

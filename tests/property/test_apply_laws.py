@@ -16,7 +16,7 @@ from pytest_test_categories._sizing.apply import Place, Plan, Target, apply, pla
 SIZES = ("small", "medium", "large", "xlarge")
 FILE = "test_it.py"
 
-LAWS = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+LAWS = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Module(NamedTuple):

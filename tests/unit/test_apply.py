@@ -402,6 +402,12 @@ def test_parameter_sets_keep_their_sizes(tmp_path: Path) -> None:
             id="new block",
         ),
         pytest.param(
+            "import os\nfrom . import x\nimport shop.y\n\n\n",
+            "import os\nimport pytest\nfrom . import x\nimport shop.y\n\n\n",
+            id="relative",
+        ),
+        pytest.param("import attr\n\n\n", "import attr\n\nimport pytest\n\n\n", id="before p"),
+        pytest.param(
             "import os\nif TYPE_CHECKING:\n    import pytest\n\n\n",
             "import os\n\nimport pytest\n\nif TYPE_CHECKING:\n    import pytest\n\n\n",
             id="type checking",
@@ -589,6 +595,33 @@ def test_what_those_that_inherit_can_not_agree_on_is_left_out_with_the_reason(tm
     )
 
 
+def test_a_function_that_others_share_stays_where_those_are_to_stay(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text(BASE)
+    (tmp_path / FILE).write_text(DERIVED)
+    targets = [inherited("medium", "TestA", observed=False), inherited("", "TestB", "test_b.py")]
+    planned = plan(str(tmp_path), targets)
+    assert planned.changes == ()
+    assert planned.omitted[0].why == "its function is shared by tests that are to stay as they are"
+
+
+def test_a_size_on_a_function_that_can_not_be_written_hides_no_size_of_the_class(tmp_path: Path) -> None:
+    # The base class is of a library, whose own marker on the function beats all that could be written here.
+    library = tmp_path / "site-packages" / "base.py"
+    library.parent.mkdir()
+    library.write_text(f"import pytest\n{BASE}")
+    (tmp_path / FILE).write_text(DERIVED)
+    target = inherited("small", "TestA", base="site-packages/base.py")
+    planned = plan(str(tmp_path), [target, *to("small", "TestA::test_own")])
+    assert planned.omitted == ()
+    assert [mark for change in planned.changes for mark in change.marks] == [Mark("", "small", "")]
+
+
+def test_a_marker_that_hides_a_wide_one_and_can_not_go_keeps_it_from_being_written(tmp_path: Path) -> None:
+    text = "import pytest\n\n\nclass TestA:\n    pytestmark = [pytest.mark.large]\n    pytestmark += []\n    def test_x(self): ...\n"
+    result = written(tmp_path, text, to("small", "TestA::test_x", current="large"))
+    assert result == text.replace("    def test_x", "    @pytest.mark.small\n    def test_x")
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
     [
@@ -638,10 +671,10 @@ def test_a_file_that_does_not_parse_is_named_and_others_go_on(tmp_path: Path) ->
     assert "can't be parsed" in next(o.why for o in planned.omitted if o.what == "test_b.py")
 
 
-@pytest.mark.parametrize("place", ["lib/site-packages/pkg/test_a.py", "env/test_a.py"])
+@pytest.mark.parametrize("place", ["lib/site-packages/pkg/test_a.py", "env/test_a.py", "test_a.yaml"])
 def test_installed_packages_and_virtual_environments_stay(tmp_path: Path, place: str) -> None:
     path = tmp_path / place
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("def test_x(): ...\n")
     (tmp_path / "env").mkdir(exist_ok=True)
     (tmp_path / "env" / "pyvenv.cfg").touch()
@@ -791,6 +824,21 @@ def test_the_terminal_is_told_what_was_written_and_what_was_not() -> None:
         f"  {FILE}::test_x: generated",
     ]
     assert list(lines([], [])) == ["no size marker to write"]
+
+
+def test_a_file_that_can_not_be_replaced_is_left_out_and_nothing_stays_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / FILE).write_text("def test_x(): ...\n")
+    changes = planned_for(tmp_path, FILE).changes
+
+    def full(*_paths: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert apply(str(tmp_path), changes) == (Omission(FILE, "it can't be written: No space left on device"),)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert (tmp_path / FILE).read_text() == "def test_x(): ...\n"
 
 
 # -- with pytest itself ------------------------------------------------------------------------------------------------

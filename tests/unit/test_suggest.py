@@ -178,6 +178,14 @@ def test_what_a_fixture_reached_is_needed_by_every_test_that_uses_it() -> None:
     assert found[1].evidence[0].line == "medium: localhost:5432 from tests/conftest.py:31 in fixture db (session)"
 
 
+def test_a_fixture_of_one_tests_life_tells_nothing_about_another_of_its_name() -> None:
+    # Two files may have each a fixture of a name, of which one is broad.
+    found = suggest(
+        report(case("test_x"), case("test_y"), access("test_x", fixture="db (function)")), {f"{FILE}::test_y": ["db"]}
+    )
+    assert [s.size for s in found] == ["medium", "small"]
+
+
 def test_a_use_is_found_under_the_published_id() -> None:
     # A report takes secrets out of the ids of tests.
     name = "test_x[https://bob:secret@example.com/?key=1]"

@@ -260,6 +260,9 @@ class _Writer(cst.CSTTransformer):
         self.added = True
         return cst.parse_expression(f"{self._prefix}.{size}")
 
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:  # noqa: ARG002, N802  # libcst's signature
+        return False  # there are no tests inside of functions
+
     def leave_FunctionDef(  # noqa: N802  # a name of libcst's
         self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
     ) -> cst.FunctionDef:
@@ -409,7 +412,9 @@ def _items(value: cst.BaseExpression | None) -> Iterator[cst.BaseExpression]:
 
 
 def _holds(statement: cst.CSTNode, nodes: AbstractSet[int]) -> bool:
-    return id(statement) in nodes or any(_holds(child, nodes) for child in statement.children)
+    if id(statement) in nodes:
+        return True
+    return not isinstance(statement, cst.FunctionDef) and any(_holds(child, nodes) for child in statement.children)
 
 
 def _header_end(body: Sequence[cst.CSTNode]) -> int:

@@ -162,7 +162,8 @@ def suggest(
     """
     of_fixtures: dict[str, list[Access]] = {}
     for access in report.accesses:
-        if name := access.violation.fixture.partition(" (")[0]:
+        name, _space, scope = access.violation.fixture.partition(" (")
+        if name and scope != "function)":  # those are set up for each test, and charged to it
             of_fixtures.setdefault(name, []).append(access)
     using = {redacted(test): names for test, names in (uses or {}).items()}
     own_sets = frozenset(map(redacted, sets))
