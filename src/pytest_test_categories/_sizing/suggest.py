@@ -1,0 +1,315 @@
+"""The smallest size that each test passes with, from a run in which nothing was refused, with the evidence."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._policy import TestSize
+from pytest_test_categories._report.model import SIZES, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from pytest_test_categories._report.model import Access, Case, Report
+
+SMALL: Final = TestSize.SMALL.value
+LARGE: Final = TestSize.LARGE.value
+XLARGE: Final = TestSize.XLARGE.value
+
+UNSEEN: Final = ("failed", "error", "skipped", "xfailed", "unfinished")
+"""Outcomes after which a test may have had more to reach for."""
+UNWATCHED: Final = "unwatched child processes"
+
+_SHOWN: Final = 3
+"""How many names and lines a group shows unless everything is asked for."""
+
+
+class Evidence(NamedTuple):
+    """Something that a test function needs a size for.
+
+    Attributes:
+        needs: The smallest size that permits it.
+        target: ``host:port`` as the code asked for it.
+        place: ``path:line`` that asked, if anybody knows.
+        fixture: The fixture that asked, with its scope, such as ``db (session)``.
+        importing: The module whose import asked.
+    """
+
+    needs: str
+    target: str
+    place: str = ""
+    fixture: str = ""
+    importing: str = ""
+
+    @property
+    def line(self) -> str:
+        """The evidence in a line, such as ``medium: localhost:5432 from tests/conftest.py:31``."""
+        parts = [f"{self.needs}: {self.target}"]
+        if self.place:
+            parts.append(f"from {self.place}")
+        if self.fixture:
+            parts.append(f"in fixture {self.fixture}")
+        if self.importing:
+            parts.append(f"while importing {self.importing}")
+        return " ".join(parts)
+
+
+class SetSize(NamedTuple):
+    """A parameter set that has a size of its own, and what was seen of it.
+
+    Attributes:
+        id: Node id of the test.
+        size: The size that stands on the set.
+        needs: The smallest size that permits what was seen.
+    """
+
+    id: str
+    size: str
+    needs: str
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the set's own size stands in the way."""
+        return _rank(self.size) < _rank(self.needs)
+
+
+class Suggestion(NamedTuple):
+    """What a run says about the size of a test function.
+
+    Attributes:
+        function: Node id of the function: a test's without its parameters.
+        file: Path of its file, relative to the root directory.
+        line: Its line there, from 1; 0 if nobody knows.
+        tests: How many tests it has: one, or one for each set of parameters.
+        sizes: The sizes that its tests have now, the smallest first; an empty one for none. Without those of
+            parameter sets that have their own.
+        needs: The smallest size that permits everything that was seen.
+        evidence: What it needs more than ``small`` for, the most demanding first.
+        unobserved: Why it was not observed in full, such as ``skipped``, a word for each reason; empty if it was.
+        sets: Its parameter sets that have sizes of their own.
+        fits: Whether each of its tests has the size that it needs, though they differ.
+    """
+
+    function: str
+    file: str
+    line: int
+    tests: int
+    sizes: tuple[str, ...]
+    needs: str
+    evidence: tuple[Evidence, ...] = ()
+    unobserved: tuple[str, ...] = ()
+    sets: tuple[SetSize, ...] = ()
+    fits: bool = False
+
+    @property
+    def name(self) -> str:
+        """The function's name within its file, such as ``TestStore::test_save``."""
+        return self.function.partition("::")[2] or self.function
+
+    @property
+    def current(self) -> str:
+        """The size it has now; empty if it has none, or different ones."""
+        return self.sizes[0] if len(self.sizes) == 1 else ""
+
+    @property
+    def observed(self) -> bool:
+        """Whether all of its tests ran to their ends, and under the eyes of the layers."""
+        return not self.unobserved
+
+    @property
+    def size(self) -> str:
+        """The size that it should have; empty where the run does not tell.
+
+        Large and xlarge may touch the same network, so that xlarge stays where large is needed. A test that was not
+        observed in full is only ever made larger.
+        """
+        if not self.sizes or self.fits:
+            return ""
+        if self.observed:
+            return self._unless_equal(self.needs)
+        if _rank(self.sizes[0]) < _rank(self.needs) and self.needs != SMALL:
+            return self._unless_equal(self.needs)
+        return ""
+
+    def _unless_equal(self, size: str) -> str:
+        return XLARGE if size == LARGE and self.sizes[-1] == XLARGE else size
+
+    @property
+    def larger_than_needed(self) -> bool:
+        """Whether a smaller size would do, for all that was seen of a test that was observed in full."""
+        return self.observed and bool(self.sizes) and _rank(self.sizes[-1]) > _rank(self.needs) and not self.fits
+
+    @property
+    def changes(self) -> bool:
+        """Whether it has another size than it should have."""
+        return bool(self.size) and self.sizes != (self.size,)
+
+
+def suggest(
+    report: Report, uses: Mapping[str, Collection[str]] | None = None, sets: Collection[str] = ()
+) -> tuple[Suggestion, ...]:
+    """Return a suggestion for each test function of a run, in the order of their files and lines.
+
+    What a module's import reached is needed by all of its tests, and what a fixture reached by all tests that use it:
+    only the one that came first was charged with it, and each may come first in another run.
+
+    Args:
+        report: The run. Nothing may have been refused in it: a refused test did not reach for the rest.
+        uses: Names of the fixtures of broader scope than a test's that each test uses, by node id. Leave out those that
+            are not held to the test's size.
+        sets: Node ids of the tests whose size stands on their parameter set.
+    """
+    of_fixtures: dict[str, list[Access]] = {}
+    for access in report.accesses:
+        name, _space, scope = access.violation.fixture.partition(" (")
+        if name and scope != "function)":  # those are set up for each test, and charged to it
+            of_fixtures.setdefault(name, []).append(access)
+    using = {redacted(test): names for test, names in (uses or {}).items()}
+    own_sets = frozenset(map(redacted, sets))
+
+    functions: dict[str, list[tuple[Case, frozenset[Evidence]]]] = {}
+    for case in report.tests:
+        charged = [*report.by_test.get(case.id, ())]
+        # What happened while a module was imported is charged to the module.
+        charged += report.by_test.get(case.id.partition("::")[0], ()) if "::" in case.id else ()
+        charged += [access for name in sorted(using.get(case.id, ())) for access in of_fixtures.get(name, ())]
+        evidence = frozenset(_evidence(access) for access in charged if access.needs != SMALL)
+        functions.setdefault(function_of(case.id), []).append((case, evidence))
+    found = [_suggestion(function, cases, own_sets) for function, cases in functions.items()]
+    return tuple(sorted(found, key=lambda s: (s.file, s.line, s.function)))
+
+
+def function_of(test: str) -> str:
+    """Return the node id of a test's function: without parameters, which may hold brackets and colons."""
+    path, colons, inside = test.partition("::")
+    return path + colons + (inside.partition("[")[0] if inside.endswith("]") else inside)
+
+
+def _suggestion(
+    function: str, cases: Sequence[tuple[Case, frozenset[Evidence]]], own_sets: frozenset[str]
+) -> Suggestion:
+    free = [(case, seen) for case, seen in cases if case.id not in own_sets]
+    sizes = sorted({case.size for case, _ in free}, key=_rank)
+    # What a set with a size of its own needs, or hides by being skipped, says nothing about the function's marker.
+    evidence = {item for _, seen in free or cases for item in seen}
+    unobserved = {reason for case, _ in free or cases for reason in _unobserved(case)}
+    first = cases[0][0]
+    return Suggestion(
+        function=function,
+        file=first.file or function.partition("::")[0],
+        line=first.line,
+        tests=len(cases),
+        sizes=tuple(sizes),
+        needs=_needs(evidence),
+        evidence=tuple(sorted(evidence, key=lambda e: (-_rank(e.needs), *e[1:]))),
+        unobserved=tuple(sorted(unobserved, key=(*UNSEEN, UNWATCHED).index)),
+        sets=tuple(SetSize(case.id, case.size, _needs(seen)) for case, seen in cases if case.id in own_sets),
+        fits=len(sizes) > 1 and all(_equal(case.size, _needs(seen)) for case, seen in free),
+    )
+
+
+def _evidence(access: Access) -> Evidence:
+    v = access.violation
+    return Evidence(access.needs, v.target, v.location or v.called_from, v.fixture, v.importing)
+
+
+def _needs(evidence: Iterable[Evidence]) -> str:
+    return max((item.needs for item in evidence), key=SIZES.index, default=SMALL)
+
+
+def _unobserved(case: Case) -> Iterator[str]:
+    if case.outcome in UNSEEN:
+        yield case.outcome
+    if case.unwatched:
+        yield UNWATCHED
+
+
+def _rank(size: str) -> int:
+    """Return a size's place in the order; xlarge ties with large, since they may touch the same network."""
+    return SIZES.index(LARGE if size == XLARGE else size) if size else -1
+
+
+def _equal(one: str, other: str) -> bool:
+    return _rank(one) == _rank(other)
+
+
+# -- for the terminal ------------------------------------------------------------------------------------------------
+
+
+def lines(suggestions: Iterable[Suggestion], verbose: bool = False) -> Iterator[str]:
+    """Yield what a terminal shows: a summary by file with the evidence, then what deserves a look.
+
+    Args:
+        suggestions: What ``suggest`` returned.
+        verbose: Name every test and show all evidence, in place of the first few.
+    """
+    every = sorted(suggestions, key=lambda s: s.file)  # stable: lines of a file stay in order
+    for file, group in groupby(every, key=lambda s: s.file):
+        members = list(group)
+        yield f"{file}: {_tally(members)}"
+        yield from _indented(_evidence_lines(members, verbose), verbose)
+    larger = [s for s in every if s.larger_than_needed]
+    yield from _section("larger than needed", ((f"{s.file}: {_now(s)}, needs {s.needs}", s) for s in larger), verbose)
+    unseen = [s for s in every if s.unobserved]
+    yield from _section(
+        "not observed in full", ((f"{s.file}: {', '.join(s.unobserved)}{_at_least(s)}", s) for s in unseen), verbose
+    )
+    small_sets = [item for s in every for item in s.sets if item.too_small]
+    if small_sets:
+        yield "decided by a parameter set, which is left to you:"
+        yield from _indented([f"{item.id}: {item.size}, needs {item.needs}" for item in small_sets], verbose)
+
+
+def _tally(members: Sequence[Suggestion]) -> str:
+    counts: dict[str, int] = {}
+    for member in members:
+        key = (member.needs if member.fits else member.size) or "undecided"
+        if not member.sizes:
+            key = "sized by parameter sets"
+        counts[key] = counts.get(key, 0) + member.tests
+    order = (*SIZES, "sized by parameter sets", "undecided")
+    return ", ".join(f"{key} ({_plural(counts[key], 'test')})" for key in order if key in counts)
+
+
+def _evidence_lines(members: Sequence[Suggestion], verbose: bool) -> list[str]:
+    grouped: dict[Evidence, list[str]] = {}
+    for member in members:
+        for item in member.evidence:
+            grouped.setdefault(item, []).append(member.name)
+    ranked = sorted(grouped.items(), key=lambda pair: (-_rank(pair[0].needs), *pair[0][1:]))
+    return [f"{item.line} ({_names(names, verbose)})" for item, names in ranked]
+
+
+def _section(title: str, entries: Iterable[tuple[str, Suggestion]], verbose: bool) -> Iterator[str]:
+    grouped: dict[str, list[str]] = {}
+    for text, suggestion in entries:
+        grouped.setdefault(text, []).append(suggestion.name)
+    if grouped:
+        yield f"{title}:"
+        yield from (f"  {text} ({_names(names, verbose)})" for text, names in grouped.items())
+
+
+def _now(suggestion: Suggestion) -> str:
+    return " or ".join(size or "no size" for size in suggestion.sizes)
+
+
+def _at_least(suggestion: Suggestion) -> str:
+    return f", at least {suggestion.needs}" if suggestion.needs != SMALL else ""
+
+
+def _names(names: Sequence[str], verbose: bool) -> str:
+    shown = names if verbose else names[:_SHOWN]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def _indented(texts: Sequence[str], verbose: bool) -> Iterator[str]:
+    shown = texts if verbose else texts[:_SHOWN]
+    yield from (f"  {text}" for text in shown)
+    if len(shown) < len(texts):
+        yield f"  and {len(texts) - len(shown)} more"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
