@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _origin, _trace
-from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
 from pytest_test_categories._children import ChildReports
 from pytest_test_categories._errors import (
     HermeticityViolationError,
@@ -23,7 +23,7 @@ from pytest_test_categories._errors import (
     warning_text,
 )
 from pytest_test_categories._layers import audit, clients, connections, processes, sockets
-from pytest_test_categories._names import look_ups, reach_of_address
+from pytest_test_categories._names import look_ups, own_names, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide
 from pytest_test_categories._runs import Run, runs
@@ -381,7 +381,9 @@ class Registry:
             return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
         name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
-        if name and parse_ip(name) is None:
+        # This machine's own name is not what somebody asked for who connects to loopback by number.
+        mine = ip is not None and ip.is_loopback and normal_name(name) in own_names() if name else False
+        if name and not mine and parse_ip(name) is None:
             return str(Endpoint(name, endpoint.port)), str(endpoint)
         return str(endpoint), ""
 
@@ -478,7 +480,7 @@ class Registry:
             return
         self._spawned.expect_fork()
         if self._children is None:
-            self._children = ChildReports()
+            self._children = ChildReports(self._spawned.keep)
         found = charge()
         around = () if found is None else found.scopes
         for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):

@@ -17,7 +17,13 @@ from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
 from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
-from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, LookUps, reach_of_address, reach_of_name
+from pytest_test_categories._names import (
+    SYSTEM_LOG_SOCKETS,
+    LookUps,
+    reach_of_address,
+    reach_of_interface,
+    reach_of_name,
+)
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide
 
 if TYPE_CHECKING:
@@ -377,6 +383,9 @@ class Supervisor:
         kind = _CALL_KINDS[question.call]
         if endpoint.family == "unix":
             return self._judge_path(watched, question, word, endpoint)
+        if endpoint.family == "packet":  # whose bind says where its frames go
+            packet = Attempt(Kind.CONNECT, endpoint, reach_of_interface(endpoint.host))
+            return self._refuse(watched, question, word, packet)
         if kind is not Kind.BIND and self._servers.asks(endpoint):
             return self._judge_look_up(watched, question, word, aim)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None

@@ -88,6 +88,7 @@ class Memory:
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 AF_VSOCK: Final = 40
+AF_PACKET: Final = 17
 
 
 def read_sockaddr(raw: bytes) -> Endpoint | None:
@@ -108,7 +109,17 @@ def read_sockaddr(raw: bytes) -> Endpoint | None:
     if family == AF_VSOCK and len(raw) >= 12:  # noqa: PLR2004 - with the address
         port, cid = struct.unpack_from("=II", raw, 4)
         return Endpoint(str(cid), str(port), "vsock")
+    if family == AF_PACKET and len(raw) >= 8:  # noqa: PLR2004 - with the interface
+        index = int.from_bytes(raw[4:8], sys.byteorder)
+        return Endpoint(_interface(index), family="packet") if index else None
     return None
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it is one of the caller's network, and not of this process's
+        return f"#{index}"
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -241,7 +252,7 @@ class Report(NamedTuple):
         kind: The sort of access, as ``Kind`` names it.
         host: Host, path or queried name.
         port: Its port.
-        family: ``"ip"``, ``"unix"`` or ``"vsock"``.
+        family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``.
         reach: How far it goes, as ``Reach`` names it.
         name: A name that a remembered look-up gives.
         refused: Whether the call was refused.
