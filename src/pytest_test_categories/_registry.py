@@ -76,7 +76,7 @@ class Registry:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
-                    *processes.entry_points(self.hand_down),
+                    *processes.entry_points(self.hand_down, self.hand_over),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
@@ -405,6 +405,19 @@ class Registry:
         for ours in _our_errors(error):
             self._deliver_error(ours, expected=expected, ended=ended)
 
+    def unseen(self) -> list[Violation]:
+        """Return what strict guards have refused in this process, and nobody was told of; nothing in its children."""
+        if self.process is not None or (self._children is not None and self._children.is_child):
+            return []
+        scopes = {link.serial: link for phase in _origin.phases for link in phase.chain}
+        return [
+            record.snapshot()
+            for scope in scopes.values()
+            if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
+            for record in list(scope.records.values())
+            if record.delivered < record.count
+        ]
+
     def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
         """Return those of our errors that an exception is or carries."""
         return list(_our_errors(error))
@@ -451,6 +464,16 @@ class Registry:
         if not self.holders:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
+
+    def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
+        """Return what a program is handed that takes this process's place.
+
+        Nobody is left here to be told of what it is refused: a layer outside of this process is, and says it itself.
+        """
+        forked = self._children is not None and self._children.is_child
+        if self.outside is not None and self.process is None and not forked:
+            return None
+        return self.hand_down(argv, files, count)
 
     def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves.
@@ -591,8 +614,24 @@ def _assert_raises_exit(
     return caught
 
 
+def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Say what a test was refused that ends the run's own process by ``os._exit``: nobody will ask any more."""
+    status = args[0] if args else kwargs.get("status")
+    unseen = registry.unseen() if isinstance(status, int) else []
+    run = registry.run
+    if not unseen or run is None:
+        return wrapped(*args, **kwargs)
+    lines = [f"    {violation.target} in {violation.test}" for violation in unseen]
+    title = " test categories (strict) ".center(80, "=")
+    run.announce("\n".join([title, "network violations of a test that ended the run's own process:", *lines]))
+    return wrapped(status or 1)
+
+
 def _delivery_points() -> list[EntryPoint]:
-    return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
+    return [
+        EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit),
+        EntryPoint("os", "_exit", _exit_at_once),
+    ]
 
 
 # Those of ``_origin`` and of delivery matter once there is something to charge or deliver, and those of

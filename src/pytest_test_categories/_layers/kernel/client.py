@@ -190,6 +190,7 @@ class Client:
         lost, self._lost = page.lost - self._lost, page.lost
         found = [wire.Report(*fields) for fields in self._lines.read()]
         self._taken += len(found)
+        page.taken = self._taken + self._lost
         return [Seen(report, self._published.get(report.word >> wire.WORD_BITS, ())) for report in found], lost
 
     def _settle(self) -> None:

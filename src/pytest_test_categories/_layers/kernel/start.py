@@ -23,6 +23,7 @@ from pytest_test_categories._layers.kernel.parent import (
     PR_SET_PDEATHSIG,
     Parent,
     is_measured,
+    last_word,
     leave,
     leave_keeper,
 )
@@ -199,8 +200,11 @@ def _supervise(child: int, line: socket.socket, server: socket.socket | None, di
         supervisor.run(lambda: parent.status is not None)
         if directory:
             shutil.rmtree(directory, ignore_errors=True)
+        unheard = supervisor.unheard()
+        if unheard:
+            os.write(2, last_word(unheard).encode(errors="replace"))
         leave_keeper(supervisor.watched)
-        parent.leave()
+        parent.leave(failed=any(report.refused for report in unheard))
     except BaseException:  # noqa: BLE001 - nothing of the run may run here
         import traceback
 

@@ -132,7 +132,7 @@ class Page:
     """
 
     SIZE: Final = 65536
-    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS = range(7)
+    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS, _TAKEN = range(8)
     _SPAN_AT, _SPAN_COUNT = 16, 256
     _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
     _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 3
@@ -219,6 +219,15 @@ class Page:
     def count_report(self, *, lost: bool) -> None:
         """Count a report, put into the pipe or lost."""
         self._words[self._LOST if lost else self._REPORTS] += 1
+
+    @property
+    def taken(self) -> int:
+        """How many of them the test process knows of."""
+        return self._words[self._TAKEN]
+
+    @taken.setter
+    def taken(self, count: int) -> None:
+        self._words[self._TAKEN] = count
 
     @property
     def pending(self) -> int:
