@@ -402,6 +402,44 @@ def test_a_program_in_the_place_of_the_tests_ends_as_it_likes(
     assert "violation" not in outcome.text
 
 
+def test_a_fork_server_that_was_there_before_is_started_anew(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        early="""
+        import multiprocessing.forkserver, os
+
+        if "EARLY" not in os.environ:  # the server imports it too
+            os.environ["EARLY"] = "1"
+            multiprocessing.forkserver.ensure_running()
+        """,
+        test_server="""
+        import multiprocessing, socket
+        import pytest
+
+        def dial():
+            raise SystemExit(socket.socket().connect_ex(("198.51.100.1", 80)))
+
+        @pytest.mark.large
+        def test_replaced():
+            context = multiprocessing.get_context("forkserver")
+            process = context.Process(target=len, args=("",))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+
+        @pytest.mark.medium
+        def test_replaced_dials():
+            process = multiprocessing.get_context("forkserver").Process(target=dial)
+            process.start()
+            process.join()
+        """,
+    )
+    outcome = run("-q", "test_server.py", plugins=("early",))
+    assert outcome.counts == {"passed": 1, "failed": 1}
+    assert "Attempted network connection to 198.51.100.1:80" in outcome.text
+
+
 def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()"

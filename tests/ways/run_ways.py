@@ -41,20 +41,33 @@ TIMEOUT: Final = 20.0
 _PLUGIN: Final = "pytest_test_categories.pytest_plugin"
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYENV_VERSION", "COVERAGE_PROCESS_START")
 _PATH: Final = os.environ.get("PATH", os.defpath) + ":/sbin:/usr/sbin"
+_USAGE_ERROR: Final = 4
+_REQUIRED: Final = "the kernel layer is required"
 _SECTION: Final = re.compile(r"^=+ test categories \(strict\) =+$", re.MULTILINE)
 
 
 class Outcome(NamedTuple):
-    """What became of a guarded run: whether nothing got out, whether it failed by our doing, whether it says where to."""
+    """What became of a guarded run: whether nothing got out, whether it failed by our doing, whether it says where to.
+
+    One that is answered without the network need not fail.
+    """
 
     stopped: bool
     failed: bool
     named: bool
+    answered: bool = False
 
     @property
     def good(self) -> bool:
         """Whether all is as it should be."""
-        return self.stopped and self.failed and self.named
+        return self.stopped and (self.answered or (self.failed and self.named))
+
+    def to_dict(self) -> dict[str, bool]:
+        """Return it as the results keep it."""
+        kept = self._asdict()
+        if not self.answered:
+            del kept["answered"]
+        return kept
 
 
 def why_not_here() -> str:
@@ -94,7 +107,7 @@ class World:
         return answer
 
     def run(self, way: Way, variant: str, *, layers: str = "", verbose: bool = False) -> dict[str, Any]:
-        """Run a way; ``layers`` is empty for a run without the plugin, else ``python`` or ``kernel``."""
+        """Run a way; ``layers`` is empty for a run without the plugin, else ``python``, ``kernel`` or ``auto``."""
         self._runs += 1
         folder = Path(self._folder.name) / str(self._runs)
         folder.mkdir()
@@ -119,6 +132,8 @@ class World:
             command += ["-p", _PLUGIN, "--test-categories-enforcement=strict"]
         if layers == "kernel":
             command += ["--network-kernel-guard=require"]
+        elif layers == "auto":
+            command += ["--network-kernel-guard=auto"]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {
             "HOME": str(folder),
@@ -168,7 +183,9 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     else:
         targets = ("127.0.0.1", "localhost", "::1", "server.sock", "unix:@", "0.0.0.0")
     lines = [line for line in listed.splitlines() if line.startswith("    ")]
+    size = variant.partition("-")[0]
     return Outcome(
+        answered=way.answered == size and answer["status"] == 0,
         stopped=not escapes(way, variant, answer["seen"]),
         failed=answer["status"] in {1, 2} and "violation" in listed,
         named=any(target in line for line in lines for target in (*targets, *way.shown)),
@@ -196,11 +213,19 @@ def try_way(
     entry |= {"code": way.digest, "out": out}
     for layer in layers:
         entry[layer] = {
-            variant: judge(way, variant, world_.run(way, variant, layers=layer, verbose=verbose))._asdict()
+            variant: judge(way, variant, guarded(world_, way, variant, layer, verbose=verbose)).to_dict()
             for variant in way.variants
             if out[variant.partition("-")[2]]
         }
     return entry
+
+
+def guarded(world_: World, way: Way, variant: str, layers: str, *, verbose: bool = False) -> dict[str, Any]:
+    """Run a way under the plugin; where the kernel layer can't be required, as ``auto`` runs it."""
+    answer = world_.run(way, variant, layers=layers, verbose=verbose)
+    if layers == "kernel" and answer["status"] == _USAGE_ERROR and _REQUIRED in answer["output"]:
+        answer = world_.run(way, variant, layers="auto", verbose=verbose)
+    return answer
 
 
 def try_all(
@@ -254,7 +279,8 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
     ]
     for layer in ("python", "kernel"):
         for variant, outcome in entry.get(layer, {}).items():
-            wrong = [f"not {name}" for name, holds in outcome.items() if not holds]
+            wanted = ("stopped",) if outcome.get("answered") else ("stopped", "failed", "named")
+            wrong = [f"not {name}" for name in wanted if not outcome[name]]
             if wrong:
                 lines.append(f"{layer} {variant}: {', '.join(wrong)}")
     return lines

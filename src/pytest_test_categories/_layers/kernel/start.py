@@ -74,12 +74,22 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     if server is not None:
         server.close()
     signal.signal(signal.SIGCHLD, reaping)
+    _forget_fork_server()
     _end_with(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if workers:
         mine.close()
         return None, os.path.join(directory, "s")
     return _register(mine), ""
+
+
+def _forget_fork_server() -> None:
+    """Let multiprocessing start a fork server of this process's own: one that was there is the supervisor's child."""
+    import sys
+
+    module = sys.modules.get("multiprocessing.forkserver")
+    if module is not None:
+        module._forkserver._forkserver_pid = None
 
 
 def join(path: str) -> Client:
