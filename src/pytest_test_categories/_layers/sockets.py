@@ -293,6 +293,7 @@ class _Table:
             elif self.judge(kind, route, 0, (host, port, flags), None, read):
                 named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
+                    self.remember("", [])
                     return named, [], [host_text(host)]
                 family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
                 called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
@@ -307,6 +308,8 @@ class _Table:
                 if token is not None:
                     resolving.reset(token)
                 audit.withdraw(one_shot)
+            if kind is Kind.REVERSE_LOOKUP:
+                self.remember("", [])  # it is over: what this thread looks up next is another one
             if named is not None:
                 return named, *answer[1:]
             self._keep(host, answer)
