@@ -61,7 +61,8 @@ def _as_told(url: str, told: dict[str, Any]) -> Iterator[Where]:
             return
     for name in ("PRE_PROXY", "PROXY"):
         if proxy := text(told.get(name)):
-            yield of_url(proxy if "://" in proxy else f"http://{proxy}", 1080)
+            scheme, _, rest = proxy.rpartition("://")
+            yield of_url(f"{'https' if scheme.lower() == 'https' else 'socks5'}://{rest}")  # for their ports
     host, port = of_url(url if "://" in url else f"http://{url}")
     for entry in map(text, told.get("CONNECT_TO") or ()):
         found = _CONNECT_TO.fullmatch(entry)
