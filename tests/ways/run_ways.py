@@ -46,28 +46,30 @@ _REQUIRED: Final = "the kernel layer is required"
 _SECTION: Final = re.compile(r"^=+ test categories \(strict\) =+$", re.MULTILINE)
 
 
+_SPECIAL: Final = ("answered", "unstarted")
+
+
 class Outcome(NamedTuple):
     """What became of a guarded run: whether nothing got out, whether it failed by our doing, whether it says where to.
 
-    One that is answered without the network need not fail.
+    One that is answered without the network need not fail, and one that is not started, since the kernel layer is required
+    and can't work, has nothing to name.
     """
 
     stopped: bool
     failed: bool
     named: bool
     answered: bool = False
+    unstarted: bool = False
 
     @property
     def good(self) -> bool:
         """Whether all is as it should be."""
-        return self.stopped and (self.answered or (self.failed and self.named))
+        return self.stopped and (self.answered or self.unstarted or (self.failed and self.named))
 
     def to_dict(self) -> dict[str, bool]:
         """Return it as the results keep it."""
-        kept = self._asdict()
-        if not self.answered:
-            del kept["answered"]
-        return kept
+        return {name: holds for name, holds in self._asdict().items() if holds or name not in _SPECIAL}
 
 
 def why_not_here() -> str:
@@ -107,7 +109,7 @@ class World:
         return answer
 
     def run(self, way: Way, variant: str, *, layers: str = "", verbose: bool = False) -> dict[str, Any]:
-        """Run a way; ``layers`` is empty for a run without the plugin, else ``python``, ``kernel`` or ``auto``."""
+        """Run a way; ``layers`` is empty for a run without the plugin, else ``python`` or ``kernel``."""
         self._runs += 1
         folder = Path(self._folder.name) / str(self._runs)
         folder.mkdir()
@@ -132,8 +134,6 @@ class World:
             command += ["-p", _PLUGIN, "--test-categories-enforcement=strict"]
         if layers == "kernel":
             command += ["--network-kernel-guard=require"]
-        elif layers == "auto":
-            command += ["--network-kernel-guard=auto"]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= {
             "HOME": str(folder),
@@ -186,6 +186,7 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     size = variant.partition("-")[0]
     return Outcome(
         answered=way.answered == size and answer["status"] == 0,
+        unstarted=answer["status"] == _USAGE_ERROR and _REQUIRED in answer["output"],
         stopped=not escapes(way, variant, answer["seen"]),
         failed=answer["status"] in {1, 2} and "violation" in listed,
         named=any(target in line for line in lines for target in (*targets, *way.shown)),
@@ -213,19 +214,11 @@ def try_way(
     entry |= {"code": way.digest, "out": out}
     for layer in layers:
         entry[layer] = {
-            variant: judge(way, variant, guarded(world_, way, variant, layer, verbose=verbose)).to_dict()
+            variant: judge(way, variant, world_.run(way, variant, layers=layer, verbose=verbose)).to_dict()
             for variant in way.variants
             if out[variant.partition("-")[2]]
         }
     return entry
-
-
-def guarded(world_: World, way: Way, variant: str, layers: str, *, verbose: bool = False) -> dict[str, Any]:
-    """Run a way under the plugin; where the kernel layer can't be required, as ``auto`` runs it."""
-    answer = world_.run(way, variant, layers=layers, verbose=verbose)
-    if layers == "kernel" and answer["status"] == _USAGE_ERROR and _REQUIRED in answer["output"]:
-        answer = world_.run(way, variant, layers="auto", verbose=verbose)
-    return answer
 
 
 def try_all(
@@ -279,7 +272,7 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
     ]
     for layer in ("python", "kernel"):
         for variant, outcome in entry.get(layer, {}).items():
-            wanted = ("stopped",) if outcome.get("answered") else ("stopped", "failed", "named")
+            wanted = ("stopped",) if any(map(outcome.get, _SPECIAL)) else ("stopped", "failed", "named")
             wrong = [f"not {name}" for name in wanted if not outcome[name]]
             if wrong:
                 lines.append(f"{layer} {variant}: {', '.join(wrong)}")

@@ -28,6 +28,11 @@ def entry_points(hand_down: HandDown, hand_over: HandDown) -> list[EntryPoint]:
     """
     starting, replacing = Spawning(hand_down), Spawning(hand_over)
     return [
-        EntryPoint(module, name, getattr(replacing if method.startswith("exec") else starting, method))
-        for module, name, method in ENTRIES
+        *(
+            EntryPoint(module, name, getattr(replacing if method.startswith("exec") else starting, method))
+            for module, name, method in ENTRIES
+        ),
+        # libuv starts programs in C.
+        EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
+        EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
     ]
