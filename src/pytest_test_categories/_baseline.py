@@ -11,6 +11,7 @@ conflict is resolved by taking both sides.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
@@ -25,6 +26,7 @@ VERSION: Final = 1
 UPDATE: Final = "--network-baseline-update"
 _END: Final = "end of list"
 _FIXTURE: Final = "fixture "
+_GROUP: Final = re.compile(r"(?<=::)(\w+(?:::\w+)*(?:\[.*\])?)@[^\[\]/]*$", re.DOTALL)
 _FOLLOW_UPS: Final = frozenset({"connect", "send", "reuse"})
 
 
@@ -62,7 +64,12 @@ class Entry(NamedTuple):
 
 def origin(test: str, fixture: str) -> str:
     """Return what a violation is listed under: the fixture it happened in, else the test."""
-    return f"{_FIXTURE}{fixture}" if fixture else test
+    return f"{_FIXTURE}{fixture}" if fixture else plain_id(test)
+
+
+def plain_id(test: str) -> str:
+    """Return a node id without the group that pytest-xdist's ``--dist=loadgroup`` hangs on it."""
+    return _GROUP.sub(r"\1", test) if "@" in test else test
 
 
 class Baseline:

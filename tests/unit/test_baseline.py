@@ -82,6 +82,21 @@ def test_a_fixture_has_entries_of_its_own() -> None:
     assert (A.file, C.file) == ("tests/test_a.py", "")
 
 
+@pytest.mark.parametrize(
+    ("test", "plain"),
+    [
+        ("tests/t.py::test_one@db", "tests/t.py::test_one"),
+        ("tests/t.py::TestA::test_one[a@b]@my group", "tests/t.py::TestA::test_one[a@b]"),
+        ("tests/t.py::test_one[a@b]", "tests/t.py::test_one[a@b]"),
+        ("tests/t.py::test_one[a::b@c]@db", "tests/t.py::test_one[a::b@c]"),
+        ("a@b/t.py::test_one", "a@b/t.py::test_one"),
+        ("a@b.py", "a@b.py"),
+    ],
+)
+def test_groups_of_xdist_are_no_part_of_a_test(test: str, plain: str) -> None:
+    assert Entry.of(Violation(test, "small", "connect", "h:1")).test == plain
+
+
 def test_only_what_is_not_listed_is_new() -> None:
     found = compare(Baseline([A]), [A, B], passed=(), gone=gone_never, whole=True)
     assert (found.known, found.new, found.stale) == ((A,), (B,), ())
