@@ -176,7 +176,7 @@ def compare(
         seen: What happened.
         passed: Tests that ran to their end and passed: what they did not do they no longer do.
         gone: Tells whether the test of an entry exists no more.
-        whole: Whether every test of the project ran to its end: only then a fixture's entry can be stale.
+        whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
     """
     happened = set(without_follow_ups(seen))
     looked_up = _looked_up(happened)
@@ -187,8 +187,8 @@ def compare(
     stale = set()
     unclaimed = sorted(new)
     for entry in sorted(missing):
-        if not entry.file:
-            over = whole
+        if "::" not in entry.test and not (entry.file and gone(entry)):
+            over = whole  # of fixtures and imports only the first one is charged that asks for them
         elif gone(entry):
             heir = next((e for e in unclaimed if (e.file, e.kind, e.target) == (entry.file, *entry[1:])), None)
             if heir is not None:

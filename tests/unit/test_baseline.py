@@ -120,6 +120,13 @@ def test_a_fixtures_entry_is_stale_after_a_whole_run_only() -> None:
         assert bool(found.stale) is whole
 
 
+def test_an_imports_entry_is_stale_after_a_whole_run_or_with_its_file() -> None:
+    module = Entry("tests/test_a.py", "connect", "localhost:5432")
+    for whole in (True, False):
+        assert bool(compare(Baseline([module]), [], passed=(), gone=gone_never, whole=whole).stale) is whole
+    assert compare(Baseline([module]), [], passed=(), gone=lambda _: True, whole=False).stale == (module,)
+
+
 def test_a_renamed_test_is_told_apart_from_a_fixed_one() -> None:
     renamed = A._replace(test="tests/test_a.py::test_uno")
     elsewhere = A._replace(test="tests/test_b.py::test_uno")
