@@ -522,7 +522,7 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
     ]
 
 
-def is_exempt(frame: FrameType) -> bool:
+def is_exempt(frame: FrameType, _called: FrameType | None) -> bool:
     """Tell whether a call is multiprocessing's own: a child fetches a socket sent to it, a fork server is asked."""
     return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
         ("get_connection", "multiprocessing.resource_sharer"),
