@@ -226,3 +226,19 @@ def split_target(target: str) -> tuple[str, str]:
     if not colon or ("]" in port or target.startswith(("unix:", "vsock:"))) or (":" in head and "]" not in head):
         return target, ""
     return head, port
+
+
+def stable_target(target: str) -> str:
+    """Return a target as another run would have it: without a port that the system chose, or a temporary directory."""
+    if target.startswith("unix:"):
+        return _TEMPORARY.sub("unix:.../", target)
+    host, port = split_target(target)
+    if port.isdecimal() and int(port) >= _LOWEST_CHOSEN_PORT:
+        ip = parse_ip(host.strip("[]"))
+        if is_local_ip(ip) if ip is not None else is_localhost(host):
+            return f"{host}:*"
+    return target
+
+
+_LOWEST_CHOSEN_PORT: Final = 32768  # Linux' choice; elsewhere it is 49152
+_TEMPORARY: Final = re.compile(r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?")

@@ -14,7 +14,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pytest_test_categories._address import split_target
+from pytest_test_categories._address import split_target, stable_target
 from pytest_test_categories._files import write_whole
 
 if TYPE_CHECKING:
@@ -55,12 +55,17 @@ class Entry(NamedTuple):
         order, so that one stands for the other.
         """
         kind = "connect" if violation.kind == "reuse" else violation.kind
-        return cls(origin(violation.test, violation.fixture), kind, violation.target)
+        return cls(origin(violation.test, violation.fixture), kind, stable_target(violation.target))
 
     @property
     def file(self) -> str:
         """The test's file; empty for a fixture."""
         return "" if self.test.startswith(_FIXTURE) else self.test.partition("::")[0]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is of a fixture or an import: only the first one is charged that asks for it."""
+        return self.test.startswith(_FIXTURE) or "::" not in self.test
 
     def __str__(self) -> str:
         """Return the entry in one line."""
@@ -68,8 +73,18 @@ class Entry(NamedTuple):
 
 
 def origin(test: str, fixture: str) -> str:
-    """Return what a violation is listed under: the fixture it happened in, else the test."""
-    return f"{_FIXTURE}{fixture}" if fixture else plain_id(test)
+    """Return what a violation is listed under: the fixture it happened in, else the test.
+
+    A fixture of a module's or class's scope is that module's or class's own, one of broader scope goes by its name.
+    """
+    if not fixture:
+        return test
+    owner = ""
+    if fixture.endswith("(module)"):
+        owner = test.partition("::")[0]
+    elif fixture.endswith("(class)"):
+        owner = test.partition("[")[0].rpartition("::")[0]
+    return f"{_FIXTURE}{owner}{owner and '::'}{fixture}"
 
 
 def plain_id(test: str) -> str:
@@ -112,13 +127,13 @@ class Baseline:
             raise BaselineError("has a merge conflict: keep the lines of both sides, and take the markers out")
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BaselineError(f"is damaged ({error}): restore it, or delete it and make it with {UPDATE}") from None
         version = data.get("version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version > VERSION:
+        if type(version) is int and version > VERSION:
             raise BaselineError(f"is of version {version}, and this plugin reads {VERSION}: install a newer one")
         listed = data.get("violations") if version == VERSION else None
-        if not isinstance(listed, list):
+        if not isinstance(listed, list) or type(version) is not int:
             raise BaselineError(f"is no network baseline: delete it, and make it with {UPDATE}")
         entries = []
         for line in listed:
@@ -172,7 +187,13 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    baseline: Baseline, seen: Iterable[Entry], *, passed: Collection[str], gone: Callable[[Entry], bool], whole: bool
+    baseline: Baseline,
+    seen: Iterable[Entry],
+    *,
+    passed: Collection[str],
+    gone: Callable[[Entry], bool],
+    whole: bool,
+    shared_ran: Callable[[Entry], bool] = lambda _: True,
 ) -> Comparison:
     """Hold what a run did against the baseline.
 
@@ -182,6 +203,7 @@ def compare(
         passed: Tests that ran to their end and passed: what they did not do they no longer do.
         gone: Tells whether the test of an entry exists no more.
         whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
+        shared_ran: Tells whether a fixture or an import came to its end.
     """
     happened = set(without_follow_ups(seen))
     looked_up = _looked_up(happened)
@@ -192,8 +214,8 @@ def compare(
     stale = set()
     unclaimed = sorted(new)
     for entry in sorted(missing):
-        if "::" not in entry.test and not (entry.file and gone(entry)):
-            over = whole  # of fixtures and imports only the first one is charged that asks for them
+        if entry.is_shared and not (entry.file and gone(entry)):
+            over = whole and shared_ran(entry)
         elif gone(entry):
             heir = next((e for e in unclaimed if (e.file, e.kind, e.target) == (entry.file, *entry[1:])), None)
             if heir is not None:

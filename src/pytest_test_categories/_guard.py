@@ -139,6 +139,8 @@ class NetworkGuard:
             return None
         charged = charge()
         outer = charged.scopes[0] if charged is not None and charged.scopes and not charged.unattributed else None
+        if outer is not None and outer.policy is not None and outer.policy.known:
+            policy = policy._replace(known=outer.policy.known)
         registry.hold()
         scope = Scope(
             "block",
@@ -164,6 +166,8 @@ class NetworkGuard:
         scope.close()
         self._records.update(scope.records)
         registry.release()
+        if scope.records and registry.run is not None and scope.home is None:
+            registry.run.of_blocks += scope.records.values()
         registry.deliver(error, ended=scope)
         finish(scope, error)
 
@@ -271,7 +275,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         """Start taking violations."""
         charged = charge()
         outer = charged.scopes[0] if charged is not None and charged.scopes else None
-        self._guarded = outer is not None
+        self._guarded = charged is not None and any(map(_can_refuse, charged.scopes))
         scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
         scope.file = "" if outer is None else outer.file
         scope.previous = current.get()
@@ -306,6 +310,10 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
             raise AssertionError("expect_network_violation: nothing was refused in this block")
         registry.deliver(error, expected=True)
         return _only_ours(error)
+
+
+def _can_refuse(scope: Scope) -> bool:
+    return scope.policy is not None and scope.policy.mode is not EnforcementMode.OFF
 
 
 def _only_ours(error: BaseException | None) -> bool:

@@ -18,6 +18,7 @@ from pytest_test_categories._address import (
     parse_allow_entry,
     parse_ip,
     split_target,
+    stable_target,
 )
 
 _E = TypeVar("_E", bound=enum.Enum)
@@ -180,7 +181,9 @@ def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
     kind = (
         Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
     )  # a shared connection: which depends on the order
-    if any((kind.value, str(Endpoint(host, end.port, end.family))) in known for host in (end.host, *names)):
+    if any(
+        (kind.value, stable_target(str(Endpoint(host, end.port, end.family)))) in known for host in (end.host, *names)
+    ):
         return True
     # What a listed look-up leads to is part of it: the name may have any number of addresses.
     hosts = {split_target(target)[0] for kind, target in known if kind == Kind.LOOKUP.value}

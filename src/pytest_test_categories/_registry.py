@@ -25,7 +25,16 @@ from pytest_test_categories._errors import (
 from pytest_test_categories._layers import audit, clients, connections, processes, sockets
 from pytest_test_categories._names import look_ups, own_names, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
-from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide, needed_size, refuses
+from pytest_test_categories._policy import (
+    Attempt,
+    EnforcementMode,
+    Kind,
+    LookedUp,
+    TestSize,
+    decide,
+    needed_size,
+    refuses,
+)
 from pytest_test_categories._runs import Run, runs
 from pytest_test_categories._spool import Spawned
 from pytest_test_categories._violation import Violation
@@ -210,13 +219,17 @@ class Registry:
 
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         __tracebackhide__ = True
+        label = asked.get()
+        if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
+            # The baseline knows it by what was asked for, whatever the look-up answered.
+            attempt = attempt._replace(names=(*attempt.names, LookedUp(label.host)))
         strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
         trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task() or _origin.current_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
-        counted = not self._same_attempt(asked.get(), refusing, attempt, violation)
+        counted = not self._same_attempt(label, refusing, attempt, violation)
         records, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
         if strict is None:
             if attempt.kind is Kind.CONNECT:
@@ -302,7 +315,9 @@ class Registry:
         for link in watching:
             if link.kind != "observe":
                 continue
-            mine = seen._replace(needs=needed_size(attempt, self.run.allow if self.run is not None else ()).value)
+            mine = seen
+            if not mine.needs:  # the layer outside of this process leaves that to us
+                mine = seen._replace(needs=needed_size(attempt, self.run.allow if self.run is not None else ()).value)
             if link.home is not None:
                 self._spawned.send(link.home, mine, attempt, late=False, expected=False)
             elif self._children is not None and self._children.is_child:
@@ -344,6 +359,8 @@ class Registry:
         elif late:
             into = scope.late = scope.late or {}
         record = into.get(violation.key)
+        if record is None and not counted:  # a further step of an attempt that is on record, of another kind
+            record = next((one for one in list(into.values()) if _is_step_of(violation, one.violation)), None)
         new = record is None
         if record is None:
             if len(into) >= _origin.RECORDS_PER_SCOPE:
@@ -621,6 +638,10 @@ def _our_errors(error: BaseException | None) -> Iterator[NetworkAccessViolationE
         pending += [link.__cause__, link.__context__]
         if isinstance(link, BaseExceptionGroup):
             pending += link.exceptions
+
+
+def _is_step_of(violation: Violation, other: Violation) -> bool:
+    return violation._replace(kind=other.kind, verdict=other.verdict).key == other.key
 
 
 def _replace(violation: Violation, **changes: Any) -> Violation:

@@ -32,6 +32,8 @@ class Run:
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
         standing: Guards that fixtures of broad scope have entered and not left.
+        of_blocks: Records of guards inside tests that have ended, for who gathers all.
+        groups: Whether node ids carry groups of pytest-xdist's.
         observing: The scope that takes note of all that the run does, if somebody wants to know.
         baseline: Violations that the project knows of, if it keeps a list.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
@@ -58,6 +60,8 @@ class Run:
         self.base = base
         self.standing: list[Scope] = []
         self.children_watched = False
+        self.of_blocks: list[Record] = []
+        self.groups = False
         self.observing: Scope | None = None
         self.baseline: Baseline | None = None
 

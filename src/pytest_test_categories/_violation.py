@@ -61,7 +61,8 @@ class Violation(NamedTuple):
     @property
     def key(self) -> tuple[str, ...]:
         """What makes two violations the same one, seen again."""
-        return (self.test, self.size, self.target, self.location, self.called_from, self.late)
+        known = "known" if self.verdict == "known" else ""  # one that fails must not hide behind one that doesn't
+        return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from pytest_test_categories._runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
+
+
+CONFTEST: Final = "conftest.py"
 
 
 class Collecting:
@@ -90,9 +93,10 @@ class Collecting:
         size = sizes.of_path(str(collector.path)) if in_module else None
         with self.importing(collector.nodeid, size, str(collector.path)) as (holds, keeps):
             report = yield
-        if report.outcome == "passed":
+        if report.outcome == "passed" and self._mode is not EnforcementMode.OFF:
             self._check_sizes(collector, report, sizes)
-        if holds is not keeps and holds.records and self._mode is EnforcementMode.STRICT:
+        fails = any(record.fails for record in holds.records.values())
+        if holds is not keeps and fails and self._mode is EnforcementMode.STRICT:
             _refuse(holds, report)
         elif keeps.records and in_module:
             self._modules.setdefault(collector.nodeid.partition("::")[0], []).append((keeps, size))
@@ -156,9 +160,9 @@ class Collecting:
 
     def _broken(self, scope: Scope, sizes: Iterable[TestSize | None]) -> list[Violation]:
         restricted = [size for size in TestSize if size in sizes and size.rank < TestSize.LARGE.rank]
-        policies = [self._policy(size, scope.test) for size in restricted]
         found = []
         for record in scope.records.values():
+            policies = [self._policy(size, _name_of(scope, record.violation)) for size in restricted]
             attempt = record.attempt
             if attempt is None:
                 continue
@@ -190,8 +194,20 @@ def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
     verdict = "warned" if policy.mode is not EnforcementMode.STRICT else "refused"
     if record.attempt is not None and verdict == "refused" and not refuses(policy, record.attempt):
         verdict = "known"
-    fields = record.snapshot().to_dict() | {"size": size.value, "test": scope.test, "verdict": verdict}
-    return Violation.from_dict(fields | {"importing": fields["importing"] or scope.test})
+    test = _name_of(scope, record.violation)
+    fields = record.snapshot().to_dict() | {"size": size.value, "test": test, "verdict": verdict}
+    return Violation.from_dict(fields | {"importing": fields["importing"] or test})
+
+
+def _name_of(scope: Scope, violation: Violation) -> str:
+    """Return what an import is charged to: the module, or the conftest, whichever run has found it first."""
+    if scope.test.endswith(".py") and scope.test != CONFTEST:
+        return scope.test
+    for place in (violation.location, violation.called_from):
+        path = place.rpartition(":")[0]
+        if path.endswith(CONFTEST):
+            return path
+    return CONFTEST if "::" not in scope.test else scope.test
 
 
 def _refuse(scope: Scope, report: pytest.CollectReport) -> None:

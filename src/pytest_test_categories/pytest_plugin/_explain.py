@@ -54,7 +54,10 @@ class Explain:
             for line in self._text(facts):
                 terminal.write_line(line)
         for path in self._settings.reports:
-            self._write(path, facts)
+            try:
+                self._write(path, facts)
+            except OSError as error:
+                raise pytest.UsageError(f"--network-report: {path} could not be written: {error}") from None
             if terminal is not None:
                 terminal.write_line(f"network report: {path}")
         return True
@@ -121,7 +124,7 @@ class Explain:
     # -- texts ---------------------------------------------------------------------------------------------------------
 
     def _text(self, facts: list[dict[str, Any]]) -> Iterator[str]:
-        verbose = self._config.option.verbose > 0
+        verbose = getattr(self._config.option, "verbose", 0) > 0
         kernel = "kernel" if self._run.children_watched else ""
         yield ""
         for test in facts:

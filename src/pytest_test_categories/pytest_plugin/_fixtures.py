@@ -104,6 +104,12 @@ class FixturePlan:
             if name not in self._declared and self.guards(found[-1]) and not getattr(found[-1], "_autouse", False)
         )
 
+    def broad_labels(self, item: pytest.Item) -> tuple[str, ...]:
+        """Return what reports call those fixtures: ``NAME (scope)``."""
+        info = getattr(item, "_fixtureinfo", None)
+        names = self.broad_names(item)
+        return tuple(f"{name} ({info.name2fixturedefs[name][-1].scope})" for name in names) if info else ()
+
     def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
         """Return the names of the fixtures with a guard of their own that an item uses."""
         info = getattr(item, "_fixtureinfo", None)
@@ -263,8 +269,9 @@ class FixtureGuard:
         size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
         policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
         fixture = f"{definition.argname} ({definition.scope})"
-        policy = self._phases.with_known(policy, item.nodeid, fixture)
-        scope = Scope("fixture", policy, item.nodeid, parent=self._run.base)
+        test = self._phases.label(item)
+        policy = self._phases.with_known(policy, test, fixture)
+        scope = Scope("fixture", policy, test, parent=self._run.base)
         scope.fixture = fixture
         scope.held_by = held.by
         scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")

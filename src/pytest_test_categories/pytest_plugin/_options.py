@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import pytest
@@ -185,10 +187,11 @@ def _parse(config: pytest.Config) -> Settings:
     kernel = _kernel(config, option)
     lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]
     allowed = [*config.getini("test_categories_network_allow")]
-    wanted = _wanted(config, option, mode)
+    wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
     if mode == OFF and not wanted and not size and not any(lists) and not allowed and not option.network_allow:
         return Settings()
 
+    _forget_replaced()
     from pytest_test_categories import _policy
 
     parsed = _checked(where, _policy.EnforcementMode.parse, mode)
@@ -218,7 +221,7 @@ def _parse(config: pytest.Config) -> Settings:
     )
 
 
-def _wanted(config: pytest.Config, option: object, mode: str) -> dict[str, Any]:
+def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
     """Return what is asked for beside enforcement, by the names of the settings; empty if nothing is."""
     found: dict[str, Any] = {}
     if reports := getattr(option, "network_report", None):
@@ -244,9 +247,10 @@ def _wanted(config: pytest.Config, option: object, mode: str) -> dict[str, Any]:
         found["explain"] = True
         if other := [path for path in found.get("reports", ()) if not path.endswith(".json")]:
             raise pytest.UsageError(f"--network-report: with --network-explain a .json file only, not {other[0]}")
-    found |= _baseline(config, option, off=mode == OFF)
-    if found.get("baseline_update") and found.get("suggest"):
+    if found.get("suggest") and getattr(option, "network_baseline_update", False):
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
+    if not found.get("suggest"):  # such a run enforces nothing
+        found |= _baseline(config, option, off=off)
     return found
 
 
@@ -278,6 +282,17 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         "baseline_update": update,
         "baseline_strict": strict,
     }
+
+
+def _forget_replaced() -> None:
+    """Forget modules of ours that somebody has taken out of ``sys.modules``: pytester does, after each run inside.
+
+    The package's attributes would go on naming them, and half of what is imported now would be theirs.
+    """
+    package = sys.modules["pytest_test_categories"]
+    for name, value in list(vars(package).items()):
+        if isinstance(value, ModuleType) and f"{package.__name__}.{name}" not in sys.modules:
+            delattr(package, name)
 
 
 def _directory(path: str) -> str:

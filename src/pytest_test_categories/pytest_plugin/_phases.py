@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories import _origin
+from pytest_test_categories._baseline import plain_id
 from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._origin import Scope, current, phases
@@ -49,7 +50,7 @@ class Phases:
         self._sizes = sizes
         assert settings.mode is not None
         self._mode = settings.mode
-        self._strict = settings.mode is EnforcementMode.STRICT
+        self._updating = settings.baseline_update
         self._policies: dict[TestSize | None, Policy] = {
             None: Policy(None, self._mode, settings.allow),
         }
@@ -75,11 +76,14 @@ class Phases:
         allow = getattr(cls, "network_allow", ())
         if mode is None and not allow:
             return policy
-        return Policy(
-            size,
-            policy.mode if mode is None else EnforcementMode.parse(mode),
-            policy.allow + parse_allow(allow),
-        )
+        return Policy(size, self._mode_of(mode), policy.allow + parse_allow(allow))
+
+    def _mode_of(self, mode: EnforcementMode | str | None) -> EnforcementMode:
+        """Return the mode of a class; where a run is to refuse nothing, none of them does."""
+        if mode is None or self._mode is EnforcementMode.OFF:
+            return self._mode
+        parsed = EnforcementMode.parse(mode)
+        return self._mode if self._updating and parsed is EnforcementMode.STRICT else parsed
 
     def _policy_of(self, item: pytest.Item) -> Policy:
         # Most tests have their size from where they stand: their neighbours' policy is theirs.
@@ -95,6 +99,10 @@ class Phases:
             self._policies_below[id(parent)] = (parent, policy)
         return policy
 
+    def label(self, item: pytest.Item) -> str:
+        """Return a test's node id, without a group that pytest-xdist hangs on it."""
+        return plain_id(item.nodeid) if self._run.groups else item.nodeid
+
     def with_known(self, policy: Policy, test: str, fixture: str = "") -> Policy:
         """Return a policy with the violations that the baseline lists for a test, or for a fixture."""
         known = None if self._run.baseline is None else self._run.baseline.of(test, fixture)
@@ -105,12 +113,14 @@ class Phases:
         policy = self._policy_of(item)
         nodeid = item.nodeid
         if self._run.baseline is not None:
-            policy = self.with_known(policy, nodeid)
+            policy = self.with_known(policy, self.label(item))
         if nodeid != self._last:  # not a rerun
             self._last = nodeid
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
             self._counted[id(policy)] = policy
-        self.scope = self._inner = scope = Scope("test", policy, nodeid, parent=self._run.base, file=item.path)
+        self.scope = self._inner = scope = Scope(
+            "test", policy, self.label(item), parent=self._run.base, file=item.path
+        )
         self._outer = current.get()
         self._isolation = None
         self._fill(item, scope)

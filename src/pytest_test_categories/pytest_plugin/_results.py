@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
 _SHOWN: Final = 20
+_GREEN: Final = frozenset({pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
 _BREACHES: Final = frozenset({"refused", "warned", "known"})
 
 
@@ -47,7 +48,7 @@ class Results:
             if self._settings.baseline is not None:
                 self._check_baseline(session, self._settings.baseline)
             for path in self._settings.reports:
-                self._write(path)
+                self._write(session, path)
             if self._settings.suggest:
                 self._suggest(session)
 
@@ -63,7 +64,7 @@ class Results:
             for line in workflow_commands(self._tracker.report()):
                 terminalreporter.write_line(line)
 
-    def _write(self, path: str) -> None:
+    def _write(self, session: pytest.Session, path: str) -> None:
         from pytest_test_categories._report import files
 
         place = os.path.join(str(self._config.invocation_params.dir), path)
@@ -71,6 +72,8 @@ class Results:
             files.write(self._tracker.report(), place)
         except OSError as error:
             self._lines.append(f"network report: {path} could not be written: {error}")
+            if session.exitstatus in _GREEN:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
         else:
             self._lines.append(f"network report: {path}")
 
@@ -78,7 +81,18 @@ class Results:
 
     def _check_baseline(self, session: pytest.Session, baseline: Baseline) -> None:
         tracker = self._tracker
-        seen = [Entry.of(violation) for violation in tracker.violations() if violation.verdict in _BREACHES]
+        breaches = [violation for violation in tracker.violations() if violation.verdict in _BREACHES]
+        if self._settings.baseline_update:
+            # A test that asserts that it is refused fails where nothing is refused.
+            failed = tracker.failed
+            left_out = {violation.test for violation in breaches if violation.test in failed}
+            breaches = [v for v in breaches if v.test not in failed or Entry.of(v) in baseline.entries]
+            if left_out:
+                self._lines.append(
+                    f"network baseline: {_count(len(left_out), 'test')} failed, and nothing is added for:"
+                )
+                self._lines += _listed(sorted(left_out))
+        seen = [Entry.of(violation) for violation in breaches]
         files = {node.partition("::")[0] for node in tracker.collected}
 
         def is_gone(entry: Entry) -> bool:
@@ -86,14 +100,21 @@ class Results:
                 return False
             if not os.path.exists(os.path.join(str(self._config.rootpath), entry.file)):
                 return True
-            return entry.file in files and not tracker.deselects and "::" in entry.test
+            return entry.file in files and not tracker.deselects and not entry.is_shared
 
-        found = compare(baseline, seen, passed=tracker.passed, gone=is_gone, whole=not tracker.why_incomplete())
+        found = compare(
+            baseline,
+            seen,
+            passed=tracker.passed,
+            gone=is_gone,
+            whole=not tracker.why_incomplete(),
+            shared_ran=lambda entry: tracker.shared_ran(entry.test),
+        )
         if self._settings.baseline_update:
             self._update(session, baseline, found)
             return
         self._lines += _baseline_lines(found)
-        green = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+        green = session.exitstatus in _GREEN
         if self._settings.baseline_strict and (found.stale or found.renamed):
             self._lines.append("--network-baseline-strict: entries that no longer happen fail the run")
             if green:
@@ -121,7 +142,7 @@ class Results:
 
         tracker = self._tracker
         found = suggest.suggest(tracker.report(), tracker.uses, tracker.sets)
-        self._lines += suggest.lines(found, verbose=self._config.option.verbose > 0)
+        self._lines += suggest.lines(found, verbose=getattr(self._config.option, "verbose", 0) > 0)
         if self._settings.suggest != APPLY:
             return
         from pytest_test_categories._sizing import apply

@@ -104,6 +104,8 @@ class Session:
         )
         self.run.children_watched = registry.outside is not None
         self.run.baseline = settings.baseline
+        option = config.known_args_namespace
+        self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
         if settings.observing:
             # Around all that the run does: what no guard refuses is put on record here.
             everything = Policy(TestSize.SMALL, EnforcementMode.OFF)
@@ -193,6 +195,10 @@ class Session:
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
+        if self._tracker is not None:
+            self._tracker.note_selection(everything, items)
+            if self._settings.baseline is not None:
+                self._tracker.note_users(items, self._plan, self._settings.baseline)
         if self._tracker is not None and self._settings.suggest:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._baseline import plain_id
+from pytest_test_categories._baseline import origin, plain_id
 from pytest_test_categories._registry import registry
-from pytest_test_categories._report.model import Access, Case, Report, published_id
+from pytest_test_categories._report.model import Access, Case, Report, published_id, relative_place
 from pytest_test_categories._sizing.suggest import function_of
 from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin import _options, _unwatched
-from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, to_tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+    from pytest_test_categories._baseline import Baseline
     from pytest_test_categories._runs import Run
     from pytest_test_categories._sizing.apply import Target
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories_tracker"
+_NARROWING: Final = {
+    "--lf": "lf",
+    "--sw": "stepwise",
+    "--collect-only": "collectonly",
+    "--setup-only": "setuponly",
+    "--setup-plan": "setupplan",
+    "--fixtures": "showfixtures",
+    "--fixtures-per-test": "show_fixtures_per_test",
+    "--cache-show": "cacheshow",
+    "--ignore": "ignore",
+    "--ignore-glob": "ignore_glob",
+}
+"""Options after which not every test has run, and where each is kept."""
 _PHASES: Final = frozenset({"setup", "call", "teardown"})
 
 
@@ -58,7 +72,7 @@ class Tracked:
             self.broken = self.broken or ("failed" if when == "call" else "error")
         elif report.outcome == "skipped":
             self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
-        else:
+        elif self.outcome != "skipped":  # else a subtest was
             self.outcome = "xpassed" if hasattr(report, "wasxfail") else "passed"
 
     @property
@@ -92,18 +106,38 @@ class Tracker:
         self._narrowed: dict[str, None] = {}
         self._deselected = 0
         self._collected: set[str] = set()
+        self._users: dict[str, list[str]] = {}
         self._worker = hasattr(config, "workerinput")
 
     def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
         """Note what suggested sizes are made of, beside the run: what tests use, and where they stand."""
         for item in items:
-            node = plain_id(item.nodeid)
+            node = self._plain(item.nodeid)
             if names := plan.narrowed_names(item):
                 self._uses[node] = names
             if sizes.on_parameter_set(item):
                 self._sets.add(node)
             target = _target(item, node)
             self._targets.setdefault(target.id, target)
+
+    def _plain(self, node: str) -> str:
+        return plain_id(node) if self._run.groups else node
+
+    def note_selection(self, everything: list[pytest.Item], items: list[pytest.Item]) -> None:
+        """Note how many of the collected tests are left: not everybody who takes some away says so."""
+        self._deselected = max(self._deselected, len(everything) - len(items))
+
+    def note_users(self, items: Iterable[pytest.Item], plan: FixturePlan, baseline: Baseline) -> None:
+        """Note which tests use the fixtures that the baseline lists."""
+        listed = {entry.test for entry in baseline.entries if entry.is_shared}
+        if not listed:
+            return
+        for item in items:
+            node = self._phases.label(item)
+            for fixture in plan.broad_labels(item):
+                known = origin(node, fixture)
+                if known in listed:
+                    self._users.setdefault(known, []).append(node)
 
     # -- while tests run -----------------------------------------------------------------------------------------------
 
@@ -113,7 +147,7 @@ class Tracker:
         fields = report.__dict__
         now = self._now
         observing = self._run.observing
-        seen = observing is not None and observing.records
+        seen = (observing is not None and observing.records) or self._run.of_blocks
         same = now is not None and not seen and report.location is now.location and REPORT_KEY not in fields
         if same and now is not None and report.when != "setup":  # most of them
             now.take(report)
@@ -125,14 +159,15 @@ class Tracker:
 
     def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         if report.when == "setup" and self._worker:
-            uses = self._uses.get(plain_id(report.nodeid), ())
+            uses = self._uses.get(self._plain(report.nodeid), ())
             fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=uses)
-        seen = self._drain()
+        seen = [*self._drain(), *to_tell(self._run.of_blocks)]
+        self._run.of_blocks.clear()
         if seen:
             fields.setdefault(REPORT_KEY, {})["accesses"] = [violation.to_dict() for violation in seen]
 
     def _take(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
-        node = plain_id(report.nodeid)
+        node = self._plain(report.nodeid)
         carried = fields.get(REPORT_KEY)
         if report.when == "setup":
             if "node" in fields:
@@ -179,12 +214,12 @@ class Tracker:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which tests there are."""
-        self._collected.update(plain_id(item.nodeid) for item in session.items)
+        self._collected.update(self._plain(item.nodeid) for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note which tests there are (xdist)."""
-        self._collected.update(map(plain_id, ids))
+        self._collected.update(map(self._plain, ids))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -195,6 +230,7 @@ class Tracker:
         if output:
             self._keep(output)
             self._deselected = max(self._deselected, output["deselected"])
+            self._users = self._users or output["users"]
             self._sets.update(output["sets"])
             if not self._targets:  # each worker has collected the same
                 self._targets = {target.id: target for target in map(_read_target, output["targets"])}
@@ -212,7 +248,7 @@ class Tracker:
             return (yield)
         finally:
             registry.collect_children()
-            rest = [violation.to_dict() for violation in self._drain()]
+            rest = [violation.to_dict() for violation in (*self._drain(), *to_tell(self._run.of_blocks))]
             if session.shouldfail or session.shouldstop:
                 self._narrow(f"the run stopped early: {session.shouldfail or session.shouldstop}")
             if exitstatus == pytest.ExitCode.INTERRUPTED:
@@ -224,6 +260,7 @@ class Tracker:
                     "deselected": self._deselected,
                     "narrowed": list(self._narrowed),
                     "unwatched": _unwatched.counts(self._run),
+                    "users": self._users,
                     "sets": sorted(self._sets),
                     "targets": [json.dumps(target) for target in self._targets.values()],
                 }
@@ -253,14 +290,41 @@ class Tracker:
         return {node for node, test in self._tests.items() if test.result == "passed"}
 
     @property
+    def failed(self) -> set[str]:
+        """Node ids of the tests that failed, in whatever phase."""
+        return {node for node, test in self._tests.items() if test.broken}
+
+    @property
     def collected(self) -> set[str]:
         """Node ids of the tests that were collected, without those that were deselected."""
         return self._collected
 
+    def shared_ran(self, shared: str) -> bool:
+        """Tell whether a fixture or an import of the baseline came to its end: some test that stands on it passed."""
+        passed = self.passed
+        if shared in self._users:
+            return any(node in passed for node in self._users[shared])
+        files = {node.partition("::")[0] for node in passed}
+        return shared in files or not shared.endswith(".py") or shared not in self._files()
+
+    def _files(self) -> set[str]:
+        return {node.partition("::")[0] for node in self._collected}
+
     @property
     def deselects(self) -> bool:
-        """Whether tests were deselected, or chosen by name: one that was not collected may exist all the same."""
-        return bool(self._deselected) or any("::" in argument for argument in self._config.args)
+        """Whether a test that was not collected may exist all the same."""
+        chosen = any("::" in argument for argument in self._config.args)
+        return chosen or bool(self._deselected) or bool(self._narrowed) or bool(self._narrowing())
+
+    def _narrowing(self) -> list[str]:
+        """Return the options of the run that leave tests out, or run none."""
+        option = self._config.option
+        given = [name for name, field in _NARROWING.items() if getattr(option, field, None)]
+        if self._config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+            inside = relative(str(self._config.invocation_params.dir), str(self._config.rootpath))
+            if inside != str(self._config.rootpath).replace("\\", "/"):
+                given.append(f"started in {relative_place(inside)}")
+        return given
 
     def why_incomplete(self) -> tuple[str, ...]:
         """Return why not every test of the project ran to its end, a line each."""
@@ -269,7 +333,9 @@ class Tracker:
             reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
         if paths := self._chosen():
             reasons.append(f"only {', '.join(paths)}")
+        reasons += self._narrowing()
         unfinished = sum(not test.finished for test in self._tests.values())
+        unfinished += len(self._collected.difference(self._tests))
         if unfinished:
             reasons.append(f"{unfinished} {'test' if unfinished == 1 else 'tests'} did not run to the end")
         return tuple(reasons)
@@ -282,7 +348,9 @@ class Tracker:
         root = str(config.rootpath)
         whole = {os.path.normpath(os.path.join(root, path)) for path in config.getini("testpaths") or [root]}
         given = {os.path.normpath(os.path.join(str(config.invocation_params.dir), path)) for path in config.args}
-        return [] if whole <= given or root in given else [relative(path, root) for path in config.args]
+        if whole <= given or root in given:
+            return []
+        return [relative_place(relative(path, root)) for path in config.args]
 
     def violations(self) -> list[Violation]:
         """Return everything that was seen, breaches and what was permitted, in no order."""
@@ -290,8 +358,6 @@ class Tracker:
         found: dict[tuple[str, ...], Violation] = {}
         seen = []
         for violation in (*self._violations, *late, *self._run.noted):
-            if "@" in violation.test:
-                violation = violation._replace(test=plain_id(violation.test))  # noqa: PLW2901 - the same one
             if violation.verdict in {"permitted", "observed"}:
                 seen.append(violation)
                 continue
