@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._policy import TestSize
-from pytest_test_categories._report.model import SIZES, redacted
+from pytest_test_categories._report.model import SIZES, published_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -165,8 +165,8 @@ def suggest(
         name, _space, scope = access.violation.fixture.partition(" (")
         if name and scope != "function)":  # those are set up for each test, and charged to it
             of_fixtures.setdefault(name, []).append(access)
-    using = {redacted(test): names for test, names in (uses or {}).items()}
-    own_sets = frozenset(map(redacted, sets))
+    using = {published_id(test): names for test, names in (uses or {}).items()}
+    own_sets = frozenset(map(published_id, sets))
 
     functions: dict[str, list[tuple[Case, frozenset[Evidence]]]] = {}
     for case in report.tests:

@@ -93,6 +93,17 @@ class FixturePlan:
         name = definition.argname
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
+    def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
+        """Return the names of the broad fixtures that are held to the sizes of the tests that ask for them."""
+        info = getattr(item, "_fixtureinfo", None)
+        if info is None:
+            return ()
+        return tuple(
+            name
+            for name, found in info.name2fixturedefs.items()
+            if name not in self._declared and self.guards(found[-1]) and not getattr(found[-1], "_autouse", False)
+        )
+
     def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
         """Return the names of the fixtures with a guard of their own that an item uses."""
         info = getattr(item, "_fixtureinfo", None)

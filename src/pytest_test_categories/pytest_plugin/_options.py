@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -232,6 +233,10 @@ def _wanted(config: pytest.Config, option: object, mode: str) -> dict[str, Any]:
             raise pytest.UsageError(
                 f"--network-suggest-sizes: {suggest!r} is not one of {', '.join(SUGGEST)}; "
                 f"before a path write --network-suggest-sizes={PRINT}"
+            )
+        if suggest == APPLY and importlib.util.find_spec("libcst") is None:
+            raise pytest.UsageError(
+                "--network-suggest-sizes=apply needs libcst: pip install 'pytest-test-categories[apply]'"
             )
         found["suggest"] = suggest
         found["force"] = bool(getattr(option, "network_suggest_sizes_force", False))

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_test_categories._baseline import Baseline, Comparison, Entry, compare, updated
 from pytest_test_categories._policy import EnforcementMode
+from pytest_test_categories.pytest_plugin._options import APPLY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -48,7 +49,7 @@ class Results:
             for path in self._settings.reports:
                 self._write(path)
             if self._settings.suggest:
-                self._lines += self._suggest()
+                self._suggest(session)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was written, and what became of the baseline."""
@@ -115,8 +116,33 @@ class Results:
 
     # -- sizes ---------------------------------------------------------------------------------------------------------
 
-    def _suggest(self) -> Iterable[str]:
-        raise NotImplementedError
+    def _suggest(self, session: pytest.Session) -> None:
+        from pytest_test_categories._sizing import suggest
+
+        tracker = self._tracker
+        found = suggest.suggest(tracker.report(), tracker.uses, tracker.sets)
+        self._lines += suggest.lines(found, verbose=self._config.option.verbose > 0)
+        if self._settings.suggest != APPLY:
+            return
+        from pytest_test_categories._sizing import apply
+
+        targets = [
+            target._replace(size=one.size, current=one.current, observed=one.observed)
+            for one in found
+            if (target := tracker.targets.get(one.function)) is not None
+        ]
+        root = self._run.root
+        aliases = {name: size.value for name, size in self._settings.marker_sizes}
+        try:
+            planned = apply.plan(root, targets, aliases)
+            omitted = apply.apply(root, planned.changes, force=self._settings.force)
+        except apply.ApplyError as error:
+            self._lines.append(f"no size marker was written: {error}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        failed = {omission.what for omission in omitted}
+        written = [change for change in planned.changes if change.file not in failed]
+        self._lines += apply.lines(written, (*planned.omitted, *omitted))
 
 
 def _baseline_lines(found: Comparison) -> Iterable[str]:

@@ -177,7 +177,7 @@ class Session:
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
         if self._tracker is not None and self._settings.suggest:
-            self._tracker.note_uses(items, self._plan)
+            self._tracker.note_items(items, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")

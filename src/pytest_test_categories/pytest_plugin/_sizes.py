@@ -41,6 +41,11 @@ class Sizes:
         self._nodes[id(item)] = (item, size)
         return size
 
+    def on_parameter_set(self, item: pytest.Item) -> bool:
+        """Tell whether an item's size stands on its parameter set."""
+        callspec: Any = getattr(item, "callspec", None)
+        return callspec is not None and any(mark.name in self._markers for mark in callspec.marks)
+
     def sources(self, item: pytest.Item) -> Iterator[tuple[str, TestSize]]:
         """Yield all that gives an item a size, and which: the first is the one that counts."""
         node: Any = item

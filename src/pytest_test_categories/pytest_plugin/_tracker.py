@@ -5,6 +5,7 @@ A report, the baseline, suggested sizes and annotations are all made of what it 
 
 from __future__ import annotations
 
+import json
 import os
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._registry import registry
-from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._report.model import Access, Case, Report, published_id
+from pytest_test_categories._sizing.suggest import function_of
 from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin import _options, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from pytest_test_categories._runs import Run
+    from pytest_test_categories._sizing.apply import Target
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
     from pytest_test_categories.pytest_plugin._phases import Phases
+    from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories_tracker"
 _PHASES: Final = frozenset({"setup", "call", "teardown"})
@@ -78,6 +82,8 @@ class Tracker:
         self._run = run
         self._phases = phases
         self._uses: dict[str, tuple[str, ...]] = {}
+        self._sets: set[str] = set()
+        self._targets: dict[str, Target] = {}
         self._tests: dict[str, Tracked] = {}
         self._now: Tracked | None = None  # the latest, where reports come in order
         self._violations: list[Violation] = []
@@ -87,9 +93,15 @@ class Tracker:
         self._collected: set[str] = set()
         self._worker = hasattr(config, "workerinput")
 
-    def note_uses(self, items: Iterable[pytest.Item], plan: FixturePlan) -> None:
-        """Note which broad fixtures each test uses."""
-        self._uses = {item.nodeid: names for item in items if (names := plan.broad_names(item))}
+    def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
+        """Note what suggested sizes are made of, beside the run: what tests use, and where they stand."""
+        for item in items:
+            if names := plan.narrowed_names(item):
+                self._uses[item.nodeid] = names
+            if sizes.on_parameter_set(item):
+                self._sets.add(item.nodeid)
+            target = _target(item)
+            self._targets.setdefault(target.id, target)
 
     # -- while tests run -----------------------------------------------------------------------------------------------
 
@@ -180,6 +192,9 @@ class Tracker:
         if output:
             self._keep(output)
             self._deselected = max(self._deselected, output["deselected"])
+            self._sets.update(output["sets"])
+            if not self._targets:  # each worker has collected the same
+                self._targets = {target.id: target for target in map(_read_target, output["targets"])}
             for reason in output["narrowed"]:
                 self._narrow(reason)
             _unwatched.merge(self._unwatched, output["unwatched"])
@@ -206,6 +221,8 @@ class Tracker:
                     "deselected": self._deselected,
                     "narrowed": list(self._narrowed),
                     "unwatched": _unwatched.counts(self._run),
+                    "sets": sorted(self._sets),
+                    "targets": [json.dumps(target) for target in self._targets.values()],
                 }
             else:
                 self._keep({"accesses": rest})
@@ -216,6 +233,16 @@ class Tracker:
     def uses(self) -> dict[str, tuple[str, ...]]:
         """The broad fixtures that each test uses."""
         return {node: tuple(test.uses) for node, test in self._tests.items() if test.uses}
+
+    @property
+    def sets(self) -> set[str]:
+        """Node ids of the tests whose size stands on their parameter set."""
+        return self._sets
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """Where each test function stands, by its node id as reports have it."""
+        return self._targets
 
     @property
     def passed(self) -> set[str]:
@@ -295,6 +322,32 @@ class Tracker:
             unwatched=counts.get("programs", {}),
             tool=metadata.version("pytest-test-categories"),
         )
+
+
+def _target(item: pytest.Item) -> Target:
+    """Return where a test's function stands; what size it should have is not known yet."""
+    from pytest_test_categories._sizing.apply import target_of
+
+    parents = [node.obj for node in item.listchain() if isinstance(node, pytest.Class)]
+    name = getattr(item, "originalname", None) or item.name.partition("[")[0]
+    function = getattr(item, "function", None)
+    node = published_id(function_of(item.nodeid))
+    return target_of(node, "", "", str(item.path), function=function, name=name, classes=parents)
+
+
+def _read_target(text: str) -> Target:
+    from pytest_test_categories._sizing.apply import Place, Target
+
+    node, size, current, module, function, classes, observed = json.loads(text)
+    return Target(
+        node,
+        size,
+        current,
+        module,
+        tuple(Place(*place) for place in function),
+        tuple(tuple(Place(*place) for place in level) for level in classes),
+        observed,
+    )
 
 
 def relative(path: str, root: str) -> str:
