@@ -1,4 +1,5 @@
 import pytest
+import redis
 
 from parcels import cache
 
@@ -6,4 +7,5 @@ from parcels import cache
 @pytest.fixture(autouse=True)
 def clean_cache():
     """No test sees the quotes of another."""
-    cache.client().flushdb()
+    with redis.Redis.from_url(cache.URL) as client:
+        client.flushdb()

@@ -51,10 +51,6 @@ def test_current_price_times_out():
     assert prices.current("letter") == 1.8
 
 
-def test_current_price_falls_back():
-    assert prices.current("large") == 9.9
-
-
 @pytest.mark.skip(reason="the tariff of next year is not printed yet")
 def test_next_year():
     assert prices.price("letter") == 1.9

@@ -42,7 +42,3 @@ def test_where_is_times_out():
     respx.get(f"{tracking.CARRIER}/parcels/P1").mock(side_effect=httpx.ReadTimeout)
     with pytest.raises(tracking.NoAnswer):
         tracking.where_is("P1")
-
-
-def test_page_without_a_carrier():
-    assert tracking.page("P1") == "P1: ask again later"
