@@ -37,7 +37,7 @@ class Endpoint(NamedTuple):
     Attributes:
         host: The host as the caller wrote it; for a unix socket its path.
         port: The port or service name; None where the call names none.
-        family: ``"ip"``, ``"unix"`` or ``"vsock"``.
+        family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``, whose host is an interface.
     """
 
     host: str

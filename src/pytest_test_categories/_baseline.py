@@ -11,6 +11,7 @@ conflict is resolved by taking both sides.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._address import split_target
@@ -25,6 +26,7 @@ VERSION: Final = 1
 UPDATE: Final = "--network-baseline-update"
 _END: Final = "end of list"
 _FIXTURE: Final = "fixture "
+_GROUP: Final = re.compile(r"(?<=::)(\w+(?:::\w+)*(?:\[.*\])?)@[^\[\]/]*$", re.DOTALL)
 _FOLLOW_UPS: Final = frozenset({"connect", "send", "reuse"})
 
 
@@ -62,7 +64,12 @@ class Entry(NamedTuple):
 
 def origin(test: str, fixture: str) -> str:
     """Return what a violation is listed under: the fixture it happened in, else the test."""
-    return f"{_FIXTURE}{fixture}" if fixture else test
+    return f"{_FIXTURE}{fixture}" if fixture else plain_id(test)
+
+
+def plain_id(test: str) -> str:
+    """Return a node id without the group that pytest-xdist's ``--dist=loadgroup`` hangs on it."""
+    return _GROUP.sub(r"\1", test) if "@" in test else test
 
 
 class Baseline:
@@ -169,7 +176,7 @@ def compare(
         seen: What happened.
         passed: Tests that ran to their end and passed: what they did not do they no longer do.
         gone: Tells whether the test of an entry exists no more.
-        whole: Whether every test of the project ran to its end: only then a fixture's entry can be stale.
+        whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
     """
     happened = set(without_follow_ups(seen))
     looked_up = _looked_up(happened)
@@ -180,8 +187,8 @@ def compare(
     stale = set()
     unclaimed = sorted(new)
     for entry in sorted(missing):
-        if not entry.file:
-            over = whole
+        if "::" not in entry.test and not (entry.file and gone(entry)):
+            over = whole  # of fixtures and imports only the first one is charged that asks for them
         elif gone(entry):
             heir = next((e for e in unclaimed if (e.file, e.kind, e.target) == (entry.file, *entry[1:])), None)
             if heir is not None:

@@ -13,6 +13,8 @@ from pytest_test_categories._errors import line_text
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_test_categories._origin import Scope
     from pytest_test_categories._policy import Attempt
 
@@ -73,13 +75,17 @@ def report_line(head: list[object], violation: Violation, tail: object = None) -
 class ChildReports:
     """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
 
+    Args:
+        otherwise: Takes the line of a child that has closed the pipe.
+
     Attributes:
         scopes: The guards that children may report to, by serial number.
         is_child: Whether this process is such a child.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, otherwise: Callable[[bytes], None] = lambda _line: None) -> None:
         self._root = os.getpid()
+        self._otherwise = otherwise
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -94,6 +100,13 @@ class ChildReports:
         stat = os.fstat(self._write)
         return stat.st_dev, stat.st_ino
 
+    def _is_open(self) -> bool:
+        """Tell whether the pipe is: a daemon closes what it inherits, and opens files of its own."""
+        try:
+            return self._identity() == self._pipe
+        except OSError:
+            return False
+
     def become_child(self) -> None:
         """Report to the parent from now on."""
         self.is_child = True
@@ -106,8 +119,10 @@ class ChildReports:
             return
         line = report_line([serial, late, expected, count], violation)
         try:
-            if self._identity() == self._pipe:  # a daemon closes what it inherits, and opens files of its own
+            if self._is_open():
                 os.write(self._write, line + b"\n")
+            else:
+                self._otherwise(report_line([serial, late, expected, count], violation, []))
             os.kill(self._root, 0)
         except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
             text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"

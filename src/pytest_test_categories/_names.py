@@ -208,6 +208,21 @@ def reach_of_reverse(ip: IPAddress) -> Reach:
     return reach_of_address(ip)
 
 
+def name_here(ip: IPAddress) -> str | None:
+    """Return what an address of this machine's own is called, if nobody but a DNS server would say so; else None.
+
+    RFC 6761 wants nobody asked about loopback. Of the rest this machine knows itself.
+    """
+    if reach_of_reverse(ip) is not Reach.MACHINE:
+        return None
+    return "localhost" if is_local_ip(ip) and not ip.is_unspecified else _socket.gethostname()
+
+
+def reach_of_interface(name: str) -> Reach:
+    """Judge how far a frame goes that is put on an interface."""
+    return Reach.MACHINE if name == "lo" else Reach.BEYOND
+
+
 def spelled_here(name: str, *, six: bool = False) -> str | None:
     """Return what to look up in place of a local name that would be asked of a DNS server; None for other names.
 

@@ -70,9 +70,8 @@ class Record:
     def snapshot(self) -> Violation:
         """Return the violation with its count so far."""
         violation = self.violation
-        if violation.count == self.count:
-            return violation
-        return violation._replace(count=self.count)
+        count = self.count or 1  # others see a record before it is counted
+        return violation if violation.count == count else violation._replace(count=count)
 
 
 class Scope:

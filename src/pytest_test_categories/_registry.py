@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories import _origin, _trace
-from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
 from pytest_test_categories._children import ChildReports
 from pytest_test_categories._errors import (
     HermeticityViolationError,
@@ -23,7 +23,7 @@ from pytest_test_categories._errors import (
     warning_text,
 )
 from pytest_test_categories._layers import audit, clients, connections, processes, sockets
-from pytest_test_categories._names import look_ups, reach_of_address
+from pytest_test_categories._names import look_ups, own_names, reach_of_address
 from pytest_test_categories._origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, TestSize, decide, needed_size, refuses
 from pytest_test_categories._runs import Run, runs
@@ -76,7 +76,7 @@ class Registry:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
-                    *processes.entry_points(self.hand_down),
+                    *processes.entry_points(self.hand_down, self.hand_over),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
@@ -427,7 +427,9 @@ class Registry:
             return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
         name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
-        if name and parse_ip(name) is None:
+        # This machine's own name is not what somebody asked for who connects to loopback by number.
+        mine = ip is not None and ip.is_loopback and normal_name(name) in own_names() if name else False
+        if name and not mine and parse_ip(name) is None:
             return str(Endpoint(name, endpoint.port)), str(endpoint)
         return str(endpoint), ""
 
@@ -448,6 +450,19 @@ class Registry:
         """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
         for ours in _our_errors(error):
             self._deliver_error(ours, expected=expected, ended=ended)
+
+    def unseen(self) -> list[Violation]:
+        """Return what strict guards have refused in this process, and nobody was told of; nothing in its children."""
+        if self.process is not None or (self._children is not None and self._children.is_child):
+            return []
+        scopes = {link.serial: link for phase in _origin.phases for link in phase.chain}
+        return [
+            record.snapshot()
+            for scope in scopes.values()
+            if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
+            for record in list(scope.records.values())
+            if record.delivered < record.count
+        ]
 
     def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:
         """Return those of our errors that an exception is or carries."""
@@ -496,6 +511,16 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
 
+    def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
+        """Return what a program is handed that takes this process's place.
+
+        Nobody is left here to be told of what it is refused: a layer outside of this process is, and says it itself.
+        """
+        forked = self._children is not None and self._children.is_child
+        if self.outside is not None and self.process is None and not forked:
+            return None
+        return self.hand_down(argv, files, count)
+
     def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves.
         waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
@@ -524,7 +549,7 @@ class Registry:
             return
         self._spawned.expect_fork()
         if self._children is None:
-            self._children = ChildReports()
+            self._children = ChildReports(self._spawned.keep)
         found = charge()
         around = () if found is None else found.scopes
         for scope in (*around, *(link for phase in _origin.phases for link in phase.chain)):
@@ -646,8 +671,24 @@ def _assert_raises_exit(
     return caught
 
 
+def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Say what a test was refused that ends the run's own process by ``os._exit``: nobody will ask any more."""
+    status = args[0] if args else kwargs.get("status")
+    unseen = registry.unseen() if isinstance(status, int) else []
+    run = registry.run
+    if not unseen or run is None:
+        return wrapped(*args, **kwargs)
+    lines = [f"    {violation.target} in {violation.test}" for violation in unseen]
+    title = " test categories (strict) ".center(80, "=")
+    run.announce("\n".join([title, "network violations of a test that ended the run's own process:", *lines]))
+    return wrapped(status or 1)
+
+
 def _delivery_points() -> list[EntryPoint]:
-    return [EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit)]
+    return [
+        EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit),
+        EntryPoint("os", "_exit", _exit_at_once),
+    ]
 
 
 # Those of ``_origin`` and of delivery matter once there is something to charge or deliver, and those of

@@ -162,6 +162,11 @@ class Spawned:
             _Disk.mkdir(self._home, 0o700)
         self._made = True
 
+    def keep(self, line: bytes) -> None:
+        """Keep a line of a forked child that has closed the pipe to its parent."""
+        self._make()
+        append(self._home, line)
+
     def close(self) -> None:
         """Remove the directory, at the end of what is guarded."""
         if self._owner != os.getpid():

@@ -92,8 +92,8 @@ class Trace(NamedTuple):
 exempt_codes: set[CodeType] = set()
 """Code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``."""
 
-stands_aside: list[Callable[[FrameType], bool]] = []
-"""Asked about each frame: does everything below it belong to the test runner?"""
+stands_aside: list[Callable[[FrameType, FrameType | None], bool]] = []
+"""Asked about a frame and the one that it called: does everything below belong to the test runner?"""
 
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 
@@ -145,6 +145,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     importing = module = ""
     self_test = settled = False
     installed_test = bool(test_file) and not is_project_file(test_file)
+    called = None
     while frame is not None:
         code = frame.f_code
         kind = _kinds.get(identity(code))
@@ -155,7 +156,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
                 return Trace(aside=True)
             if kind is _ASKED:
                 for aside in stands_aside:
-                    if aside(frame):
+                    if aside(frame, called):
                         return Trace(aside=True)
             elif kind is _IMPORT and not importing and module:
                 importing = module
@@ -167,7 +168,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
         if frame is edge:
             found.take_awaiters(task)
             task = None
-        frame = frame.f_back
+        called, frame = frame, frame.f_back
     if task is not None:
         found.take_awaiters(task, itself=True)
     at, test = found.at, found.test

@@ -39,6 +39,8 @@ SUITES: Final = [
     Suite("waitress==3.0.2", sizes=frozenset({"small", "medium"})),  # servers in child processes; deep inheritance
     Suite("wsproto==1.3.2"),  # parametrized, in classes
 ]
+QUICK: Final = [suite for suite in SUITES if not suite.package.startswith("waitress")]
+"""Those that are run three times; waitress passes too, and takes a minute and a half."""
 # Their own ini files ask for plugins of theirs; our run needs none.
 OPTIONS: Final = ("-o", "addopts=", "-o", "filterwarnings=", "--import-mode=prepend")
 
@@ -150,23 +152,13 @@ def test_pytest_collects_the_sizes_that_were_written(
 # -- the whole way -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def has_option() -> bool:
-    """Whether the plugin has the option that all of this is for."""
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "--help"]
-    return "--network-suggest-sizes" in subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
-
-
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider"]
     return subprocess.run([*command, *OPTIONS, *arguments], cwd=root, capture_output=True, text=True, timeout=300)
 
 
-def test_a_suite_that_was_sized_by_one_run_passes_the_next_in_strict_mode(
-    suite: Suite, project: Path, has_option: bool
-) -> None:
-    if not has_option:
-        pytest.skip("this version does not suggest sizes")
+@pytest.mark.parametrize("suite", QUICK, ids=lambda suite: suite.package.partition("=")[0], indirect=True)
+def test_a_suite_that_was_sized_by_one_run_passes_the_next_in_strict_mode(suite: Suite, project: Path) -> None:
     sizing = run(project, "--network-suggest-sizes=apply", suite.tests)
     assert sizing.returncode == 0, sizing.stdout + sizing.stderr
     written = commit(project, "diff")

@@ -20,6 +20,8 @@ from tests.kernel.conftest import left_over
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.kernel.conftest import Outcome
+
 pytestmark = pytest.mark.usefixtures("kernel")
 
 TESTS: Final = """
@@ -359,6 +361,83 @@ def test_coverage_is_measured(
         text = done.stdout
     assert re.search(r"^shop\.py +4 +1 +75%", text, re.MULTILINE), text
     assert [path.name for path in pytester.path.glob(".coverage*")] == [".coverage"]
+
+
+def test_what_a_program_in_the_place_of_the_tests_is_refused_fails_the_run(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile("""
+        import os, sys
+        import pytest
+
+        CODE = "import socket; print(socket.socket().connect_ex(('198.51.100.1', 80)))"
+
+        @pytest.mark.small
+        def test_replaced():
+            os.execv(sys.executable, [sys.executable, "-S", "-c", CODE])
+    """)
+    outcome = run("-q", "-s", "-k", "test_replaced")
+    assert outcome.packets == 0
+    assert outcome.result.ret == 1
+    assert "13" in outcome.result.outlines  # EACCES
+    assert (
+        "network violations of a test that ended the test run's own process:\n    198.51.100.1:80 by " in outcome.text
+    )
+
+
+def test_a_program_in_the_place_of_the_tests_ends_as_it_likes(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile("""
+        import os, sys
+        import pytest
+
+        @pytest.mark.small
+        def test_replaced():
+            os.execv(sys.executable, [sys.executable, "-S", "-c", "print('replaced')"])
+    """)
+    outcome = run("-q", "-s", "-k", "test_replaced")
+    assert outcome.result.ret == 0
+    assert "replaced" in outcome.text
+    assert "violation" not in outcome.text
+
+
+def test_a_fork_server_that_was_there_before_is_started_anew(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        early="""
+        import multiprocessing.forkserver, os
+
+        if "EARLY" not in os.environ:  # the server imports it too
+            os.environ["EARLY"] = "1"
+            multiprocessing.forkserver.ensure_running()
+        """,
+        test_server="""
+        import multiprocessing, socket
+        import pytest
+
+        def dial():
+            raise SystemExit(socket.socket().connect_ex(("198.51.100.1", 80)))
+
+        @pytest.mark.large
+        def test_replaced():
+            context = multiprocessing.get_context("forkserver")
+            process = context.Process(target=len, args=("",))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+
+        @pytest.mark.medium
+        def test_replaced_dials():
+            process = multiprocessing.get_context("forkserver").Process(target=dial)
+            process.start()
+            process.join()
+        """,
+    )
+    outcome = run("-q", "test_server.py", plugins=("early",))
+    assert outcome.counts == {"passed": 1, "failed": 1}
+    assert "Attempted network connection to 198.51.100.1:80" in outcome.text
 
 
 def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:

@@ -6,6 +6,7 @@ import _socket
 import contextlib
 import contextvars
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -204,3 +205,13 @@ def test_a_unix_socket_bound_past_the_wrappers_is_this_processs_own(tmp_path: Pa
         server.listen()
         client.connect(path)
     assert guard.violations == []
+
+
+def test_a_bind_past_the_wrappers_has_looked_its_name_up() -> None:
+    with contextlib.closing(_socket.socket()) as sock:
+        with pytest.raises(NetworkAccessViolationError), network_guard("medium", "strict") as guard:
+            sys.audit("socket.bind", sock, ("names.example", 0))  # the real one would ask a server before
+        assert [(v.kind, v.target) for v in guard.violations] == [("lookup", "names.example")]
+        with network_guard("medium", "strict"):
+            sys.audit("socket.bind", sock, ("localhost", 0))
+            sys.audit("socket.bind", sock, FOREIGN)

@@ -317,14 +317,14 @@ with network_guard("large"):
         except NetworkAccessViolationError as error:
             print(error.violation.target)
 import wrapt
-print(type(psycopg2._connect) is type(len), type(psycopg2._psycopg._connect) is type(len))
+print(isinstance(vars(psycopg2.extensions.connection)["__init__"], wrapt.FunctionWrapper))
 """
     pytest.importorskip("psycopg2")
     pytest.importorskip("zmq")
     path = tmp_path / "script.py"
     path.write_text(script)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == ["198.51.100.1:5432", "198.51.100.1:9", "True True"], done.stderr
+    assert done.stdout.splitlines() == ["198.51.100.1:5432", "198.51.100.1:9", "False"], done.stderr
 
 
 # -- what is particular ------------------------------------------------------------------------------------------------
@@ -608,6 +608,70 @@ def test_a_proxy_of_the_environment_is_judged_too(monkeypatch: pytest.MonkeyPatc
     ]
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert refused("medium", lambda: native_clients.pycurl_get("127.0.0.1", web_server.port)) == []
+
+
+def test_a_subclass_of_psycopgs_connection_is_watched() -> None:
+    extensions = pytest.importorskip("psycopg2.extensions")
+
+    class Mine(extensions.connection):  # type: ignore[name-defined, misc]
+        pass
+
+    assert refused("medium", lambda: Mine(f"host={FOREIGN} connect_timeout=1")) == [("connect", f"{FOREIGN}:5432")]
+    assert refused("medium", lambda: Mine(f"host={FOREIGN} connect_timeout=1", async_=True)) == [
+        ("connect", f"{FOREIGN}:5432")
+    ]
+
+
+def test_a_client_of_arrow_flight_is_watched() -> None:
+    flight = pytest.importorskip("pyarrow.flight")
+
+    def tried(location: object, size: str = "small") -> list[str]:
+        return [target for _kind, target in refused(size, lambda: flight.FlightClient(location).close())]
+
+    assert tried(f"grpc://{FOREIGN}:8815", "medium") == [f"{FOREIGN}:8815"]
+    assert tried(flight.Location.for_grpc_tls(FOREIGN, 8815), "medium") == [f"{FOREIGN}:8815"]
+    assert tried((FOREIGN, 8815), "medium") == [f"{FOREIGN}:8815"]
+    assert tried(flight.Location.for_grpc_unix("/nowhere/socket")) == ["unix:/nowhere/socket"]
+    assert tried("grpc://127.0.0.1:9", "medium") == []
+
+
+def test_what_a_handle_of_curl_is_told_of_proxies_and_addresses_is_read(web_server: Server) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    here, there = f"http://127.0.0.1:{web_server.port}/", f"http://{FOREIGN}:80/"
+
+    def tried(url: str, *options: tuple[int, object]) -> list[str]:
+        def act() -> None:
+            handle = pycurl.Curl()
+            handle.setopt(pycurl.URL, url)
+            handle.setopt(pycurl.TIMEOUT, 3)
+            for option, value in options:
+                handle.setopt(option, value)
+            with contextlib.suppress(pycurl.error):
+                handle.perform_rb()
+
+        return [target for _kind, target in refused("medium", act)]
+
+    assert tried(here, (pycurl.PROXY, f"{FOREIGN}:3128")) == [f"{FOREIGN}:3128"]
+    assert tried(here, (pycurl.PRE_PROXY, f"socks5://{FOREIGN}")) == [f"{FOREIGN}:1080"]
+    assert tried(here, (pycurl.CONNECT_TO, [f"::{FOREIGN}:"])) == [f"{FOREIGN}:{web_server.port}"]
+    assert tried(here, (pycurl.CONNECT_TO, [f"other:80:{FOREIGN}:80"])) == []
+    assert tried("http://localhost:1/", (pycurl.RESOLVE, [f"+localhost:1:{FOREIGN},[::1]"])) == [f"{FOREIGN}:1"]
+    # What a foreign name is sent to here stays here.
+    assert tried(there, (pycurl.CONNECT_TO, [f"{FOREIGN}:80:127.0.0.1:{web_server.port}"])) == []
+    assert tried("http://way-out.example:1/", (pycurl.RESOLVE, ["way-out.example:1:127.0.0.1"])) == []
+    assert tried(there, (pycurl.UNIX_SOCKET_PATH, "/nowhere/socket")) == []
+
+
+def test_curl_forgets_what_a_handle_is_told_no_more(web_server: Server) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    handle = pycurl.Curl()
+    with network_guard("medium") as guard:
+        for forget in (lambda: handle.unsetopt(pycurl.PROXY), handle.reset):
+            handle.setopt(pycurl.PROXY, f"{FOREIGN}:3128")
+            forget()
+            handle.setopt(pycurl.URL, f"http://127.0.0.1:{web_server.port}/")
+            handle.perform_rb()
+    assert guard.violations == []
 
 
 def test_files_and_missing_urls_of_curl_are_no_network(tmp_path: Any) -> None:

@@ -8,10 +8,12 @@ import contextlib
 import http.client
 import io
 import multiprocessing
+import os
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,12 @@ import requests
 import trio
 import trustme
 
-from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories import (
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+    expect_network_violation,
+    network_guard,
+)
 from pytest_test_categories._errors import report_text
 
 if TYPE_CHECKING:
@@ -156,6 +163,88 @@ def test_sendfile_is_sending(sink: Sink, opened: socket.socket, tmp_path: Path) 
     opened.sendall(b"last")
     assert sink.got(b"last")
     assert sink.received == b"pinglast"
+
+
+def through_a_pipe(descriptor: int) -> None:
+    left, right = os.pipe()
+    try:
+        os.write(right, b"ping")
+        os.splice(left, descriptor, 4)
+    finally:
+        os.close(left)
+        os.close(right)
+
+
+def from_a_file(descriptor: int) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"ping")
+        file.flush()
+        os.sendfile(descriptor, file.fileno(), 0, 4)
+
+
+def from_a_program(descriptor: int) -> None:
+    subprocess.run([sys.executable, "-Ic", f"import os; os.write({descriptor}, b'ping')"], pass_fds=[descriptor])
+
+
+def from_a_programs_output(descriptor: int) -> None:
+    subprocess.run([sys.executable, "-Ic", "print('ping', end='')"], stdout=descriptor)
+
+
+BY_DESCRIPTOR: Final = [
+    pytest.param(lambda descriptor: os.write(descriptor, b"ping"), id="write"),
+    pytest.param(lambda descriptor: os.writev(descriptor, [b"pi", b"ng"]), id="writev"),
+    pytest.param(from_a_file, id="sendfile", marks=pytest.mark.skipif(sys.platform != "linux", reason="other forms")),
+    pytest.param(through_a_pipe, id="splice", marks=pytest.mark.skipif(not hasattr(os, "splice"), reason="Linux's")),
+    pytest.param(from_a_program, id="inherited"),
+    pytest.param(from_a_programs_output, id="output"),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+@pytest.mark.parametrize("act", BY_DESCRIPTOR)
+def test_bytes_written_to_the_descriptor_of_a_connection_are_held(
+    act: Callable[[int], object], sink: Sink, opened: socket.socket
+) -> None:
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+        act(opened.fileno())
+    assert [(violation.kind, violation.target) for violation in guard.violations] == [
+        ("reuse", f"127.0.0.1:{sink.address[1]}")
+    ]
+    with network_guard("medium", "strict"):
+        act(opened.fileno())
+    opened.sendall(b"last")
+    assert sink.got(b"last")
+    assert sink.received == b"pinglast"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_descriptors_of_pairs_pipes_and_accepted_sockets_are_written_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    left, right = socket.socketpair()
+    with left, right, network_guard("small", "strict", allow=[f"small: 127.0.0.1:{port}"]):
+        with (
+            socket.create_server(("127.0.0.1", port)) as server,
+            socket.create_connection(("127.0.0.1", port)) as client,
+        ):
+            accepted, _ = server.accept()
+            with accepted:
+                assert os.write(accepted.fileno(), b"pong") == 4
+                assert os.write(client.fileno(), b"ping") == 4
+                subprocess.run([sys.executable, "-Ic", "pass"], check=True, pass_fds=[accepted.fileno()])
+        assert os.write(left.fileno(), b"ping") == 4
+        subprocess.run([sys.executable, "-Ic", "print('ping')"], check=True, stdout=right.fileno())
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(1 << 20, b"ping")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_warn_mode_says_once_what_was_connected_and_written_to(sink: Sink) -> None:
+    with pytest.warns(NetworkAccessWarning), network_guard("small", "warn") as guard:
+        with socket.create_connection(sink.address) as sock:
+            os.write(sock.fileno(), b"ping")
+    assert [violation.kind for violation in guard.violations] == ["connect"]
+    assert sink.got(b"ping")
 
 
 def test_a_swallowed_refusal_is_raised_at_the_end(opened: socket.socket) -> None:

@@ -165,7 +165,7 @@ def test_a_daemon_that_closed_everything_writes_into_nobodys_file(tmp_path: Any)
         swallow()
         assert kept
 
-    with network_guard("small", "strict"):
+    with pytest.raises(NetworkAccessViolationError, match="in child process"), network_guard("small", "strict"):
         in_child(daemon)
     assert victim.read_bytes() == b""
 

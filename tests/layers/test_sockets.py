@@ -822,3 +822,78 @@ def test_without_localhost_in_the_hosts_file_its_names_are_numbers(
     with network_guard("small", "strict"):
         assert socket.getaddrinfo("localhost", 9, socket.AF_INET, socket.SOCK_STREAM)[0][4] == ("127.0.0.1", 9)
         assert socket.gethostbyname("app.localhost") == "127.0.0.1"
+
+
+# -- names of this machine's own addresses -----------------------------------------------------------------------------
+
+
+OWN_REVERSE: Final = [
+    pytest.param(lambda: socket.gethostbyaddr("127.0.0.99"), ("localhost", [], ["127.0.0.99"]), id="gethostbyaddr"),
+    pytest.param(lambda: socket.gethostbyaddr("0.0.0.0"), (socket.gethostname(), [], ["0.0.0.0"]), id="unspecified"),
+    pytest.param(lambda: socket.getnameinfo(("127.0.0.99", 80), 0), ("localhost", "http"), id="getnameinfo"),
+    pytest.param(
+        lambda: socket.getnameinfo(("127.0.0.99", 80), socket.NI_NUMERICSERV), ("localhost", "80"), id="numeric service"
+    ),
+    pytest.param(lambda: socket.getfqdn("127.0.0.99"), "localhost", id="getfqdn"),
+    pytest.param(
+        lambda: socket.getnameinfo(("127.0.0.99", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV),
+        ("127.0.0.99", "80"),
+        id="numeric host",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ask", "answer"), OWN_REVERSE)
+def test_names_of_this_machines_own_addresses_are_answered_without_a_server(
+    ask: Callable[[], object], answer: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(hosts)))
+    with network_guard("medium", "strict") as guard:
+        assert ask() == answer
+    assert guard.violations == []
+
+
+# -- frames ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_PACKET"), reason="Linux has packet sockets")
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_frames_for_an_interface_are_held(size: str) -> None:
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    except PermissionError:
+        pytest.skip("only root may have one")
+    with sock:
+        with pytest.raises(NetworkAccessViolationError), network_guard(size, "strict") as guard:
+            sock.sendto(b"frame", ("beyond", 0))
+        with pytest.raises(NetworkAccessViolationError), network_guard(size, "strict") as bound:
+            sock.bind(("beyond", 0))
+    assert [(v.kind, v.target) for v in guard.violations] == [("send", "packet:beyond")]
+    assert [(v.kind, v.target) for v in bound.violations] == [("connect", "packet:beyond")]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_PACKET"), reason="Linux has packet sockets")
+def test_frames_for_loopback_stay_on_this_machine() -> None:
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    except PermissionError:
+        pytest.skip("only root may have one")
+    with sock:
+        with network_guard("medium", "strict"):
+            sock.bind(("lo", 0))
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            sock.bind(("lo", 0))
+
+
+def test_who_connects_to_loopback_by_number_is_not_told_this_machines_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
+    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(hosts)))
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+        _names.look_ups.remember(socket.gethostname(), (), ["127.0.0.1"], 0)  # as getfqdn() does
+        socket.create_connection(("127.0.0.1", 9))
+    assert guard.violations[0].target == "127.0.0.1:9"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -137,6 +138,18 @@ def by_asyncio_shell(argv: list[str]) -> int:
     return asyncio.run(run())
 
 
+def by_uvloop(argv: list[str], *, shell: bool = False) -> int:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def run() -> int:
+        if shell:
+            return await (await asyncio.create_subprocess_shell(" ".join(argv))).wait()
+        return await (await asyncio.create_subprocess_exec(*argv)).wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
 def in_pool(method: str) -> Callable[[list[str]], int]:
     def run(argv: list[str]) -> int:
         with multiprocessing.get_context(method).Pool(1) as pool:
@@ -200,6 +213,8 @@ SPELLINGS: Final[list[Any]] = [
     pytest.param(lambda argv: os.spawnlp(os.P_WAIT, argv[0], *argv), id="spawnlp"),
     pytest.param(by_asyncio, id="asyncio exec"),
     pytest.param(by_asyncio_shell, id="asyncio shell"),
+    pytest.param(by_uvloop, id="uvloop exec"),
+    pytest.param(functools.partial(by_uvloop, shell=True), id="uvloop shell"),
     pytest.param(in_process("spawn"), id="multiprocessing spawn"),
     pytest.param(in_process("forkserver"), id="multiprocessing forkserver"),
     pytest.param(in_pool("spawn"), id="Pool spawn"),

@@ -191,6 +191,15 @@ def test_a_renamed_test_is_named(project: Path, run_pytest: Run, workers: int) -
     assert listed(project) == {"test_a.py::test_uno connect 127.0.0.1"}
 
 
+def test_groups_of_workers_do_not_matter(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", f"@pytest.mark.xdist_group('db'){ONE}", TWO)
+    (project / "pytest.ini").write_text(f"{INI}markers = xdist_group\n", encoding="utf-8")
+    run_pytest("--network-baseline-update", "--dist=loadgroup", workers=2)
+    assert listed(project) == {"test_a.py::test_one connect 127.0.0.1", "test_a.py::test_two connect localhost"}
+    assert run_pytest("--network-baseline-strict").ret == 0
+    assert run_pytest("--network-baseline-strict", "--dist=loadgroup", workers=2).ret == 0
+
+
 def test_a_broad_fixture_is_listed_by_itself(project: Path, run_pytest: Run) -> None:
     fixture = "@pytest.fixture(scope='session')\ndef db(port): dial(('127.0.0.1', port))\n"
     write(project, "test_a.py", fixture, "def test_first(db): pass", "def test_second(db): pass")

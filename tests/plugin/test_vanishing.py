@@ -430,3 +430,40 @@ def test_what_a_guard_inside_a_larger_test_refused_fails_it_and_is_listed(
     assert {name for name, words in found.items() if words != {"FAILED"}} == set()
     assert len(found) == INNER_GUARDS.count("def test_")
     assert summary(result)[0] == f"network violations: {len(found)} in {len(found)} places"
+
+
+@pytest.mark.parametrize(("status", "expected"), [("0", 1), ("3", 3)])
+def test_a_test_that_ends_the_runs_own_process_does_not_take_its_refusals_with_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], status: str, expected: int
+) -> None:
+    pytester.makepyfile(
+        DIAL
+        + f"""
+def test_leaves():
+    import os
+    try: dial()
+    except Exception: os._exit({status})
+"""
+    )
+    result = run_pytest()
+    assert result.ret == expected
+    result.stderr.fnmatch_lines(["*network violations of a test that ended*", "    198.51.100.1:9 in *::test_leaves"])
+
+
+def test_a_forked_child_may_leave_at_once(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        DIAL
+        + """
+def test_forks():
+    import os
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=1)
+    result.stderr.no_fnmatch_line("*ended the run's own process*")

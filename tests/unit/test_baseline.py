@@ -82,6 +82,21 @@ def test_a_fixture_has_entries_of_its_own() -> None:
     assert (A.file, C.file) == ("tests/test_a.py", "")
 
 
+@pytest.mark.parametrize(
+    ("test", "plain"),
+    [
+        ("tests/t.py::test_one@db", "tests/t.py::test_one"),
+        ("tests/t.py::TestA::test_one[a@b]@my group", "tests/t.py::TestA::test_one[a@b]"),
+        ("tests/t.py::test_one[a@b]", "tests/t.py::test_one[a@b]"),
+        ("tests/t.py::test_one[a::b@c]@db", "tests/t.py::test_one[a::b@c]"),
+        ("a@b/t.py::test_one", "a@b/t.py::test_one"),
+        ("a@b.py", "a@b.py"),
+    ],
+)
+def test_groups_of_xdist_are_no_part_of_a_test(test: str, plain: str) -> None:
+    assert Entry.of(Violation(test, "small", "connect", "h:1")).test == plain
+
+
 def test_only_what_is_not_listed_is_new() -> None:
     found = compare(Baseline([A]), [A, B], passed=(), gone=gone_never, whole=True)
     assert (found.known, found.new, found.stale) == ((A,), (B,), ())
@@ -103,6 +118,13 @@ def test_a_fixtures_entry_is_stale_after_a_whole_run_only() -> None:
     for whole in (True, False):
         found = compare(Baseline([C]), [], passed=(), gone=gone_never, whole=whole)
         assert bool(found.stale) is whole
+
+
+def test_an_imports_entry_is_stale_after_a_whole_run_or_with_its_file() -> None:
+    module = Entry("tests/test_a.py", "connect", "localhost:5432")
+    for whole in (True, False):
+        assert bool(compare(Baseline([module]), [], passed=(), gone=gone_never, whole=whole).stale) is whole
+    assert compare(Baseline([module]), [], passed=(), gone=lambda _: True, whole=False).stale == (module,)
 
 
 def test_a_renamed_test_is_told_apart_from_a_fixed_one() -> None:

@@ -290,3 +290,37 @@ def test_proxies_are_those_that_the_environment_names(monkeypatch: pytest.Monkey
     assert list(proxies("https://db.example")) == [("all.example", 1080)]
     monkeypatch.setenv("no_proxy", "db.example")
     assert list(proxies("https://db.example")) == []
+
+
+@pytest.mark.parametrize(
+    "told, expected",
+    [
+        ({"UNIX_SOCKET_PATH": "/run/x"}, ["unix:/run/x"]),
+        ({"ABSTRACT_UNIX_SOCKET": b"x"}, ["unix:@x"]),
+        ({"PROXY": "proxy.example"}, [("proxy.example", 1080), ("db.example", 80)]),
+        ({"PRE_PROXY": "socks5://a", "PROXY": "http://b:3"}, [("a", 1080), ("b", 3), ("db.example", 80)]),
+        ({"CONNECT_TO": ["db.example:80:[::1]:81"]}, [("::1", "81")]),
+        ({"CONNECT_TO": ["::other.example:"]}, [("other.example", 80)]),
+        ({"CONNECT_TO": ["db.example:80::81"]}, [("db.example", "81")]),
+        ({"CONNECT_TO": ["db.example:81:a:1", "what is this"]}, [("db.example", 80)]),
+        ({"RESOLVE": ["+db.example:80:10.0.0.1,[::1]"]}, [("10.0.0.1", 80), ("::1", 80)]),
+        ({"RESOLVE": ["*:80:10.0.0.1"]}, [("10.0.0.1", 80)]),
+        ({"RESOLVE": ["-db.example:80", "db.example:81:10.0.0.1"]}, [("db.example", 80)]),
+        ({"PROXY": ""}, [("db.example", 80)]),
+    ],
+)
+def test_what_a_handle_of_curl_was_told(told: dict[str, Any], expected: list[Any]) -> None:
+    assert list(web._as_told("db.example/path", told)) == expected
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, expected",
+    [
+        (("grpc://flight.example:1",), {}, ("flight.example", 1)),
+        ((b"grpc+tls://[::1]",), {}, ("::1", 443)),
+        ((), {"location": ("flight.example", 1)}, ("flight.example", 1)),
+        ((SimpleNamespace(uri=b"grpc+unix:///run/x"),), {}, "unix:/run/x"),
+    ],
+)
+def test_arrow_flight(args: tuple[Any, ...], kwargs: dict[str, Any], expected: Any) -> None:
+    assert list(rpc.flight(None, args, kwargs)) == [expected]

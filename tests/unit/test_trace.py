@@ -215,11 +215,11 @@ def test_a_cassette_on_the_stack_is_told_beside_the_library() -> None:
 
 
 def test_traffic_that_stands_aside_is_nobodys() -> None:
-    def aside(frame: FrameType) -> bool:
+    def aside(frame: FrameType, _called: FrameType | None) -> bool:
         return bool(frame.f_globals["__name__"] == "adapter")
 
     report = library("adapter", "def _multicall(then):\n    return then()\n")["_multicall"]
-    _trace.stands_aside.append(lambda _frame: False)
+    _trace.stands_aside.append(lambda _frame, _called: False)
     _trace.stands_aside.append(aside)
     assert report(GRAB).aside
     assert not GRAB().aside

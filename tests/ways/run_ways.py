@@ -41,20 +41,35 @@ TIMEOUT: Final = 20.0
 _PLUGIN: Final = "pytest_test_categories.pytest_plugin"
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYENV_VERSION", "COVERAGE_PROCESS_START")
 _PATH: Final = os.environ.get("PATH", os.defpath) + ":/sbin:/usr/sbin"
+_USAGE_ERROR: Final = 4
+_REQUIRED: Final = "the kernel layer is required"
 _SECTION: Final = re.compile(r"^=+ test categories \(strict\) =+$", re.MULTILINE)
 
 
+_SPECIAL: Final = ("answered", "unstarted")
+
+
 class Outcome(NamedTuple):
-    """What became of a guarded run: whether nothing got out, whether it failed by our doing, whether it says where to."""
+    """What became of a guarded run: whether nothing got out, whether it failed by our doing, whether it says where to.
+
+    One that is answered without the network need not fail, and one that is not started, since the kernel layer is required
+    and can't work, has nothing to name.
+    """
 
     stopped: bool
     failed: bool
     named: bool
+    answered: bool = False
+    unstarted: bool = False
 
     @property
     def good(self) -> bool:
         """Whether all is as it should be."""
-        return self.stopped and self.failed and self.named
+        return self.stopped and (self.answered or self.unstarted or (self.failed and self.named))
+
+    def to_dict(self) -> dict[str, bool]:
+        """Return it as the results keep it."""
+        return {name: holds for name, holds in self._asdict().items() if holds or name not in _SPECIAL}
 
 
 def why_not_here() -> str:
@@ -168,7 +183,10 @@ def judge(way: Way, variant: str, answer: dict[str, Any]) -> Outcome:
     else:
         targets = ("127.0.0.1", "localhost", "::1", "server.sock", "unix:@", "0.0.0.0")
     lines = [line for line in listed.splitlines() if line.startswith("    ")]
+    size = variant.partition("-")[0]
     return Outcome(
+        answered=way.answered == size and answer["status"] == 0,
+        unstarted=answer["status"] == _USAGE_ERROR and _REQUIRED in answer["output"],
         stopped=not escapes(way, variant, answer["seen"]),
         failed=answer["status"] in {1, 2} and "violation" in listed,
         named=any(target in line for line in lines for target in (*targets, *way.shown)),
@@ -196,7 +214,7 @@ def try_way(
     entry |= {"code": way.digest, "out": out}
     for layer in layers:
         entry[layer] = {
-            variant: judge(way, variant, world_.run(way, variant, layers=layer, verbose=verbose))._asdict()
+            variant: judge(way, variant, world_.run(way, variant, layers=layer, verbose=verbose)).to_dict()
             for variant in way.variants
             if out[variant.partition("-")[2]]
         }
@@ -254,7 +272,8 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
     ]
     for layer in ("python", "kernel"):
         for variant, outcome in entry.get(layer, {}).items():
-            wrong = [f"not {name}" for name, holds in outcome.items() if not holds]
+            wanted = ("stopped",) if any(map(outcome.get, _SPECIAL)) else ("stopped", "failed", "named")
+            wrong = [f"not {name}" for name in wanted if not outcome[name]]
             if wrong:
                 lines.append(f"{layer} {variant}: {', '.join(wrong)}")
     return lines

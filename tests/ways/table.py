@@ -18,11 +18,17 @@ _VARIANTS: Final = {
     "medium-foreign": "medium",
 }
 _GOOD: Final = "stopped"
+_ANSWERED: Final = "answered here"
+_UNSTARTED: Final = "not started"
 _PLATFORMS: Final = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
 
 
 def verdict(outcome: dict[str, bool]) -> str:
     """Return an outcome in words."""
+    if outcome["stopped"] and outcome.get("answered"):
+        return _ANSWERED
+    if outcome["stopped"] and outcome.get("unstarted"):
+        return _UNSTARTED
     if outcome["stopped"] and outcome["failed"]:
         return _GOOD if outcome["named"] else "stopped, under another name"
     if outcome["stopped"]:
@@ -41,7 +47,9 @@ def cell(outcomes: dict[str, dict[str, bool]]) -> str:
 
 
 def _is_good(entry: dict[str, Any], layer: str) -> bool:
-    return layer in entry and all(verdict(outcome) == _GOOD for outcome in entry[layer].values())
+    return layer in entry and all(
+        verdict(outcome) in {_GOOD, _ANSWERED, _UNSTARTED} for outcome in entry[layer].values()
+    )
 
 
 def render(results: dict[str, Any]) -> str:

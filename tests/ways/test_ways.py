@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.ways import table, world
-from tests.ways.run_ways import RESULTS, escapes, judge, merge, shortcomings, try_all, why_not_here
+from tests.ways.run_ways import RESULTS, Outcome, escapes, judge, merge, shortcomings, try_all, why_not_here
 from tests.ways.ways import all_ways, project
 
 WAYS = {way.id: way for way in all_ways()}
@@ -46,12 +46,12 @@ def test_a_way_leads_out_and_is_stopped_reported_and_named(name: str, results: d
 
 def test_a_run_that_lets_it_out_is_not_called_stopped() -> None:
     answer = {"status": 0, "output": "1 passed", "seen": [f"abroad tcp {world.ABROAD}:{world.PORT}"]}
-    assert judge(WAYS["connect"], "small-foreign", answer) == (False, False, False)
+    assert judge(WAYS["connect"], "small-foreign", answer) == Outcome(stopped=False, failed=False, named=False)
 
 
 def test_a_failure_of_another_kind_is_not_called_ours() -> None:
     answer = {"status": 1, "output": "=== test categories (strict) ===\nsizes: 1 small", "seen": []}
-    assert judge(WAYS["connect"], "small-foreign", answer) == (True, False, False)
+    assert judge(WAYS["connect"], "small-foreign", answer) == Outcome(stopped=True, failed=False, named=False)
 
 
 def test_what_goes_elsewhere_is_no_escape_of_a_variant() -> None:

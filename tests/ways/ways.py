@@ -8,6 +8,7 @@ test, with or without ``def test_...``. Keys:
 - ``plugins``: pytest plugins to load.
 - ``token``: the way uses a connection that was open before; the escape is what it sends.
 - ``shown``: how reports may spell the target, beside its usual forms.
+- ``answered``: the size whose tests get an answer without the network: nothing is sent, and nothing to report.
 
 A cell may go on with further files, each behind its name: ``# conftest.py``. ``early.py`` is
 imported before the plugin; ``# settings.ini`` adds to the project's settings.
@@ -41,6 +42,7 @@ class Way(NamedTuple):
     plugins: tuple[str, ...] = ()
     token: bool = False
     shown: tuple[str, ...] = ()
+    answered: str = ""
 
     @property
     def digest(self) -> str:
@@ -105,7 +107,7 @@ def _way(heading: str, group: str, code: str) -> Way:
     for setting in settings:
         key, _, value = setting.partition("=")
         given[key] = value
-    if unknown := set(given) - {"needs", "only", "plugins", "token", "shown"}:
+    if unknown := set(given) - {"needs", "only", "plugins", "token", "shown", "answered"}:
         raise ValueError(f"{name}: unknown key {unknown.pop()}")
     return Way(
         id=name,
@@ -117,6 +119,7 @@ def _way(heading: str, group: str, code: str) -> Way:
         plugins=tuple(given.get("plugins", "").split()),
         token="token" in given,
         shown=tuple(given.get("shown", "").split()),
+        answered=given.get("answered", ""),
     )
 
 

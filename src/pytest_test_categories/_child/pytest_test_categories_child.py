@@ -339,6 +339,30 @@ class Spawning:
                 args = (*args[:3], in_mapping(args[3], value))
         return wrapped(*args, **kwargs)
 
+    def loop_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``subprocess_exec(protocol_factory, program, *arguments, env=)`` of a loop that starts programs by itself."""
+        return self._loop_start(wrapped, args, kwargs, args[1:], args[1:2])
+
+    def loop_shell(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``subprocess_shell(protocol_factory, command, env=)``."""
+        return self._loop_start(wrapped, args, kwargs, ["sh"], ["/bin/sh"])
+
+    def _loop_start(
+        self,
+        wrapped: "Any",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        argv: "Sequence[Any]",
+        executables: "Sequence[Any]",
+    ) -> "Any":
+        __tracebackhide__ = True
+        env = kwargs.get("env")
+        value = self._value(argv, executables) if argv and (env is None or hasattr(env, "keys")) else None
+        if value is not None:
+            found = in_mapping(env, value)
+            kwargs = {**kwargs, "env": {os.fsdecode(key): os.fsdecode(found[key]) for key in found}}
+        return wrapped(*args, **kwargs)
+
     def preparation(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``get_preparation_data``: what a process of multiprocessing is told once it runs."""
         data = wrapped(*args, **kwargs)

@@ -105,11 +105,21 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
             pass
     if address is None or _passed(event, sock, address) or id(sock) in _names.probes:
         return
-    from pytest_test_categories._layers.sockets import AF_UNIX, note_binding, read_address
+    from pytest_test_categories._layers.sockets import (
+        AF_UNIX,
+        kind_of_bind,
+        note_binding,
+        read_address,
+        read_bound_name,
+    )
 
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
         note_binding(address)
+    if kind is Kind.BIND:
+        kind = kind_of_bind(kind, family)
+        if read_bound_name(kind, family, address) is not None:  # it has been looked up by now
+            judge(Kind.LOOKUP, f"_{event}", family, address, sock, read_bound_name)
     judge(kind, f"_{event}", family, address, sock, read_address)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import os
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,11 +24,31 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._layers import Judge, Sight
 
+_FORK_EXEC: Final = (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec"))
+_TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE = 3, 6, 9, 11
+"""Places in its arguments: those that the program keeps, and its ends of three pipes, or what is there instead."""
+
 _HERE: Final = Scope("expect", None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 
 _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
+
+
+_OUTPUTS: Final = 2
+"""Descriptors up to this one are the program's own input and output."""
+_FORMAT, _SOCKET = 0o170000, 0o140000  # of stat.h: the part of a mode that says what a file is, and a socket's
+_fstat: Final = os.fstat  # what the module's name stands for may be a fake that a test has put in its place
+
+
+def _known_as(descriptor: int) -> Any:
+    """Return the socket that we know something of whose descriptor this is; None for others."""
+    for known in (*list(_cleared.values()), *list(_reported.values())):
+        sock = known[1]()
+        with contextlib.suppress(Exception):  # a class that we know nothing of
+            if sock is not None and sock.fileno() == descriptor:
+                return sock
+    return None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
@@ -118,6 +139,61 @@ class Sends:
             self._judge(Kind.REUSE, route, family_of(real), peer, real, self._read)
         _clear(sock, scope)
 
+    def descriptor(self, route: str, at: int, name: str = "") -> Any:
+        """Return a wrapper for what writes to its argument number ``at``, a descriptor, in C."""
+        check = self.check_descriptor
+
+        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            found = args[at] if at < len(args) else kwargs.get(name)
+            if type(found) is int and found > _OUTPUTS:
+                try:
+                    mode = _fstat(found)[0]
+                except (OSError, OverflowError):  # the call itself says so
+                    mode = 0
+                if mode & _FORMAT == _SOCKET:
+                    check(route, found)
+            return wrapped(*args, **kwargs)
+
+        return wrapper
+
+    def fork_exec(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the connections that a program is handed, as its input or output or to keep."""
+        __tracebackhide__ = True
+        if len(args) > _ERROR_WRITE:
+            kept = args[_TO_KEEP] if isinstance(args[_TO_KEEP], tuple) else ()
+            for found in {args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept}:
+                with contextlib.suppress(OSError, TypeError, OverflowError):  # the call itself says so
+                    if found > _OUTPUTS and _fstat(found)[0] & _FORMAT == _SOCKET:
+                        self.check_descriptor("subprocess", found)
+        return wrapped(*args, **kwargs)
+
+    def check_descriptor(self, route: str, descriptor: int) -> None:
+        """Ask the judge about a connection that nothing is known of but its descriptor."""
+        __tracebackhide__ = True
+        charged = charge()
+        if charged is None or not charged.scopes or charged.late or charged.unattributed:
+            return
+        scope = charged.scopes[0]
+        if scope.kind == "collect":
+            return
+        sock = _known_as(descriptor)
+        cleared = _cleared.get(identity(sock))
+        if sock is not None and cleared is not None and (cleared[0] is _HERE or cleared[0] is scope):
+            return
+        try:
+            found = _socket.socket(fileno=descriptor)
+        except OSError:
+            return
+        try:
+            family, peer = family_of(found), found.getpeername()
+        except OSError:  # not connected: the call itself says so
+            return
+        finally:
+            found.detach()
+        if peer:  # a socket pair's end has no name
+            self._judge(Kind.REUSE, route, family, peer, sock, self._read)
+
     @staticmethod
     def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note what a server of this process accepted."""
@@ -152,6 +228,12 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
         EntryPoint("socket", "socketpair", sends.pair),
         EntryPoint("socket", "_fallback_socketpair", sends.pair),
         # These write to the descriptor in C.
+        *(
+            EntryPoint("os", name, sends.descriptor(f"os.{name}", 0, "out_fd"))
+            for name in ("write", "writev", "sendfile")
+        ),
+        EntryPoint("os", "splice", sends.descriptor("os.splice", 1, "dst")),
+        *(EntryPoint(module, name, sends.fork_exec) for module, name in _FORK_EXEC),
         *(EntryPoint("ssl", f"SSLSocket.{name}", sends.method(f"ssl.{name}")) for name in ("send", "write")),
         EntryPoint(
             "asyncio.unix_events",

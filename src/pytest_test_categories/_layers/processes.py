@@ -6,7 +6,7 @@ down what they were handed before the layers are there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_test_categories._child.pytest_test_categories_child import ENTRIES, Spawning
 from pytest_test_categories._wrapping import EntryPoint
@@ -16,7 +16,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def entry_points(hand_down: Callable[[Sequence[Any], Sequence[Any], bool], str | None]) -> list[EntryPoint]:
-    """Return the rows of the table; ``hand_down`` is asked at each start of a program."""
-    spawning = Spawning(hand_down)
-    return [EntryPoint(module, name, getattr(spawning, method)) for module, name, method in ENTRIES]
+HandDown: TypeAlias = "Callable[[Sequence[Any], Sequence[Any], bool], str | None]"
+
+
+def entry_points(hand_down: HandDown, hand_over: HandDown) -> list[EntryPoint]:
+    """Return the rows of the table.
+
+    Args:
+        hand_down: Asked at each start of a program.
+        hand_over: Asked where a program takes this process's place.
+    """
+    starting, replacing = Spawning(hand_down), Spawning(hand_over)
+    return [
+        *(
+            EntryPoint(module, name, getattr(replacing if method.startswith("exec") else starting, method))
+            for module, name, method in ENTRIES
+        ),
+        # libuv starts programs in C.
+        EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
+        EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
+    ]

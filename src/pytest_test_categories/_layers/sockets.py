@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._layers import Sight, audit, connections
 from pytest_test_categories._layers.audit import family_of
-from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, reach_of_name, reach_of_reverse, spelled_here
+from pytest_test_categories._names import (
+    SYSTEM_LOG_SOCKETS,
+    name_here,
+    reach_of_interface,
+    reach_of_name,
+    reach_of_reverse,
+    spelled_here,
+)
 from pytest_test_categories._origin import Asked, asked, current, resolving
 from pytest_test_categories._policy import Kind
 from pytest_test_categories._wrapping import EntryPoint
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
 AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
+AF_PACKET: Final = getattr(_socket, "AF_PACKET", -1)
 HIGHEST_PORT: Final = 65535
 _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
@@ -54,7 +62,14 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
         return Sight(Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
     if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
         return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
+    if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
+        return Sight(Endpoint(address[0], family="packet"), reach_of_interface(address[0]))
     return None
+
+
+def kind_of_bind(kind: Kind, family: int) -> Kind:
+    """Return what a ``bind`` is: of a packet socket it says where its frames go, as a connect does."""
+    return Kind.CONNECT if kind is Kind.BIND and family == AF_PACKET else kind
 
 
 def _read_ip(family: int, address: Any) -> Sight | None:
@@ -80,6 +95,14 @@ def _read_ip(family: int, address: Any) -> Sight | None:
     if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
         return None
     return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
+
+
+def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
+    """Read the name that a bind looks up; None if its address is a number."""
+    sight = _read_ip(family, address) if family in IP_FAMILIES else None
+    if sight is None or sight.reach is not Reach.BEYOND or sight.endpoint.host == "<broadcast>":
+        return None
+    return Sight(Endpoint(sight.endpoint.host), Reach.BEYOND)
 
 
 def _is_sound(host: str | bytes | bytearray) -> bool:
@@ -137,6 +160,12 @@ def numeric_host(address: Any) -> Any:
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
     return address[0] if isinstance(address[0], str) and parse_ip(address[0]) is not None else None
+
+
+def _name_here(host: Any) -> str | None:
+    """Return the name of an address of this machine's own, where a server would be asked for it."""
+    ip = parse_ip(host_text(host)) if isinstance(host, (str, bytes, bytearray)) else None
+    return None if ip is None else name_here(ip)
 
 
 # -- wrappers ----------------------------------------------------------------------------------------------------------
@@ -198,7 +227,8 @@ class _Table:
                 if not isinstance(real, _socket.socket):  # not a socket at all: the call itself says so
                     return wrapped(*args, **kwargs)
                 family = family_of(real)
-            if judge(kind, route, family, address, instance, read_address) and family in IP_FAMILIES:
+            asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
+            if judge(asks, route, family, address, instance, read_address) and family in IP_FAMILIES:
                 sent = numeric(kind, route, family, address, instance)
                 if sent is not address:
                     args = tuple(sent if arg is address else arg for arg in args)
@@ -253,11 +283,18 @@ class _Table:
                 answer = wrapped(*args, **kwargs)
                 self._keep(host, answer)
                 return answer
+            named = None
             if event == "socket.getnameinfo":
                 subject = numeric_host(host)
-                if not flags & socket.NI_NUMERICHOST:
-                    self.judge(kind, route, 0, (subject, None, 0), None, read)
+                if not flags & socket.NI_NUMERICHOST and self.judge(kind, route, 0, (subject, None, 0), None, read):
+                    named = _name_here(subject)
+                    if named is not None:  # of the C library only the service is wanted
+                        args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
             elif self.judge(kind, route, 0, (host, port, flags), None, read):
+                named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
+                if named is not None:
+                    self.remember("", [])
+                    return named, [], [host_text(host)]
                 family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
                 called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
                 if called is not host:
@@ -271,6 +308,10 @@ class _Table:
                 if token is not None:
                     resolving.reset(token)
                 audit.withdraw(one_shot)
+            if kind is Kind.REVERSE_LOOKUP:
+                self.remember("", [])  # it is over: what this thread looks up next is another one
+            if named is not None:
+                return named, *answer[1:]
             self._keep(host, answer)
             return answer
 
@@ -481,7 +522,7 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
     ]
 
 
-def is_exempt(frame: FrameType) -> bool:
+def is_exempt(frame: FrameType, _called: FrameType | None) -> bool:
     """Tell whether a call is multiprocessing's own: a child fetches a socket sent to it, a fork server is asked."""
     return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
         ("get_connection", "multiprocessing.resource_sharer"),

@@ -435,7 +435,8 @@ class Report:
                 counts = (before.violation.count, published.violation.count)
                 # Each worker of a parallel run imports every module.
                 count = max(counts) if published.violation.importing else sum(counts)
-                published = before._replace(violation=before.violation._replace(count=count))
+                needs = max(before.needs, published.needs, key=SIZES.index)
+                published = before._replace(needs=needs, violation=before.violation._replace(count=count, needs=needs))
             merged[published.key] = published
         self.accesses = tuple(access for _, access in sorted(merged.items()))
 

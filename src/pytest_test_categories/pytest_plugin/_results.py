@@ -126,11 +126,14 @@ class Results:
             return
         from pytest_test_categories._sizing import apply
 
-        targets = [
-            target._replace(size=one.size, current=one.current, observed=one.observed)
-            for one in found
-            if (target := tracker.targets.get(one.function)) is not None
-        ]
+        by_function = {one.function: one for one in found}
+        targets = []
+        for node, target in tracker.targets.items():
+            one = by_function.get(node)
+            if one is None:  # it was not run, and no marker of a module or class may speak for it
+                targets.append(target._replace(observed=False))
+            else:
+                targets.append(target._replace(size=one.size, current=one.current, observed=one.observed))
         root = self._run.root
         aliases = {name: size.value for name, size in self._settings.marker_sizes}
         try:

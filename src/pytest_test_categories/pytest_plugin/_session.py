@@ -65,7 +65,24 @@ REPORT_HOOKS: Final = frozenset(
 """Hooks by which IDE adapters, reporters and dashboards are told: their traffic is the runner's own."""
 
 
-def _is_report_hook(frame: FrameType) -> bool:
+_RUNNING_HOOKS: Final = frozenset(
+    {
+        "pytest_cmdline_main",
+        "pytest_fixture_setup",
+        "pytest_pyfunc_call",
+        "pytest_runtest_call",
+        "pytest_runtest_protocol",
+        "pytest_runtest_setup",
+        "pytest_runtest_teardown",
+        "pytest_runtestloop",
+    }
+)
+"""Those that stand below every test: an implementation's name tells quicker than pluggy's locals."""
+
+
+def _is_report_hook(frame: FrameType, called: FrameType | None) -> bool:
+    if called is not None and called.f_code.co_name in _RUNNING_HOOKS:
+        return False
     return frame.f_code.co_name == "_multicall" and frame.f_locals.get("hook_name") in REPORT_HOOKS
 
 
@@ -177,7 +194,7 @@ class Session:
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
         if self._tracker is not None and self._settings.suggest:
-            self._tracker.note_items(items, self._plan, self._sizes)
+            self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._baseline import plain_id
 from pytest_test_categories._registry import registry
 from pytest_test_categories._report.model import Access, Case, Report, published_id
 from pytest_test_categories._sizing.suggest import function_of
@@ -96,11 +97,12 @@ class Tracker:
     def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
         """Note what suggested sizes are made of, beside the run: what tests use, and where they stand."""
         for item in items:
+            node = plain_id(item.nodeid)
             if names := plan.narrowed_names(item):
-                self._uses[item.nodeid] = names
+                self._uses[node] = names
             if sizes.on_parameter_set(item):
-                self._sets.add(item.nodeid)
-            target = _target(item)
+                self._sets.add(node)
+            target = _target(item, node)
             self._targets.setdefault(target.id, target)
 
     # -- while tests run -----------------------------------------------------------------------------------------------
@@ -123,13 +125,14 @@ class Tracker:
 
     def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         if report.when == "setup" and self._worker:
-            fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=self._uses.get(report.nodeid, ()))
+            uses = self._uses.get(plain_id(report.nodeid), ())
+            fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=uses)
         seen = self._drain()
         if seen:
             fields.setdefault(REPORT_KEY, {})["accesses"] = [violation.to_dict() for violation in seen]
 
     def _take(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
-        node = report.nodeid
+        node = plain_id(report.nodeid)
         carried = fields.get(REPORT_KEY)
         if report.when == "setup":
             if "node" in fields:
@@ -176,12 +179,12 @@ class Tracker:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which tests there are."""
-        self._collected.update(item.nodeid for item in session.items)
+        self._collected.update(plain_id(item.nodeid) for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note which tests there are (xdist)."""
-        self._collected.update(ids)
+        self._collected.update(map(plain_id, ids))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -287,6 +290,8 @@ class Tracker:
         found: dict[tuple[str, ...], Violation] = {}
         seen = []
         for violation in (*self._violations, *late, *self._run.noted):
+            if "@" in violation.test:
+                violation = violation._replace(test=plain_id(violation.test))  # noqa: PLW2901 - the same one
             if violation.verdict in {"permitted", "observed"}:
                 seen.append(violation)
                 continue
@@ -324,15 +329,15 @@ class Tracker:
         )
 
 
-def _target(item: pytest.Item) -> Target:
+def _target(item: pytest.Item, node: str) -> Target:
     """Return where a test's function stands; what size it should have is not known yet."""
     from pytest_test_categories._sizing.apply import target_of
 
     parents = [node.obj for node in item.listchain() if isinstance(node, pytest.Class)]
     name = getattr(item, "originalname", None) or item.name.partition("[")[0]
     function = getattr(item, "function", None)
-    node = published_id(function_of(item.nodeid))
-    return target_of(node, "", "", str(item.path), function=function, name=name, classes=parents)
+    known = published_id(function_of(node))
+    return target_of(known, "", "", str(item.path), function=function, name=name, classes=parents)
 
 
 def _read_target(text: str) -> Target:

@@ -317,7 +317,7 @@ open("/proc/sys/net/ipv4/ping_group_range", "w").write("0 100")
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as s:
     s.sendto(packet, (HOST, 0))
 
-# %% packet-socket | a packet socket that sends a frame of its own | only=foreign
+# %% packet-socket | a packet socket that sends a frame of its own | only=foreign | shown=packet:here
 import struct
 
 mac = open("/sys/class/net/here/address").read().strip() if os.path.exists("/sys/class/net/here/address") else ""
@@ -330,7 +330,7 @@ def test_way():
         s.bind(("here", 0))
         s.send(b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x08\0" + ip + udp)
 
-# %% packet-socket-sendto | a packet socket that sends to an interface | only=foreign
+# %% packet-socket-sendto | a packet socket that sends to an interface | only=foreign | shown=packet:here
 import struct
 
 udp = struct.pack("!HHHH", 999, PORT, 13, 0) + b"hello"

@@ -209,22 +209,22 @@ client.Resolver(servers=[("198.51.100.53", 53)]).lookupAddress(NAME, timeout=[1]
 reactor.callLater(2, lambda: reactor.running and reactor.stop())
 reactor.run(installSignalHandlers=False)
 
-# %% reverse-loopback | the name of another address of 127.0.0.0/8 | only=foreign | shown=127.0.0.2
+# %% reverse-loopback | the name of another address of 127.0.0.0/8 | only=foreign | shown=127.0.0.2 | answered=medium
 with contextlib.suppress(OSError):
     socket.gethostbyaddr("127.0.0.2")
 
-# %% reverse-loopback-getnameinfo | the same, by `getnameinfo` | only=foreign | shown=127.0.0.2
+# %% reverse-loopback-getnameinfo | the same, by `getnameinfo` | only=foreign | shown=127.0.0.2 | answered=medium
 with contextlib.suppress(OSError):
     socket.getnameinfo(("127.0.0.2", PORT), 0)
 
-# %% reverse-loopback-getfqdn | the same, by `getfqdn` | only=foreign | shown=127.0.0.2
+# %% reverse-loopback-getfqdn | the same, by `getfqdn` | only=foreign | shown=127.0.0.2 | answered=medium
 socket.getfqdn("127.0.0.2")
 
-# %% reverse-own-address | the name of this machine's own address | only=foreign | shown=198.51.100.2
+# %% reverse-own-address | the name of this machine's own address | only=foreign | shown=198.51.100.2 | answered=medium
 with contextlib.suppress(OSError):
     socket.gethostbyaddr("198.51.100.2")
 
-# %% reverse-unspecified | the name of the unspecified address | only=foreign | shown=0.0.0.0
+# %% reverse-unspecified | the name of the unspecified address | only=foreign | shown=0.0.0.0 | answered=medium
 with contextlib.suppress(OSError):
     socket.gethostbyaddr("0.0.0.0")
 

@@ -81,7 +81,7 @@ def test_way():
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
 
-# %% uvloop-sendto | uvloop's `DatagramTransport.sendto` | needs=uvloop
+# %% uvloop-sendto | uvloop's `DatagramTransport.sendto` | needs=uvloop | shown=0.0.0.0
 import uvloop
 
 
@@ -156,7 +156,7 @@ import psycopg
 with contextlib.suppress(psycopg.Error):
     psycopg.connect(host=NAME, port=PORT, user="u", password="p", dbname="d", connect_timeout=2)
 
-# %% psycopg-hosts | psycopg 3, several hosts | needs=psycopg
+# %% psycopg-hosts | psycopg 3, several hosts | needs=psycopg | shown=unix:/nowhere
 import psycopg
 
 with contextlib.suppress(psycopg.Error):
@@ -208,7 +208,7 @@ import psycopg.pq
 
 psycopg.pq.PGconn.connect(f"host={HOST} port={PORT} user=u dbname=d connect_timeout=2".encode())
 
-# %% psycopg-unix | psycopg 3 on a unix socket | needs=psycopg | only=local
+# %% psycopg-unix | psycopg 3 on a unix socket | needs=psycopg | only=local | shown=.s.PGSQL.5432
 import psycopg
 
 os.symlink(UNIX, ".s.PGSQL.5432")

@@ -57,7 +57,7 @@ ROWS: Final = (
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
     # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
-    Row("psycopg2._psycopg", "_connect", "databases:psycopg2", also=("psycopg2",)),
+    Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
     *(
         Row(module, f"PGconn.{name}", "databases:pgconn")
         for module in ("psycopg_binary.pq", "psycopg_c.pq", "psycopg.pq.pq_ctypes")
@@ -104,7 +104,10 @@ ROWS: Final = (
         Row("confluent_kafka.cimpl", f"{name}.__init__", "queues:kafka")
         for name in ("Producer", "Consumer", "ShareConsumer", "_AdminClientImpl")
     ),
-    # libcurl.
+    # libcurl. What a handle is told of proxies and addresses it does not tell again.
+    Row("pycurl", "Curl.setopt", "web:pycurl_option"),
+    Row("pycurl", "Curl.unsetopt", "web:pycurl_unset"),
+    Row("pycurl", "Curl.reset", "web:pycurl_reset"),
     Row("pycurl", "Curl.perform", "web:pycurl"),
     Row("pycurl", "Curl.perform_rb", "web:pycurl"),
     Row("pycurl", "Curl.perform_rs", "web:pycurl"),
@@ -148,6 +151,7 @@ ROWS: Final = (
             *("open_input_file", "open_input_stream", "open_output_stream", "open_append_stream"),
         )
     ),
+    Row("pyarrow._flight", "FlightClient.__init__", "rpc:flight"),
     Row("pyarrow._dataset", "FileSystemDatasetFactory.__init__", "stores:pyarrow_dataset"),
     *(
         Row("polars._plr", f"PyLazyFrame.{name}", "stores:polars")

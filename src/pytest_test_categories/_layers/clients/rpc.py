@@ -39,6 +39,17 @@ def port(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
     yield from of_target(text(args[0] if args else kwargs.get("address")))
 
 
+def flight(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the location that a client of Arrow Flight is made for: ``grpc+tcp://host:port``, ``grpc+unix:///path``."""
+    location = args[0] if args else kwargs.get("location")
+    if isinstance(location, tuple) and len(location) == 2:  # noqa: PLR2004 - (host, port)
+        yield text(location[0]), location[1]
+        return
+    uri = text(getattr(location, "uri", location))
+    scheme, _, rest = uri.partition("://")
+    yield f"unix:/{rest.lstrip('/')}" if scheme == "grpc+unix" else host_and_port(rest.partition("/")[0], PORT)
+
+
 def of_target(target: str) -> Iterator[Where]:
     """Yield where a target of gRPC's naming leads (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
     scheme, colon, rest = target.partition(":")

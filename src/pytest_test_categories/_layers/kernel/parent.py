@@ -12,6 +12,7 @@ import signal
 import struct
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from pytest_test_categories._address import Endpoint
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import libc
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_test_categories._layers.kernel.supervisor import Supervisor
+    from pytest_test_categories._layers.kernel.wire import Report
 
 FORWARDED: Final = (
     signal.SIGINT,
@@ -105,8 +107,8 @@ class Parent:
             else:
                 self.status = status
 
-    def leave(self) -> NoReturn:
-        """End as the test process has ended."""
+    def leave(self, *, failed: bool = False) -> NoReturn:
+        """End as the test process has ended; ``failed`` if what was refused would go unseen then."""
         assert self.status is not None
         if os.WIFSIGNALED(self.status):
             import resource
@@ -117,7 +119,19 @@ class Parent:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
             os.kill(os.getpid(), number)
-        leave(os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else 1)
+        leave(os.WEXITSTATUS(self.status) or int(failed) if os.WIFEXITED(self.status) else 1)
+
+
+def last_word(unheard: Iterable[Report]) -> str:
+    """Return what to say of refusals that the test process has not lived to hear of."""
+    lines: dict[str, None] = {}
+    for report in unheard:
+        endpoint = Endpoint(report.name or report.host, report.port, report.family)
+        mode = "strict" if report.refused else "warn"
+        lines[f"    {endpoint} by {report.command or 'a process'} (pid {report.pid}, {mode})"] = None
+    title = " test categories (strict) ".center(80, "=")
+    said = "network violations of a test that ended the test run's own process:"
+    return "\n".join(["", title, said, *lines, ""])
 
 
 def is_measured() -> bool:

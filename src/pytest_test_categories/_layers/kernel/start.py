@@ -23,6 +23,7 @@ from pytest_test_categories._layers.kernel.parent import (
     PR_SET_PDEATHSIG,
     Parent,
     is_measured,
+    last_word,
     leave,
     leave_keeper,
 )
@@ -73,12 +74,22 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     if server is not None:
         server.close()
     signal.signal(signal.SIGCHLD, reaping)
+    _forget_fork_server()
     _end_with(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if workers:
         mine.close()
         return None, os.path.join(directory, "s")
     return _register(mine), ""
+
+
+def _forget_fork_server() -> None:
+    """Let multiprocessing start a fork server of this process's own: one that was there is the supervisor's child."""
+    import sys
+
+    module = sys.modules.get("multiprocessing.forkserver")
+    if module is not None:
+        module._forkserver._forkserver_pid = None
 
 
 def join(path: str) -> Client:
@@ -199,8 +210,11 @@ def _supervise(child: int, line: socket.socket, server: socket.socket | None, di
         supervisor.run(lambda: parent.status is not None)
         if directory:
             shutil.rmtree(directory, ignore_errors=True)
+        unheard = supervisor.unheard()
+        if unheard:
+            os.write(2, last_word(unheard).encode(errors="replace"))
         leave_keeper(supervisor.watched)
-        parent.leave()
+        parent.leave(failed=any(report.refused for report in unheard))
     except BaseException:  # noqa: BLE001 - nothing of the run may run here
         import traceback
 

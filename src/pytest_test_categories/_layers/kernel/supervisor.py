@@ -11,13 +11,20 @@ import select
 import socket
 import struct
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._layers.kernel.filter import MACHINES
 from pytest_test_categories._layers.kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
-from pytest_test_categories._names import SYSTEM_LOG_SOCKETS, LookUps, reach_of_address, reach_of_name
+from pytest_test_categories._names import (
+    SYSTEM_LOG_SOCKETS,
+    LookUps,
+    reach_of_address,
+    reach_of_interface,
+    reach_of_name,
+)
 from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide, refuses
 
 if TYPE_CHECKING:
@@ -30,6 +37,7 @@ _LONGEST_QUERY: Final = 512
 _LONGEST_COMMAND: Final = 200
 _MOST_MESSAGES: Final = 1024  # UIO_MAXIOV, the most that sendmmsg takes
 _HELD: Final = 1024
+_REMEMBERED: Final = 64  # reports, for the case that nobody reads them
 _VOUCHED_SECONDS: Final = 5.0
 _LOOK_UP_SECONDS: Final = 10.0
 NAME_SECONDS: Final = 1.0
@@ -113,6 +121,7 @@ class Watched:
         self.bound: set[str] = set()
         self.held: dict[tuple[int, int], LookUp] = {}
         self.passed: set[tuple[int, bytes]] = set()
+        self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
         self.unjudged = False
 
     def hear(self) -> None:
@@ -135,6 +144,21 @@ class Watched:
             elif what == "settle":
                 for held in self.held.values():
                     held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+
+    def tell(self, report: wire.Report) -> None:
+        """Put a report into the pipe."""
+        try:
+            os.write(self.reports, wire.encode(report))
+        except OSError:  # full: nobody has read for long; or nobody is there to read
+            self.page.count_report(lost=True)
+        else:
+            self.page.count_report(lost=False)
+        self._told.append(report)
+
+    def unheard(self) -> list[wire.Report]:
+        """Return the latest reports that the process has not read."""
+        count = self.page.reports + self.page.lost - self.page.taken
+        return list(self._told)[-count:] if count else []
 
     def close(self) -> None:
         """Close what it was told by."""
@@ -164,6 +188,7 @@ class Supervisor:
         self._nothing = bytes(wire.QUESTION.size)
         self._servers = NameServers()
         self._complaints = 0
+        self._unheard: list[wire.Report] = []
         self._holding = False  # whether any look-up is held up
         self._resolved: queue.SimpleQueue[Callable[[], None]] | None = None
         self._wake = -1
@@ -210,6 +235,14 @@ class Supervisor:
             if self._holding:
                 self._tell_nameless()
 
+    def unheard(self) -> list[wire.Report]:
+        """Return what was reported to processes that have not read it: they became other programs, or have ended."""
+        for watched in self.watched.values():
+            for held in watched.held.values():
+                held.deadline = 0.0
+        self._tell_nameless()
+        return [*self._unheard, *(report for watched in self.watched.values() for report in watched.unheard())]
+
     def _timeout(self) -> float:
         if not self._holding:
             return -1
@@ -226,6 +259,7 @@ class Supervisor:
         if watched.control.descriptor in self._handlers:
             self.off(watched.control.descriptor)
         del self.watched[watched.listener]
+        self._unheard += watched.unheard()
         watched.close()
 
     # -- one question --------------------------------------------------------------------------------------------------
@@ -377,6 +411,9 @@ class Supervisor:
         kind = _CALL_KINDS[question.call]
         if endpoint.family == "unix":
             return self._judge_path(watched, question, word, endpoint)
+        if endpoint.family == "packet":  # whose bind says where its frames go
+            packet = Attempt(Kind.CONNECT, endpoint, reach_of_interface(endpoint.host))
+            return self._refuse(watched, question, word, packet)
         if kind is not Kind.BIND and self._servers.asks(endpoint):
             return self._judge_look_up(watched, question, word, aim)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
@@ -642,12 +679,7 @@ class Supervisor:
             own=pid == watched.pid,
             before=before,
         )
-        try:
-            os.write(watched.reports, wire.encode(report))
-        except OSError:  # full: nobody has read for long
-            watched.page.count_report(lost=True)
-        else:
-            watched.page.count_report(lost=False)
+        watched.tell(report)
 
 
 def process_of(thread: int) -> int:

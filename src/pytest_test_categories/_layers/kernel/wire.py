@@ -88,6 +88,7 @@ class Memory:
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 AF_VSOCK: Final = 40
+AF_PACKET: Final = 17
 
 
 def read_sockaddr(raw: bytes) -> Endpoint | None:
@@ -108,7 +109,17 @@ def read_sockaddr(raw: bytes) -> Endpoint | None:
     if family == AF_VSOCK and len(raw) >= 12:  # noqa: PLR2004 - with the address
         port, cid = struct.unpack_from("=II", raw, 4)
         return Endpoint(str(cid), str(port), "vsock")
+    if family == AF_PACKET and len(raw) >= 8:  # noqa: PLR2004 - with the interface
+        index = int.from_bytes(raw[4:8], sys.byteorder)
+        return Endpoint(_interface(index), family="packet") if index else None
     return None
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it is one of the caller's network, and not of this process's
+        return f"#{index}"
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -121,7 +132,7 @@ class Page:
     """
 
     SIZE: Final = 65536
-    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS = range(7)
+    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS, _TAKEN = range(8)
     _SPAN_AT, _SPAN_COUNT = 16, 256
     _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
     _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 3
@@ -210,6 +221,15 @@ class Page:
         self._words[self._LOST if lost else self._REPORTS] += 1
 
     @property
+    def taken(self) -> int:
+        """How many of them the test process knows of."""
+        return self._words[self._TAKEN]
+
+    @taken.setter
+    def taken(self, count: int) -> None:
+        self._words[self._TAKEN] = count
+
+    @property
     def pending(self) -> int:
         """How many look-ups are held up until their name is known, so that their reports are still to come."""
         return self._words[self._PENDING]
@@ -241,7 +261,7 @@ class Report(NamedTuple):
         kind: The sort of access, as ``Kind`` names it.
         host: Host, path or queried name.
         port: Its port.
-        family: ``"ip"``, ``"unix"`` or ``"vsock"``.
+        family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``.
         reach: How far it goes, as ``Reach`` names it.
         name: A name that a remembered look-up gives.
         refused: Whether the call was refused.
