@@ -1,4 +1,4 @@
-"""The command lines of pytest that stand in settings of CI systems."""
+"""The command lines that stand in settings of CI systems."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ if TYPE_CHECKING:
 _HOLD_COMMANDS: Final = ("run", "script", "entry")
 
 
-def pytest_commands(settings: object) -> Iterator[str]:
-    """Return the commands in parsed YAML that start pytest: of steps, scripts and hooks."""
+def commands(settings: object, *programs: str) -> Iterator[str]:
+    """Return the commands in parsed YAML that start one of the programs: of steps, scripts and hooks."""
     if isinstance(settings, list):
         for part in settings:
-            yield from pytest_commands(part)
+            yield from commands(part, *programs)
     elif isinstance(settings, dict):
         for key, value in settings.items():
-            if key in _HOLD_COMMANDS:
-                lines = [value] if isinstance(value, str) else value
-                yield from (line.strip() for text in lines for line in text.splitlines() if _is_ours(line))
-            else:
-                yield from pytest_commands(value)
-
-
-def _is_ours(line: str) -> bool:
-    return line.split()[:1] == ["pytest"]
+            if key not in _HOLD_COMMANDS:
+                yield from commands(value, *programs)
+                continue
+            for text in [value] if isinstance(value, str) else value:
+                yield from (line.strip() for line in text.splitlines() if line.split()[:1] in [[p] for p in programs])

@@ -6,7 +6,7 @@ How a block is run:
 - ``python`` without a title: a script, which must succeed;
 - ``console``: each ``$ command`` is run, and its output compared. A line ``...`` stands for any lines, ``...`` within a
   line for any text; timings, ports and the widths of rules don't count;
-- ``yaml``: parsed, and written if it has a title;
+- ``yaml``: parsed, and written if it has a title (``test_recipes`` runs the commands in it);
 - ``json`` and ``markdown`` below ``<!-- part of: NAME -->``: lines of a file that a command has written, compared as a
   transcript is;
 - ``bash`` below ``<!-- ci: NAME -->``: README's two commands, which CI and ``test_quickstart`` run; below
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
-ELSEWHERE: Final = {"docs/guides/adopting.md"}
-"""Pages that walk a project of the ecosystem tests, which run them."""
+ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
+"""Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
 PAGES: Final = [
     page
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from tests.docs.recipes import pytest_commands
+from tests.docs.recipes import commands
 from tests.docs.test_examples import ROOT, ExampleError, Project, check_used, pieces, run_piece
 from tests.ecosystem import private_network
 
@@ -59,9 +59,7 @@ def project(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     ports = (f"5432={postgres.socket_dir}/.s.PGSQL.{postgres.port}", f"6379={redis.socket_path}")
-    return Adopting(
-        tmp_path, [*private_network.PREFIX, sys.executable, str(private_network.__file__), *ports, "--"]
-    )
+    return Adopting(tmp_path, [*private_network.PREFIX, sys.executable, str(private_network.__file__), *ports, "--"])
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9,), reason="the guide shows what pytest 9 prints")
@@ -72,7 +70,7 @@ def test_the_guide_leads_from_the_first_run_to_strict(project: Adopting) -> None
         for piece in pieces(GUIDE.read_text(encoding="utf-8")):
             run_piece(piece, project)
             if piece.kind == "yaml":
-                for command in pytest_commands(yaml.safe_load(piece.text)):
+                for command in commands(yaml.safe_load(piece.text), "pytest"):
                     output, status = project.run(command)
                     assert status == 0, f"{command!r} gave:\n{output}"
                     run_in_ci.append(command)

@@ -12,9 +12,7 @@ ADA = Address("Ada", "Ring 1", "1010", "Wien")
 def s3():
     with mock_aws():
         client = labels.client()
-        client.create_bucket(
-            Bucket=labels.BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
+        client.create_bucket(Bucket=labels.BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         yield client
 
 
