@@ -5,6 +5,7 @@ The project's clients dial hosts abroad. It runs in a network that has none, and
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -81,3 +82,9 @@ def test_the_guide_leads_from_the_first_run_to_strict(project: Adopting) -> None
         assert run_in_ci
         return
     pytest.fail(said, pytrace=False)
+
+
+def test_the_project_has_nothing_abroad(project: Adopting) -> None:
+    dial = "import socket; print(socket.socket().connect_ex(('198.51.100.7', 9000)))"
+    output, status = project.run(f'python -c "{dial}"')
+    assert (output.strip(), status) == (str(errno.ENETUNREACH), 0)
