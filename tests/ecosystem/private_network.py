@@ -7,7 +7,6 @@ packet leaves the machine; the servers that it needs are reached through their s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
 import struct
@@ -18,12 +17,14 @@ from typing import Final
 
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 1
-PREFIX: Final = ("unshare", "--net", *(() if os.geteuid() == 0 else ("--map-root-user",)))
+PREFIX: Final = ("unshare", "--net", *(("--map-root-user",) if os.name == "posix" and os.geteuid() != 0 else ()))
 """What makes the network."""
 
 
 def bring_up_loopback() -> None:
     """Switch loopback on; its addresses come by themselves."""
+    import fcntl  # Windows has none, and imports this all the same
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
 
@@ -40,7 +41,11 @@ def _accept(server: socket.socket, path: str) -> None:
     while True:
         near, _ = server.accept()
         far = socket.socket(socket.AF_UNIX)
-        far.connect(path)
+        try:
+            far.connect(path)
+        except OSError:  # to the client it is a server that hangs up
+            near.close()
+            continue
         for pair in ((near, far), (far, near)):
             threading.Thread(target=_pass_on, args=pair, daemon=True).start()
 
