@@ -11,6 +11,7 @@ from parcels.queue import Worker
 class Handler(http.server.BaseHTTPRequestHandler):
     """Keeps what is put, and gives it back: enough of S3, and of a carrier."""
 
+    protocol_version = "HTTP/1.1"
     kept = {}
 
     def do_PUT(self):
@@ -40,14 +41,17 @@ def service():
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def s3(service):
+    return labels.client(service)
+
+
 class TestLabels:
-    def test_keep_and_fetch(self, service):
-        s3 = labels.client(service)
+    def test_keep_and_fetch(self, s3):
         labels.keep(s3, "P1", "a label")
         assert labels.fetch(s3, "P1") == "a label"
 
-    def test_kept_in_the_background(self, service):
-        s3 = labels.client(service)
+    def test_kept_in_the_background(self, s3):
         worker = Worker(lambda number: labels.keep(s3, number, f"label of {number}"))
         for number in ("P2", "P3"):
             worker.put(number)

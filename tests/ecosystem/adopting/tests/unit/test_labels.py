@@ -8,7 +8,7 @@ from parcels.addresses import Address
 ADA = Address("Ada", "Ring 1", "1010", "Wien")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def s3():
     with mock_aws():
         client = labels.client()
@@ -33,7 +33,7 @@ def test_keep_twice(s3):
 
 def test_fetch_unknown(s3):
     with pytest.raises(ClientError):
-        labels.fetch(s3, "P2")
+        labels.fetch(s3, "P0")
 
 
 def test_sorted_by_town():
