@@ -27,7 +27,7 @@ UPDATE: Final = "--network-baseline-update"
 _END: Final = "end of list"
 _FIXTURE: Final = "fixture "
 _GROUP: Final = re.compile(r"(?<=::)(\w+(?:::\w+)*(?:\[.*\])?)@[^\[\]/]*$", re.DOTALL)
-_FOLLOW_UPS: Final = frozenset({"connect", "send", "reuse"})
+_FOLLOW_UPS: Final = frozenset({"connect", "send"})
 
 
 class BaselineError(ValueError):
@@ -49,8 +49,13 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, violation: Violation) -> Entry:
-        """Return the entry that a violation is known by."""
-        return cls(origin(violation.test, violation.fixture), violation.kind, violation.target)
+        """Return the entry that a violation is known by.
+
+        Of tests that share a connection the first one opens it and the others reuse it: which it is depends on the
+        order, so that one stands for the other.
+        """
+        kind = "connect" if violation.kind == "reuse" else violation.kind
+        return cls(origin(violation.test, violation.fixture), kind, violation.target)
 
     @property
     def file(self) -> str:

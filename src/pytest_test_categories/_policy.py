@@ -177,7 +177,10 @@ def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSiz
 def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
     end = attempt.endpoint
     names = [looked_up.name for looked_up in attempt.names]
-    if any((attempt.kind.value, str(Endpoint(host, end.port, end.family))) in known for host in (end.host, *names)):
+    kind = (
+        Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
+    )  # a shared connection: which depends on the order
+    if any((kind.value, str(Endpoint(host, end.port, end.family))) in known for host in (end.host, *names)):
         return True
     # What a listed look-up leads to is part of it: the name may have any number of addresses.
     hosts = {split_target(target)[0] for kind, target in known if kind == Kind.LOOKUP.value}

@@ -191,6 +191,24 @@ def test_a_renamed_test_is_named(project: Path, run_pytest: Run, workers: int) -
     assert listed(project) == {"test_a.py::test_uno connect 127.0.0.1"}
 
 
+def test_tests_that_share_a_connection_may_come_in_any_order(project: Path, run_pytest: Run) -> None:
+    pool = """
+pool = []
+def ask(port):
+    if not pool:
+        pool.append(socket.create_connection(("127.0.0.1", port)))
+    else:
+        pool[0].send(b"x")
+def test_first(port): ask(port)
+def test_second(port): ask(port)
+"""
+    write(project, "test_a.py", pool)
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {f"test_a.py::test_{name} connect 127.0.0.1" for name in ("first", "second")}
+    for chosen in ("first", "second", "first or second"):
+        assert run_pytest("--network-baseline-strict", "-k", chosen).ret == 0
+
+
 def test_groups_of_workers_do_not_matter(project: Path, run_pytest: Run) -> None:
     write(project, "test_a.py", f"@pytest.mark.xdist_group('db'){ONE}", TWO)
     (project / "pytest.ini").write_text(f"{INI}markers = xdist_group\n", encoding="utf-8")
