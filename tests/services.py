@@ -55,6 +55,7 @@ class RedisServer:
 
     host: str
     port: int
+    socket_path: str
 
 
 class ServerStartError(Exception):
@@ -140,7 +141,7 @@ def redis_server() -> Iterator[RedisServer]:
             return False
 
         with _running(command, top, None, ready, signal.SIGTERM) as port:
-            yield RedisServer(HOST, port)
+            yield RedisServer(HOST, port, str(private))
 
 
 def _programs(product: str, names: list[str], homes: list[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ How a block is run:
 - ``python`` without a title: a script, which must succeed;
 - ``console``: each ``$ command`` is run, and its output compared. A line ``...`` stands for any lines, ``...`` within a
   line for any text; timings, ports and the widths of rules don't count;
-- ``yaml``: parsed, and written if it has a title;
+- ``yaml``: parsed, and written if it has a title (``test_recipes`` runs the commands in it);
 - ``json`` and ``markdown`` below ``<!-- part of: NAME -->``: lines of a file that a command has written, compared as a
   transcript is;
 - ``bash`` below ``<!-- ci: NAME -->``: README's two commands, which CI and ``test_quickstart`` run; below
@@ -33,10 +33,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
+"""Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
+PAGES: Final = [
+    page
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if page.relative_to(ROOT).as_posix() not in ELSEWHERE
+]
 UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
 
@@ -81,10 +87,11 @@ def pieces(page: str) -> Iterator[Piece]:
 
 
 class Project:
-    """A directory that holds a page's files, and runs its commands."""
+    """A directory that holds a page's files, and runs its commands: behind a prefix, if they are to run elsewhere."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, prefix: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._prefix = prefix
         self.plugins = ["pytest_test_categories.pytest_plugin"]
         self.unused: dict[str, int] = {}
         self.start()
@@ -123,7 +130,7 @@ class Project:
         for variable in ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "TEST_CATEGORIES_ENFORCEMENT"):
             environment.pop(variable, None)
         done = subprocess.run(
-            command,
+            shlex.join([*self._prefix, "sh", "-c", command]) if self._prefix else command,
             check=False,
             cwd=self._directory,
             env=environment,
@@ -136,29 +143,42 @@ class Project:
         return done.stdout, done.returncode
 
 
-def run_page(page: str, directory: Path) -> None:
+def run_page(page: str, project: Project) -> None:
     """Run a page's examples.
 
     Raises:
         ExampleError: One of them does something else than the page says, or there is one that nothing runs.
     """
-    project = Project(directory)
     for piece in pieces(page):
-        run = _RUNNERS.get(piece.kind)
-        if run is None:
-            raise ExampleError(f"line {piece.line}: nothing runs this {piece.kind} block")
-        run(piece, project)
-    _check_used(project)
+        run_piece(piece, project)
+    check_used(project)
 
 
-def _check_used(project: Project) -> None:
+def run_piece(piece: Piece, project: Project) -> None:
+    """Run one of them.
+
+    Raises:
+        ExampleError: As above.
+    """
+    run = _RUNNERS.get(piece.kind)
+    if run is None:
+        raise ExampleError(f"line {piece.line}: nothing runs this {piece.kind} block")
+    run(piece, project)
+
+
+def check_used(project: Project) -> None:
+    """Check that a command has followed each file.
+
+    Raises:
+        ExampleError: None did.
+    """
     if project.unused:
         name, line = next(iter(project.unused.items()))
         raise ExampleError(f"line {line}: nothing runs {name}: no command follows it")
 
 
 def _start(_piece: Piece, project: Project) -> None:
-    _check_used(project)
+    check_used(project)
     project.start()
 
 
@@ -259,7 +279,7 @@ def _normal(text: str) -> list[str]:
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES])
 def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     try:
-        run_page(page.read_text(encoding="utf-8"), tmp_path)
+        run_page(page.read_text(encoding="utf-8"), Project(tmp_path))
     except ExampleError as error:
         said = f"{page.relative_to(ROOT)}, {error}"
     else:
@@ -295,7 +315,7 @@ _BLOCK = "```{}\n{}\n```\n"
 )
 def test_an_example_that_is_wrong_or_not_run_fails(page: str, tmp_path: Path) -> None:
     with pytest.raises(ExampleError):
-        run_page(page, tmp_path)
+        run_page(page, Project(tmp_path))
 
 
 def test_a_transcript_agrees_where_only_what_varies_differs() -> None:

@@ -1,0 +1,1 @@
+"""Parcels: prices, orders, labels and where a parcel is."""
