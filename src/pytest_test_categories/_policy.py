@@ -130,12 +130,14 @@ class Attempt(NamedTuple):
         endpoint: Its aim.
         reach: How far it goes, as the endpoint alone tells.
         names: Names that look-ups have resolved to the endpoint's address.
+        asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that.
     """
 
     kind: Kind
     endpoint: Endpoint
     reach: Reach
     names: tuple[LookedUp, ...] = ()
+    asked: str = ""
 
 
 class Verdict(NamedTuple):
@@ -178,9 +180,10 @@ def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSiz
 def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
     end = attempt.endpoint
     names = [looked_up.name for looked_up in attempt.names]
-    kind = (
-        Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
-    )  # a shared connection: which depends on the order
+    if attempt.asked and (attempt.kind.value, stable_target(attempt.asked)) in known:
+        return True
+    # Who opens a shared connection depends on the order.
+    kind = Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
     if any(
         (kind.value, stable_target(str(Endpoint(host, end.port, end.family)))) in known for host in (end.host, *names)
     ):

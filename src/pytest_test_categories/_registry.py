@@ -29,7 +29,6 @@ from pytest_test_categories._policy import (
     Attempt,
     EnforcementMode,
     Kind,
-    LookedUp,
     TestSize,
     decide,
     needed_size,
@@ -222,7 +221,7 @@ class Registry:
         label = asked.get()
         if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
             # The baseline knows it by what was asked for, whatever the look-up answered.
-            attempt = attempt._replace(names=(*attempt.names, LookedUp(label.host)))
+            attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
         strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
         trace = _trace.read(sys._getframe(2), str(refusing[0].file), _origin.awaiting_task() or _origin.current_task())
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.

@@ -276,6 +276,132 @@ def resolver(monkeypatch, port):
         assert run_pytest("--network-baseline-strict").ret == 0
 
 
+def test_another_kind_at_the_same_line_and_target_is_new(project: Path, run_pytest: Run) -> None:
+    attempt = """
+def attempt(how):
+    with socket.socket() as sock, contextlib.suppress(Exception): getattr(sock, how)(("127.0.0.1", 9))
+"""
+    write(project, "test_a.py", attempt, "def test_one(): attempt('connect')")
+    run_pytest("--network-baseline-update")
+    write(project, "test_a.py", attempt, "def test_one(): attempt('connect'); attempt('bind')")
+    run_pytest().assert_outcomes(failed=1, warnings=1)
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"test_a.py::test_one bind 127.0.0.1", "test_a.py::test_one connect 127.0.0.1"}
+    assert run_pytest().ret == 0
+
+
+def test_fixtures_of_one_name_in_two_modules_are_two(project: Path, run_pytest: Run) -> None:
+    text = "@pytest.fixture(scope='module')\ndef client(): dial(('127.0.0.1', 9))\ndef test_one(client): pass\n"
+    write(project, "test_a.py", text)
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"fixture test_a.py::client (module) connect 127.0.0.1"}
+    write(project, "test_b.py", text)
+    assert run_pytest("test_a.py").ret == 0
+    assert run_pytest("test_b.py").ret == 1
+
+
+def test_a_conftest_has_one_name_however_it_is_found(project: Path, run_pytest: Run) -> None:
+    below = project / "sub"
+    below.mkdir()
+    (below / "conftest.py").write_text(f"{HEAD}dial(('127.0.0.1', 9))\n", encoding="utf-8")
+    write(below, "test_a.py", "def test_one(): pass")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"sub/conftest.py connect 127.0.0.1"}
+    assert run_pytest().ret == 0
+    assert run_pytest("sub").ret == 0
+    (project / "other").mkdir()
+    (project / "other" / "conftest.py").write_text(f"{HEAD}dial(('127.0.0.1', 9))\n", encoding="utf-8")
+    write(project / "other", "test_b.py", "def test_one(): pass")
+    assert run_pytest("other").ret == 1
+
+
+def test_an_import_of_a_module_of_known_size_stays_known(project: Path, run_pytest: Run) -> None:
+    (project / "pytest.ini").write_text(f"{INI}test_categories_default_size = small\n", encoding="utf-8")
+    write(project, "test_a.py", "dial(('127.0.0.1', 9))", "def test_one(): pass")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"test_a.py connect 127.0.0.1"}
+    assert run_pytest("--network-baseline-strict").ret == 0
+
+
+def test_guards_inside_a_test_know_the_baseline(project: Path, run_pytest: Run) -> None:
+    write(
+        project,
+        "test_a.py",
+        "from pytest_test_categories import network_guard",
+        "def test_block(port):\n    with network_guard('small'): dial(('127.0.0.1', port))\n",
+        "@network_guard('small')\ndef test_decorated(port): dial(('127.0.0.1', port))\n",
+        "@pytest.mark.large\nclass TestLarge:\n    def test_inner(self, port):\n"
+        "        with network_guard('small'): dial(('127.0.0.1', port))\n",
+    )
+    text = (project / "test_a.py").read_text("utf-8").replace("pytestmark = pytest.mark.small", "")
+    (project / "test_a.py").write_text(text, encoding="utf-8")
+    run_pytest("--network-baseline-update").assert_outcomes(passed=3, warnings=3)
+    assert len(listed(project)) == 3
+    assert run_pytest("--network-baseline-strict").ret == 0
+
+
+def test_what_was_asked_for_is_known_whatever_a_fake_answers(project: Path, run_pytest: Run) -> None:
+    fake = "monkeypatch.setattr(socket, 'getaddrinfo', lambda *_, **__: [(2, 1, 6, '', ('127.0.0.1', port))])"
+    write(project, "test_a.py", f"def test_one(monkeypatch, port):\n    {fake}\n    dial(('db', 5432))\n")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"test_a.py::test_one connect db"}
+    assert run_pytest().ret == 0
+
+
+def test_a_test_that_asserts_its_refusal_is_not_listed(project: Path, run_pytest: Run) -> None:
+    call = "socket.create_connection(('127.0.0.1', port))"
+    write(project, "test_a.py", f"def test_one(port):\n    with pytest.raises(NetworkAccessViolationError): {call}\n")
+    text = (project / "test_a.py").read_text("utf-8")
+    text = f"from pytest_test_categories import NetworkAccessViolationError\n{text}"
+    (project / "test_a.py").write_text(text, encoding="utf-8")
+    result = run_pytest("--network-baseline-update")
+    result.stdout.fnmatch_lines(["network baseline: 1 test failed, and nothing is added for:"])
+    assert listed(project) == set()
+    assert run_pytest().ret == 0
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--lf", "--co", "--setup-plan", "--setup-only", "--fixtures", "--cache-show", "--ignore=test_b.py"],
+)
+def test_a_run_of_less_than_everything_calls_nothing_stale(project: Path, run_pytest: Run, option: str) -> None:
+    fixture = "@pytest.fixture(scope='session')\ndef db(port): dial(('127.0.0.1', port))\n"
+    write(project, "test_a.py", ONE, "def test_fails(): assert 0")
+    write(project, "test_b.py", fixture, "def test_b(db): pass")
+    cache = ("-p", "cacheprovider")
+    run_pytest("--network-baseline-update", *cache)
+    before = (project / "network-baseline.json").read_text()
+    write(project, "test_b.py", "def test_b(): pass")
+    run_pytest(*cache)
+    result = run_pytest("--network-baseline-strict", option, *cache)
+    assert "no longer" not in result.stdout.str()
+    run_pytest("--network-baseline-update", option, *cache)
+    assert (project / "network-baseline.json").read_text() == before
+
+
+def test_items_that_a_plugin_takes_away_are_not_gone(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE, TWO)
+    run_pytest("--network-baseline-update")
+    (project / "conftest.py").write_text("def pytest_collection_modifyitems(items): del items[1:]\n", encoding="utf-8")
+    assert run_pytest("--network-baseline-strict").ret == 0
+
+
+def test_a_fixtures_entry_stays_while_its_tests_are_skipped(project: Path, run_pytest: Run) -> None:
+    fixture = "@pytest.fixture(scope='session')\ndef db(port): dial(('127.0.0.1', port))\n"
+    write(project, "test_a.py", fixture, "def test_one(db): pass", "def test_other(): pass")
+    run_pytest("--network-baseline-update")
+    write(project, "test_a.py", fixture, "@pytest.mark.skip\ndef test_one(db): pass", "def test_other(): pass")
+    assert run_pytest("--network-baseline-strict").ret == 0
+    write(project, "test_a.py", "@pytest.fixture(scope='session')\ndef db(): pass", "def test_one(db): pass")
+    assert run_pytest("--network-baseline-strict").ret == 1
+
+
+def test_runs_that_enforce_nothing_ask_nothing_of_the_baseline(project: Path, run_pytest: Run) -> None:
+    write(project, "test_a.py", ONE)
+    assert run_pytest("--network-suggest-sizes").ret == 0
+    assert run_pytest("--network-report=r.json", mode="OFF").ret == 0
+
+
 def test_errors_in_the_ini_file_still_let_known_violations_warn(project: Path, run_pytest: Run) -> None:
     (project / "pytest.ini").write_text(f"{INI}filterwarnings = error\n", encoding="utf-8")
     write(project, "test_a.py", ONE)

@@ -145,3 +145,17 @@ def test_another_format_than_json_is_refused(pytester: pytest.Pytester, run_pyte
     result = run_pytest("--network-explain", "--network-report=out.html")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*with --network-explain a .json file only, not out.html"])
+
+
+def test_a_file_that_cannot_be_written_is_a_usage_error(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    (pytester.path / "taken").write_text("", encoding="utf-8")
+    result = run_pytest("--network-explain", "--network-report=taken/out.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_run_without_a_terminal_is_no_crash(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    for option in ("--network-explain", "--network-suggest-sizes=print", "--network-report=out.json"):
+        assert run_pytest(option, "-p", "no:terminal").ret == 0

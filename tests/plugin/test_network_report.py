@@ -287,6 +287,84 @@ def test_a_guard_of_ones_own_is_enforced_all_the_same(
     assert (access["verdict"], access["count"]) == ("permitted", 1)
 
 
+@pytest.mark.parametrize("option", ["--network-report=report.json", "--network-suggest-sizes=print"])
+def test_no_outcome_changes_where_nothing_is_enforced(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int], option: str
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import socket, pytest
+        from pytest_test_categories import SmallTest, expect_network_violation
+        def dial(): socket.create_connection({listener!r}).close()
+        @pytest.mark.small
+        class TestStrict:
+            network_mode = "strict"
+            def test_class(self): dial()
+        @pytest.mark.small
+        def test_expects():
+            with expect_network_violation(): dial()
+        @pytest.mark.small
+        @pytest.mark.medium
+        def test_two_sizes(): pass
+        """
+    )
+    run_pytest(mode=None).assert_outcomes(passed=3)
+    run_pytest(option, mode=None).assert_outcomes(passed=3)
+
+
+def test_what_a_block_refuses_is_told(pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int]) -> None:
+    pytester.makepyfile(
+        f"""
+        import contextlib, socket, pytest
+        from pytest_test_categories import NetworkAccessViolationError, network_guard
+        @pytest.mark.large
+        def test_block():
+            with contextlib.suppress(NetworkAccessViolationError), network_guard("small"):
+                socket.create_connection({listener!r}).close()
+        """
+    )
+    for mode, verdict in (("strict", "refused"), ("warn", "warned")):
+        run_pytest("--network-report=report.json", mode=mode)
+        assert [access["verdict"] for access in read(pytester)["accesses"] if access["guard"]] == [verdict]
+
+
+def test_allow_entries_of_a_class_count_for_what_it_needs(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int]
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import socket, pytest
+        @pytest.mark.small
+        class TestAllowed:
+            network_allow = ["small: 127.0.0.1"]
+            def test_one(self): socket.create_connection({listener!r}).close()
+        """
+    )
+    run_pytest("--network-report=report.json", mode=None)
+    assert [access["needs"] for access in read(pytester)["accesses"]] == ["small"]
+
+
+INNER: Final = """
+import contextlib, socket, pytest
+@pytest.mark.small
+def test_inner():
+    with contextlib.suppress(Exception): socket.create_connection(("198.51.100.1", 9), 1)
+"""
+
+
+def test_runs_inside_a_run_that_is_off_are_strict_each_time(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_outer(pytester):
+            pytester.makepyfile({INNER!r})
+            strict = "--test-categories-enforcement=strict"
+            runs = [pytester.runpytest_inprocess("-p", "pytest_test_categories.pytest_plugin", strict) for _ in range(3)]
+            assert [int(run.ret) for run in runs] == [1, 1, 1]
+        """
+    )
+    run_pytest("-p", "pytester", mode=None).assert_outcomes(passed=1)
+
+
 def test_the_kernel_layer_tells_too(
     pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +405,7 @@ def test_a_file_that_cannot_be_written_loses_nothing_else(pytester: pytest.Pytes
     (pytester.path / "taken").write_text("", encoding="utf-8")
     result = run_pytest("--network-report=taken/report.json", "--network-report=good.json")
     result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["network report: taken/report.json could not be written: *", "network report: good.json"]
     )

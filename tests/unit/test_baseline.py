@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._baseline import Baseline, BaselineError, Entry, compare, updated
+from pytest_test_categories._address import stable_target
+from pytest_test_categories._baseline import Baseline, BaselineError, Entry, compare, origin, plain_id, updated
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -94,7 +95,33 @@ def test_a_fixture_has_entries_of_its_own() -> None:
     ],
 )
 def test_groups_of_xdist_are_no_part_of_a_test(test: str, plain: str) -> None:
-    assert Entry.of(Violation(test, "small", "connect", "h:1")).test == plain
+    assert plain_id(test) == plain
+
+
+def test_a_fixture_of_a_module_or_class_is_that_modules_or_classs_own() -> None:
+    test = "tests/t.py::TestA::test_one[a::b]"
+    assert origin(test, "db (session)") == "fixture db (session)"
+    assert origin(test, "db (module)") == "fixture tests/t.py::db (module)"
+    assert origin(test, "db (class)") == "fixture tests/t.py::TestA::db (class)"
+
+
+@pytest.mark.parametrize(
+    ("target", "stable"),
+    [
+        ("127.0.0.1:5432", "127.0.0.1:5432"),
+        ("127.0.0.1:43210", "127.0.0.1:*"),
+        ("[::1]:43210", "[::1]:*"),
+        ("localhost:60000", "localhost:*"),
+        ("db.example.com:60000", "db.example.com:60000"),
+        ("198.51.100.1:60000", "198.51.100.1:60000"),
+        ("unix:/tmp/pytest-of-me/pytest-12/test_a0/s", "unix:.../test_a0/s"),
+        ("unix:/tmp/pytest-of-me/pytest-12/popen-gw1/test_a0/s", "unix:.../test_a0/s"),
+        ("unix:/var/run/docker.sock", "unix:/var/run/docker.sock"),
+    ],
+)
+def test_a_port_that_the_system_chose_is_any_port(target: str, stable: str) -> None:
+    assert stable_target(target) == stable
+    assert Entry.of(Violation("t", "small", "connect", target)).target == stable
 
 
 def test_only_what_is_not_listed_is_new() -> None:

@@ -67,7 +67,10 @@ def test_keys_of_a_newer_version_are_passed_over() -> None:
     [
         pytest.param({"count": 9}, True, id="count"),
         pytest.param({"thread": "Thread-2"}, True, id="thread"),
-        pytest.param({"route": "socket.connect", "kind": "connect"}, True, id="entry-point"),
+        pytest.param({"route": "socket.connect"}, True, id="entry-point"),
+        pytest.param({"verdict": "warned"}, True, id="verdict"),
+        pytest.param({"kind": "bind"}, False, id="kind"),
+        pytest.param({"verdict": "known"}, False, id="known"),
         pytest.param({"target": "other.example:1"}, False, id="target"),
         pytest.param({"location": "src/myapp/users.py:13"}, False, id="line"),
         pytest.param({"test": "tests/test_api.py::test_other"}, False, id="test"),
