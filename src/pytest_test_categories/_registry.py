@@ -292,14 +292,21 @@ class Registry:
 
     def _observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
         """Note an attempt that goes on, for those who want to know of all."""
-        scope = next(link for link in charged.scopes if link.policy is not None)
-        trace = _trace.read(sys._getframe(2), str(scope.file), _origin.awaiting_task() or _origin.current_task())
+        file = str(charged.scopes[0].file)
+        trace = _trace.read(sys._getframe(2), file, _origin.awaiting_task() or _origin.current_task())
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
-        violation = self._describe(scope, charged, attempt, route, trace)
         label = asked.get()
-        if not self._same_attempt(label, [link for link in watching if link.kind == "observe"], attempt, violation):
-            self.observe(watching, attempt, violation)
+        part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
+        for link in charged.scopes:
+            part.append(link)
+            if link.kind == "observe" and link in watching:
+                scope = next(one for one in part if one.policy is not None)
+                violation = self._describe(scope, charged, attempt, route, trace)
+                if not self._same_attempt(label, [link], attempt, violation):
+                    self.observe([one for one in part if one in watching], attempt, violation)
+            if link.kind == "observe":
+                part = []
 
     def observe(self, watching: list[Scope], attempt: Attempt, violation: Violation) -> None:
         """Note what a layer has seen, and nobody refuses.

@@ -344,6 +344,28 @@ def test_allow_entries_of_a_class_count_for_what_it_needs(
     assert [access["needs"] for access in read(pytester)["accesses"]] == ["small"]
 
 
+def test_a_run_inside_a_test_is_no_part_of_the_report(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int]
+) -> None:
+    inner = (
+        f"import socket, pytest\n@pytest.mark.small\ndef test_inner(): socket.create_connection({listener!r}).close()\n"
+    )
+    pytester.makepyfile(
+        f"""
+        import pytest
+        @pytest.mark.large
+        def test_outer(pytester):
+            pytester.makepyfile({inner!r})
+            plugin = ("-p", "pytest_test_categories.pytest_plugin")
+            assert pytester.runpytest_inprocess(*plugin, "--network-report=inner.json").ret == 0
+        """
+    )
+    run_pytest("-p", "pytester", "--network-report=report.json", mode="strict").assert_outcomes(passed=1)
+    assert [(a["test"].rpartition("::")[2], a["verdict"]) for a in read(pytester)["accesses"]] == [
+        ("test_outer", "permitted")
+    ]
+
+
 INNER: Final = """
 import contextlib, socket, pytest
 @pytest.mark.small
@@ -463,5 +485,7 @@ def test_a_github_workflow_gets_an_annotation_on_the_line(
         """
     )
     run_pytest(workers=workers).stdout.fnmatch_lines(["::error file=test_one.py,line=4,*198.51.100.1*"])
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path.parent))
+    run_pytest(workers=workers).stdout.fnmatch_lines([f"::error file={pytester.path.name}/test_one.py,line=4,*"])
     monkeypatch.setenv("GITHUB_ACTIONS", "false")
     assert "::error" not in run_pytest(workers=workers).stdout.str()

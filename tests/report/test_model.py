@@ -273,6 +273,12 @@ def test_the_headline_says_how_it_went(accesses: list[Access], headline: str) ->
     assert Report([Case("a"), Case("b")], accesses).headline == headline
 
 
+def test_the_headline_does_not_speak_for_tests_without_a_size() -> None:
+    seen = access(verdict="permitted")
+    headline = Report([Case(seen.violation.test), Case("b", "small")], [seen]).headline
+    assert headline == "1 of 2 tests reached for 1 host; 1 of them with no size"
+
+
 def test_a_message_says_who_what_and_the_cure() -> None:
     found = {a.violation.target: a.message for a in small_report().breaches}
     assert found["api.example.com:443"].splitlines() == [

@@ -14,27 +14,33 @@ LIMIT: Final = 10
 _TITLE: Final = "TC001 network access violation"
 
 
-def workflow_commands(report: Report) -> list[str]:
+def workflow_commands(report: Report, below: str = "") -> list[str]:
     """Return a workflow command for each breach, errors first.
 
     Of a level with more than ``LIMIT``, the last one says how many are missing.
+
+    Args:
+        report: The run.
+        below: The root directory's path in the repository, empty if it is the repository's.
     """
     lines = []
     for level in ("error", "warning"):
         accesses = [access for access in report.breaches if access.level == level]
         shown = accesses if len(accesses) <= LIMIT else accesses[: LIMIT - 1]
-        lines += [_annotation(report, access) for access in shown]
+        lines += [_annotation(report, access, below) for access in shown]
         if missing := len(accesses) - len(shown):
             lines.append(_command(level, f"and {missing} more; --network-report=FILE lists them all", title=_TITLE))
     return lines
 
 
-def _annotation(report: Report, access: Access) -> str:
+def _annotation(report: Report, access: Access, below: str) -> str:
     where = report.position(access)
     if where is None:
         return _command(access.level, access.message, title=_TITLE)
     line = {"line": str(where.line)} if where.line else {}
-    return _command(access.level, access.message, file=where.file, **line, title=_TITLE)
+    return _command(
+        access.level, access.message, file=f"{below}/{where.file}" if below else where.file, **line, title=_TITLE
+    )
 
 
 def _command(level: str, message: str, **properties: str) -> str:

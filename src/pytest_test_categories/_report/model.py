@@ -527,7 +527,9 @@ class Report:
             return f"{tests}, and none reached for the network"
         if not self.breaches:
             hosts = _counted(numbers["hosts"], "host")
-            return f"{numbers['tests_on_the_network']:,} of {tests} reached for {hosts}, as their sizes permit"
+            reached = f"{numbers['tests_on_the_network']:,} of {tests} reached for {hosts}"
+            unsized = sum(1 for test in self.unsized if test.id in self.by_test)
+            return f"{reached}; {unsized:,} of them with no size" if unsized else f"{reached}, as their sizes permit"
         attempts = _counted(sum(access.violation.count for access in self.breaches), "attempt")
         hosts = _counted(sum(1 for host in self.hosts if host.breaches), "host")
         return f"{numbers['tests_in_breach']:,} of {tests} broke the rule of their size: {attempts} on {hosts}"

@@ -28,6 +28,13 @@ def wants_annotations() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
+def _place_in_workspace(root: str) -> str:
+    """Return the root directory's path in the repository that a workflow has checked out."""
+    workspace = os.environ.get("GITHUB_WORKSPACE", "")
+    inside = os.path.relpath(root, workspace).replace("\\", "/") if workspace else "."
+    return "" if inside == "." or inside.startswith("..") else inside
+
+
 class Results:
     """Registered in the process where the run ends, if anything is to be made of it."""
 
@@ -61,7 +68,7 @@ class Results:
         if wants_annotations() and self._run.mode is not EnforcementMode.OFF:
             from pytest_test_categories._report.github import workflow_commands
 
-            for line in workflow_commands(self._tracker.report()):
+            for line in workflow_commands(self._tracker.report(), _place_in_workspace(self._run.root)):
                 terminalreporter.write_line(line)
 
     def _write(self, session: pytest.Session, path: str) -> None:
