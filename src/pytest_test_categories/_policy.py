@@ -174,7 +174,16 @@ def refuses(policy: Policy, attempt: Attempt) -> bool:
 
 def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSize:
     """Return the smallest size that permits an attempt."""
-    return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
+    if allow:
+        return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
+    key = (attempt.kind, attempt.reach)  # without entries nothing else matters
+    size = _needed.get(key)
+    if size is None:
+        size = _needed[key] = next(size for size in TestSize if decide(Policy(size), attempt).permitted)
+    return size
+
+
+_needed: dict[tuple[Kind, Reach], TestSize] = {}
 
 
 def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:

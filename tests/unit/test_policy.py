@@ -15,6 +15,7 @@ from pytest_test_categories._policy import (
     Policy,
     TestSize,
     decide,
+    needed_size,
     parse_allow,
 )
 
@@ -232,3 +233,15 @@ def test_one_bad_entry_refuses_the_list() -> None:
 def test_an_entry_that_is_no_text_refuses_the_list(entry: object) -> None:
     with pytest.raises(ValueError, match=f"^{entry!r} is not a network allow entry; write one like "):
         parse_allow(["db", entry])
+
+
+@pytest.mark.parametrize("allow", [(), ("small: 198.51.100.1",), ("198.51.100.0/24",)])
+def test_the_size_that_is_needed_is_the_smallest_that_permits(allow: tuple[str, ...]) -> None:
+    entries = parse_allow(allow)
+    for kind in Kind:
+        for reach in Reach:
+            attempt = Attempt(kind, Endpoint("198.51.100.1", 9), reach)
+            needed = needed_size(attempt, entries)
+            permitting = [size for size in TestSize if decide(Policy(size, allow=entries), attempt).permitted]
+            assert needed is min(permitting, key=lambda size: size.rank)
+            assert needed_size(attempt, entries) is needed
