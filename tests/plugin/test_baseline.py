@@ -48,6 +48,8 @@ WORKERS: Final = pytest.mark.parametrize("workers", [0, 2])
 def project(pytester: pytest.Pytester, listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a baseline in its ini file, and a server to dial."""
     monkeypatch.setenv("PORT", str(listener[1]))
+    # A file that is written anew within a second, as long as before, would be taken from its .pyc file.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     pytester.makeini(INI)
     return pytester.path
 

@@ -77,6 +77,8 @@ QUIET: Final = "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
 def project(pytester: pytest.Pytester, listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of two modules in a git repository, with everything committed."""
     monkeypatch.setenv("PORT", str(listener[1]))
+    # A file that is written anew within a second, as long as before, would be taken from its .pyc file.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     pytester.makeini("[pytest]\n")
     for name, text in (("test_mixed.py", MIXED), ("test_quiet.py", QUIET)):
         (pytester.path / name).write_text(text, encoding="utf-8")
