@@ -483,8 +483,7 @@ class Registry:
             record.snapshot()
             for scope in scopes.values()
             if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
-            for record in list(scope.records.values())
-            if record.delivered < record.count
+            for record in scope.undelivered()
         ]
 
     def errors_in(self, error: BaseException | None) -> list[NetworkAccessViolationError]:

@@ -278,6 +278,17 @@ def resolver(monkeypatch, port):
         assert run_pytest("--network-baseline-strict").ret == 0
 
 
+def test_a_known_violation_does_not_change_the_status_of_a_test_that_ends_the_process(
+    project: Path, run_pytest: Run
+) -> None:
+    write(project, "test_a.py", ONE)
+    run_pytest("--network-baseline-update")
+    write(project, "test_a.py", ONE.rstrip() + "; os._exit(0)\n")
+    assert run_pytest().ret == 0
+    write(project, "test_a.py", ONE.rstrip() + "; dial(('127.0.0.2', port)); os._exit(0)\n")
+    assert run_pytest().ret == 1
+
+
 def test_another_kind_at_the_same_line_and_target_is_new(project: Path, run_pytest: Run) -> None:
     attempt = """
 def attempt(how):

@@ -158,6 +158,11 @@ def add(parser: pytest.Parser) -> None:
     )
 
 
+def wants_annotations() -> bool:
+    """Tell whether the run is a step of a GitHub workflow, which shows annotations on the lines they name."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():

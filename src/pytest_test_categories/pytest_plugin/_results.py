@@ -9,7 +9,7 @@ import pytest
 
 from pytest_test_categories._baseline import Baseline, Comparison, Entry, compare, updated
 from pytest_test_categories._policy import EnforcementMode
-from pytest_test_categories.pytest_plugin._options import APPLY
+from pytest_test_categories.pytest_plugin._options import APPLY, wants_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 _SHOWN: Final = 20
 _GREEN: Final = frozenset({pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
 _BREACHES: Final = frozenset({"refused", "warned", "known"})
-
-
-def wants_annotations() -> bool:
-    """Tell whether the run is a step of a GitHub workflow, which shows annotations on the lines they name."""
-    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _place_in_workspace(root: str) -> str:

@@ -19,6 +19,7 @@ from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._registry import names_our_class, registry
 from pytest_test_categories._runs import Run
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories.pytest_plugin import _options
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
@@ -149,7 +150,7 @@ class Session:
             explain = Explain(config, settings, self.run, self._sizes, self._plan)
             config.pluginmanager.register(explain, "test-categories-explain")
             return
-        if not (settings.observing or settings.baseline is not None or os.environ.get("GITHUB_ACTIONS") == "true"):
+        if not (settings.observing or settings.baseline is not None or _options.wants_annotations()):
             return
         from pytest_test_categories.pytest_plugin import _results
         from pytest_test_categories.pytest_plugin._tracker import Tracker
