@@ -190,6 +190,23 @@ def from_a_programs_output(descriptor: int) -> None:
     subprocess.run([sys.executable, "-Ic", "print('ping', end='')"], stdout=descriptor)
 
 
+def spawned(descriptor: int) -> None:
+    command = [sys.executable, "-Ic", "print('ping', end='')"]
+    actions: Any = iter([(os.POSIX_SPAWN_DUP2, descriptor, 1)])
+    os.waitpid(os.posix_spawn(command[0], command, os.environ, file_actions=actions), 0)
+
+
+def started_by_libuv(descriptor: int) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def start() -> None:
+        command = [sys.executable, "-Ic", "print('ping', end='')"]
+        await (await asyncio.create_subprocess_exec(*command, stdout=descriptor)).wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(start())
+
+
 BY_DESCRIPTOR: Final = [
     pytest.param(lambda descriptor: os.write(descriptor, b"ping"), id="write"),
     pytest.param(lambda descriptor: os.writev(descriptor, [b"pi", b"ng"]), id="writev"),
@@ -197,6 +214,8 @@ BY_DESCRIPTOR: Final = [
     pytest.param(through_a_pipe, id="splice", marks=pytest.mark.skipif(not hasattr(os, "splice"), reason="Linux's")),
     pytest.param(from_a_program, id="inherited"),
     pytest.param(from_a_programs_output, id="output"),
+    pytest.param(spawned, id="posix_spawn"),
+    pytest.param(started_by_libuv, id="uvloop"),
 ]
 
 

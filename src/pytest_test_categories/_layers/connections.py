@@ -28,6 +28,8 @@ _FORK_EXEC: Final = (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_ex
 _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE = 3, 6, 9, 11
 """Places in its arguments: those that the program keeps, and its ends of three pipes, or what is there instead."""
 
+_LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
+
 _HERE: Final = Scope("expect", None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 
@@ -48,6 +50,12 @@ def _known_as(descriptor: int) -> Any:
         with contextlib.suppress(Exception):  # a class that we know nothing of
             if sock is not None and sock.fileno() == descriptor:
                 return sock
+    return None
+
+
+def _fileno(file: Any) -> Any:
+    with contextlib.suppress(Exception):  # no file, or a class that we know nothing of
+        return file.fileno()
     return None
 
 
@@ -141,18 +149,11 @@ class Sends:
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:
         """Return a wrapper for what writes to its argument number ``at``, a descriptor, in C."""
-        check = self.check_descriptor
+        check = self._check_if_socket
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            found = args[at] if at < len(args) else kwargs.get(name)
-            if type(found) is int and found > _OUTPUTS:
-                try:
-                    mode = _fstat(found)[0]
-                except (OSError, OverflowError):  # the call itself says so
-                    mode = 0
-                if mode & _FORMAT == _SOCKET:
-                    check(route, found)
+            check(route, args[at] if at < len(args) else kwargs.get(name))
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -163,10 +164,38 @@ class Sends:
         if len(args) > _ERROR_WRITE:
             kept = args[_TO_KEEP] if isinstance(args[_TO_KEEP], tuple) else ()
             for found in {args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept}:
-                with contextlib.suppress(OSError, TypeError, OverflowError):  # the call itself says so
-                    if found > _OUTPUTS and _fstat(found)[0] & _FORMAT == _SOCKET:
-                        self.check_descriptor("subprocess", found)
+                self._check_if_socket("subprocess", found)
         return wrapped(*args, **kwargs)
+
+    def posix_spawn(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the connections that a program is handed by ``file_actions``: subprocess does so from 3.13 on."""
+        __tracebackhide__ = True
+        actions = kwargs.get("file_actions")
+        if actions:
+            with contextlib.suppress(TypeError):  # the call itself says so
+                actions = kwargs["file_actions"] = list(actions)  # it may be an iterator, to be read once
+                for action in actions:
+                    if type(action) is tuple and len(action) > 1 and action[0] == os.POSIX_SPAWN_DUP2:
+                        self._check_if_socket("os.posix_spawn", action[1])
+        return wrapped(*args, **kwargs)
+
+    def loop_subprocess(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the connections that are a program's input or output where libuv starts it."""
+        __tracebackhide__ = True
+        for name in ("stdin", "stdout", "stderr"):
+            given = kwargs.get(name)
+            self._check_if_socket("uvloop.subprocess", given if type(given) is int else _fileno(given))
+        return wrapped(*args, **kwargs)
+
+    def _check_if_socket(self, route: str, descriptor: Any) -> None:
+        __tracebackhide__ = True
+        if type(descriptor) is int and descriptor > _OUTPUTS:
+            try:
+                mode = _fstat(descriptor)[0]
+            except (OSError, OverflowError):  # the call itself says so
+                return
+            if mode & _FORMAT == _SOCKET:
+                self.check_descriptor(route, descriptor)
 
     def check_descriptor(self, route: str, descriptor: int) -> None:
         """Ask the judge about a connection that nothing is known of but its descriptor."""
@@ -234,6 +263,8 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
         ),
         EntryPoint("os", "splice", sends.descriptor("os.splice", 1, "dst")),
         *(EntryPoint(module, name, sends.fork_exec) for module, name in _FORK_EXEC),
+        *(EntryPoint("os", name, sends.posix_spawn) for name in ("posix_spawn", "posix_spawnp")),
+        *(EntryPoint("uvloop.loop", f"Loop.{name}", sends.loop_subprocess) for name in _LOOP_STARTS),
         *(EntryPoint("ssl", f"SSLSocket.{name}", sends.method(f"ssl.{name}")) for name in ("send", "write")),
         EntryPoint(
             "asyncio.unix_events",
