@@ -7,19 +7,22 @@ from a guard that has closed, the guard of the running phase.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import threading
 import weakref
 from contextvars import ContextVar
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from pytest_test_categories import _trace
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from types import FrameType
 
     from pytest_test_categories._policy import Attempt, Policy
     from pytest_test_categories._violation import Violation
@@ -309,7 +312,7 @@ def _charge_of_this_process() -> Charge | None:
             return Charge(scopes)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late=late_text(carried, "a job" if job is not None else "a thread"))
+            return Charge(carried.chain, late=late_text(carried, "a thread" if job is None else job.WHAT))
     leftover = _leftover_of_loop(scope)
     if leftover is not None:
         return Charge(leftover.chain, late=late_text(leftover, "a task"))
@@ -381,7 +384,8 @@ def _me() -> int:
 
 def late_text(scope: Scope, what: str) -> str:
     """Say why a violation is late."""
-    return f"by {what} that {scope.fixture or scope.test} started and that outlived it"
+    did = "registered" if what == ExitJob.WHAT else "started and that outlived it"
+    return f"by {what} that {scope.fixture or scope.test} {did}"
 
 
 def _thread_scope() -> _Carried:
@@ -430,6 +434,7 @@ def _spawner() -> _Carried:
 class Job:
     """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
 
+    WHAT = "a job"
     __slots__ = ("__weakref__", "_function", "scope", "task")
 
     def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:
@@ -450,6 +455,37 @@ class Job:
     def __getattr__(self, name: str) -> Any:
         """Look like the function, for those that print its name."""
         return getattr(self._function, name)
+
+
+class ExitJob(Job):
+    """A function that the interpreter calls when it exits, for the one who registered it."""
+
+    WHAT = "an exit function"
+    __slots__ = ()
+    held: ClassVar[Callable[[], AbstractContextManager[None]]] = contextlib.nullcontext
+    """Holds the layers in place: they went with the run, as a rule."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function on behalf of whoever registered it."""
+        __tracebackhide__ = True
+        with ExitJob.held():
+            return super().__call__(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as the function does: ``atexit.unregister`` is given that."""
+        return bool(self._function == (other._function if isinstance(other, ExitJob) else other))
+
+    def __hash__(self) -> int:
+        """Hash as the function does."""
+        return hash(self._function)
+
+    def __repr__(self) -> str:
+        """Show the function: the interpreter names it when it raises."""
+        return repr(self._function)
+
+
+at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDictionary()
+"""Exit functions that guarded code has registered and nobody has taken back, by their ids."""
 
 
 def awaiting_task() -> Any:
@@ -479,6 +515,23 @@ def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     return wrapped(*args, **kwargs)
 
 
+def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    carried = _spawner() if args and callable(args[0]) else None
+    if not isinstance(carried, Scope) or _is_for_everybody(sys._getframe(1)):
+        return wrapped(*args, **kwargs)
+    job = ExitJob(args[0], carried)
+    at_exit[id(job)] = job
+    answer = wrapped(job, *args[1:], **kwargs)
+    return args[0] if answer is job else answer
+
+
+def _is_for_everybody(frame: FrameType | None) -> bool:
+    """Tell whether a frame registers what is no test's own: a module that is imported, or weakref for finalizers."""
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
+        frame = frame.f_back
+    return frame is None or frame.f_code.co_name == "<module>" or frame.f_globals is vars(weakref)
+
+
 def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
         args = (Job(args[0], FREE if resolving.get() else _spawner()), *args[1:])
@@ -492,6 +545,8 @@ ENTRY_POINTS: Final = (
     EntryPoint("_thread", "start_new_thread", _submit),
     EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
     EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
+    EntryPoint("atexit", "register", _register),
+    EntryPoint("threading", "_register_atexit", _register),
     *(
         EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
         for name in ("apply_async", "_map_async", "imap", "imap_unordered")

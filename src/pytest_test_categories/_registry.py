@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -94,21 +95,35 @@ class Registry:
             if self.holders == 1 or replaced:
                 install_all(self._entry_points)
             if self.holders == 1:
-                audit.activate(self.judge)
+                audit.activate(self.judge, sockets.opened(self.judge))
                 clients.activate(self.judge, self.remember)
                 _trace.exempt_codes.update(sockets.exempt_codes())
                 if sockets.is_exempt not in _trace.stands_aside:
                     _trace.stands_aside.append(sockets.is_exempt)
 
     def leave(self, run: Run) -> bool:
-        """Take away what a run held; False if threads of its tests live on, which are refused as long as they do."""
+        """Take away what a run held; False if something of its tests is still to come, and to be refused.
+
+        That is threads, for as long as they live, and functions that the interpreter's exit is to call.
+        """
         self.runs.remove(run)
-        if _origin.threads_left():
+        threads, at_exit = _origin.threads_left(), bool(_origin.at_exit)
+        if threads or at_exit:
             self._ended = run
+        if threads:
             self._kept += 1
-            return False
-        self.release()
-        return True
+        else:
+            self.release()
+        return not (threads or at_exit)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the layers in place for a while."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Take the layers away with the last one who wanted them."""
@@ -742,6 +757,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
 )
 
 registry: Final = Registry()
+_origin.ExitJob.held = registry.held
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)

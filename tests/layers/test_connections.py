@@ -207,6 +207,11 @@ def started_by_libuv(descriptor: int) -> None:
         runner.run(start())
 
 
+def as_a_file(descriptor: int) -> None:
+    with os.fdopen(descriptor, "wb", buffering=0, closefd=False) as file:
+        file.write(b"ping")
+
+
 BY_DESCRIPTOR: Final = [
     pytest.param(lambda descriptor: os.write(descriptor, b"ping"), id="write"),
     pytest.param(lambda descriptor: os.writev(descriptor, [b"pi", b"ng"]), id="writev"),
@@ -216,6 +221,7 @@ BY_DESCRIPTOR: Final = [
     pytest.param(from_a_programs_output, id="output"),
     pytest.param(spawned, id="posix_spawn"),
     pytest.param(started_by_libuv, id="uvloop"),
+    pytest.param(as_a_file, id="fdopen"),
 ]
 
 
@@ -234,6 +240,28 @@ def test_bytes_written_to_the_descriptor_of_a_connection_are_held(
     opened.sendall(b"last")
     assert sink.got(b"last")
     assert sink.received == b"pinglast"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_what_is_written_to_copies_of_the_programs_own_output_is_nobodys(sink: Sink) -> None:
+    code = """
+import os, socket, sys
+from pytest_test_categories import network_guard
+with network_guard("small", "strict"):
+    copy = os.dup(1)
+    os.write(copy, b"pi")
+    with open(copy, "w") as file:
+        file.write("ng")
+"""
+    with socket.create_connection(sink.address) as output:  # as a service manager has it
+        subprocess.run([sys.executable, "-c", code], stdout=output.fileno(), check=True)
+    assert sink.got(b"ping")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_a_file_that_reads_from_a_connection_sends_nothing(opened: socket.socket) -> None:
+    with network_guard("small", "strict"), os.fdopen(opened.fileno(), "rb", closefd=False) as file:
+        assert file.readable()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")

@@ -309,6 +309,88 @@ def test_leftovers_are_refused_when_the_run_is_over_too(
     )
 
 
+AT_EXIT: Final = """
+import atexit, pytest, socket, sys, threading
+import imported
+
+def dial(target=("198.51.100.1", 9)):
+    try:
+        socket.socket(type=socket.SOCK_DGRAM).connect(target)
+    except BaseException as error:
+        print(type(error).__name__, file=sys.stderr)
+        raise
+    print("went out", file=sys.stderr)
+
+@pytest.mark.small
+def test_registers():
+    assert atexit.register(dial) is dial
+
+@pytest.mark.small
+def test_registers_for_the_end_of_threads():
+    threading._register_atexit(dial)
+
+@pytest.mark.small
+def test_takes_it_back():
+    atexit.register(test_takes_it_back)
+    atexit.unregister(test_takes_it_back)
+
+@pytest.mark.large
+def test_large():
+    atexit.register(dial, ("127.0.0.1", 9))
+
+@pytest.mark.small
+def test_imports():
+    import imported_late
+"""
+
+
+@pytest.mark.parametrize("report", [(), ("--network-report=report.json",)])
+def test_what_a_test_registers_for_the_exit_is_refused_then(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], report: tuple[str, ...]
+) -> None:
+    module = """
+        import atexit, socket, sys
+        def closes():
+            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+            print("closed", file=sys.stderr)
+        atexit.register(closes)
+        """
+    pytester.makepyfile(test_exit=AT_EXIT, imported=module, imported_late=module)
+    result = run_pytest("-p", "no:randomly", *report)
+    result.assert_outcomes(passed=5)
+    said = result.stderr.lines
+    assert said.count("NetworkAccessViolationError") == 2
+    assert said.count("went out") == 1
+    assert said.count("closed") == 2  # a module's own function serves whoever uses the module
+    result.stderr.fnmatch_lines_random(
+        [
+            "Network access violation after the run: test_exit.py::test_registers attempted 198.51.100.1:9 *",
+            "Network access violation after the run: test_exit.py::test_registers_for_the_end_of_threads attempted *",
+        ]
+    )
+    assert "Network access violation after the run: test_exit.py::test_large" not in result.stderr.str()
+
+
+def test_exit_functions_leave_nothing_wrapped_behind_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        test_exit=AT_EXIT,
+        imported="",
+        imported_late="",
+        runs="""
+        import socket, pytest
+        args = ["-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict", "-q"]
+        assert pytest.main([*args, "test_exit.py"]) == 0
+        assert "connect" not in vars(socket.socket)
+        """,
+    )
+    done = pytester.runpython(pytester.path / "runs.py")
+    assert done.ret == 0, done.stderr.str()
+    assert done.stderr.lines.count("NetworkAccessViolationError") == 2
+
+
 def test_what_a_run_left_wrapped_for_its_threads_goes_with_the_next_one(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from pytest_test_categories._origin import current
 from pytest_test_categories._policy import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_test_categories._layers import Judge
 
 
@@ -35,13 +37,19 @@ class _Passes(threading.local):
 _passes: Final = _Passes()
 
 _judge: Judge | None = None
+_opened: Callable[[int], None] | None = None
 _installed = False
 
 
-def activate(judge: Judge) -> None:
-    """Start asking the judge about events."""
-    global _judge, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
-    _judge = judge
+def activate(judge: Judge, opened: Callable[[int], None] | None = None) -> None:
+    """Start asking the judge about events.
+
+    Args:
+        judge: It.
+        opened: Told of each descriptor that a file is made of, to write to it.
+    """
+    global _judge, _opened, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
+    _judge, _opened = judge, opened
     if not _installed:
         sys.addaudithook(_hook)
         _installed = True
@@ -123,6 +131,14 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     judge(kind, f"_{event}", family, address, sock, read_address)
 
 
+def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    file, mode, _flags = args
+    # The interpreter itself raises it for each file that it opens by its path, import after import.
+    if type(file) is int and _opened is not None and type(mode) is str and mode != "r":
+        _opened(file)
+
+
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     subject = args[0]
@@ -164,4 +180,4 @@ EVENTS: Final = {
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
     else _lookup_event
     for event in _KINDS
-}
+} | {"open": _open_event}

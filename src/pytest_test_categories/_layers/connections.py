@@ -53,6 +53,15 @@ def _known_as(descriptor: int) -> Any:
     return None
 
 
+def _own_outputs() -> list[list[int]]:
+    """Return inode and device of the program's own input and output: services have sockets there, and copy them."""
+    found = []
+    for descriptor in range(_OUTPUTS + 1):
+        with contextlib.suppress(OSError):  # it is closed
+            found.append(list(_fstat(descriptor)[1:3]))
+    return found
+
+
 def _fileno(file: Any) -> Any:
     with contextlib.suppress(Exception):  # no file, or a class that we know nothing of
         return file.fileno()
@@ -187,14 +196,19 @@ class Sends:
             self._check_if_socket("uvloop.subprocess", given if type(given) is int else _fileno(given))
         return wrapped(*args, **kwargs)
 
+    def check_file(self, descriptor: int) -> None:
+        """Judge a connection that a file is made of, which writes in C."""
+        __tracebackhide__ = True
+        self._check_if_socket("os.fdopen", descriptor)
+
     def _check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
         if type(descriptor) is int and descriptor > _OUTPUTS:
             try:
-                mode = _fstat(descriptor)[0]
+                mode, *which = _fstat(descriptor)[:3]
             except (OSError, OverflowError):  # the call itself says so
                 return
-            if mode & _FORMAT == _SOCKET:
+            if mode & _FORMAT == _SOCKET and which not in _own_outputs():
                 self.check_descriptor(route, descriptor)
 
     def check_descriptor(self, route: str, descriptor: int) -> None:

@@ -479,6 +479,11 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     ]
 
 
+def opened(judge: Judge) -> Callable[[int], None]:
+    """Return what judges a file that is made of a descriptor, to write to it."""
+    return connections.Sends(judge, read_address).check_file
+
+
 def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
     """Return the rows for a reloaded socket module."""
     table = _Table(judge, remember)
