@@ -57,7 +57,7 @@ def test_many(size, capsys):
     assert found == ({errno.EACCES} if size == "small" else {errno.EINPROGRESS})
 """
     )
-    outcome = run("-v", "-W", "ignore::DeprecationWarning", timeout=120)
+    outcome = run("-v", "-W", "ignore::DeprecationWarning", timeout=300)
     assert outcome.counts == {"failed": 1, "passed": 1}, outcome.text
     assert outcome.packets == 0
     assert "seen 1000 times" in outcome.text
