@@ -209,7 +209,8 @@ class Registry:
             self._vouch(kind, (), attempt.reach)
             return True
         if not refusing:
-            self._memoize(scope, charged, key, plain and (unrestricted or (ip is not None and is_local_ip(ip))))
+            if plain and (unrestricted or (ip is not None and is_local_ip(ip))):
+                self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._refuse(refusing, charged, attempt, route, sock)
@@ -220,9 +221,11 @@ class Registry:
         if self.outside is not None:
             self.outside.vouch(kind, scopes, reach)
 
-    def _memoize(self, scope: Scope | None, charged: Charge, key: object, sure: bool) -> None:
-        if not sure or scope is None or charged.scopes[0] is not scope or self.outside is not None:
-            return  # a layer outside of the process wants to hear of each call that may go on
+    def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
+        if scope is None or charged.scopes[0] is not scope:
+            return
+        if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
+            return  # it wants to hear of each call that may go on
         if any(link.observe is not None for link in charged.scopes):
             return
         try:

@@ -249,3 +249,46 @@ def test_a_fixtures_server_is_held_to_the_fixtures_size(run: Callable[..., Outco
     outcome = run("-v")
     assert outcome.counts == {"passed": 3}, outcome.text
     assert outcome.result.ret == 0
+
+
+def test_a_thread_goes_on_connecting_where_the_main_thread_enters_a_tighter_block(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    """What a guard has let pass before is told to the supervisor again as soon as that goes by another guard."""
+    pytester.makepyfile(
+        """
+        import concurrent.futures, contextvars, socket
+        import pytest
+        from pytest_test_categories import expect_network_violation, network_guard
+
+        @pytest.mark.medium
+        def test_thread():
+            with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+                def dial():
+                    socket.create_connection(server.getsockname()).close()
+
+                context = contextvars.copy_context()
+                with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                    def elsewhere():
+                        pool.submit(context.run, dial).result()
+
+                    for _ in range(3):
+                        dial()
+                        elsewhere()
+                    with network_guard("small", "strict"):
+                        for _ in range(3):
+                            elsewhere()
+                        with expect_network_violation() as seen:
+                            with pytest.raises(Exception):
+                                dial()
+                        assert len(seen) == 1
+                    for _ in range(3):
+                        dial()
+                        elsewhere()
+                with network_guard("small", "strict"), expect_network_violation():
+                    with pytest.raises(Exception):
+                        dial()
+        """
+    )
+    outcome = run()
+    assert outcome.counts == {"passed": 1}, outcome.text

@@ -32,11 +32,12 @@ _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
 _HERE: Final = Scope("expect", None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
-
 _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
 
 
+_KEPT: Final = 256
+"""So many sockets are kept in mind before those that are gone are sought."""
 _OUTPUTS: Final = 2
 """Descriptors up to this one are the program's own input and output."""
 _FORMAT, _SOCKET = 0o170000, 0o140000  # of stat.h: the part of a mode that says what a file is, and a socket's
@@ -68,10 +69,22 @@ def _fileno(file: Any) -> Any:
     return None
 
 
+def _cleared_for(sock: Any) -> Scope | None:
+    """Return the guard that has let a socket send, if one has."""
+    known = _cleared.get(identity(sock))
+    return known[0] if known is not None and known[1]() is sock else None
+
+
 def _clear(sock: Any, scope: Scope) -> None:
-    number = identity(sock)
-    with contextlib.suppress(TypeError):  # no weak reference to it: it is asked about each time
-        _cleared[number] = (scope, weakref.ref(sock, lambda _: _cleared.pop(number, None)))
+    """Let a socket send: its guard has been asked."""
+    if len(_cleared) >= _KEPT:  # references with no call when the socket dies are a fraction of the price
+        for number, (_, held) in list(_cleared.items()):
+            if held() is None:
+                _cleared.pop(number, None)
+    try:
+        _cleared[identity(sock)] = (scope, weakref.ref(sock))
+    except TypeError:  # no weak reference to it: it is asked about each time
+        return
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
@@ -115,7 +128,7 @@ class Sends:
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             known = _cleared.get(identity(instance))
-            if known is None or known[0] is not current.get() or not known[0].open:
+            if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not instance:
                 __tracebackhide__ = True
                 check(route, instance)
             return wrapped(*args, **kwargs)
@@ -135,15 +148,26 @@ class Sends:
     def check(self, route: str, sock: Any) -> None:
         """Ask the judge about a connection, unless it is the guard's own, or known to be permitted."""
         __tracebackhide__ = True
-        known = _cleared.get(identity(sock))
-        if known is not None and known[0] is _HERE:
+        known = _cleared_for(sock)
+        if known is _HERE:
             return
+        here = current.get()
+        if here is not None and here is known and here.open:
+            return
+        if here is not None and here.memo and here.open and isinstance(sock, _socket.socket):
+            # The guard has let somebody connect there, as a rule this socket.
+            try:
+                if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
+                    _clear(sock, here)
+                    return
+            except OSError:  # not connected: the call itself says so
+                return
         charged = charge()
         # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
         if charged is None or not charged.scopes or charged.late or charged.unattributed:
             return
         scope = charged.scopes[0]
-        if scope.kind == "collect" or (known is not None and known[0] is scope):
+        if scope.kind == "collect" or known is scope:
             return
         real = sock if isinstance(sock, _socket.socket) else getattr(sock, "_sock", None)  # gevent's, trio's, asyncio's
         if not isinstance(real, _socket.socket):
@@ -221,8 +245,7 @@ class Sends:
         if scope.kind == "collect":
             return
         sock = _known_as(descriptor)
-        cleared = _cleared.get(identity(sock))
-        if sock is not None and cleared is not None and (cleared[0] is _HERE or cleared[0] is scope):
+        if sock is not None and _cleared_for(sock) in {_HERE, scope}:
             return
         try:
             found = _socket.socket(fileno=descriptor)

@@ -41,6 +41,10 @@ class Kernel:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
+        """Tell whether the supervisor lets go on by itself what ``scopes`` permit."""
+        return self._client.agrees(kind, scopes, reach)
+
     def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
         """Let this thread's next call go on, as the judge of the Python layers has."""
         self._client.vouch(kind, scopes, reach)

@@ -88,6 +88,8 @@ class Client:
         if scopes == before:
             return
         self._scopes = scopes
+        for scope in before:  # what it has been permitted was no news to the supervisor, and is from now on
+            scope.memo.clear()
         word = 0
         if scopes:
             if scopes != self._latest:  # else the next phase of the same test
@@ -149,12 +151,12 @@ class Client:
             scopes: Those that permit it; none if it goes on for another reason.
             reach: How far it goes.
         """
-        if not self._page.now & wire.LARGEST_INDEX:
-            return
-        look_up = kind in _LOOK_UPS
-        if scopes == self._scopes and not (look_up and reach is not Reach.NOWHERE):
-            return
-        self._say("vouch", threading.get_native_id(), look_up)
+        if self._page.now & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
+            self._say("vouch", threading.get_native_id(), kind in _LOOK_UPS)
+
+    def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
+        """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
+        return scopes == self._scopes and (kind not in _LOOK_UPS or reach is Reach.NOWHERE)
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
         """Tell what a permitted look-up has answered."""

@@ -50,13 +50,17 @@ class Memory:
 
     def __init__(self) -> None:
         self._buffer = ctypes.create_string_buffer(self.LARGEST)
+        self._bytes = memoryview(self._buffer).cast("B")
         self._here = _Vector(ctypes.addressof(self._buffer), 0)
         self._there = _Vector(0, 0)
-        self._vectors = (ctypes.byref(self._here), ctypes.byref(self._there))
-        self._read = libc.process_vm_readv
-        self._read.restype = ctypes.c_ssize_t
-        vector = (ctypes.c_void_p, ctypes.c_ulong)
-        self._read.argtypes = [ctypes.c_int, *vector, *vector, ctypes.c_ulong]
+        # Made once, as the call takes them: there is one at each question.
+        count = ctypes.c_ulong(1)
+        vectors = (ctypes.addressof(self._here), ctypes.addressof(self._there))
+        here, there = map(ctypes.c_void_p, vectors)
+        self._arguments = (here, count, there, count, ctypes.c_ulong(0))
+        self._read = ctypes.CDLL(None).process_vm_readv
+        self._read_telling_why = libc.process_vm_readv  # which keeps the error number, at a price
+        self._read.restype = self._read_telling_why.restype = ctypes.c_ssize_t
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Return what a process has at an address.
@@ -67,10 +71,11 @@ class Memory:
         size = min(size, self.LARGEST)
         self._here.length = self._there.length = size
         self._there.base = address
-        here, there = self._vectors
-        got = self._read(pid, here, 1, there, 1, 0)
+        got = self._read(pid, *self._arguments)
+        if got < 0:
+            got = self._read_telling_why(pid, *self._arguments)
         if got >= 0:
-            return ctypes.string_at(self._buffer, got)
+            return bytes(self._bytes[:got])
         number = ctypes.get_errno()
         if number in {errno.ENOSYS, errno.EPERM}:  # container profiles of before Linux 4.8 forbid the call alone
             return self._from_file(pid, address, size)
