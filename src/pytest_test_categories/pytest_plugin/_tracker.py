@@ -100,7 +100,7 @@ class Tracker:
         self._sets: set[str] = set()
         self._targets: dict[str, Target] = {}
         self._tests: dict[str, Tracked] = {}
-        self._now: Tracked | None = None  # the latest, where reports come in order
+        self._now: Tracked | None = None  # the latest
         self._violations: list[Violation] = []
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
@@ -145,16 +145,21 @@ class Tracker:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hang on a report what its phase reached for, and take it in where the run ends."""
         fields = report.__dict__
-        now = self._now
         observing = self._run.observing
-        seen = (observing is not None and observing.records) or self._run.of_blocks
-        same = now is not None and not seen and report.location is now.location and REPORT_KEY not in fields
-        if same and now is not None and report.when != "setup":  # most of them
-            now.take(report)
+        told = (observing is not None and observing.records) or self._run.of_blocks or REPORT_KEY in fields
+        if told or self._worker or "node" in fields:
+            if "node" not in fields:  # xdist's controller has them from its workers
+                self._hang(report, fields)
+            if not self._worker:
+                self._take(report, fields)
             return
-        if "node" not in fields:  # xdist's controller has them from its workers
-            self._hang(report, fields)
-        if not self._worker:
+        # Most reports: of a test that reached for nothing.
+        now = self._now
+        if report.when == "setup":
+            now = self._begin(report, self._size(), self._uses.get(self._plain(report.nodeid), ()))
+        if now is not None and report.location is now.location:
+            now.take(report)
+        else:
             self._take(report, fields)
 
     def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
@@ -170,12 +175,12 @@ class Tracker:
         node = self._plain(report.nodeid)
         carried = fields.get(REPORT_KEY)
         if report.when == "setup":
-            if "node" in fields:
-                test = Tracked(carried["size"], carried["uses"]) if carried else Tracked()
+            if "node" not in fields:
+                self._begin(report, self._size(), self._uses.get(node, ()))
+            elif carried:
+                self._begin(report, carried["size"], carried["uses"])
             else:
-                test = self._now = Tracked(self._size(), self._uses.get(node, ()))
-            test.location = report.location
-            self._tests[node] = test
+                self._begin(report)
         known = self._tests.get(node)
         if known is None or report.when not in _PHASES:  # the test that a worker died of
             self._tests[node] = known or Tracked()
@@ -184,6 +189,12 @@ class Tracker:
             known.take(report)
         if carried is not None:
             self._keep(carried)
+
+    def _begin(self, report: pytest.TestReport, size: str = "", uses: Iterable[str] = ()) -> Tracked:
+        test = self._now = Tracked(size, uses)
+        test.location = report.location
+        self._tests[self._plain(report.nodeid)] = test
+        return test
 
     def _size(self) -> str:
         scope = self._phases.scope
