@@ -231,7 +231,8 @@ def split_target(target: str) -> tuple[str, str]:
 def stable_target(target: str) -> str:
     """Return a target as another run would have it: without a port that the system chose, or a temporary directory."""
     if target.startswith("unix:"):
-        return _TEMPORARY.sub("unix:.../", target)
+        target = _PYTESTS_OWN.sub("unix:.../", target)
+        return _RANDOM.sub(r"\1*", target) if _TEMPORARY.match(target) else target
     host, port = split_target(target)
     if port.isdecimal() and int(port) >= _LOWEST_CHOSEN_PORT:
         ip = parse_ip(host.strip("[]"))
@@ -241,4 +242,6 @@ def stable_target(target: str) -> str:
 
 
 _LOWEST_CHOSEN_PORT: Final = 32768  # Linux' choice; elsewhere it is 49152
-_TEMPORARY: Final = re.compile(r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?")
+_PYTESTS_OWN: Final = re.compile(r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?")
+_TEMPORARY: Final = re.compile(r"^unix:(?:\.\.\.|(?:/.*)?/(?:te?mp|T))/", re.IGNORECASE)
+_RANDOM: Final = re.compile(r"(?<=/)(tmp|[^/]*[-_.])[a-z0-9_]{8}(?=/|$)")  # as the tempfile module names things

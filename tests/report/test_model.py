@@ -75,6 +75,23 @@ def test_places_are_never_absolute(place: str, published: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("target", "published"),
+    [
+        ("api.example.com:443", "api.example.com:443"),
+        ("unix:/var/run/docker.sock", "unix:/var/run/docker.sock"),
+        ("unix:@abstract", "unix:@abstract"),
+        ("unix:/home/alice/project/run/app.sock", "unix:.../run/app.sock"),
+        ("unix:/tmp/pymp-149ns4tl/listener-t9znl8wg", "unix:/tmp/pymp-*/listener-*"),
+        ("unix:/tmp/pytest-of-alice/pytest-3/test_a0/s", "unix:.../test_a0/s"),
+        ("unix:relative/app.sock", "unix:relative/app.sock"),
+    ],
+)
+def test_of_a_sockets_path_only_what_tells_is_published(target: str, published: str) -> None:
+    assert access(target=target).published().violation.target == published
+    assert access(target=published).published().violation.target == published
+
+
+@pytest.mark.parametrize(
     ("process", "program"),
     [
         pytest.param("", "", id="none"),

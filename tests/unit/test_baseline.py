@@ -116,6 +116,11 @@ def test_a_fixture_of_a_module_or_class_is_that_modules_or_classs_own() -> None:
         ("198.51.100.1:60000", "198.51.100.1:60000"),
         ("unix:/tmp/pytest-of-me/pytest-12/test_a0/s", "unix:.../test_a0/s"),
         ("unix:/tmp/pytest-of-me/pytest-12/popen-gw1/test_a0/s", "unix:.../test_a0/s"),
+        ("unix:/tmp/pytest-of-me/pytest-12/test_a0/tmpa_b3c4d5/s", "unix:.../test_a0/tmp*/s"),
+        ("unix:/tmp/pymp-149ns4tl/listener-t9znl8wg", "unix:/tmp/pymp-*/listener-*"),
+        ("unix:/var/folders/x1/abc_def/T/pymp-149ns4tl/s", "unix:/var/folders/x1/abc_def/T/pymp-*/s"),
+        ("unix:/tmp/.s.PGSQL.5432", "unix:/tmp/.s.PGSQL.5432"),
+        ("unix:/run/app-instance/s", "unix:/run/app-instance/s"),
         ("unix:/var/run/docker.sock", "unix:/var/run/docker.sock"),
     ],
 )

@@ -11,7 +11,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._address import split_target
+from pytest_test_categories._address import split_target, stable_target
 from pytest_test_categories._errors import (
     KERNEL,
     cures,
@@ -72,6 +72,7 @@ _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
 _PROCESS: Final = re.compile(
     r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
 )
+_SYSTEMS_OWN: Final = ("/run/", "/var/", "/tmp/", "/dev/", "/private/", ".../", "@")
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
 _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P<line>\d+)")
@@ -145,6 +146,14 @@ def position_of(place: str) -> Position | None:
     """Return what ``path:line`` points at; None if that is no file below the root directory."""
     match = _PLACE.fullmatch(place)
     return Position(match["file"], int(match["line"])) if match else None
+
+
+def published_target(target: str) -> str:
+    """Return a target as it may leave the machine, and as another run would have it: of a socket's path what tells."""
+    if target.startswith("unix:"):
+        path = stable_target(target).removeprefix("unix:")
+        target = f"unix:{path if path.startswith(_SYSTEMS_OWN) else relative_place(path)}"
+    return publishable(target)
 
 
 def layer_of(route: str) -> str:
@@ -256,7 +265,7 @@ class Access(NamedTuple):
         return self._replace(
             violation=v._replace(
                 test=published_id(v.test),
-                target=publishable(v.target),
+                target=published_target(v.target),
                 address=publishable(v.address),
                 location=relative_place(v.location),
                 function=printable(v.function),
