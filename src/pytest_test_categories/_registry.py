@@ -744,6 +744,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "_winapi",
         "anyio._backends._asyncio",
         "asyncio.unix_events",
+        "atexit",
         "concurrent.futures.thread",
         "gevent.threadpool",
         "multiprocessing.pool",
