@@ -526,10 +526,20 @@ def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
 
 
 def _is_for_everybody(frame: FrameType | None) -> bool:
-    """Tell whether a frame registers what is no test's own: a module that is imported, or weakref for finalizers."""
+    """Tell whether what a frame registers is no test's own: below an import, or weakref's for its finalizers."""
     while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
         frame = frame.f_back
-    return frame is None or frame.f_code.co_name == "<module>" or frame.f_globals is vars(weakref)
+    if frame is None or frame.f_globals is vars(weakref):
+        return True
+    while frame is not None and frame.f_code.co_name != "_multicall":  # of pluggy, which calls tests and fixtures
+        if frame.f_code.co_filename.startswith(_IMPORT_CODE):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_IMPORT_CODE: Final = "<frozen importlib._bootstrap"
+"""So begin the names of the two files that imports go through."""
 
 
 def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -330,6 +330,10 @@ def test_registers_for_the_end_of_threads():
     threading._register_atexit(dial)
 
 @pytest.mark.small
+def test_registers_by_exec():
+    exec("atexit.register(dial)")
+
+@pytest.mark.small
 def test_takes_it_back():
     atexit.register(test_takes_it_back)
     atexit.unregister(test_takes_it_back)
@@ -353,19 +357,25 @@ def test_what_a_test_registers_for_the_exit_is_refused_then(
         def closes():
             socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
             print("closed", file=sys.stderr)
+        def begin():
+            atexit.register(closes)
+        begin()
+        class Client:
+            atexit.register(closes)
         atexit.register(closes)
         """
     pytester.makepyfile(test_exit=AT_EXIT, imported=module, imported_late=module)
     result = run_pytest("-p", "no:randomly", *report)
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=6)
     said = result.stderr.lines
-    assert said.count("NetworkAccessViolationError") == 2
+    assert said.count("NetworkAccessViolationError") == 3
     assert said.count("went out") == 1
-    assert said.count("closed") == 2  # a module's own function serves whoever uses the module
+    assert said.count("closed") == 6  # a module's own function serves whoever uses the module
     result.stderr.fnmatch_lines_random(
         [
             "Network access violation after the run: test_exit.py::test_registers attempted 198.51.100.1:9 *",
             "Network access violation after the run: test_exit.py::test_registers_for_the_end_of_threads attempted *",
+            "Network access violation after the run: test_exit.py::test_registers_by_exec attempted *",
         ]
     )
     assert "Network access violation after the run: test_exit.py::test_large" not in result.stderr.str()
@@ -388,7 +398,28 @@ def test_exit_functions_leave_nothing_wrapped_behind_the_run(
     )
     done = pytester.runpython(pytester.path / "runs.py")
     assert done.ret == 0, done.stderr.str()
-    assert done.stderr.lines.count("NetworkAccessViolationError") == 2
+    assert done.stderr.lines.count("NetworkAccessViolationError") == 3
+
+
+def test_what_a_script_registers_in_a_block_is_refused_at_the_exit(pytester: pytest.Pytester) -> None:
+    script = """
+        import atexit, socket
+        from pytest_test_categories import network_guard
+
+        def dial():
+            try:
+                socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+            except Exception as error:
+                print(type(error).__name__)
+            else:
+                print("went out")
+
+        atexit.register(dial)
+        with network_guard("small", "strict"):
+            atexit.register(dial)
+        """
+    done = pytester.runpython(pytester.makepyfile(script=script))
+    assert done.outlines == ["NetworkAccessViolationError", "went out"]
 
 
 def test_what_a_run_left_wrapped_for_its_threads_goes_with_the_next_one(
