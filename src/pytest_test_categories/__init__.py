@@ -1,4 +1,7 @@
-"""Tests held to the network that their size may touch: small none, medium this machine, large and xlarge all."""
+"""Tests held to the network that their size may touch: small none, medium this machine, large and xlarge all.
+
+PYTEST_DONT_REWRITE: a child process has imported this before pytest, which would warn of that.
+"""
 
 from __future__ import annotations
 

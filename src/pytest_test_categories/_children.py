@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._errors import line_text
+from pytest_test_categories._system import System
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class ChildReports:
         self.is_child = False
 
     def _identity(self) -> tuple[int, int]:
-        stat = os.fstat(self._write)
+        stat = System.fstat(self._write)
         return stat.st_dev, stat.st_ino
 
     def _is_open(self) -> bool:
@@ -120,14 +121,14 @@ class ChildReports:
         line = report_line([serial, late, expected, count], violation)
         try:
             if self._is_open():
-                os.write(self._write, line + b"\n")
+                System.write(self._write, line + b"\n")
             else:
                 self._otherwise(report_line([serial, late, expected, count], violation, []))
             os.kill(self._root, 0)
         except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
             text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
             with contextlib.suppress(OSError):
-                os.write(2, f"\n{text}\n".encode(errors="replace"))
+                System.write(2, f"\n{text}\n".encode(errors="replace"))
         except OSError:  # a full pipe: the child was refused all the same
             pass
 
@@ -136,7 +137,7 @@ class ChildReports:
         with self._lock:
             while True:
                 try:
-                    chunk = os.read(self._read, 65536)
+                    chunk = System.read(self._read, 65536)
                 except BlockingIOError:
                     break
                 self._rest += chunk

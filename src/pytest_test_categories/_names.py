@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._address import IPAddress, Reach, is_local_ip, is_localhost, normal_name, parse_ip
 from pytest_test_categories._policy import LookedUp
+from pytest_test_categories._system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ class HostsFile:
     def addresses(self, name: str) -> set[str]:
         """Return the addresses that the file gives a name; none for a name it doesn't hold."""
         try:
-            stat = os.stat(self._path)
+            stat = System.stat(self._path)
         except OSError:
             self._addresses, self._stamp = {}, None
             return set()
@@ -77,13 +78,13 @@ class HostsFile:
     def _read(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         try:
-            with open(self._path, encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    address, *names = line.partition("#")[0].split() or [""]
-                    for name in names:
-                        found.setdefault(normal_name(name), set()).add(address)
+            text = System.contents(self._path).decode(errors="replace")
         except OSError:
             return {}
+        for line in text.splitlines():
+            address, *names = line.partition("#")[0].split() or [""]
+            for name in names:
+                found.setdefault(normal_name(name), set()).add(address)
         return found
 
     def maps_to_loopback(self, name: str) -> bool:

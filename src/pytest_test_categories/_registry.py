@@ -37,6 +37,7 @@ from pytest_test_categories._policy import (
 )
 from pytest_test_categories._runs import Run, runs
 from pytest_test_categories._spool import Spawned
+from pytest_test_categories._system import System
 from pytest_test_categories._violation import Violation
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 
@@ -86,6 +87,7 @@ class Registry:
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *processes.entry_points(self.hand_down, self.hand_over),
+                    *sockets.replacements(self.judge),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
@@ -187,7 +189,7 @@ class Registry:
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
         refusing = []
         watching: list[Scope] = []
-        unrestricted = True
+        unrestricted, on_record = True, False
         for link in charged.scopes:
             policy = link.policy
             if policy is None:
@@ -200,7 +202,9 @@ class Registry:
                 if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but somebody wants to know
                     unrestricted = False
                     watching.append(link)
-                elif kind is not Kind.REUSE or not connections.is_reported(sock, link.serial):
+                elif kind is Kind.REUSE and connections.is_reported(sock, link.serial):
+                    on_record = True  # as this socket's connect: another socket there is news
+                else:
                     refusing.append(link)
             elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
                 unrestricted = False
@@ -209,7 +213,7 @@ class Registry:
             self._vouch(kind, (), attempt.reach)
             return True
         if not refusing:
-            if plain and (unrestricted or (ip is not None and is_local_ip(ip))):
+            if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
                 self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
@@ -224,15 +228,14 @@ class Registry:
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
         if scope is None or charged.scopes[0] is not scope:
             return
-        if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
-            return  # it wants to hear of each call that may go on
         if any(link.observe is not None for link in charged.scopes):
             return
-        try:
+        with contextlib.suppress(TypeError):
             if len(scope.memo) < MEMO_ENTRIES:
                 scope.memo.add(key)
-        except TypeError:
-            pass
+            # One that wants to hear of each call empties the memos when it says so: it may just have done that.
+            if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
+                scope.memo.discard(key)
 
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         __tracebackhide__ = True
@@ -696,7 +699,7 @@ def root() -> str:
     """Return the directory that paths in reports are relative to."""
     if registry.run is not None:
         return registry.run.root
-    return os.getcwd() if registry.process is None else registry.process.root
+    return System.getcwd() if registry.process is None else registry.process.root
 
 
 def names_our_class(expected: object) -> bool:

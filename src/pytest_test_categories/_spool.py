@@ -25,6 +25,7 @@ from pytest_test_categories._children import ChildReport, Strides, report_line
 from pytest_test_categories._layers.sockets import bound_paths
 from pytest_test_categories._origin import charge
 from pytest_test_categories._policy import Attempt, Kind, TestSize
+from pytest_test_categories._system import System
 from pytest_test_categories._violation import Violation
 
 if TYPE_CHECKING:
@@ -38,28 +39,8 @@ _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
 _LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
+_register: Final = atexit.register  # as it is before it is wrapped: what it is given there is ours
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
-
-
-class _Disk:
-    """The real one: what the os module's names stand for may be a fake that a test has put in its place."""
-
-    mkdir = staticmethod(os.mkdir)
-    open = staticmethod(os.open)
-    read = staticmethod(os.read)
-    close = staticmethod(os.close)
-    write = staticmethod(os.write)
-    stat = staticmethod(os.stat)
-    listdir = staticmethod(os.listdir)
-
-    @classmethod
-    def exists(cls, path: str) -> bool:
-        """Tell whether there is such a file."""
-        try:
-            cls.stat(path)
-        except (OSError, ValueError):
-            return False
-        return True
 
 
 class _Start(NamedTuple):
@@ -149,8 +130,8 @@ class Spawned:
             if not self._home:
                 self._owner = os.getpid()
                 name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
-                self._home = os.path.join(os.path.abspath(tempfile.gettempdir()), name)
-                atexit.register(self.close)
+                self._home = os.path.join(System.absolute(tempfile.gettempdir()), name)
+                _register(self.close)
 
     def _make(self) -> None:
         self.expect_fork()
@@ -159,7 +140,7 @@ class Spawned:
         with self._lock, contextlib.suppress(OSError):
             # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
             # refused.
-            _Disk.mkdir(self._home, 0o700)
+            System.mkdir(self._home, 0o700)
         self._made = True
 
     def keep(self, line: bytes) -> None:
@@ -172,7 +153,7 @@ class Spawned:
         if self._owner != os.getpid():
             return
         for file, _ in self._files.values():
-            _Disk.close(file)
+            System.close(file)
         home, self._home, self._made, self._owner = self._home, "", False, 0
         self._files.clear()
         self._pending.clear()
@@ -181,9 +162,9 @@ class Spawned:
         atexit.unregister(self.close)
         for _ in range(3):  # a child may write just now
             try:
-                for entry in os.listdir(home):
-                    os.unlink(os.path.join(home, entry))
-                os.rmdir(home)
+                for entry in System.listdir(home):
+                    System.unlink(os.path.join(home, entry))
+                System.rmdir(home)
             except FileNotFoundError:
                 return
             except OSError:
@@ -271,13 +252,13 @@ class Spawned:
         self._make()
         path = os.path.join(self._home, f"policy.{new_ident()}")
         try:
-            file = _Disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            file = System.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError:
             return text
         try:
-            _Disk.write(file, text.encode())
+            System.write(file, text.encode())
         finally:
-            _Disk.close(file)
+            System.close(file)
         return f"@{path}"
 
     # -- being told ----------------------------------------------------------------------------------------------------
@@ -301,17 +282,17 @@ class Spawned:
         names: Iterable[str] = (REPORTS,)
         if os.name == "nt":
             try:
-                names = [name for name in _Disk.listdir(self._home) if name.startswith(REPORTS)]
+                names = [name for name in System.listdir(self._home) if name.startswith(REPORTS)]
             except OSError:
                 return
         for name in names:
             if name not in self._files:
                 try:
-                    self._files[name] = (_Disk.open(os.path.join(self._home, name), os.O_RDONLY), b"")
+                    self._files[name] = (System.open(os.path.join(self._home, name), os.O_RDONLY), b"")
                 except OSError:
                     continue
             file, rest = self._files[name]
-            while chunk := _Disk.read(file, 1 << 16):
+            while chunk := System.read(file, 1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
             self._files[name] = (file, rest)
@@ -380,7 +361,7 @@ class Spawned:
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
-            if start is not None and start.files and not any(map(_Disk.exists, start.files)):
+            if start is not None and start.files and not any(map(System.exists, start.files)):
                 del self._pending[ident]
         self._fresh.clear()
 
@@ -398,7 +379,7 @@ class Spawned:
         """
         end = time.monotonic() + _PATIENCE
         while self._of(run, only_ours=True) and time.monotonic() < end:
-            time.sleep(0.01)
+            System.sleep(0.01)
             collect()
         with self._lock:
             self._count(self._of(run))

@@ -314,6 +314,80 @@ def test_respx_fixture(respx_mock):
 """
 
 
+# What a test's own fakes of the system stand in for is not what the guard itself asks the system for.
+SYSTEMS: Final = """
+import asyncio, os, socket, subprocess, sys
+import pytest
+
+lib = pytest.importorskip
+
+
+@pytest.fixture
+def nothing_blocks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with lib("blockbuster").blockbuster_ctx() as found:
+        yield found
+
+
+async def talk(server, connect):
+    reader, writer = await connect
+    writer.write(b"ping")
+    await writer.drain()
+    writer.close()
+    server.close()
+
+
+@pytest.mark.small
+def test_blockbuster_small(nothing_blocks):
+    async def main():
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        server = await asyncio.start_unix_server(lambda r, w: w.close(), "a.sock")
+        await talk(server, asyncio.open_unix_connection("a.sock"))
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", "pass")
+        assert await child.wait() == 0
+    asyncio.run(main())
+
+
+@pytest.mark.medium
+def test_blockbuster_medium(nothing_blocks):
+    async def main():
+        server = await asyncio.start_server(lambda r, w: w.close(), "localhost", 0)
+        await talk(server, asyncio.open_connection("localhost", server.sockets[0].getsockname()[1]))
+    asyncio.run(main())
+
+
+@pytest.mark.small
+def test_blockbuster_still_forbids(nothing_blocks):
+    async def main():
+        os.stat(".")
+    with pytest.raises(lib("blockbuster").BlockingError):
+        asyncio.run(main())
+
+
+@pytest.mark.small
+def test_pyfakefs_small(request):
+    lib("pyfakefs")
+    fs = request.getfixturevalue("fs")
+    fs.create_file("/only/here", contents="ann")
+    assert os.listdir("/only") == ["here"]
+    assert socket.getaddrinfo("localhost", 80)
+    here, there = socket.socketpair()
+    here.sendall(b"ping")
+    assert there.recv(4) == b"ping"
+    here.close(), there.close()
+    assert subprocess.run([sys.executable, "-c", "pass"]).returncode == 0
+    assert open("/only/here").read() == "ann"
+
+
+@pytest.mark.medium
+def test_pyfakefs_medium(request):
+    lib("pyfakefs")
+    request.getfixturevalue("fs")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(("localhost", server.getsockname()[1])).close()
+"""
+
+
 @pytest.fixture
 def run_installed(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run pytest in strict mode with every plugin that is installed, ours among them."""
@@ -365,3 +439,12 @@ def test_fakes_and_test_clients_work_in_small_tests_that_import_them_first(
     pytester.makepyfile(test_fakes=FAKES)
     result = run_pytest("-v", "-rs", timeout=180)
     _all_work(result, outcomes(result), FAKES)
+
+
+@pytest.mark.parametrize("options", [(), ("--network-report=report.json",)], ids=["", "report"])
+def test_fakes_of_the_system_do_not_meet_what_the_guard_asks_it_for(
+    pytester: pytest.Pytester, run_installed: Run, outcomes: Outcomes, options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(test_systems=SYSTEMS)
+    result = run_installed("-v", "-rs", *options)
+    _all_work(result, outcomes(result), SYSTEMS)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
@@ -212,6 +213,83 @@ def as_a_file(descriptor: int) -> None:
         file.write(b"ping")
 
 
+class Descriptor:
+    """What C takes for a descriptor: it need not be an int."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __index__(self) -> int:
+        return self.number
+
+
+class Number(int):
+    """An int that says of itself that it is another one."""
+
+    def __index__(self) -> int:
+        return 1
+
+
+class Action(tuple[Any, ...]):
+    """A tuple that says of itself that it is another one."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _index: Any) -> Any:
+        return 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((0, 0, 0))
+
+
+def spawned_by_a_lie(descriptor: int) -> None:
+    command = [sys.executable, "-Ic", "print('ping', end='')"]
+    actions: Any = [Action((os.POSIX_SPAWN_DUP2, descriptor, 1))]
+    os.waitpid(os.posix_spawn(command[0], command, os.environ, file_actions=actions), 0)
+
+
+@contextlib.contextmanager
+def inheritable(descriptor: int) -> Iterator[list[str]]:
+    """Mark a descriptor as one that programs inherit; yields the command of one that writes to it."""
+    os.set_inheritable(descriptor, True)
+    try:
+        yield [sys.executable, "-Ic", f"import os; os.write({descriptor}, b'ping')"]
+    finally:
+        os.set_inheritable(descriptor, False)
+
+
+def left_open(descriptor: int) -> None:
+    with inheritable(descriptor) as command:
+        subprocess.run(command, close_fds=False)
+
+
+def spawned_with_what_is_inheritable(descriptor: int) -> None:
+    with inheritable(descriptor) as command:
+        os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)
+
+
+def put_in_the_place_of_a_fork(descriptor: int) -> None:
+    with inheritable(descriptor) as command:
+        child = os.fork()
+        if not child:
+            try:
+                os.execv(command[0], command)
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+
+
+def kept_by_libuv(descriptor: int) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def start() -> None:
+        command = [sys.executable, "-Ic", f"import os; os.write({descriptor}, b'ping')"]
+        await (await asyncio.create_subprocess_exec(*command, pass_fds=[descriptor])).wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(start())
+
+
 BY_DESCRIPTOR: Final = [
     pytest.param(lambda descriptor: os.write(descriptor, b"ping"), id="write"),
     pytest.param(lambda descriptor: os.writev(descriptor, [b"pi", b"ng"]), id="writev"),
@@ -221,7 +299,14 @@ BY_DESCRIPTOR: Final = [
     pytest.param(from_a_programs_output, id="output"),
     pytest.param(spawned, id="posix_spawn"),
     pytest.param(started_by_libuv, id="uvloop"),
+    pytest.param(kept_by_libuv, id="uvloop-pass_fds"),
     pytest.param(as_a_file, id="fdopen"),
+    pytest.param(lambda descriptor: os.write(Descriptor(descriptor), b"ping"), id="index"),  # type: ignore[arg-type]
+    pytest.param(lambda descriptor: os.write(Number(descriptor), b"ping"), id="derived"),
+    pytest.param(spawned_by_a_lie, id="posix_spawn-derived"),
+    pytest.param(left_open, id="inheritable"),
+    pytest.param(spawned_with_what_is_inheritable, id="posix_spawn-inheritable"),
+    pytest.param(put_in_the_place_of_a_fork, id="exec"),
 ]
 
 
@@ -492,12 +577,83 @@ def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
     from pytest_test_categories._layers import connections
 
     with network_guard("medium", "strict"):
-        for _ in range(50):
+        for _ in range(2 * connections.KEPT):
             with socket.create_connection(sink.address) as sock:
                 sock.sendall(b"ping")
             del sock
-        assert len(connections._cleared) < 5
+        assert len(connections._cleared) <= connections.KEPT
     assert not connections._cleared
+
+
+def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_test_categories._layers import connections
+
+    sweeps: list[int] = []
+    sweep = connections._sweep
+
+    def counted() -> None:
+        sweeps.append(len(connections._cleared))
+        sweep()
+
+    monkeypatch.setattr(connections, "_sweep", counted)
+    with contextlib.ExitStack() as stack:
+        with network_guard("medium", "strict"):
+            for _ in range(connections.KEPT + 50):
+                stack.enter_context(socket.create_connection(sink.address)).sendall(b"ping")
+        assert 1 <= len(sweeps) <= 3
+
+
+def test_what_a_thread_learns_while_another_forgets_stays(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number may be a new socket's by the time that its old one is found to be gone."""
+    from pytest_test_categories._layers import connections
+
+    fresh = (connections._HERE, lambda: sink)
+
+    class Late(dict[int, Any]):
+        def pop(self, number: int, *default: Any) -> Any:
+            gone = super().pop(number, *default)
+            assert gone[1]() is None
+            return fresh
+
+    known: Any = Late({1: (connections._HERE, lambda: None)})
+    monkeypatch.setattr(connections, "_cleared", known)
+    connections._sweep()
+    assert known == {1: fresh}
+
+
+def test_another_connection_to_a_peer_that_was_warned_about_is_warned_about(sink: Sink) -> None:
+    with socket.create_connection(sink.address) as older:
+        guard = network_guard("small", "warn")
+        with warnings.catch_warnings(record=True), guard:
+            warnings.simplefilter("always")
+            with socket.create_connection(sink.address) as sock:
+                sock.sendall(b"ping")
+            older.sendall(b"pong")
+        assert [violation.kind for violation in guard.violations] == ["connect", "reuse"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+@pytest.mark.parametrize("mode", ["r", "rb"])
+def test_a_file_that_only_reads_sends_nothing(sink: Sink, opened: socket.socket, mode: str) -> None:
+    with network_guard("small", "strict") as guard:
+        io.FileIO(opened.fileno(), mode, closefd=False).close()
+    assert guard.violations == []
+    with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+        io.FileIO(opened.fileno(), "r+", closefd=False).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_a_connection_that_the_program_was_started_with_is_inherited_further(sink: Sink) -> None:
+    """Nobody in this process made it, as an agent of a CI service may have done."""
+    code = """
+import subprocess, sys
+from pytest_test_categories import network_guard
+with network_guard("small", "strict") as guard:
+    subprocess.run([sys.executable, "-Ic", "pass"], close_fds=False)
+    assert guard.violations == []
+"""
+    with socket.create_connection(sink.address) as given:
+        subprocess.run([sys.executable, "-c", code], pass_fds=[given.fileno()], check=True)
 
 
 # -- clients -----------------------------------------------------------------------------------------------------------

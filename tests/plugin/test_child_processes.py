@@ -477,3 +477,33 @@ def test_child():
         if mode == "off" and "100%" not in report.stdout.str():
             pytest.skip("coverage's .pth file is not read here")
         report.stdout.fnmatch_lines(["measured.py*100%"])
+
+
+def test_rule_9_a_pytest_that_a_test_starts_with_errors_for_warnings_starts(
+    pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    """It finds our package imported already, and would warn: it marks the modules of installed plugins like this."""
+    inner = pytester.path / "inner"
+    inner.mkdir()
+    (inner / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
+    marking = """
+import socket, sys
+import pytest
+socket.getaddrinfo("localhost", 80)
+assert "pytest_test_categories" in sys.modules
+pytest.register_assert_rewrite("pytest_test_categories")
+"""
+    (inner / "conftest.py").write_text(marking, encoding="utf-8")
+    (inner / "test_inner.py").write_text("def test_one():\n    pass\n", encoding="utf-8")
+    write(
+        pytester,
+        f"""
+@pytest.mark.small
+def test_starts_one():
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd={str(inner)!r}, capture_output=True, text=True)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+""",
+    )
+    result = run_pytest("test_it.py", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=1)

@@ -41,6 +41,10 @@ _opened: Callable[[int], None] | None = None
 _installed = False
 
 
+_READS: Final = frozenset("rbt")
+"""Letters of the modes of files that nothing is written to."""
+
+
 def activate(judge: Judge, opened: Callable[[int], None] | None = None) -> None:
     """Start asking the judge about events.
 
@@ -135,7 +139,7 @@ def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     file, mode, _flags = args
     # The interpreter itself raises it for each file that it opens by its path, import after import.
-    if type(file) is int and _opened is not None and type(mode) is str and mode != "r":
+    if type(file) is int and _opened is not None and type(mode) is str and not _READS.issuperset(mode):
         _opened(file)
 
 

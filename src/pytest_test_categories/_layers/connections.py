@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import operator
 import os
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._layers.audit import family_of
 from pytest_test_categories._origin import Scope, charge, current
 from pytest_test_categories._policy import Kind
+from pytest_test_categories._system import System
 from pytest_test_categories._trace import identity
 from pytest_test_categories._wrapping import EntryPoint
 
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from pytest_test_categories._layers import Judge, Sight
 
 _FORK_EXEC: Final = (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec"))
-_TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE = 3, 6, 9, 11
-"""Places in its arguments: those that the program keeps, and its ends of three pipes, or what is there instead."""
+_CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE = 2, 3, 6, 9, 11
+"""Places in its arguments: whether it closes descriptors, which it keeps, and the ends of three pipes."""
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
@@ -36,12 +39,15 @@ _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket:
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
 
 
-_KEPT: Final = 256
+KEPT: Final = 256
 """So many sockets are kept in mind before those that are gone are sought."""
+_sweep_at = KEPT
 _OUTPUTS: Final = 2
 """Descriptors up to this one are the program's own input and output."""
+_DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+_CLOSE_FROM: Final = getattr(os, "POSIX_SPAWN_CLOSEFROM", -1)  # from 3.13 on
+_NUMBERS: Final = 3  # of a file action's parts: what to do, and up to two descriptors
 _FORMAT, _SOCKET = 0o170000, 0o140000  # of stat.h: the part of a mode that says what a file is, and a socket's
-_fstat: Final = os.fstat  # what the module's name stands for may be a fake that a test has put in its place
 
 
 def _known_as(descriptor: int) -> Any:
@@ -59,7 +65,7 @@ def _own_outputs() -> list[list[int]]:
     found = []
     for descriptor in range(_OUTPUTS + 1):
         with contextlib.suppress(OSError):  # it is closed
-            found.append(list(_fstat(descriptor)[1:3]))
+            found.append(list(System.fstat(descriptor)[1:3]))
     return found
 
 
@@ -67,6 +73,51 @@ def _fileno(file: Any) -> Any:
     with contextlib.suppress(Exception):  # no file, or a class that we know nothing of
         return file.fileno()
     return None
+
+
+def _number(descriptor: Any) -> Any:
+    """Return the number that C reads from a descriptor, whatever its class says of itself; others as they are."""
+    if type(descriptor) is int:
+        return descriptor
+    with contextlib.suppress(TypeError):
+        return int.__index__(descriptor)
+    with contextlib.suppress(Exception):  # the call itself says so
+        return operator.index(descriptor)
+    return descriptor
+
+
+def _plain_action(action: Any) -> Any:
+    """Return one of ``posix_spawn``'s file actions as C reads it."""
+    try:
+        parts = list(tuple.__iter__(action))
+        return (*map(_number, parts[:_NUMBERS]), *parts[_NUMBERS:])
+    except TypeError:  # no tuple: the call itself says so
+        return action
+
+
+def _closes_others(action: Any) -> bool:
+    return type(action) is tuple and action[:1] == (_CLOSE_FROM,)
+
+
+def _inheritable_sockets() -> set[tuple[int, int, int]]:
+    """Return descriptor, inode and device of the sockets that a program would inherit beside its input and output."""
+    try:
+        named = [int(name) for name in System.listdir(_DESCRIPTORS)]
+    except (OSError, ValueError):  # there is no such directory
+        return set()
+    found = set()
+    own = _own_outputs()
+    for descriptor in named:
+        with contextlib.suppress(OSError):  # the one that the directory was read by: it is closed again
+            if descriptor > _OUTPUTS and os.get_inheritable(descriptor):
+                mode, *which = System.fstat(descriptor)[:3]
+                if mode & _FORMAT == _SOCKET and which not in own:
+                    found.add((descriptor, which[0], which[1]))
+    return found
+
+
+_inherited: Final = _inheritable_sockets()
+"""Those that this process was started with."""
 
 
 def _cleared_for(sock: Any) -> Scope | None:
@@ -77,14 +128,23 @@ def _cleared_for(sock: Any) -> Scope | None:
 
 def _clear(sock: Any, scope: Scope) -> None:
     """Let a socket send: its guard has been asked."""
-    if len(_cleared) >= _KEPT:  # references with no call when the socket dies are a fraction of the price
-        for number, (_, held) in list(_cleared.items()):
-            if held() is None:
-                _cleared.pop(number, None)
+    if len(_cleared) >= _sweep_at:
+        _sweep()
     try:
         _cleared[identity(sock)] = (scope, weakref.ref(sock))
     except TypeError:  # no weak reference to it: it is asked about each time
         return
+
+
+def _sweep() -> None:
+    """Forget the sockets that are gone: references with no call when a socket dies are a fraction of the price."""
+    global _sweep_at  # noqa: PLW0603 - it is for the process, as what it limits
+    for number, entry in list(_cleared.items()):
+        if entry[1]() is None:
+            taken = _cleared.pop(number, entry)
+            if taken is not entry:  # another thread has a new socket of that number
+                _cleared.setdefault(number, taken)
+    _sweep_at = max(KEPT, 2 * len(_cleared))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
@@ -102,6 +162,8 @@ def is_reported(sock: Any, serial: int) -> bool:
 
 def forget() -> None:
     """Forget all sockets, when nothing is guarded any more."""
+    global _sweep_at  # noqa: PLW0603 - as above
+    _sweep_at = KEPT
     _cleared.clear()
     _reported.clear()
 
@@ -186,7 +248,12 @@ class Sends:
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            check(route, args[at] if at < len(args) else kwargs.get(name))
+            given = args[at] if at < len(args) else kwargs.get(name)
+            number = _number(given)
+            if number is not given:  # asked once: what a class answers the next time may be another descriptor
+                args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
+                kwargs = kwargs if at < len(args) else {**kwargs, name: number}
+            check(route, number)
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -196,28 +263,52 @@ class Sends:
         __tracebackhide__ = True
         if len(args) > _ERROR_WRITE:
             kept = args[_TO_KEEP] if isinstance(args[_TO_KEEP], tuple) else ()
-            for found in {args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept}:
+            for found in (args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
                 self._check_if_socket("subprocess", found)
+            if not args[_CLOSES_OTHERS]:
+                self._check_inheritable("subprocess")
         return wrapped(*args, **kwargs)
 
     def posix_spawn(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the connections that a program is handed by ``file_actions``: subprocess does so from 3.13 on."""
         __tracebackhide__ = True
-        actions = kwargs.get("file_actions")
-        if actions:
+        actions: Any = ()
+        if kwargs.get("file_actions"):
             with contextlib.suppress(TypeError):  # the call itself says so
-                actions = kwargs["file_actions"] = list(actions)  # it may be an iterator, to be read once
-                for action in actions:
-                    if type(action) is tuple and len(action) > 1 and action[0] == os.POSIX_SPAWN_DUP2:
-                        self._check_if_socket("os.posix_spawn", action[1])
+                # Read once: it may be an iterator, with members of classes that say another thing the next time.
+                actions = kwargs["file_actions"] = [_plain_action(action) for action in kwargs["file_actions"]]
+        for action in actions:
+            if type(action) is tuple and len(action) > 1 and action[0] == os.POSIX_SPAWN_DUP2:
+                self._check_if_socket("os.posix_spawn", action[1])
+        if not any(map(_closes_others, actions)):
+            self._check_inheritable("os.posix_spawn")
         return wrapped(*args, **kwargs)
 
+    def exec(self, route: str) -> Any:
+        """Return a wrapper for what puts another program in this one's place, with what it may inherit."""
+
+        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            self._check_inheritable(route)
+            return wrapped(*args, **kwargs)
+
+        return wrapper
+
     def loop_subprocess(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the connections that are a program's input or output where libuv starts it."""
+        """Judge the connections that are a program's input or output where libuv starts it, or that it keeps."""
         __tracebackhide__ = True
         for name in ("stdin", "stdout", "stderr"):
             given = kwargs.get(name)
-            self._check_if_socket("uvloop.subprocess", given if type(given) is int else _fileno(given))
+            number = _number(given)
+            self._check_if_socket("uvloop.subprocess", number if type(number) is int else _fileno(given))
+        kept = kwargs.get("pass_fds")
+        if kept:
+            with contextlib.suppress(TypeError):  # the call itself says so
+                kept = kwargs["pass_fds"] = tuple(kept)
+                for found in kept:
+                    self._check_if_socket("uvloop.subprocess", found)
+        if kwargs.get("close_fds") is False:
+            self._check_inheritable("uvloop.subprocess")
         return wrapped(*args, **kwargs)
 
     def check_file(self, descriptor: int) -> None:
@@ -227,13 +318,23 @@ class Sends:
 
     def _check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
-        if type(descriptor) is int and descriptor > _OUTPUTS:
+        number = _number(descriptor)
+        if type(number) is int and number > _OUTPUTS:
             try:
-                mode, *which = _fstat(descriptor)[:3]
+                mode, *which = System.fstat(number)[:3]
             except (OSError, OverflowError):  # the call itself says so
                 return
             if mode & _FORMAT == _SOCKET and which not in _own_outputs():
-                self.check_descriptor(route, descriptor)
+                self.check_descriptor(route, number)
+
+    def _check_inheritable(self, route: str) -> None:
+        """Judge the connections that a program inherits because somebody has marked them so.
+
+        Those that this process was started with are let alone: nobody here has made them, or sends on them.
+        """
+        __tracebackhide__ = True
+        for descriptor, *_ in _inheritable_sockets() - _inherited:
+            self.check_descriptor(route, descriptor)
 
     def check_descriptor(self, route: str, descriptor: int) -> None:
         """Ask the judge about a connection that nothing is known of but its descriptor."""
@@ -316,3 +417,8 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
         EntryPoint("trio._socket", "_SocketType.send", sends.method("trio.send")),
         EntryPoint("trio._socket", "_SocketType.sendmsg", sends.function("trio.sendmsg", _unless_addressed)),
     ]
+
+
+def replacements(sends: Sends) -> list[EntryPoint]:
+    """Return the rows for what puts a program in this one's place; they stand outside those that hand policies down."""
+    return [EntryPoint("os", name, sends.exec(f"os.{name}")) for name in ("execv", "execve")]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import operator
-import os
 import socket
 import sys
 from types import BuiltinFunctionType
@@ -26,6 +25,7 @@ from pytest_test_categories._names import (
 )
 from pytest_test_categories._origin import Asked, asked, current, resolving
 from pytest_test_categories._policy import Kind
+from pytest_test_categories._system import System
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -398,12 +398,12 @@ def note_binding(address: Any) -> None:
 
 
 def _absolute(path: str) -> str:
-    return path if path.startswith("@") else os.path.abspath(path)
+    return path if path.startswith("@") else System.absolute(path)
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        stat = os.stat(path)
+        stat = System.stat(path)
     except (OSError, ValueError):  # an abstract one, or one that is about to be bound
         return None
     return stat.st_dev, stat.st_ino
@@ -477,6 +477,11 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
         *connections.entry_points(table.sends),
         EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
     ]
+
+
+def replacements(judge: Judge) -> list[EntryPoint]:
+    """Return the rows for what puts a program in this one's place, to come after all others on it."""
+    return connections.replacements(connections.Sends(judge, read_address))
 
 
 def opened(judge: Judge) -> Callable[[int], None]:

@@ -18,6 +18,7 @@ from pytest_test_categories._origin import Scope, current
 from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._registry import names_our_class, registry
 from pytest_test_categories._runs import Run
+from pytest_test_categories._system import System
 from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories.pytest_plugin import _options
 from pytest_test_categories.pytest_plugin._collection import Collecting
@@ -216,7 +217,7 @@ class Session:
 
     def _announce(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            os.write(self._terminal, f"\n{text}\n".encode(errors="replace"))
+            System.write(self._terminal, f"\n{text}\n".encode(errors="replace"))
 
     def _close(self) -> None:
         if threading.excepthook == self._thread_hook and self._hook_before is not None:

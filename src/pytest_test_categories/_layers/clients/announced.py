@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_test_categories._system import System
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -32,7 +34,7 @@ def _that_name(group: bytes, path: Iterable[str]) -> Iterator[str]:
         if directory in {standard, f"{standard}{os.sep}lib-dynload"}:
             continue
         try:
-            names = os.listdir(directory or ".")
+            names = System.listdir(directory or ".")
         except OSError:  # a zip file, or nothing
             continue
         for name in names:
@@ -43,10 +45,6 @@ def _that_name(group: bytes, path: Iterable[str]) -> Iterator[str]:
 
 
 def _read(path: str) -> bytes:
-    if not os.access(path, os.R_OK):  # most distributions have none, and an error costs more
+    if not System.access(path, os.R_OK):  # most distributions have none, and an error costs more
         return b""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(descriptor, 1 << 16)
-    finally:
-        os.close(descriptor)
+    return System.contents(path)

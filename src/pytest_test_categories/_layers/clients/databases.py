@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._layers.clients.places import host_and_port, text
+from pytest_test_categories._system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,7 +72,7 @@ def _postgres_directory(port: str) -> str:
     if os.name == "nt":
         return "localhost"
     for directory in _POSTGRES_DIRECTORIES:
-        if os.path.exists(f"{directory}/.s.PGSQL.{port}"):
+        if System.exists(f"{directory}/.s.PGSQL.{port}"):
             return directory
     return _POSTGRES_DIRECTORIES[0]
 
@@ -119,7 +120,7 @@ def mysql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
     port = given.get("port") or options.get("port") or os.environ.get("MYSQL_TCP_PORT") or 3306
     path = text(given.get("unix_socket") or options.get("socket") or os.environ.get("MYSQL_UNIX_PORT"))
     if os.name != "nt" and host in {"", "localhost"}:  # the client takes a socket file then
-        path = path or next((path for path in _MYSQL_SOCKETS if os.path.exists(path)), _MYSQL_SOCKETS[0])
+        path = path or next((path for path in _MYSQL_SOCKETS if System.exists(path)), _MYSQL_SOCKETS[0])
         yield f"unix:{path}"
     else:
         yield host or "localhost", port

@@ -12,6 +12,7 @@ from pytest_test_categories._address import Reach
 from pytest_test_categories._layers.kernel import wire
 from pytest_test_categories._origin import charge
 from pytest_test_categories._policy import Kind, TestSize
+from pytest_test_categories._system import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_test_categories._origin import Scope
     from pytest_test_categories._policy import Policy
 
-_write: Final = os.write  # a wrapper in its place has nothing to judge here
 _PUBLISHED: Final = 512
 """So many publications are remembered, to find the scopes that a report belongs to."""
 _POLICIES: Final = 4096
@@ -168,11 +168,11 @@ class Client:
         line = wire.encode(message)
         while line:
             try:
-                written = _write(self._control, line)
+                written = System.write(self._control, line)
             except BlockingIOError:  # the supervisor has much to do
                 if not urgent:
                     return
-                time.sleep(0.001)
+                System.sleep(0.001)
             except OSError:  # it is gone, or a daemon has closed what it inherited
                 return
             else:
@@ -200,7 +200,7 @@ class Client:
         self._say("settle")
         deadline = time.monotonic() + _SETTLE_SECONDS
         while self._page.pending and time.monotonic() < deadline:
-            time.sleep(0.001)
+            System.sleep(0.001)
 
     def thread_name(self, thread: int, system_name: str) -> str:
         """Return the name of one of this process's threads; empty for the main thread."""
