@@ -488,6 +488,12 @@ at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDic
 """Exit functions that guarded code has registered and nobody has taken back, by their ids."""
 
 
+def registered_within(base: Scope | None) -> bool:
+    """Tell whether an exit function is to come that was registered under a scope, or anywhere if that is None."""
+    scopes = [job.scope for job in list(at_exit.values())]
+    return any(base is None or (isinstance(scope, Scope) and base in scope.around) for scope in scopes)
+
+
 def awaiting_task() -> Any:
     """Return the task, asyncio's or trio's, that submitted the running job, or None."""
     job: Job | None = getattr(_local, "job", None)

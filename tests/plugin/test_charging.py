@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -420,6 +421,33 @@ def test_what_a_script_registers_in_a_block_is_refused_at_the_exit(pytester: pyt
         """
     done = pytester.runpython(pytester.makepyfile(script=script))
     assert done.outlines == ["NetworkAccessViolationError", "went out"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors")
+def test_runs_inside_a_test_keep_nothing_for_its_exit_function(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest("pytest_plugins = ['pytester']")
+    pytester.makepyfile(
+        """
+        import atexit, os, pytest
+
+        def leave():
+            pass
+
+        @pytest.mark.small
+        def test_runs(pytester):
+            atexit.register(leave)
+            pytester.makepyfile("def test_one(): pass")
+            args = ["-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict"]
+            counts = []
+            for _ in range(4):
+                assert pytester.runpytest_inprocess(*args).ret == 0
+                counts.append(len(os.listdir("/proc/self/fd")))
+            assert counts[1:] == counts[:1] * 3
+        """
+    )
+    run_pytest("--test-categories-enforcement=strict").assert_outcomes(passed=1)
 
 
 def test_what_a_run_left_wrapped_for_its_threads_goes_with_the_next_one(
