@@ -217,6 +217,81 @@ def test_way():
 # early.py
 s = socket.create_connection(ADDRESS)
 
+# %% open-child-inheritable | a child that inherits it because nothing is closed | token=sent
+from early import s
+
+
+def test_way():
+    s.set_inheritable(True)
+    code = f"import os; os.write({s.fileno()}, {TOKEN!r})"
+    subprocess.run([sys.executable, "-c", code], close_fds=False)
+    s.recv(100)
+# early.py
+s = socket.create_connection(ADDRESS)
+
+# %% open-spawn-inheritable | `os.posix_spawn` of a program that inherits it | token=sent
+from early import s
+
+
+def test_way():
+    s.set_inheritable(True)
+    code = f"import os; os.write({s.fileno()}, {TOKEN!r})"
+    os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ), 0)
+    s.recv(100)
+# early.py
+s = socket.create_connection(ADDRESS)
+
+# %% open-exec | a program in the place of a fork, which inherits it | token=sent
+from early import s
+
+
+def test_way():
+    s.set_inheritable(True)
+    code = f"import os; os.write({s.fileno()}, {TOKEN!r})"
+    if not (child := os.fork()):
+        try:
+            os.execv(sys.executable, [sys.executable, "-c", code])
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    s.recv(100)
+# early.py
+s = socket.create_connection(ADDRESS)
+
+# %% open-uvloop-child | a child of uvloop's that keeps it | token=sent | needs=uvloop
+import uvloop
+
+from early import s
+
+
+async def main():
+    code = f"import os; os.write({s.fileno()}, {TOKEN!r})"
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, pass_fds=[s.fileno()])
+    await child.wait()
+
+
+def test_way():
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    s.recv(100)
+# early.py
+s = socket.create_connection(ADDRESS)
+
+# %% open-write-index | `os.write` to an object that stands for a descriptor | token=sent
+from early import s
+
+
+class Descriptor:
+    def __index__(self):
+        return s.fileno()
+
+
+def test_way():
+    os.write(Descriptor(), TOKEN)
+    s.recv(100)
+# early.py
+s = socket.create_connection(ADDRESS)
+
 # %% open-udp | `send` of a connected datagram socket | token=sent
 from early import s
 
