@@ -488,10 +488,14 @@ at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDic
 """Exit functions that guarded code has registered and nobody has taken back, by their ids."""
 
 
-def registered_within(base: Scope | None) -> bool:
-    """Tell whether an exit function is to come that was registered under a scope, or anywhere if that is None."""
-    scopes = [job.scope for job in list(at_exit.values())]
-    return any(base is None or (isinstance(scope, Scope) and base in scope.around) for scope in scopes)
+def last_serial() -> int:
+    """Return a number between those of the scopes that there have been and those to come."""
+    return next(_serials)
+
+
+def registered_since(serial: int) -> bool:
+    """Tell whether an exit function is to come that was registered under a scope younger than a number."""
+    return any(isinstance(job.scope, Scope) and job.scope.serial > serial for job in list(at_exit.values()))
 
 
 def awaiting_task() -> Any:
@@ -532,10 +536,10 @@ def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
 
 
 def _is_for_everybody(frame: FrameType | None) -> bool:
-    """Tell whether what a frame registers is no test's own: below an import, or weakref's for its finalizers."""
+    """Tell whether what a frame registers is no test's own: below an import, or the interpreter's own clean-up."""
     while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
         frame = frame.f_back
-    if frame is None or frame.f_globals is vars(weakref):
+    if frame is None or frame.f_globals.get("__name__") in _OF_THE_PROCESS:
         return True
     while frame is not None and frame.f_code.co_name != "_multicall":  # of pluggy, which calls tests and fixtures
         if frame.f_code.co_filename.startswith(_IMPORT_CODE):
@@ -544,6 +548,8 @@ def _is_for_everybody(frame: FrameType | None) -> bool:
     return False
 
 
+_OF_THE_PROCESS: Final = frozenset({"multiprocessing.util", "weakref"})
+"""Modules that register one function for all: weakref when the first finalizer is made, multiprocessing once more."""
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap"
 """So begin the names of the two files that imports go through."""
 

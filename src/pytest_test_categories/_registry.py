@@ -109,7 +109,7 @@ class Registry:
         That is threads, for as long as they live, and functions that the interpreter's exit is to call.
         """
         self.runs.remove(run)
-        threads, at_exit = _origin.threads_left(), _origin.registered_within(run.base)
+        threads, at_exit = _origin.threads_left(), _origin.registered_since(run.since)
         if threads or at_exit:
             self._ended = run
         if threads:

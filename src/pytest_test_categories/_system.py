@@ -29,10 +29,11 @@ class System:
     rmdir = staticmethod(os.rmdir)
     listdir = staticmethod(os.listdir)
     access = staticmethod(os.access)
+    get_inheritable = staticmethod(os.get_inheritable)
     sleep = staticmethod(time.sleep)
 
     @classmethod
-    def exists(cls, path: str) -> bool:
+    def exists(cls, path: str | bytes) -> bool:
         """Tell whether there is such a file."""
         try:
             cls.stat(path)

@@ -9,6 +9,7 @@ import http.client
 import io
 import multiprocessing
 import os
+import shlex
 import socket
 import ssl
 import subprocess
@@ -290,6 +291,67 @@ def kept_by_libuv(descriptor: int) -> None:
         runner.run(start())
 
 
+@contextlib.contextmanager
+def at(standard: int, descriptor: int) -> Iterator[None]:
+    """Put a connection in the place of the program's own input, output or errors."""
+    kept = os.dup(standard)
+    os.dup2(descriptor, standard)
+    try:
+        yield
+    finally:
+        os.dup2(kept, standard)
+        os.close(kept)
+
+
+def as_input(descriptor: int) -> None:
+    with at(0, descriptor):
+        os.write(0, b"ping")
+
+
+def as_inherited_input(descriptor: int) -> None:
+    with at(0, descriptor):
+        subprocess.run([sys.executable, "-Ic", "import os; os.write(0, b'ping')"])
+
+
+def as_output_of_a_fork(descriptor: int) -> None:
+    command = [sys.executable, "-Ic", "print('ping', end='')"]
+    child = os.fork()
+    if not child:
+        try:
+            os.dup2(descriptor, 1)
+            os.execv(command[0], command)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+
+
+def in_preexec_fn(descriptor: int) -> None:
+    command = [sys.executable, "-Ic", "print('ping', end='')"]
+    with contextlib.suppress(subprocess.SubprocessError):  # says no more than that preexec_fn has raised
+        subprocess.run(command, preexec_fn=lambda: os.dup2(descriptor, 1))
+
+
+def by_the_shell(descriptor: int) -> None:
+    with inheritable(descriptor) as command:
+        os.system(shlex.join(command))
+
+
+def closed_further_up(descriptor: int) -> None:
+    with inheritable(descriptor) as command:
+        actions: Any = [(getattr(os, "POSIX_SPAWN_CLOSEFROM", 2), 1000)][: hasattr(os, "POSIX_SPAWN_CLOSEFROM")]
+        os.waitpid(os.posix_spawn(command[0], command, os.environ, file_actions=actions), 0)
+
+
+def as_a_file_by_index(descriptor: int) -> None:
+    with io.FileIO(Descriptor(descriptor), "wb", closefd=False) as file:  # type: ignore[arg-type]
+        file.write(b"ping")
+
+
+def as_a_file_of_a_derived_number(descriptor: int) -> None:
+    with open(Number(descriptor), "wb", buffering=0, closefd=False) as file:
+        file.write(b"ping")
+
+
 BY_DESCRIPTOR: Final = [
     pytest.param(lambda descriptor: os.write(descriptor, b"ping"), id="write"),
     pytest.param(lambda descriptor: os.writev(descriptor, [b"pi", b"ng"]), id="writev"),
@@ -307,6 +369,14 @@ BY_DESCRIPTOR: Final = [
     pytest.param(left_open, id="inheritable"),
     pytest.param(spawned_with_what_is_inheritable, id="posix_spawn-inheritable"),
     pytest.param(put_in_the_place_of_a_fork, id="exec"),
+    pytest.param(as_input, id="standard-input"),
+    pytest.param(as_inherited_input, id="inherited-input"),
+    pytest.param(as_output_of_a_fork, id="exec-output"),
+    pytest.param(in_preexec_fn, id="preexec_fn"),
+    pytest.param(by_the_shell, id="system"),
+    pytest.param(closed_further_up, id="posix_spawn-closefrom"),
+    pytest.param(as_a_file_by_index, id="FileIO-index"),
+    pytest.param(as_a_file_of_a_derived_number, id="open-derived"),
 ]
 
 
@@ -640,6 +710,41 @@ def test_a_file_that_only_reads_sends_nothing(sink: Sink, opened: socket.socket,
     assert guard.violations == []
     with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
         io.FileIO(opened.fileno(), "r+", closefd=False).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_looking_at_a_connection_does_not_change_it(sink: Sink, opened: socket.socket) -> None:
+    """An object for a descriptor sets it to the default timeout, for all who share it."""
+    opened.settimeout(None)
+    socket.setdefaulttimeout(5)
+    try:
+        with network_guard("medium", "strict"):
+            os.write(opened.fileno(), b"ping")
+            with inheritable(opened.fileno()):
+                subprocess.run(["true"], close_fds=False)
+    finally:
+        socket.setdefaulttimeout(None)
+    assert os.get_blocking(opened.fileno())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_a_connection_that_a_program_does_not_get_is_not_judged(sink: Sink, opened: socket.socket) -> None:
+    command = [sys.executable, "-Ic", "pass"]
+    with network_guard("small", "strict") as guard, inheritable(opened.fileno()):
+        closing: list[Any] = [[(os.POSIX_SPAWN_CLOSE, opened.fileno())]]
+        if hasattr(os, "POSIX_SPAWN_CLOSEFROM"):
+            closing.append([(os.POSIX_SPAWN_CLOSEFROM, 3)])
+        for actions in closing:
+            os.waitpid(os.posix_spawn(command[0], command, os.environ, file_actions=actions), 0)
+        with pytest.raises(FileNotFoundError):
+            os.execvp("no-such-program", ["no-such-program"])
+    assert guard.violations == []
+
+
+def test_rule_9_audit_events_of_others_pass() -> None:
+    with network_guard("small", "strict"):
+        sys.audit("open", "of another form")
+        sys.audit("open")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")

@@ -423,6 +423,56 @@ def test_what_a_script_registers_in_a_block_is_refused_at_the_exit(pytester: pyt
     assert done.outlines == ["NetworkAccessViolationError", "went out"]
 
 
+def test_rule_9_what_the_interpreter_registers_once_more_for_all_is_no_tests_own(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import multiprocessing, pytest
+
+        @pytest.mark.large
+        def test_manager():
+            global manager
+            manager = multiprocessing.get_context("fork").Manager()
+
+        @pytest.mark.small
+        def test_logger():
+            multiprocessing.get_logger()  # has multiprocessing register its clean-up again, to be called last
+        """
+    )
+    result = run_pytest("--test-categories-enforcement=strict", "-W", "ignore")
+    result.assert_outcomes(passed=2)
+    assert "violation" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors")
+def test_later_runs_keep_nothing_for_an_earlier_ones_exit_function(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        test_exits="""
+        import atexit, pytest
+
+        @pytest.mark.small
+        def test_registers():
+            atexit.register(id, 1)
+        """,
+        test_other="def test_other(): pass",
+        runs="""
+        import os, pytest
+        args = ["-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict", "-p", "no:faulthandler"]
+        counts = []
+        for file in ("test_exits.py", *["test_other.py"] * 4):
+            assert pytest.main([*args, file]) == 0
+            counts.append(len(os.listdir("/proc/self/fd")))
+        assert counts[1:] == counts[:1] * 4, counts
+        """,
+    )
+    done = pytester.runpython(pytester.path / "runs.py")
+    assert done.ret == 0, done.stderr.str()
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors")
 def test_runs_inside_a_test_keep_nothing_for_its_exit_function(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]

@@ -37,7 +37,7 @@ class _Passes(threading.local):
 _passes: Final = _Passes()
 
 _judge: Judge | None = None
-_opened: Callable[[int], None] | None = None
+_opened: Callable[[Any], None] | None = None
 _installed = False
 
 
@@ -45,12 +45,12 @@ _READS: Final = frozenset("rbt")
 """Letters of the modes of files that nothing is written to."""
 
 
-def activate(judge: Judge, opened: Callable[[int], None] | None = None) -> None:
+def activate(judge: Judge, opened: Callable[[Any], None] | None = None) -> None:
     """Start asking the judge about events.
 
     Args:
         judge: It.
-        opened: Told of each descriptor that a file is made of, to write to it.
+        opened: Told of each descriptor (or path that is no str) that a file is made of, to write to it.
     """
     global _judge, _opened, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
     _judge, _opened = judge, opened
@@ -137,10 +137,11 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    file, mode, _flags = args
-    # The interpreter itself raises it for each file that it opens by its path, import after import.
-    if type(file) is int and _opened is not None and type(mode) is str and not _READS.issuperset(mode):
-        _opened(file)
+    if len(args) > 1:  # the interpreter gives three; what others say of files of theirs is their affair
+        file, mode, *_ = args
+        # It raises this for each file that it opens by its path, import after import.
+        if type(file) is not str and _opened is not None and type(mode) is str and not _READS.issuperset(mode):
+            _opened(file)
 
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:

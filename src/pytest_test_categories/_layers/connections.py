@@ -23,13 +23,13 @@ from pytest_test_categories._trace import identity
 from pytest_test_categories._wrapping import EntryPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_test_categories._layers import Judge, Sight
 
 _FORK_EXEC: Final = (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec"))
-_CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE = 2, 3, 6, 9, 11
-"""Places in its arguments: whether it closes descriptors, which it keeps, and the ends of three pipes."""
+_CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2, 3, 6, 9, 11, 21
+"""Places in its arguments: whether it closes descriptors, which it keeps, its ends of three pipes, ``preexec_fn``."""
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
@@ -42,8 +42,9 @@ _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards hav
 KEPT: Final = 256
 """So many sockets are kept in mind before those that are gone are sought."""
 _sweep_at = KEPT
-_OUTPUTS: Final = 2
-"""Descriptors up to this one are the program's own input and output."""
+_STANDARD: Final = range(3)
+"""Descriptors of a program's input, output and errors."""
+_NONBLOCKING: Final = getattr(_socket, "SOCK_NONBLOCK", 0)
 _DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 _CLOSE_FROM: Final = getattr(os, "POSIX_SPAWN_CLOSEFROM", -1)  # from 3.13 on
 _NUMBERS: Final = 3  # of a file action's parts: what to do, and up to two descriptors
@@ -58,15 +59,6 @@ def _known_as(descriptor: int) -> Any:
             if sock is not None and sock.fileno() == descriptor:
                 return sock
     return None
-
-
-def _own_outputs() -> list[list[int]]:
-    """Return inode and device of the program's own input and output: services have sockets there, and copy them."""
-    found = []
-    for descriptor in range(_OUTPUTS + 1):
-        with contextlib.suppress(OSError):  # it is closed
-            found.append(list(System.fstat(descriptor)[1:3]))
-    return found
 
 
 def _fileno(file: Any) -> Any:
@@ -95,29 +87,66 @@ def _plain_action(action: Any) -> Any:
         return action
 
 
-def _closes_others(action: Any) -> bool:
-    return type(action) is tuple and action[:1] == (_CLOSE_FROM,)
+def _own_outputs() -> frozenset[tuple[int, int]]:
+    """Return inode and device of the program's own input and output: services have sockets there, and copy them."""
+    found = set()
+    for descriptor in _STANDARD:
+        with contextlib.suppress(OSError):  # it is closed
+            found.add(System.fstat(descriptor)[1:3])
+    return frozenset(found)
+
+
+_own: Final = _own_outputs()
+
+
+def _is_foreign_socket(descriptor: int) -> bool:
+    """Tell whether a descriptor is a socket's, and no copy of what this process had as input and output to begin with.
+
+    Raises:
+        OSError: It is closed, or too large a number.
+    """
+    mode, *which = System.fstat(descriptor)[:3]
+    if mode & _FORMAT != _SOCKET:
+        return False
+    # Where sockets have no numbers, only the standard descriptors themselves are known.
+    return tuple(which) not in _own or not (which[0] or descriptor in _STANDARD)
 
 
 def _inheritable_sockets() -> set[tuple[int, int, int]]:
-    """Return descriptor, inode and device of the sockets that a program would inherit beside its input and output."""
+    """Return descriptor, inode and device of the sockets that a program would inherit, beside its input and output."""
     try:
         named = [int(name) for name in System.listdir(_DESCRIPTORS)]
     except (OSError, ValueError):  # there is no such directory
         return set()
     found = set()
-    own = _own_outputs()
     for descriptor in named:
         with contextlib.suppress(OSError):  # the one that the directory was read by: it is closed again
-            if descriptor > _OUTPUTS and os.get_inheritable(descriptor):
-                mode, *which = System.fstat(descriptor)[:3]
-                if mode & _FORMAT == _SOCKET and which not in own:
-                    found.add((descriptor, which[0], which[1]))
+            if descriptor not in _STANDARD and System.get_inheritable(descriptor) and _is_foreign_socket(descriptor):
+                found.add((descriptor, *System.fstat(descriptor)[1:3]))
     return found
 
 
 _inherited: Final = _inheritable_sockets()
-"""Those that this process was started with."""
+"""Those that were there when the layers were loaded."""
+
+
+def _peer_of(descriptor: int) -> tuple[int, Any]:
+    """Return a socket's family and the address of its peer; the socket stays as it is.
+
+    Raises:
+        OSError: It is no socket, or has no peer.
+    """
+    if _NONBLOCKING:
+        # An object for a descriptor sets it to the default timeout, but for one that says it doesn't block.
+        found = _socket.socket(fileno=descriptor, type=_socket.SOCK_STREAM | _NONBLOCKING)
+    else:
+        blocking = os.get_blocking(descriptor)
+        found = _socket.socket(fileno=descriptor)
+        os.set_blocking(descriptor, blocking)
+    try:
+        return family_of(found), found.getpeername()
+    finally:
+        found.detach()
 
 
 def _cleared_for(sock: Any) -> Scope | None:
@@ -262,12 +291,27 @@ class Sends:
         """Judge the connections that a program is handed, as its input or output or to keep."""
         __tracebackhide__ = True
         if len(args) > _ERROR_WRITE:
-            kept = args[_TO_KEEP] if isinstance(args[_TO_KEEP], tuple) else ()
-            for found in (args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
+            kept = tuple.__iter__(args[_TO_KEEP]) if isinstance(args[_TO_KEEP], tuple) else ()
+            for found in (*_STANDARD, args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
                 self._check_if_socket("subprocess", found)
             if not args[_CLOSES_OTHERS]:
                 self._check_inheritable("subprocess")
+            if len(args) > _BEFORE and callable(args[_BEFORE]):
+                after = self._after(args[_BEFORE], closes_others=bool(args[_CLOSES_OTHERS]))
+                args = (*args[:_BEFORE], after, *args[_BEFORE + 1 :])
         return wrapped(*args, **kwargs)
+
+    def _after(self, before: Callable[[], object], *, closes_others: bool) -> Callable[[], None]:
+        """Return a ``preexec_fn`` that looks at what the given one has made of the program's descriptors."""
+
+        def both() -> None:
+            before()
+            for descriptor in _STANDARD:
+                self._check_if_socket("subprocess", descriptor)
+            if not closes_others:
+                self._check_inheritable("subprocess")
+
+        return both
 
     def posix_spawn(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the connections that a program is handed by ``file_actions``: subprocess does so from 3.13 on."""
@@ -277,19 +321,27 @@ class Sends:
             with contextlib.suppress(TypeError):  # the call itself says so
                 # Read once: it may be an iterator, with members of classes that say another thing the next time.
                 actions = kwargs["file_actions"] = [_plain_action(action) for action in kwargs["file_actions"]]
+        named: dict[Any, set[int]] = {}
         for action in actions:
-            if type(action) is tuple and len(action) > 1 and action[0] == os.POSIX_SPAWN_DUP2:
-                self._check_if_socket("os.posix_spawn", action[1])
-        if not any(map(_closes_others, actions)):
-            self._check_inheritable("os.posix_spawn")
+            if type(action) is tuple and len(action) > 1 and type(action[1]) is int:
+                named.setdefault(action[0], set()).add(action[1])
+        sources = named.get(os.POSIX_SPAWN_DUP2, set())
+        for descriptor in (*_STANDARD, *sources):
+            self._check_if_socket("os.posix_spawn", descriptor)
+        closed = named.get(os.POSIX_SPAWN_CLOSE, set()) - sources
+        self._check_inheritable("os.posix_spawn", closed, min(named.get(_CLOSE_FROM, ()), default=None))
         return wrapped(*args, **kwargs)
 
-    def exec(self, route: str) -> Any:
-        """Return a wrapper for what puts another program in this one's place, with what it may inherit."""
+    def inherits(self, route: str) -> Any:
+        """Return a wrapper for what runs a program with all that is inheritable, perhaps in this one's place."""
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            self._check_inheritable(route)
+            # execvp tries every directory of the path.
+            if route == "os.system" or not (args and isinstance(args[0], (str, bytes))) or System.exists(args[0]):
+                for descriptor in _STANDARD:
+                    self._check_if_socket(route, descriptor)
+                self._check_inheritable(route)
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -297,6 +349,8 @@ class Sends:
     def loop_subprocess(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the connections that are a program's input or output where libuv starts it, or that it keeps."""
         __tracebackhide__ = True
+        for descriptor in _STANDARD:
+            self._check_if_socket("uvloop.subprocess", descriptor)
         for name in ("stdin", "stdout", "stderr"):
             given = kwargs.get(name)
             number = _number(given)
@@ -311,30 +365,36 @@ class Sends:
             self._check_inheritable("uvloop.subprocess")
         return wrapped(*args, **kwargs)
 
-    def check_file(self, descriptor: int) -> None:
+    def check_file(self, file: Any) -> None:
         """Judge a connection that a file is made of, which writes in C."""
         __tracebackhide__ = True
-        self._check_if_socket("os.fdopen", descriptor)
+        self._check_if_socket("os.fdopen", file)
 
     def _check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
         number = _number(descriptor)
-        if type(number) is int and number > _OUTPUTS:
+        if type(number) is int and number >= 0:
             try:
-                mode, *which = System.fstat(number)[:3]
+                foreign = _is_foreign_socket(number)
             except (OSError, OverflowError):  # the call itself says so
                 return
-            if mode & _FORMAT == _SOCKET and which not in _own_outputs():
+            if foreign:
                 self.check_descriptor(route, number)
 
-    def _check_inheritable(self, route: str) -> None:
+    def _check_inheritable(self, route: str, closed: Collection[int] = (), closed_from: int | None = None) -> None:
         """Judge the connections that a program inherits because somebody has marked them so.
 
-        Those that this process was started with are let alone: nobody here has made them, or sends on them.
+        Those that were there before the layers were are let alone: an agent's, say, that started this process.
+
+        Args:
+            route: The entry point.
+            closed: Descriptors that the program doesn't get.
+            closed_from: Nor from this one on.
         """
         __tracebackhide__ = True
         for descriptor, *_ in _inheritable_sockets() - _inherited:
-            self.check_descriptor(route, descriptor)
+            if descriptor not in closed and (closed_from is None or descriptor < closed_from):
+                self.check_descriptor(route, descriptor)
 
     def check_descriptor(self, route: str, descriptor: int) -> None:
         """Ask the judge about a connection that nothing is known of but its descriptor."""
@@ -349,15 +409,9 @@ class Sends:
         if sock is not None and _cleared_for(sock) in {_HERE, scope}:
             return
         try:
-            found = _socket.socket(fileno=descriptor)
-        except OSError:
-            return
-        try:
-            family, peer = family_of(found), found.getpeername()
+            family, peer = _peer_of(descriptor)
         except OSError:  # not connected: the call itself says so
             return
-        finally:
-            found.detach()
         if peer:  # a socket pair's end has no name
             self._judge(Kind.REUSE, route, family, peer, sock, self._read)
 
@@ -420,5 +474,5 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
 
 
 def replacements(sends: Sends) -> list[EntryPoint]:
-    """Return the rows for what puts a program in this one's place; they stand outside those that hand policies down."""
-    return [EntryPoint("os", name, sends.exec(f"os.{name}")) for name in ("execv", "execve")]
+    """Return the rows for what runs a program in its own way; they stand outside those that hand policies down."""
+    return [EntryPoint("os", name, sends.inherits(f"os.{name}")) for name in ("execv", "execve", "system")]

@@ -480,11 +480,11 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
 
 
 def replacements(judge: Judge) -> list[EntryPoint]:
-    """Return the rows for what puts a program in this one's place, to come after all others on it."""
+    """Return the rows for what runs a program in its own way, to come after all others on it."""
     return connections.replacements(connections.Sends(judge, read_address))
 
 
-def opened(judge: Judge) -> Callable[[int], None]:
+def opened(judge: Judge) -> Callable[[Any], None]:
     """Return what judges a file that is made of a descriptor, to write to it."""
     return connections.Sends(judge, read_address).check_file
 

@@ -104,6 +104,7 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
+        self.run.since = _origin.last_serial()
         self.run.children_watched = registry.outside is not None
         self.run.baseline = settings.baseline
         option = config.known_args_namespace
