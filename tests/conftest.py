@@ -85,7 +85,7 @@ def run_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Ca
     """Run pytest in a process of its own, with our plugin and those named, in strict mode unless told otherwise."""
 
     def run(
-        *args: str, mode: str | None = "strict", plugins: tuple[str, ...] = (), workers: int = 0, timeout: float = 60
+        *args: str, mode: str | None = "strict", plugins: tuple[str, ...] = (), workers: int = 0, timeout: float = 240
     ) -> pytest.RunResult:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.delenv("CI", raising=False)  # there pytest says everything twice

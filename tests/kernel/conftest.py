@@ -146,7 +146,7 @@ def run(
 ) -> Callable[..., Outcome]:
     """Run pytest under the layer, where packets that leave are counted."""
 
-    def start(*args: str, timeout: float = 60, prefix: tuple[str, ...] = (), **settings: object) -> Outcome:
+    def start(*args: str, timeout: float = 240, prefix: tuple[str, ...] = (), **settings: object) -> Outcome:
         result = pytester.run(*network, *prefix, *command(*args, **settings), timeout=timeout)
         text = result.stdout.str() + result.stderr.str()
         packets = re.search(r"^packets: (\d+)$", text, re.MULTILINE)
