@@ -78,11 +78,11 @@ class HostsFile:
     def _read(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         try:
-            text = System.contents(self._path).decode(errors="replace")
+            lines = System.contents(self._path).splitlines()
         except OSError:
             return {}
-        for line in text.splitlines():
-            address, *names = line.partition("#")[0].split() or [""]
+        for line in lines:
+            address, *names = line.decode(errors="replace").partition("#")[0].split() or [""]
             for name in names:
                 found.setdefault(normal_name(name), set()).add(address)
         return found

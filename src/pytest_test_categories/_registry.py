@@ -87,7 +87,7 @@ class Registry:
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *processes.entry_points(self.hand_down, self.hand_over),
-                    *sockets.replacements(self.judge),
+                    *sockets.rows_around_programs(self.judge),
                     *_origin.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
@@ -750,6 +750,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "atexit",
         "concurrent.futures.thread",
         "gevent.threadpool",
+        "multiprocessing.connection",
         "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",

@@ -51,6 +51,7 @@ class EntryPoint:
             wrapt.register_post_import_hook(self._imported, self.module)
 
     def _imported(self, _module: object) -> None:
+        self._awaited = False  # such a hook is called once: who drops the module and imports it again needs another
         if self._wanted:
             self._install()
 

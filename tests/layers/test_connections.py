@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import http.client
 import io
-import multiprocessing
+import multiprocessing.connection
 import os
 import shlex
 import socket
@@ -759,6 +759,29 @@ with network_guard("small", "strict") as guard:
 """
     with socket.create_connection(sink.address) as given:
         subprocess.run([sys.executable, "-c", code], pass_fds=[given.fileno()], check=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+def test_a_connection_of_multiprocessings_is_held() -> None:
+    """As a remote manager's: it sends by the ``os.write`` that it took hold of when it was imported."""
+    with multiprocessing.connection.Listener(("127.0.0.1", 0)) as listener:
+        with multiprocessing.connection.Client(listener.address) as client, listener.accept() as server:
+            with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+                client.send("ping")
+            assert [violation.kind for violation in guard.violations] == ["reuse"]
+            assert not server.poll(0)
+            with network_guard("medium", "strict"):
+                client.send("pong")
+            assert server.recv() == "pong"
+
+
+@pytest.mark.parametrize("duplex", [True, False])
+def test_rule_9_pipes_of_multiprocessings_work_in_a_small_guard(duplex: bool) -> None:
+    here, there = multiprocessing.Pipe(duplex)
+    with network_guard("small", "strict") as guard, here, there:
+        there.send("ping")
+        assert here.recv() == "ping"
+    assert guard.violations == []
 
 
 # -- clients -----------------------------------------------------------------------------------------------------------

@@ -112,6 +112,19 @@ def test_what_it_returns_ends_the_watch(driver: Any) -> None:
         end()  # once more does nothing
 
 
+def test_a_client_that_was_dropped_and_is_imported_again_is_watched_again(
+    watch: Callable[..., None], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytester's in-process runs put ``sys.modules`` back to what it was."""
+    (tmp_path / "acme_again.py").write_text(DRIVER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    watch("acme_again:Connection.open", lambda _instance, args, _kwargs: args[0])
+    for _ in range(3):
+        with pytest.raises(NetworkAccessViolationError), network_guard("small"):
+            __import__("acme_again").Connection().open("db.example:4000")
+        del sys.modules["acme_again"]
+
+
 def test_a_module_that_holds_the_function_too_is_watched(
     driver: Any, watch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -312,6 +312,16 @@ def test_a_module_imported_after_our_end_is_left_alone_until_we_are_back(later: 
     assert type(module.f) is types.FunctionType
 
 
+def test_a_module_that_was_dropped_and_is_imported_again_is_wrapped_again(later: str) -> None:
+    seen = Seen()
+    entry = EntryPoint(later, "f", seen)
+    for _ in range(3):
+        entry.install()
+        assert count(seen, __import__(later).f) == 1
+        entry.remove()
+        del sys.modules[later]
+
+
 def test_a_module_that_was_dropped_is_unwrapped_all_the_same(module: Any) -> None:
     """pytester's in-process runs put ``sys.modules`` back to what it was."""
     before = module.f

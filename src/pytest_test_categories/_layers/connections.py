@@ -142,8 +142,9 @@ def _peer_of(descriptor: int) -> tuple[int, Any]:
     else:
         blocking = os.get_blocking(descriptor)
         found = _socket.socket(fileno=descriptor)
-        os.set_blocking(descriptor, blocking)
     try:
+        if not _NONBLOCKING:
+            os.set_blocking(descriptor, blocking)
         return family_of(found), found.getpeername()
     finally:
         found.detach()
@@ -287,29 +288,31 @@ class Sends:
 
         return wrapper
 
+    def connection(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge what multiprocessing sends on a connection: it took hold of ``os.write`` when it was imported."""
+        __tracebackhide__ = True
+        self._check_if_socket("multiprocessing.connection", _fileno(instance))
+        return wrapped(*args, **kwargs)
+
     def fork_exec(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the connections that a program is handed, as its input or output or to keep."""
         __tracebackhide__ = True
         if len(args) > _ERROR_WRITE:
             kept = tuple.__iter__(args[_TO_KEEP]) if isinstance(args[_TO_KEEP], tuple) else ()
-            for found in (*_STANDARD, args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
+            for found in (args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
                 self._check_if_socket("subprocess", found)
-            if not args[_CLOSES_OTHERS]:
-                self._check_inheritable("subprocess")
+            closed_from = _STANDARD.stop if args[_CLOSES_OTHERS] else None
+            self._check_inherited("subprocess", closed_from=closed_from)
             if len(args) > _BEFORE and callable(args[_BEFORE]):
-                after = self._after(args[_BEFORE], closes_others=bool(args[_CLOSES_OTHERS]))
-                args = (*args[:_BEFORE], after, *args[_BEFORE + 1 :])
+                args = (*args[:_BEFORE], self._after(args[_BEFORE], closed_from), *args[_BEFORE + 1 :])
         return wrapped(*args, **kwargs)
 
-    def _after(self, before: Callable[[], object], *, closes_others: bool) -> Callable[[], None]:
+    def _after(self, before: Callable[[], object], closed_from: int | None) -> Callable[[], None]:
         """Return a ``preexec_fn`` that looks at what the given one has made of the program's descriptors."""
 
         def both() -> None:
             before()
-            for descriptor in _STANDARD:
-                self._check_if_socket("subprocess", descriptor)
-            if not closes_others:
-                self._check_inheritable("subprocess")
+            self._check_inherited("subprocess", closed_from=closed_from)
 
         return both
 
@@ -326,10 +329,10 @@ class Sends:
             if type(action) is tuple and len(action) > 1 and type(action[1]) is int:
                 named.setdefault(action[0], set()).add(action[1])
         sources = named.get(os.POSIX_SPAWN_DUP2, set())
-        for descriptor in (*_STANDARD, *sources):
+        for descriptor in sources:
             self._check_if_socket("os.posix_spawn", descriptor)
         closed = named.get(os.POSIX_SPAWN_CLOSE, set()) - sources
-        self._check_inheritable("os.posix_spawn", closed, min(named.get(_CLOSE_FROM, ()), default=None))
+        self._check_inherited("os.posix_spawn", closed, min(named.get(_CLOSE_FROM, ()), default=None))
         return wrapped(*args, **kwargs)
 
     def inherits(self, route: str) -> Any:
@@ -339,9 +342,7 @@ class Sends:
             __tracebackhide__ = True
             # execvp tries every directory of the path.
             if route == "os.system" or not (args and isinstance(args[0], (str, bytes))) or System.exists(args[0]):
-                for descriptor in _STANDARD:
-                    self._check_if_socket(route, descriptor)
-                self._check_inheritable(route)
+                self._check_inherited(route)
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -349,8 +350,6 @@ class Sends:
     def loop_subprocess(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the connections that are a program's input or output where libuv starts it, or that it keeps."""
         __tracebackhide__ = True
-        for descriptor in _STANDARD:
-            self._check_if_socket("uvloop.subprocess", descriptor)
         for name in ("stdin", "stdout", "stderr"):
             given = kwargs.get(name)
             number = _number(given)
@@ -361,8 +360,8 @@ class Sends:
                 kept = kwargs["pass_fds"] = tuple(kept)
                 for found in kept:
                     self._check_if_socket("uvloop.subprocess", found)
-        if kwargs.get("close_fds") is False:
-            self._check_inheritable("uvloop.subprocess")
+        closes_others = kwargs.get("close_fds") is not False
+        self._check_inherited("uvloop.subprocess", closed_from=_STANDARD.stop if closes_others else None)
         return wrapped(*args, **kwargs)
 
     def check_file(self, file: Any) -> None:
@@ -381,17 +380,21 @@ class Sends:
             if foreign:
                 self.check_descriptor(route, number)
 
-    def _check_inheritable(self, route: str, closed: Collection[int] = (), closed_from: int | None = None) -> None:
-        """Judge the connections that a program inherits because somebody has marked them so.
+    def _check_inherited(self, route: str, closed: Collection[int] = (), closed_from: int | None = None) -> None:
+        """Judge the connections that are a program's input and output, or that are marked for programs to inherit.
 
         Those that were there before the layers were are let alone: an agent's, say, that started this process.
 
         Args:
             route: The entry point.
-            closed: Descriptors that the program doesn't get.
-            closed_from: Nor from this one on.
+            closed: Marked ones that the program doesn't get.
+            closed_from: Nor those from this one on.
         """
         __tracebackhide__ = True
+        for descriptor in _STANDARD:
+            self._check_if_socket(route, descriptor)
+        if closed_from is not None and closed_from <= _STANDARD.stop:
+            return
         for descriptor, *_ in _inheritable_sockets() - _inherited:
             if descriptor not in closed and (closed_from is None or descriptor < closed_from):
                 self.check_descriptor(route, descriptor)
@@ -405,14 +408,14 @@ class Sends:
         scope = charged.scopes[0]
         if scope.kind == "collect":
             return
-        sock = _known_as(descriptor)
-        if sock is not None and _cleared_for(sock) in {_HERE, scope}:
-            return
         try:
             family, peer = _peer_of(descriptor)
         except OSError:  # not connected: the call itself says so
             return
-        if peer:  # a socket pair's end has no name
+        if not peer:  # a socket pair's end has no name
+            return
+        sock = _known_as(descriptor)
+        if sock is None or _cleared_for(sock) not in {_HERE, scope}:
             self._judge(Kind.REUSE, route, family, peer, sock, self._read)
 
     @staticmethod
@@ -453,6 +456,7 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
             EntryPoint("os", name, sends.descriptor(f"os.{name}", 0, "out_fd"))
             for name in ("write", "writev", "sendfile")
         ),
+        *([] if os.name == "nt" else [EntryPoint("multiprocessing.connection", "Connection._send", sends.connection)]),
         EntryPoint("os", "splice", sends.descriptor("os.splice", 1, "dst")),
         *(EntryPoint(module, name, sends.fork_exec) for module, name in _FORK_EXEC),
         *(EntryPoint("os", name, sends.posix_spawn) for name in ("posix_spawn", "posix_spawnp")),
@@ -473,6 +477,6 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
     ]
 
 
-def replacements(sends: Sends) -> list[EntryPoint]:
-    """Return the rows for what runs a program in its own way; they stand outside those that hand policies down."""
+def rows_around_programs(sends: Sends) -> list[EntryPoint]:
+    """Return the rows that stand outside those that hand policies down: these make a call of their own."""
     return [EntryPoint("os", name, sends.inherits(f"os.{name}")) for name in ("execv", "execve", "system")]

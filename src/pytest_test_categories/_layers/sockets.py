@@ -479,9 +479,9 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     ]
 
 
-def replacements(judge: Judge) -> list[EntryPoint]:
-    """Return the rows for what runs a program in its own way, to come after all others on it."""
-    return connections.replacements(connections.Sends(judge, read_address))
+def rows_around_programs(judge: Judge) -> list[EntryPoint]:
+    """Return the rows that judge what a program inherits, to come after all others on its start."""
+    return connections.rows_around_programs(connections.Sends(judge, read_address))
 
 
 def opened(judge: Judge) -> Callable[[Any], None]:

@@ -158,6 +158,7 @@ def _watch(module: str) -> None:
 
 def _imported(module: str) -> None:
     """Wrap what the table has for a module that is there now."""
+    _awaited.discard(module)
     if _asked is None:
         return
     from pytest_test_categories._layers.clients.rows import entry_points_of, rows_of
