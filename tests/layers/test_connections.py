@@ -767,12 +767,12 @@ def test_a_connection_of_multiprocessings_is_held() -> None:
     with multiprocessing.connection.Listener(("127.0.0.1", 0)) as listener:
         with multiprocessing.connection.Client(listener.address) as client, listener.accept() as server:
             with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
-                client.send("ping")
+                client.send_bytes(b"ping")
             assert [violation.kind for violation in guard.violations] == ["reuse"]
             assert not server.poll(0)
             with network_guard("medium", "strict"):
-                client.send("pong")
-            assert server.recv() == "pong"
+                client.send_bytes(b"pong")
+            assert server.recv_bytes() == b"pong"
 
 
 @pytest.mark.parametrize("duplex", [True, False])
