@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PLUGIN = """
 import json, os
 import pytest
-from pytest_test_categories._policy import TestSize
+from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._sizing.apply import target_of
 from pytest_test_categories._sizing.suggest import function_of
 from pytest_test_categories.pytest_plugin._options import Settings

@@ -50,7 +50,7 @@ def pytest_sessionstart() -> None:
     """Let coverage see what the audit hook does: CPython traces those hooks only that ask for it."""
     coverage = sys.modules.get("coverage")
     if coverage is not None and coverage.Coverage.current() is not None:
-        from pytest_test_categories._layers import audit
+        from pytest_test_categories._watch import audit
 
         vars(audit._hook)["__cantrace__"] = True
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_test_categories._decorate import network_guard
-    from pytest_test_categories._errors import (
+    from pytest_test_categories._guard import NetworkGuard, expect_network_violation
+    from pytest_test_categories._rules.errors import (
         HermeticityViolationError,
         NetworkAccessViolationError,
         NetworkAccessWarning,
     )
-    from pytest_test_categories._guard import NetworkGuard, expect_network_violation
-    from pytest_test_categories._layers.clients import watch_client
-    from pytest_test_categories._policy import EnforcementMode, TestSize
-    from pytest_test_categories._violation import Violation
+    from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+    from pytest_test_categories._rules.violation import Violation
+    from pytest_test_categories._watch.clients import watch_client
     from pytest_test_categories.testcase import LargeTest, MediumTest, SmallTest, XLargeTest
 
 __all__ = [
@@ -38,20 +38,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EnforcementMode": "_policy",
-    "HermeticityViolationError": "_errors",
+    "EnforcementMode": "_rules.policy",
+    "HermeticityViolationError": "_rules.errors",
     "LargeTest": "testcase",
     "MediumTest": "testcase",
-    "NetworkAccessViolationError": "_errors",
-    "NetworkAccessWarning": "_errors",
+    "NetworkAccessViolationError": "_rules.errors",
+    "NetworkAccessWarning": "_rules.errors",
     "NetworkGuard": "_guard",
     "SmallTest": "testcase",
-    "TestSize": "_policy",
-    "Violation": "_violation",
+    "TestSize": "_rules.policy",
+    "Violation": "_rules.violation",
     "XLargeTest": "testcase",
     "expect_network_violation": "_guard",
     "network_guard": "_decorate",
-    "watch_client": "_layers.clients",
+    "watch_client": "_watch.clients",
 }
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_test_categories import _origin, _trace
+from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._guard import NetworkGuard
-from pytest_test_categories._origin import current
-from pytest_test_categories._registry import root
+from pytest_test_categories._runtime import root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from pytest_test_categories._origin import Scope
+    from pytest_test_categories._attribution.origin import Scope
 
     Signature = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -97,7 +97,7 @@ def _runner(guard: network_guard, target: Any) -> Signature:
         fresh = guard.fresh()
         top = root()
         filename, _, line = where.rpartition(":")
-        return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {_trace.relative(filename, top)}:{line}")
+        return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {stack.relative(filename, top)}:{line}")
 
     if inspect.isasyncgenfunction(target):
         return _async_generator_runner(enter)
@@ -110,7 +110,7 @@ def _runner(guard: network_guard, target: Any) -> Signature:
 
 def label_of(name: str) -> str:
     """Return the label of a guarded function: the running test's, if there is one, else its own name."""
-    here = _origin.charge()
+    here = origin.charge()
     if here is not None and here.scopes and not here.unattributed:
         return here.scopes[0].test
     return name
@@ -129,15 +129,15 @@ class _Step:
             self._outer = current.get()
             self._scope.previous = self._outer
             current.set(self._scope)
-            _origin.stand(self._scope)
+            origin.stand(self._scope)
 
     def __exit__(self, *exc_info: object) -> None:
         if self._scope is None:
             return
-        _origin.stand_down(self._scope)
+        origin.stand_down(self._scope)
         if current.get() is self._scope:
             current.set(self._outer)
-        _origin.changed()
+        origin.changed()
 
 
 def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:

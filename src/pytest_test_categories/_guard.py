@@ -6,19 +6,19 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from pytest_test_categories import _origin, _trace
-from pytest_test_categories._errors import HermeticityViolationError, NetworkAccessViolationError, report_text
-from pytest_test_categories._origin import Record, Scope, charge, current
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize, parse_allow
-from pytest_test_categories._registry import registry, root
+from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution.origin import Record, Scope, charge, current
+from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError, report_text
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
+from pytest_test_categories._runtime import registry, root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
     from typing import Any, Self
 
-    from pytest_test_categories._address import AllowEntry
-    from pytest_test_categories._violation import Violation
+    from pytest_test_categories._rules.address import AllowEntry
+    from pytest_test_categories._rules.violation import Violation
 
 MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
 ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
@@ -161,7 +161,7 @@ class NetworkGuard:
             NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
         """
         __tracebackhide__ = True
-        _origin.stand_down(scope)
+        origin.stand_down(scope)
         registry.collect_children()
         scope.close()
         self._records.update(scope.records)
@@ -179,13 +179,13 @@ class NetworkGuard:
     def _enter(self, frame: Any, label: str = "") -> Scope | None:
         while frame.f_back is not None and frame.f_globals.get("__name__") == "contextlib":  # an exit stack
             frame = frame.f_back
-        where = f"{self!r} at {_trace.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
+        where = f"{self!r} at {stack.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
             scope.previous = current.get()
             current.set(scope)
-            _origin.stand(scope)
+            origin.stand(scope)
         return scope
 
     def __exit__(
@@ -281,7 +281,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         scope.previous = current.get()
         self._scope = scope
         current.set(scope)
-        _origin.changed()
+        origin.changed()
         return self._seen
 
     def __exit__(
@@ -296,7 +296,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         assert scope is not None
         if current.get() is scope:
             current.set(scope.previous)
-        _origin.changed()
+        origin.changed()
         registry.collect_children()
         scope.close()
         records = list(scope.records.values())

@@ -9,21 +9,21 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_test_categories import _origin
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._decorate import network_guard
-from pytest_test_categories._errors import NetworkAccessViolationError
 from pytest_test_categories._guard import is_skip
-from pytest_test_categories._origin import current
-from pytest_test_categories._policy import EnforcementMode, TestSize
-from pytest_test_categories._registry import registry
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     import contextlib
     import unittest
     from collections.abc import Iterator
 
+    from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._guard import NetworkGuard
-    from pytest_test_categories._origin import Scope
 
     # What follows it in a test class's method resolution order.
     _Base = unittest.TestCase
@@ -197,14 +197,14 @@ class _Phase:
     def __enter__(self) -> None:
         self._scope.previous = current.get()
         current.set(self._scope)
-        _origin.phases.append(self._scope)
-        _origin.changed()
+        origin.phases.append(self._scope)
+        origin.changed()
 
     def __exit__(self, *exc_info: object) -> None:
-        _origin.phases.pop()
+        origin.phases.pop()
         if current.get() is self._scope:
             current.set(self._scope.previous)
-        _origin.changed()
+        origin.changed()
 
 
 class _Marks(list[Any]):

@@ -47,11 +47,11 @@ sys.exit(status if status >= 0 else 128 - status)
 PLUGIN: Final = ("-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider")
 PROBE: Final = """
 import os
-from pytest_test_categories._layers.kernel import probe
+from pytest_test_categories._kernel import probe
 reason = probe.unavailable()
 tried = ""
 if not reason:
-    from pytest_test_categories._layers.kernel import filter
+    from pytest_test_categories._kernel import filter
     try:
         filter.install(filter.MACHINES[os.uname().machine], 900)
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from pytest_test_categories._layers.kernel.filter import MACHINES, X32, assemble, program
+from pytest_test_categories._kernel.filter import MACHINES, X32, assemble, program
 
 ALLOW, ASK, MISSING = 0x7FFF0000, 0x7FC00000, 0x00050000 | errno.ENOSYS
 CONTROL: Final = 901

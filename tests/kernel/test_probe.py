@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pytest_test_categories._layers.kernel import probe
+from pytest_test_categories._kernel import probe
 
 NO_CAPABILITIES = "Name:\tx\nCapEff:\t0000000000000000\n"
 ALL_CAPABILITIES = "Name:\tx\nCapEff:\t000001ffffffffff\n"

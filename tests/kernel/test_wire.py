@@ -14,10 +14,10 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("the layer is Linux'", allow_module_level=True)
 
-from pytest_test_categories._address import Endpoint, parse_allow_entry
-from pytest_test_categories._layers.kernel import wire
-from pytest_test_categories._layers.kernel.names import NameServers, queried_name
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._kernel import wire
+from pytest_test_categories._kernel.names import NameServers, queried_name
+from pytest_test_categories._rules.address import Endpoint, parse_allow_entry
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 
 
 @pytest.fixture

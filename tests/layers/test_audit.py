@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._layers import audit
+from pytest_test_categories._watch import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

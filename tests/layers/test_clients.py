@@ -21,7 +21,7 @@ from tests.layers import native_clients
 from tests.layers.native_clients import CLIENTS, Client, address_of, load, missing
 
 from pytest_test_categories import NetworkAccessViolationError, network_guard
-from pytest_test_categories._layers.clients.rows import ROWS
+from pytest_test_categories._watch.clients.rows import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -306,7 +306,7 @@ def test_a_library_that_is_imported_under_the_guard_is_watched(tmp_path: Any) ->
 import sys
 from pytest_test_categories import NetworkAccessViolationError, network_guard
 with network_guard("large"):
-    assert not {"psycopg2", "zmq", "pytest_test_categories._layers.clients.databases"} & set(sys.modules)
+    assert not {"psycopg2", "zmq", "pytest_test_categories._watch.clients.databases"} & set(sys.modules)
     import psycopg2, zmq
     from psycopg2 import connect
     context = zmq.Context()
@@ -707,7 +707,7 @@ def test_cares_asks_for_names_by_the_rules() -> None:
 
 def test_a_call_that_cannot_be_read_is_refused_where_it_could_lead_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     pycurl = pytest.importorskip("pycurl")
-    from pytest_test_categories._layers.clients import web
+    from pytest_test_categories._watch.clients import web
 
     def fails(_url: str) -> None:
         raise LookupError

@@ -32,7 +32,7 @@ from pytest_test_categories import (
     expect_network_violation,
     network_guard,
 )
-from pytest_test_categories._errors import report_text
+from pytest_test_categories._rules.errors import report_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -644,7 +644,7 @@ def test_the_tests_own_threads_are_held(sink: Sink, opened: socket.socket) -> No
 
 
 def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
-    from pytest_test_categories._layers import connections
+    from pytest_test_categories._watch import connections
 
     with network_guard("medium", "strict"):
         for _ in range(2 * connections.KEPT):
@@ -656,7 +656,7 @@ def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
 
 
 def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_test_categories._layers import connections
+    from pytest_test_categories._watch import connections
 
     sweeps: list[int] = []
     sweep = connections._sweep
@@ -675,7 +675,7 @@ def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: 
 
 def test_what_a_thread_learns_while_another_forgets_stays(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number may be a new socket's by the time that its old one is found to be gone."""
-    from pytest_test_categories._layers import connections
+    from pytest_test_categories._watch import connections
 
     fresh = (connections._HERE, lambda: sink)
 
@@ -1015,7 +1015,7 @@ def test_the_order_of_tests_decides_nothing(
 
 
 def test_a_plain_buffer_is_no_socket() -> None:
-    from pytest_test_categories._layers import connections
+    from pytest_test_categories._watch import connections
 
     with network_guard("small", "strict"):
         connections.Sends(lambda *_: pytest.fail("asked"), lambda *_: None).check("socket.send", io.BytesIO())

@@ -23,8 +23,9 @@ import pytest
 import trio
 import wrapt
 
-from pytest_test_categories import NetworkAccessViolationError, Violation, _names, network_guard
-from pytest_test_categories._layers import sockets
+from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
+from pytest_test_categories._host import names
+from pytest_test_categories._watch import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -463,7 +464,7 @@ def raise_nothing_undelivered() -> None:
 
 
 def registry_scopes() -> list[Any]:
-    from pytest_test_categories._origin import current
+    from pytest_test_categories._attribution.origin import current
 
     scope = current.get()
     return [] if scope is None else list(scope.chain)
@@ -709,7 +710,7 @@ def test_localhost_names_that_the_hosts_file_lacks_are_asked_of_no_server(
     name: str | bytes, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(tmp_path / "hosts")))
     seen: list[object] = []
 
     def answer(host: object, port: object, *_rest: object) -> list[Any]:
@@ -790,7 +791,7 @@ def test_a_hosts_name_without_an_ipv6_address_is_not_asked_of_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost db.test\n", encoding="ascii")
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(tmp_path / "hosts")))
     seen: list[object] = []
 
     def answer(host: object, *_rest: object) -> list[Any]:
@@ -808,7 +809,7 @@ def test_localhost_without_an_ipv6_address_is_not_asked_of_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "hosts")))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(tmp_path / "hosts")))
     with network_guard("small", "strict"):
         for name in ("localhost", "app.localhost"):
             found = socket.getaddrinfo(name, 9, socket.AF_INET6, socket.SOCK_STREAM)
@@ -818,7 +819,7 @@ def test_localhost_without_an_ipv6_address_is_not_asked_of_a_server(
 def test_without_localhost_in_the_hosts_file_its_names_are_numbers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(tmp_path / "none")))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(tmp_path / "none")))
     with network_guard("small", "strict"):
         assert socket.getaddrinfo("localhost", 9, socket.AF_INET, socket.SOCK_STREAM)[0][4] == ("127.0.0.1", 9)
         assert socket.gethostbyname("app.localhost") == "127.0.0.1"
@@ -849,7 +850,7 @@ def test_names_of_this_machines_own_addresses_are_answered_without_a_server(
 ) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost\n")
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(hosts)))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(hosts)))
     with network_guard("medium", "strict") as guard:
         assert ask() == answer
     assert guard.violations == []
@@ -892,8 +893,8 @@ def test_who_connects_to_loopback_by_number_is_not_told_this_machines_name(
 ) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
-    monkeypatch.setattr(_names, "hosts_file", _names.HostsFile(str(hosts)))
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(hosts)))
     with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict") as guard:
-        _names.look_ups.remember(socket.gethostname(), (), ["127.0.0.1"], 0)  # as getfqdn() does
+        names.look_ups.remember(socket.gethostname(), (), ["127.0.0.1"], 0)  # as getfqdn() does
         socket.create_connection(("127.0.0.1", 9))
     assert guard.violations[0].target == "127.0.0.1:9"

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._child import pytest_test_categories_child as child
-from pytest_test_categories._registry import registry
+from pytest_test_categories._processes.child import pytest_test_categories_child as child
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, network_guard, watch_client
-from pytest_test_categories._layers import clients
-from pytest_test_categories._layers.clients import announced
-from pytest_test_categories._layers.clients.places import of_url, place
-from pytest_test_categories._layers.clients.rows import ROWS
+from pytest_test_categories._watch import clients
+from pytest_test_categories._watch.clients import announced
+from pytest_test_categories._watch.clients.places import of_url, place
+from pytest_test_categories._watch.clients.rows import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +171,7 @@ def test_neither_the_client_nor_wrapt_is_imported_by_registering() -> None:
 
 def test_the_table_names_its_modules_and_readers() -> None:
     assert set(clients.MODULES) == {module for row in ROWS for module in (row.module, *row.also)}
-    from pytest_test_categories._policy import Kind
+    from pytest_test_categories._rules.policy import Kind
 
     assert set(clients.KINDS) == {kind.value for kind in Kind} - {"reuse"}
 

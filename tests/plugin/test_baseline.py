@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories._baseline import Baseline, Entry
+from pytest_test_categories._report.baseline import Baseline, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -447,7 +447,7 @@ def test_options_without_a_file_say_what_to_set(pytester: pytest.Pytester, run_p
 
 
 def test_the_kernel_layer_knows_the_baseline(project: Path, run_pytest: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_test_categories._layers.kernel import probe
+    from pytest_test_categories._kernel import probe
 
     if probe.unavailable(forking=False):
         pytest.skip("no kernel layer here")

@@ -143,7 +143,7 @@ def test_in_off_mode_nothing_is_handed_down(pytester: pytest.Pytester, run_pytes
 def test_run():
     code = "import os, sys; sys.exit('TEST_CATEGORIES_CHILD' in os.environ or 'pytest_test_categories_child' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert not any(name.startswith("pytest_test_categories._layers") for name in sys.modules)
+    assert not any(name.startswith("pytest_test_categories._watch") for name in sys.modules)
 """,
     )
     assert run_pytest(mode=None).ret == 0
@@ -206,7 +206,7 @@ def test_a_layer_that_watches_every_program_switches_the_line_off(
     pytester.makeconftest(
         """
 def pytest_sessionstart():
-    from pytest_test_categories._registry import registry
+    from pytest_test_categories._runtime import registry
     registry.run.children_watched = True
 """
     )

@@ -141,6 +141,6 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
             f"--test-categories-enforcement={mode}",
         )
         result.assert_outcomes(**counts)
-    from pytest_test_categories._registry import registry
+    from pytest_test_categories._runtime import registry
 
     assert (registry.runs, registry.holders) == ([], 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jsonschema
 import pytest
 
-from pytest_test_categories._layers.kernel import probe
+from pytest_test_categories._kernel import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_test_categories import EnforcementMode, NetworkAccessViolationError, TestSize, Violation, network_guard
-from pytest_test_categories._address import (
+from pytest_test_categories._host.names import HostsFile, LookUps, reach_of_address
+from pytest_test_categories._rules.address import (
     ALLOW_FORMS,
     AllowEntry,
     Endpoint,
@@ -26,9 +27,8 @@ from pytest_test_categories._address import (
     parse_allow_entry,
     parse_ip,
 )
-from pytest_test_categories._errors import report_text, warning_text
-from pytest_test_categories._names import HostsFile, LookUps, reach_of_address
-from pytest_test_categories._policy import Attempt, Kind, LookedUp, Policy, decide, parse_allow
+from pytest_test_categories._rules.errors import report_text, warning_text
+from pytest_test_categories._rules.policy import Attempt, Kind, LookedUp, Policy, decide, parse_allow
 
 if TYPE_CHECKING:
     import pytest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
 
 
 def small_report() -> Report:

@@ -8,7 +8,7 @@ from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report import github
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
 
 COMMAND = re.compile(r"::(?P<level>error|warning) (?P<properties>[^:]*)::(?P<message>.*)")
 

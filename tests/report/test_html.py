@@ -15,7 +15,7 @@ from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report import html
 from pytest_test_categories._report.model import VERDICTS, Access, Case, Report
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

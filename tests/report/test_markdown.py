@@ -9,7 +9,7 @@ from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report import markdown
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
 
 HOSTILE = "t.py::test[| `code` <b>x</b> @octocat **bold** __init__ [l](http://x) https://evil.example www.evil.example #1 ~~s~~ $x$ \\]"
 

@@ -25,7 +25,7 @@ from pytest_test_categories._report.model import (
     redacted,
     relative_place,
 )
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
 
 ORDERS = "tests/test_orders.py"
 USERS = "tests/test_users.py"

@@ -14,10 +14,10 @@ import pytest
 from jsonschema import Draft7Validator
 from tests.report.samples import big_report, small_report
 
-from pytest_test_categories._errors import DOCUMENTATION
 from pytest_test_categories._report import sarif
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.errors import DOCUMENTATION
+from pytest_test_categories._rules.violation import Violation
 
 USERS = "tests/test_users.py"
 

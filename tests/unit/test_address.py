@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._address import (
+from pytest_test_categories._rules.address import (
     ALLOW_FORMS,
     AllowEntry,
     Endpoint,
@@ -21,7 +21,7 @@ from pytest_test_categories._address import (
 )
 
 if TYPE_CHECKING:
-    from pytest_test_categories._address import IPAddress
+    from pytest_test_categories._rules.address import IPAddress
 
 
 def address(text: str) -> IPAddress:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._address import stable_target
-from pytest_test_categories._baseline import Baseline, BaselineError, Entry, compare, origin, plain_id, updated
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._report.baseline import Baseline, BaselineError, Entry, compare, origin, plain_id, updated
+from pytest_test_categories._rules.address import stable_target
+from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
     from pathlib import Path

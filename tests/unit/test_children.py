@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import network_guard
-from pytest_test_categories._children import ChildReports
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._processes.forked import ChildReports
+from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
     from pathlib import Path

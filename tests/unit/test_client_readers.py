@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_test_categories._layers.clients import connectors, databases, loops, queues, rpc, stores, web
-from pytest_test_categories._layers.clients.places import proxies
+from pytest_test_categories._watch.clients import connectors, databases, loops, queues, rpc, stores, web
+from pytest_test_categories._watch.clients.places import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

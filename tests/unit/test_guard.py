@@ -34,8 +34,8 @@ from pytest_test_categories import (
     expect_network_violation,
     network_guard,
 )
-from pytest_test_categories._origin import RECORDS_PER_SCOPE, current
-from pytest_test_categories._registry import registry
+from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, current
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

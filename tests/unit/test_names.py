@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories import _names
-from pytest_test_categories._address import Reach, parse_allow_entry
-from pytest_test_categories._names import (
+from pytest_test_categories._host import names as host_names
+from pytest_test_categories._host.names import (
     HOSTS_FILE,
     REMEMBERED_NAMES,
     HostsFile,
@@ -24,6 +23,7 @@ from pytest_test_categories._names import (
     reach_of_name,
     reach_of_reverse,
 )
+from pytest_test_categories._rules.address import Reach, parse_allow_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostsFile:
     path = tmp_path / "hosts"
     path.write_text(TEXT, encoding="utf-8")
     file = HostsFile(str(path))
-    monkeypatch.setattr(_names, "hosts_file", file)
+    monkeypatch.setattr(host_names, "hosts_file", file)
     return file
 
 
@@ -65,9 +65,9 @@ def hostname(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def nothing_known() -> Iterator[None]:
     """Forget which addresses are this machine's, before and after."""
-    _names._own.clear()
+    host_names._own.clear()
     yield
-    _names._own.clear()
+    host_names._own.clear()
 
 
 # -- the hosts file ----------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_full_host_name_is_the_only_own_name(hosts: HostsFile, monkeypatch: py
 def test_a_name_at_another_address_is_no_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "hosts"
     path.write_text("10.0.0.7 web1\n10.0.0.8 web1.evil.example\n", encoding="utf-8")
-    monkeypatch.setattr(_names, "hosts_file", HostsFile(str(path)))
+    monkeypatch.setattr(host_names, "hosts_file", HostsFile(str(path)))
     monkeypatch.setattr("_socket.gethostname", lambda: "web1")
     assert own_names() == {"web1"}
 
@@ -266,7 +266,7 @@ def test_a_reverse_look_up_goes_as_far_as_its_answer_is(hosts: HostsFile, addres
 )
 def test_an_address_is_own_where_this_machine_reaches_itself_from_it(address: str, own: bool) -> None:
     assert is_own_address(IP(address)) is own
-    assert not _names.probes
+    assert not host_names.probes
 
 
 @pytest.mark.usefixtures("nothing_known")
@@ -333,7 +333,7 @@ def test_a_link_local_address_that_nobody_has_is_not_own(scope: str) -> None:
 
 @pytest.mark.usefixtures("nothing_known")
 def test_where_every_address_binds_own_is_what_routes_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: True)  # as under net.ipv4.ip_nonlocal_bind
+    monkeypatch.setattr(host_names, "_binds", lambda _ip, _scope: True)  # as under net.ipv4.ip_nonlocal_bind
     assert not is_own_address(IP("198.51.100.1"))
     assert is_own_address(IP("127.0.0.1"))
 
@@ -358,8 +358,8 @@ def test_an_answer_holds_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> No
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     assert is_own_address(IP("127.0.0.1"))
-    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: False)
-    now += _names.OWN_ADDRESS_SECONDS - 0.1
+    monkeypatch.setattr(host_names, "_binds", lambda _ip, _scope: False)
+    now += host_names.OWN_ADDRESS_SECONDS - 0.1
     assert is_own_address(IP("127.0.0.1"))
     now += 0.1
     assert not is_own_address(IP("127.0.0.1"))
@@ -367,11 +367,11 @@ def test_an_answer_holds_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("nothing_known")
 def test_the_table_of_own_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_names, "REMEMBERED_ADDRESSES", 8)
-    monkeypatch.setattr(_names, "_binds", lambda _ip, _scope: False)
+    monkeypatch.setattr(host_names, "REMEMBERED_ADDRESSES", 8)
+    monkeypatch.setattr(host_names, "_binds", lambda _ip, _scope: False)
     for number in range(100):
         is_own_address(ipaddress.IPv4Address(number))
-        assert len(_names._own) <= 8
+        assert len(host_names._own) <= 8
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._address import ALLOW_FORMS, parse_allow_entry
-from pytest_test_categories._policy import EnforcementMode, TestSize
+from pytest_test_categories._rules.address import ALLOW_FORMS, parse_allow_entry
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories.pytest_plugin import _options
 from pytest_test_categories.pytest_plugin._options import MARKERS, Settings, header
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories import _origin, network_guard
-from pytest_test_categories._origin import FREE, Job, Record, Scope, charge, current, free_threads
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._registry import registry
-from pytest_test_categories._violation import Violation
+from pytest_test_categories import network_guard
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import FREE, Job, Record, Scope, charge, current, free_threads
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _layers() -> Iterator[None]:
     registry.hold()
-    phases = list(_origin.phases)
-    _origin.phases.clear()
+    phases = list(origin.phases)
+    origin.phases.clear()
     token = current.set(None)
     yield
     current.reset(token)
-    _origin.phases[:] = phases
+    origin.phases[:] = phases
     registry.release()
 
 
@@ -61,7 +62,7 @@ def test_first_an_open_guard_of_the_context() -> None:
     outer = scope()
     inner = scope("block", parent=outer)
     current.set(inner)
-    _origin.phases.append(scope())
+    origin.phases.append(scope())
     found = charge()
     assert found is not None
     assert found.scopes == (inner, outer)
@@ -76,7 +77,7 @@ def test_then_one_of_the_thread_or_job() -> None:
     mine = scope()
     current.set(mine)
     found = in_thread(charge)
-    assert isinstance(found, _origin.Charge)
+    assert isinstance(found, origin.Charge)
     assert found.scopes == (mine,)
     job = Job(charge, mine)
     current.set(None)
@@ -123,7 +124,7 @@ def test_a_stale_context_leaves_it_to_the_running_phase() -> None:
     old, new = scope(), scope()
     old.close()
     current.set(old)
-    _origin.phases.append(new)
+    origin.phases.append(new)
     found = charge()
     assert found is not None
     assert found.scopes == (new,)
@@ -150,7 +151,7 @@ def test_a_task_that_was_alive_when_its_guard_closed_is_a_leftover() -> None:
 
     asyncio.run(main())
     (late,) = found
-    assert isinstance(late, _origin.Charge)
+    assert isinstance(late, origin.Charge)
     assert late.scopes == (mine,)
     assert "by a task" in late.late
 
@@ -163,12 +164,12 @@ def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:
         go.wait(5)
         found.append(charge())
         found.append(in_thread(charge))
-        found.append(_origin._spawner())
+        found.append(origin._spawner())
 
     thread = threading.Thread(target=runner)
     thread.start()
     free_threads([thread])
-    _origin.phases.append(scope())
+    origin.phases.append(scope())
     go.set()
     thread.join()
     assert found == [None, None, FREE]
@@ -185,11 +186,11 @@ def test_an_unknown_thread_is_judged_by_the_running_phase_and_charged_to_nobody(
     thread = threading.Thread(target=older)
     thread.start()
     phase = scope()
-    _origin.phases.append(phase)
+    origin.phases.append(phase)
     go.set()
     thread.join()
     (charged,) = found
-    assert isinstance(charged, _origin.Charge)
+    assert isinstance(charged, origin.Charge)
     assert charged.scopes == (phase,)
     assert charged.unattributed
 
@@ -209,7 +210,7 @@ def test_a_fixtures_thread_is_held_to_it_until_it_is_torn_down() -> None:
     fixture.open, fixture.held = False, True
     go.set()
     threads[0].join()
-    assert isinstance(found[0], _origin.Charge)
+    assert isinstance(found[0], origin.Charge)
     assert (found[0].scopes, found[0].late) == ((fixture,), "")
 
 
@@ -220,13 +221,13 @@ def test_a_block_judges_with_the_phase_that_it_does_not_know() -> None:
     try:
         block = current.get()
         phase = scope()
-        _origin.phases.append(phase)
+        origin.phases.append(phase)
         found = contextvars.Context().run(charge)
         assert found is not None
         assert found.scopes == (phase, block)
         assert not found.unattributed
     finally:
-        _origin.phases.clear()
+        origin.phases.clear()
         guard.__exit__(None, None, None)
     assert contextvars.Context().run(charge) is None
 
@@ -263,11 +264,11 @@ def test_a_finished_threads_number_may_be_used_again() -> None:
 
 def test_a_block_inside_the_running_phase_comes_first_where_the_context_knows_of_neither() -> None:
     phase = scope()
-    _origin.phases.append(phase)
+    origin.phases.append(phase)
     block = scope("block", parent=phase)
-    _origin.stand(block)
+    origin.stand(block)
     found = contextvars.Context().run(charge)
-    _origin.stand_down(block)
+    origin.stand_down(block)
     assert found is not None
     assert found.scopes == (block, phase)
 
@@ -280,11 +281,11 @@ def test_a_callback_is_a_leftover_of_the_guard_that_it_was_scheduled_under() -> 
     loop.call_soon(lambda: found.append(charge()))
     mine.close()
     current.set(None)
-    _origin.phases.append(scope())
+    origin.phases.append(scope())
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     (charged,) = found
-    assert isinstance(charged, _origin.Charge)
+    assert isinstance(charged, origin.Charge)
     assert charged.scopes == (mine,)
     assert charged.late == "by a task that a test started and that outlived it"
 
@@ -298,7 +299,7 @@ def test_a_job_in_a_kept_runners_context_is_the_running_phases() -> None:
     fixture.close()
     older.close()
     phase = scope()
-    _origin.phases.append(phase)
+    origin.phases.append(phase)
     found = Job(lambda: kept.run(charge), older)()
     assert (found.scopes, found.late) == ((phase,), "")
 
@@ -319,7 +320,7 @@ def test_threads_that_somebody_is_charged_for_are_not_the_runners() -> None:
     go.set()
     thread.join()
     (charged,) = found
-    assert isinstance(charged, _origin.Charge)
+    assert isinstance(charged, origin.Charge)
     assert charged.scopes == (mine,)
 
 

@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from pytest_test_categories._address import Endpoint, Reach, parse_allow_entry
-from pytest_test_categories._policy import (
+from pytest_test_categories._rules.address import Endpoint, Reach, parse_allow_entry
+from pytest_test_categories._rules.policy import (
     Attempt,
     EnforcementMode,
     Kind,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._policy import TestSize
+from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin._options import MARKERS, Settings
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError, Sizes
 

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._sizing.suggest import Suggestion, function_of, lines, suggest
-from pytest_test_categories._violation import Violation
 
 FILE = "tests/test_a.py"
 

@@ -17,8 +17,8 @@ from unittest import mock
 import pytest
 import wrapt
 
-from pytest_test_categories import _wrapping
-from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._host import wrapping
+from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -397,7 +397,7 @@ def test_a_constructor_of_an_extensions_type_is_wrapped() -> None:
 
 
 def test_a_type_of_unknown_layout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_wrapping, "_FLAGS", 17)
+    monkeypatch.setattr(wrapping, "_FLAGS", 17)
     original = vars(decimal.Decimal)["sqrt"]
     point = EntryPoint("decimal", "Decimal.sqrt", Seen())
     point.install()
@@ -407,7 +407,7 @@ def test_a_type_of_unknown_layout_is_left_alone(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_hook_is_called_when_its_module_is_there() -> None:
     calls: list[str] = []
-    _wrapping.when_imported("sys", lambda: calls.append("sys"))
+    wrapping.when_imported("sys", lambda: calls.append("sys"))
     assert calls == ["sys"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._files import write_whole
+from pytest_test_categories._host.files import write_whole
 
 if TYPE_CHECKING:
     from pytest_test_categories._report.model import Report

@@ -11,8 +11,8 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._address import split_target, stable_target
-from pytest_test_categories._errors import (
+from pytest_test_categories._rules.address import split_target, stable_target
+from pytest_test_categories._rules.errors import (
     KERNEL,
     cures,
     facts,
@@ -21,8 +21,8 @@ from pytest_test_categories._errors import (
     place_text,
     reach_hints,
 )
-from pytest_test_categories._policy import TestSize
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.policy import TestSize
+from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

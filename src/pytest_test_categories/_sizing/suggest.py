@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pytest_test_categories._policy import TestSize
 from pytest_test_categories._report.model import SIZES, published_id
+from pytest_test_categories._rules.policy import TestSize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories import _origin
-from pytest_test_categories._errors import (
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import Record, Scope, current
+from pytest_test_categories._rules.errors import (
     NetworkAccessViolationError,
     report_text,
     warning_text,
 )
-from pytest_test_categories._origin import Record, Scope, current
-from pytest_test_categories._policy import (
+from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
     TestSize,
@@ -23,15 +23,15 @@ from pytest_test_categories._policy import (
     parse_allow,
     refuses,
 )
-from pytest_test_categories._registry import registry
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -62,14 +62,14 @@ class Collecting:
             holds = Scope("collect", self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
-        _origin.phases.append(holds)
-        _origin.changed()
+        origin.phases.append(holds)
+        origin.changed()
         try:
             yield holds, keeps
         finally:
-            _origin.phases.pop()
+            origin.phases.pop()
             current.set(outer)
-            _origin.changed()
+            origin.changed()
             registry.collect_children()
             holds.close()
             keeps.close()

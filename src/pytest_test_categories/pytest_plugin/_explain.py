@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._files import write_whole
-from pytest_test_categories._policy import EnforcementMode, TestSize, parse_allow
+from pytest_test_categories._host.files import write_whole
 from pytest_test_categories._report.model import redacted, relative_place
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pytest
 
-from pytest_test_categories import _origin, _trace
-from pytest_test_categories._address import Reach
-from pytest_test_categories._errors import NetworkAccessViolationError
+from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._guard import finish
-from pytest_test_categories._origin import Scope, current
-from pytest_test_categories._policy import Attempt, Policy, TestSize, decide
-from pytest_test_categories._registry import registry
+from pytest_test_categories._rules.address import Reach
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
@@ -307,23 +307,23 @@ class FixtureGuard:
     def _enter(self, scope: Scope) -> None:
         scope.previous = current.get()
         current.set(scope)
-        _origin.phases.append(scope)
-        _origin.changed()
+        origin.phases.append(scope)
+        origin.changed()
 
     def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:
         __tracebackhide__ = True
-        _origin.phases.pop()
+        origin.phases.pop()
         inner = current.get()
         if inner is not None and inner is not scope and inner.open and scope in inner.chain:
             # The fixture has entered a guard that lasts: it encloses the tests that follow.
             self._run.standing.insert(0, inner)
         current.set(outer)
-        _origin.changed()
+        origin.changed()
         scope.open, scope.held = False, True
         scope.closer = 0
-        tasks = _trace.all_tasks()
+        tasks = stack.all_tasks()
         if tasks:
-            _origin.claim_tasks(None, tasks)
+            origin.claim_tasks(None, tasks)
         try:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:
@@ -341,10 +341,10 @@ class FixtureGuard:
 
     def _leave_teardown(self, scope: Scope) -> None:
         __tracebackhide__ = True
-        _origin.phases.pop()
+        origin.phases.pop()
         if current.get() is scope:
             current.set(scope.previous)
-        _origin.changed()
+        origin.changed()
         registry.collect_children()
         scope.close()
         self._finish(scope, None)

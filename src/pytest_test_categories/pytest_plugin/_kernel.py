@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _origin
-from pytest_test_categories._address import Endpoint, Reach, parse_ip
-from pytest_test_categories._errors import KERNEL
-from pytest_test_categories._layers.kernel import probe
-from pytest_test_categories._names import look_ups
-from pytest_test_categories._origin import Record, Scope
-from pytest_test_categories._policy import Attempt, EnforcementMode, Kind, decide
-from pytest_test_categories._registry import registry
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import Record, Scope
+from pytest_test_categories._host.names import look_ups
+from pytest_test_categories._kernel import probe
+from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
+from pytest_test_categories._rules.errors import KERNEL
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
-    from pytest_test_categories._address import AllowEntry
-    from pytest_test_categories._layers.kernel.client import Client
-    from pytest_test_categories._layers.kernel.wire import Report
+    from pytest_test_categories._kernel.client import Client
+    from pytest_test_categories._kernel.wire import Report
+    from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories.pytest_plugin._options import Settings
 
 VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
@@ -115,7 +115,7 @@ class Kernel:
             fixture="" if scope is None else scope.fixture,
             held_by="" if scope is None else scope.held_by,
             guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,
-            late="" if scope is None or scope.open or scope.held else _origin.late_text(scope, "a process"),
+            late="" if scope is None or scope.open or scope.held else origin.late_text(scope, "a process"),
         )
 
 
@@ -180,7 +180,7 @@ def confirm(settings: Settings) -> None:
         if _state.reason:
             _state.word = ""
             registry.outside = None
-            _origin.on_change = None
+            origin.on_change = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
@@ -197,7 +197,7 @@ def _start(config: pytest.Config) -> None:
     _state.reason = probe.unavailable(forking=not worker)
     if _state.reason:
         return
-    from pytest_test_categories._layers.kernel import start
+    from pytest_test_categories._kernel import start
 
     client = None
     path = ""
@@ -214,7 +214,7 @@ def _start(config: pytest.Config) -> None:
     if client is not None:
         _state.client = client
         registry.outside = Kernel(client)
-        _origin.on_change = client.publish
+        origin.on_change = client.publish
 
 
 def _distributes(config: pytest.Config) -> bool:

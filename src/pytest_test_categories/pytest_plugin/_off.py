@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._runs import runs
+from pytest_test_categories._ledger.runs import runs
 
 if TYPE_CHECKING:
     from pytest_test_categories._guard import NetworkGuard

@@ -13,9 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_test_categories._address import AllowEntry
-    from pytest_test_categories._baseline import Baseline
-    from pytest_test_categories._policy import EnforcementMode, TestSize
+    from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._rules.address import AllowEntry
+    from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 
 _T = TypeVar("_T")
 
@@ -197,12 +197,12 @@ def _parse(config: pytest.Config) -> Settings:
         return Settings()
 
     _forget_replaced()
-    from pytest_test_categories import _policy
+    from pytest_test_categories._rules import policy
 
-    parsed = _checked(where, _policy.EnforcementMode.parse, mode)
-    off = _policy.EnforcementMode.OFF
+    parsed = _checked(where, policy.EnforcementMode.parse, mode)
+    off = policy.EnforcementMode.OFF
     if wanted.get("baseline_update"):
-        parsed = _policy.EnforcementMode.WARN  # whatever happens is listed, and nothing is stopped
+        parsed = policy.EnforcementMode.WARN  # whatever happens is listed, and nothing is stopped
     if wanted.get("suggest"):
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
@@ -212,14 +212,14 @@ def _parse(config: pytest.Config) -> Settings:
     )
     return Settings(
         mode=None if parsed is off and not observing else parsed,
-        default_size=_checked(size_where, _policy.TestSize.parse, size) if size else None,
-        marker_sizes=(*((member.value, member) for member in _policy.TestSize), *markers),
+        default_size=_checked(size_where, policy.TestSize.parse, size) if size else None,
+        marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
         path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
         allow=(
-            *_checked("test_categories_network_allow", _policy.parse_allow, tuple(allowed)),
+            *_checked("test_categories_network_allow", policy.parse_allow, tuple(allowed)),
             # Once each: pytest 8 reads the command line twice, into the same list.
-            *_checked("--network-allow", _policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
+            *_checked("--network-allow", policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
         ),
         kernel=kernel,
         **wanted,
@@ -271,7 +271,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         return {}
     if off and not update:
         return {}  # nothing is enforced: nothing is known of it either
-    from pytest_test_categories._baseline import Baseline, BaselineError
+    from pytest_test_categories._report.baseline import Baseline, BaselineError
 
     path = os.path.join(str(config.rootpath if config.inipath is None else config.inipath.parent), file)
     if update and not os.path.exists(path):
@@ -332,7 +332,7 @@ def _checked(where: str, parse: Callable[..., _T], value: object) -> _T:
 
 
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
-    from pytest_test_categories._policy import TestSize
+    from pytest_test_categories._rules.policy import TestSize
 
     name, equals, size = line.partition("=")
     if not equals or not name.strip():

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _origin
-from pytest_test_categories._baseline import plain_id
-from pytest_test_categories._errors import NetworkAccessViolationError
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import Scope, current, phases
 from pytest_test_categories._guard import NetworkGuard, is_skip
-from pytest_test_categories._origin import Scope, current, phases
-from pytest_test_categories._policy import (
+from pytest_test_categories._report.baseline import plain_id
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
     TestSize,
     parse_allow,
 )
-from pytest_test_categories._registry import registry
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._origin import Record
-    from pytest_test_categories._runs import Run
-    from pytest_test_categories._violation import Violation
+    from pytest_test_categories._attribution.origin import Record
+    from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -205,16 +205,16 @@ class Phases:
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
         current.set(self._inner)
         phases.append(scope)
-        if _origin.on_change is not None:
-            _origin.on_change(scope.chain if self._inner is scope and not self._run.standing else None)
+        if origin.on_change is not None:
+            origin.on_change(scope.chain if self._inner is scope and not self._run.standing else None)
 
     def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
         phases.pop()
         self._inner = current.get()
         current.set(self._outer)
-        if _origin.on_change is not None:
-            _origin.on_change(None if phases or self._outer is not None else ())
+        if origin.on_change is not None:
+            origin.on_change(None if phases or self._outer is not None else ())
         registry.collect_children()
         if scope.records or self.fixture_scopes:
             self._tell(item, scope, error)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories._errors import NetworkAccessViolationError, report_text
-from pytest_test_categories._registry import names_our_class, registry
+from pytest_test_categories._rules.errors import NetworkAccessViolationError, report_text
+from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,
@@ -19,8 +19,8 @@ from pytest_test_categories.pytest_plugin._phases import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_test_categories._origin import Scope
-    from pytest_test_categories._violation import Violation
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._baseline import Baseline, Comparison, Entry, compare, updated
-from pytest_test_categories._policy import EnforcementMode
+from pytest_test_categories._report.baseline import Baseline, Comparison, Entry, compare, updated
+from pytest_test_categories._rules.policy import EnforcementMode
 from pytest_test_categories.pytest_plugin._options import APPLY, wants_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories import _origin, _trace
-from pytest_test_categories._errors import (
+from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution.origin import Scope, current
+from pytest_test_categories._host.system import System
+from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._ledger.runs import Run
+from pytest_test_categories._rules.errors import (
     NetworkAccessViolationError,
     NetworkAccessWarning,
 )
-from pytest_test_categories._origin import Scope, current
-from pytest_test_categories._policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._registry import names_our_class, registry
-from pytest_test_categories._runs import Run
-from pytest_test_categories._system import System
-from pytest_test_categories._wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin import _options
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
@@ -104,7 +104,7 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.since = _origin.last_serial()
+        self.run.since = origin.last_serial()
         self.run.children_watched = registry.outside is not None
         self.run.baseline = settings.baseline
         option = config.known_args_namespace
@@ -129,7 +129,7 @@ class Session:
         registry.runs.append(self.run)
         registry.hold()
         install_all(self._entry_points)
-        _trace.stands_aside.append(_is_report_hook)
+        stack.stands_aside.append(_is_report_hook)
         config.add_cleanup(self._close)
 
     def configure(self, config: pytest.Config) -> None:
@@ -184,7 +184,7 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """Leave the threads alone that are alive before the first test module is imported."""
-        _origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
+        origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
@@ -223,7 +223,7 @@ class Session:
     def _close(self) -> None:
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
             threading.excepthook = self._hook_before
-        _trace.stands_aside.remove(_is_report_hook)
+        stack.stands_aside.remove(_is_report_hook)
         remove_all(self._entry_points)
         if registry.leave(self.run) and self._terminal >= 0:
             os.close(self._terminal)

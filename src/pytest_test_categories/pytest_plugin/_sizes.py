@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_test_categories._policy import TestSize
+    from pytest_test_categories._rules.policy import TestSize
     from pytest_test_categories.pytest_plugin._options import Settings
 
 

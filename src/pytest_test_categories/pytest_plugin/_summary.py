@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._errors import line_text
-from pytest_test_categories._origin import Record
-from pytest_test_categories._policy import EnforcementMode, TestSize
-from pytest_test_categories._registry import registry
-from pytest_test_categories._violation import Violation
+from pytest_test_categories._attribution.origin import Record
+from pytest_test_categories._rules.errors import line_text
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
     from pytest_test_categories.pytest_plugin._phases import Phases
 

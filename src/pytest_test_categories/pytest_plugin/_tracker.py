@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._baseline import origin, plain_id
-from pytest_test_categories._registry import registry
+from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.model import Access, Case, Report, published_id, relative_place
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._runtime import registry
 from pytest_test_categories._sizing.suggest import function_of
-from pytest_test_categories._violation import Violation
 from pytest_test_categories.pytest_plugin import _options, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, to_tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._baseline import Baseline
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._sizing.apply import Target
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
     from pytest_test_categories.pytest_plugin._phases import Phases

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._registry import registry
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_test_categories._runs import Run
+    from pytest_test_categories._ledger.runs import Run
 
 _SHOWN: Final = 6
 

@@ -1,0 +1,1 @@
+"""Who is charged with an attempt, and which line of code made it."""

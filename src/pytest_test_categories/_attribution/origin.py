@@ -1,0 +1,586 @@
+"""Who is charged for an attempt: contexts, threads, jobs, tasks, leftovers.
+
+A ``Scope`` is one entry of a guard. ``charge()`` finds the scopes that an attempt made here and now belongs to, in
+the order that the documentation gives: an open guard of the context, one of the job or thread, what is left over
+from a guard that has closed, the guard of the running phase.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import threading
+import weakref
+from contextvars import ContextVar
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
+
+from pytest_test_categories._attribution import stack
+from pytest_test_categories._host.wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from types import FrameType
+
+    from pytest_test_categories._rules.policy import Attempt, Policy
+    from pytest_test_categories._rules.violation import Violation
+
+RECORDS_PER_SCOPE: Final = 1000
+"""Distinct violations that one scope keeps apart; further ones are counted together."""
+
+OWN_SERIALS: Final = 1 << 32
+"""Guards with higher numbers are those that a forked child entered itself."""
+
+_serials = itertools.count(1)
+
+
+def renumber(process: int) -> None:
+    """Give the guards of a forked child numbers that its parent has none of."""
+    global _serials  # noqa: PLW0603 - as it is in the parent
+    _serials = itertools.count(process * OWN_SERIALS + 1)
+
+
+class Record:
+    """A violation, how often it happened, and how much of that somebody has been told of."""
+
+    __slots__ = ("attempt", "count", "delivered", "expected", "kin", "registry", "violation")
+
+    def __init__(self, violation: Violation, attempt: Attempt | None = None) -> None:
+        self.violation = violation
+        self.attempt = attempt  # what was judged, to judge it again when a module's sizes are known
+        self.count = 0
+        self.delivered = 0
+        self.expected = 0  # of those, how many reached somebody who had asked for them
+        self.kin: list[Record] = [self]  # records that other guards made of the same attempts
+        self.registry: dict[
+            str | tuple[str, type[Warning], int], int
+        ] = {}  # for the warnings module, which says a thing once by it
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails a strict test: what the baseline lists doesn't."""
+        return self.violation.verdict != "known"
+
+    def deliver(self, *, expected: bool = False) -> None:
+        """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
+        for record in self.kin:
+            record.delivered = record.count
+            if expected:
+                record.expected = record.count
+
+    def snapshot(self) -> Violation:
+        """Return the violation with its count so far."""
+        violation = self.violation
+        count = self.count or 1  # others see a record before it is counted
+        return violation if violation.count == count else violation._replace(count=count)
+
+
+class Scope:
+    """One entered guard: a policy, for as long as it holds, and what it refused.
+
+    Attributes:
+        kind: ``block``, ``test``, ``fixture``, ``collect``, ``expect`` (which permits everything and takes note), or
+            ``observe`` (which does the same, around everything that a run with a report does).
+        policy: None for ``expect``.
+        test: Label of the test, for reports.
+        where: For a block, where it was entered.
+        open: Whether it judges the contexts that it was entered in.
+        held: For a fixture between set-up and tear-down: whether it judges the threads that it started.
+    """
+
+    # One is made for each test: what few scopes need is a class attribute until it is set.
+    fixture = ""
+    held_by = ""
+    held = False
+    closer = 0
+    alive: weakref.WeakSet[Any] | None = None
+    previous: Scope | None = None
+    observe: Callable[..., None] | None = None
+    late: dict[tuple[str, ...], Record] | None = None
+    home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
+    resolved: dict[str, int] | None = (
+        None  # names whose refused look-up went on (warn): the connect is the same attempt
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        policy: Policy | None,
+        test: str,
+        *,
+        parent: Scope | None = None,
+        file: object = "",
+        where: str = "",
+    ) -> None:
+        self.kind = kind
+        self.policy = policy
+        self.test = test
+        self.parent = parent
+        self.around: tuple[Scope, ...] = () if parent is None else parent.chain
+        self.file = file
+        self.where = where
+        self.open = True
+        self.records: dict[tuple[str, ...], Record] = {}
+        self.memo: set[object] = set()
+        self.serial = next(_serials)
+        self.thread = get_ident()
+
+    @property
+    def chain(self) -> tuple[Scope, ...]:
+        """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
+        return (self, *self.around)
+
+    def close(self) -> None:
+        """End the scope: tasks that go on are its leftovers from now on."""
+        self.open = self.held = False
+        self.closer = _me()
+        tasks = stack.all_tasks()
+        if tasks:
+            mine = current_task()
+            self.alive = weakref.WeakSet(task for task in tasks if task is not mine)
+            if self.kind == "test":
+                claim_tasks(self, self.alive)
+
+    def undelivered(self) -> list[Record]:
+        """Return what this scope refused and nobody was told of, first things first."""
+        # A copy, made in one go: other threads add records meanwhile.
+        return [record for record in list(self.records.values()) if record.count > record.delivered and record.fails]
+
+
+class _Free:
+    """Marks threads that belong to the test runner."""
+
+
+FREE: Final = _Free()
+_Carried: TypeAlias = "Scope | _Free | None"
+
+current: ContextVar[Scope | None] = ContextVar("network_guard_scope", default=None)
+"""The innermost scope of this context."""
+
+
+class Asked:
+    """What a caller asked ``create_connection`` for; the look-up and the connects inside are one attempt.
+
+    Attributes:
+        reported: Serial numbers of the scopes that have a record of it already.
+    """
+
+    __slots__ = ("host", "port", "reported")
+
+    def __init__(self, host: str, port: int | str | None) -> None:
+        self.host = host
+        self.port = port
+        self.reported: set[int] = set()
+
+
+asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
+
+resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
+"""Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
+
+
+class Charge(NamedTuple):
+    """The scopes that judge an attempt, innermost first.
+
+    Attributes:
+        late: Why the attempt counts as late; empty if it doesn't.
+        unattributed: Whether nobody knows who started the thread: the run is charged, not the running test.
+    """
+
+    scopes: tuple[Scope, ...]
+    late: str = ""
+    unattributed: bool = False
+
+
+phases: list[Scope] = []
+"""The test, or the part of one, that the runner is in; the innermost last."""
+_threads: weakref.WeakKeyDictionary[threading.Thread, _Carried] = weakref.WeakKeyDictionary()
+_task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
+_local = threading.local()
+
+
+on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
+"""Called when other scopes judge what the main thread does: a layer outside of this process is told."""
+
+
+def changed(scopes: tuple[Scope, ...] | None = None) -> None:
+    """Note that a scope has begun or ended to judge.
+
+    Args:
+        scopes: Those that judge the main thread now, where the caller knows: as ``charge`` would find them.
+    """
+    if on_change is not None:
+        on_change(scopes)
+
+
+def _unpatched(module: str, name: str) -> Any:
+    """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
+
+
+_blocks = _unpatched("_thread", "_local")()
+
+
+def stand(scope: Scope) -> None:
+    """Let a block judge what this thread does in contexts that know of no guard: kept runners, fresh contexts.
+
+    Blocks that tasks enter judge their own task alone, and are not noted.
+    """
+    if not in_event_loop():
+        _blocks.open = [block for block in getattr(_blocks, "open", ()) if block.open] + [scope]
+        changed()
+
+
+def stand_down(scope: Scope) -> None:
+    """End what ``stand`` began."""
+    _blocks.open = [block for block in getattr(_blocks, "open", ()) if block is not scope]
+    changed()
+
+
+def in_event_loop() -> bool:
+    """Tell whether a task runs here, of asyncio's or trio's."""
+    events = sys.modules.get("asyncio.events")
+    if events is not None and events._get_running_loop() is not None:
+        return True
+    return _trio_task() is not None
+
+
+def _trio_task() -> Any:
+    """Return the trio task that runs here, or None."""
+    trio = sys.modules.get("trio.lowlevel")
+    try:
+        return None if trio is None else trio.current_task()
+    except (AttributeError, RuntimeError):  # half imported; not in trio
+        return None
+
+
+def _greenlet_scope() -> Scope | None:
+    """Return the scope of whoever spawned the running gevent greenlet, whose context starts empty."""
+    if "gevent.greenlet" not in sys.modules:
+        return None
+    link = sys.modules["greenlet"].getcurrent()
+    for _ in range(100):
+        spawner = getattr(link, "spawning_greenlet", None)
+        link = None if spawner is None else spawner()
+        if link is None:
+            return None
+        context = link.gr_context
+        scope: Scope | None = None if context is None else context.get(current)
+        if scope is not None and scope.open:
+            return scope
+    return None
+
+
+inherited: Scope | None = None
+"""What this process is held to whatever it does itself, if a guarded one started it."""
+
+
+def inherit(scope: Scope | None) -> None:
+    """Hold this process to what it was handed down."""
+    global inherited  # noqa: PLW0603 - it is the process's
+    inherited = scope
+
+
+def charge() -> Charge | None:
+    """Find who is charged for an attempt made here and now; None if nobody is."""
+    found = _charge_of_this_process()
+    if inherited is None:
+        return found
+    if found is None:
+        return Charge(inherited.chain)
+    return found if inherited in found.scopes else found._replace(scopes=(*found.scopes, *inherited.chain))
+
+
+def _charge_of_this_process() -> Charge | None:
+    scope = current.get()
+    if scope is not None and scope.kind == "fixture" and not scope.open:
+        # Kept runners (anyio's, asyncio's) hold the context of the set-up that made them: it says nothing about now.
+        scope, kept = None, True
+    else:
+        kept = False
+    if scope is not None and (scopes := _open_chain(scope)):
+        return Charge(scopes)
+    job: Job | None = getattr(_local, "job", None)
+    carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
+    if carried is FREE:
+        return None
+    if isinstance(carried, Scope):
+        if scopes := _open_chain(carried, threads=True):
+            return Charge(scopes)
+        # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
+        if not kept:
+            return Charge(carried.chain, late=late_text(carried, "a thread" if job is None else job.WHAT))
+    leftover = _leftover_of_loop(scope)
+    if leftover is not None:
+        return Charge(leftover.chain, late=late_text(leftover, "a task"))
+    return _standing_charge()
+
+
+def _standing_charge() -> Charge | None:
+    """Return the charge of the running phase, and of the block that this thread is in."""
+    block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
+    around = () if block is None else _open_chain(block)
+    if not phases:
+        return Charge(around) if around else None
+    phase = phases[-1]
+    if phase in around:
+        return Charge(around)
+    scopes = _open_chain(phase)
+    return Charge(
+        (*scopes, *(link for link in around if link not in scopes)),
+        unattributed=phase.thread != get_ident() and not around,
+    )
+
+
+def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
+    """Return the scopes of a chain that judge: the open ones, and closed ones around an open one that it outlived."""
+    found: list[Scope] = []
+    for link in scope.chain:
+        if link.kind == "observe" and not found:  # it is always open, and says nothing about who is charged
+            continue
+        if (
+            link.open
+            or (threads and link.held)
+            or (found and not link.open and link.kind != "fixture" and link.closer != _me())
+        ):
+            found.append(link)
+    return tuple(found)
+
+
+def _leftover_of_loop(scope: Scope | None) -> Scope | None:
+    """Return the closed scope that the running task, or event loop callback, is left over from."""
+    events = sys.modules.get("asyncio.events")
+    loop = events._get_running_loop() if events is not None else None
+    if loop is None:
+        return None
+    task = current_task()
+    if task is None:  # a callback carries the context it was scheduled in
+        return scope
+    if task in _task_origins:
+        return _task_origins[task]
+    return scope if scope is not None and scope.alive is not None and task in scope.alive else None
+
+
+def current_task() -> Any:
+    """Return the asyncio task that runs here, or None."""
+    events = sys.modules.get("asyncio.events")
+    loop = events._get_running_loop() if events is not None else None
+    return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
+
+
+def claim_tasks(scope: Scope | None, tasks: Iterable[Any]) -> None:
+    """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
+    for task in tasks:
+        _task_origins.setdefault(task, scope)
+
+
+def _me() -> int:
+    task = current_task()
+    return get_ident() if task is None else id(task)
+
+
+def late_text(scope: Scope, what: str) -> str:
+    """Say why a violation is late."""
+    did = "registered" if what == ExitJob.WHAT else "started and that outlived it"
+    return f"by {what} that {scope.fixture or scope.test} {did}"
+
+
+def _thread_scope() -> _Carried:
+    if phases and phases[-1].thread == get_ident():
+        return None
+    return _threads.get(threading.current_thread())
+
+
+def known_threads() -> list[threading.Thread]:
+    """Return the threads that were started here and are still held by somebody."""
+    return list(_threads)
+
+
+def free_threads(threads: Iterable[threading.Thread]) -> None:
+    """Leave threads alone, and those that they start: they are the test runner's."""
+    for thread in threads:
+        if _threads.get(thread) is None:  # else a test around this run started it
+            _threads[thread] = FREE
+
+
+def threads_left() -> bool:
+    """Tell whether a thread is alive that a guarded one has started."""
+    return any(isinstance(_threads.get(thread), Scope) for thread in threading.enumerate())
+
+
+def on_own_thread(scope: Scope) -> bool:
+    """Tell whether this is the thread that a scope was entered in, or works for a task that waits for it."""
+    return scope.thread == get_ident() or awaiting_task() is not None
+
+
+def is_free() -> bool:
+    """Tell whether this thread belongs to the test runner."""
+    return _thread_scope() is FREE
+
+
+def _spawner() -> _Carried:
+    """Return what a thread or job started here carries."""
+    if is_free():
+        return FREE
+    found = charge()
+    if found is None or found.unattributed or not found.scopes or found.scopes[0].kind == "collect":
+        return None
+    return found.scopes[0]
+
+
+class Job:
+    """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
+
+    WHAT = "a job"
+    __slots__ = ("__weakref__", "_function", "scope", "task")
+
+    def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:
+        self._function = function
+        self.scope = scope
+        self.task = None if task is None else weakref.ref(task)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function on behalf of its submitter."""
+        __tracebackhide__ = True
+        outer = getattr(_local, "job", None)
+        _local.job = self
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            _local.job = outer
+
+    def __getattr__(self, name: str) -> Any:
+        """Look like the function, for those that print its name."""
+        return getattr(self._function, name)
+
+
+class ExitJob(Job):
+    """A function that the interpreter calls when it exits, for the one who registered it."""
+
+    WHAT = "an exit function"
+    __slots__ = ()
+    held: ClassVar[Callable[[], AbstractContextManager[None]]] = contextlib.nullcontext
+    """Holds the layers in place: they went with the run, as a rule."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function on behalf of whoever registered it."""
+        __tracebackhide__ = True
+        with ExitJob.held():
+            return super().__call__(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as the function does: ``atexit.unregister`` is given that."""
+        return bool(self._function == (other._function if isinstance(other, ExitJob) else other))
+
+    def __hash__(self) -> int:
+        """Hash as the function does."""
+        return hash(self._function)
+
+    def __repr__(self) -> str:
+        """Show the function: the interpreter names it when it raises."""
+        return repr(self._function)
+
+
+at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDictionary()
+"""Exit functions that guarded code has registered and nobody has taken back, by their ids."""
+
+
+def last_serial() -> int:
+    """Return a number between those of the scopes that there have been and those to come."""
+    return next(_serials)
+
+
+def registered_since(serial: int) -> bool:
+    """Tell whether an exit function is to come that was registered under a scope younger than a number."""
+    return any(isinstance(job.scope, Scope) and job.scope.serial > serial for job in list(at_exit.values()))
+
+
+def awaiting_task() -> Any:
+    """Return the task, asyncio's or trio's, that submitted the running job, or None."""
+    job: Job | None = getattr(_local, "job", None)
+    return None if job is None or job.task is None else job.task()
+
+
+def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    _threads[instance] = _spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
+    thread = getattr(args[0], "__self__", None) if args else None
+    if isinstance(thread, threading.Thread) and thread not in _threads:
+        _threads[thread] = _spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if args and callable(args[0]):
+        args = (Job(args[0], _spawner(), current_task() or _trio_task()), *args[1:])
+    elif callable(kwargs.get("func")):
+        kwargs = {**kwargs, "func": Job(kwargs["func"], _spawner(), current_task() or _trio_task())}
+    return wrapped(*args, **kwargs)
+
+
+def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    carried = _spawner() if args and callable(args[0]) else None
+    if not isinstance(carried, Scope) or _is_for_everybody(sys._getframe(1)):
+        return wrapped(*args, **kwargs)
+    job = ExitJob(args[0], carried)
+    at_exit[id(job)] = job
+    answer = wrapped(job, *args[1:], **kwargs)
+    return args[0] if answer is job else answer
+
+
+def _is_for_everybody(frame: FrameType | None) -> bool:
+    """Tell whether what a frame registers is no test's own: below an import, or the interpreter's own clean-up."""
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
+        frame = frame.f_back
+    if frame is None or frame.f_globals.get("__name__") in _OF_THE_PROCESS:
+        return True
+    while frame is not None and frame.f_code.co_name != "_multicall":  # of pluggy, which calls tests and fixtures
+        if frame.f_code.co_filename.startswith(_IMPORT_CODE):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_OF_THE_PROCESS: Final = frozenset({"multiprocessing.util", "weakref"})
+"""Modules that register one function for all: weakref when the first finalizer is made, multiprocessing once more."""
+_IMPORT_CODE: Final = "<frozen importlib._bootstrap"
+"""So begin the names of the two files that imports go through."""
+
+
+def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if args and callable(args[0]):
+        args = (Job(args[0], FREE if resolving.get() else _spawner()), *args[1:])
+    return wrapped(*args, **kwargs)
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("threading", "Thread.start", _start),
+    EntryPoint("threading", "_start_new_thread", _bootstrap),
+    EntryPoint("threading", "_start_joinable_thread", _bootstrap),  # from 3.13 on
+    EntryPoint("_thread", "start_new_thread", _submit),
+    EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
+    EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
+    EntryPoint("atexit", "register", _register),
+    EntryPoint("threading", "_register_atexit", _register),
+    *(
+        EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
+        for name in ("apply_async", "_map_async", "imap", "imap_unordered")
+    ),
+    # Both keep idle workers and hand them jobs through locks and queues of their own.
+    EntryPoint("anyio._backends._asyncio", "AsyncIOBackend.run_sync_in_worker_thread", _submit),
+    EntryPoint("trio._core._thread_cache", "ThreadCache.start_thread_soon", _submit),
+)
+"""Where threads and jobs start: what they are given is remembered for them."""
+
+
+def forget() -> None:
+    """Forget threads and tasks, when nothing is guarded any more."""
+    _threads.clear()
+    _task_origins.clear()

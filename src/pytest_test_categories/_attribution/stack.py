@@ -1,0 +1,352 @@
+"""Which line did it: the user's frame, the client library, the import, the awaiting task.
+
+Reads the stack of a refused attempt once. What a file is (the project's, a library's, the interpreter's) is worked
+out once for each code object's file.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_test_categories._rules.errors import CURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+_PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_VERSION: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_STDLIB: Final = tuple(
+    {
+        # Where os.py is, and where a distribution keeps the compiled half; sysconfig costs start-up.
+        path + os.sep
+        for where in (
+            os.path.dirname(os.__file__),
+            os.path.join(sys.base_exec_prefix, sys.platlibdir, _VERSION),
+        )
+        for path in (where, os.path.realpath(where))
+    }
+)
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+_files: dict[str, bool] = {}
+
+
+def is_project_file(filename: str) -> bool:
+    """Tell whether a file is the project's own: not ours, not the interpreter's, not an installed library's."""
+    known = _files.get(filename)
+    if known is None:
+        if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
+            _files.clear()
+        known = _files[filename] = filename.startswith("<doctest ") or not (
+            filename.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in filename for part in _INSTALLED)
+        )
+    return known
+
+
+class Place(NamedTuple):
+    """A line of code."""
+
+    filename: str
+    line: int
+    function: str
+
+    def text(self, root: str) -> str:
+        """Return ``path:line``, the path relative to ``root`` where it lies below it."""
+        return f"{relative(self.filename, root)}:{self.line}"
+
+
+def relative(filename: str, root: str) -> str:
+    """Return a path as seen from ``root``, with forward slashes, if it lies below it."""
+    if root and filename.startswith(root + os.sep):
+        filename = filename[len(root) + 1 :]
+    return filename.replace(os.sep, "/")
+
+
+class Trace(NamedTuple):
+    """What the stack of an attempt tells.
+
+    Attributes:
+        at: Innermost line of the project's own code; None if there is none.
+        test: Innermost line in the test's own file, if that is another one.
+        library: Top-level module of the outermost known client library below the project's code.
+        cassette: Whether VCR.py is on the stack.
+        importing: Name of the module being imported around the attempt; empty if none.
+        aside: Whether the attempt is the runner's own traffic or an exempt function's.
+        self_test: Whether an installed library does it while it is imported itself.
+    """
+
+    at: Place | None = None
+    test: Place | None = None
+    library: str = ""
+    cassette: bool = False
+    importing: str = ""
+    aside: bool = False
+    self_test: bool = False
+
+
+exempt_codes: set[CodeType] = set()
+"""Code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``."""
+
+stands_aside: list[Callable[[FrameType, FrameType | None], bool]] = []
+"""Asked about a frame and the one that it called: does everything below belong to the test runner?"""
+
+_IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
+
+# What a frame's code is, worked out once: the same frames stand below every attempt of a test.
+_OTHER, _EXEMPT, _ASKED, _IMPORT, _TELLING = range(5)
+identity: Final = object.__hash__
+"""What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
+
+_kinds: dict[int, int] = {}  # by identity: code objects are slow to hash
+_codes: list[CodeType] = []  # kept alive, so that no id is used again
+
+
+def _kind_of(frame: FrameType) -> int:
+    """Return and remember what a frame's code is: nothing to us, or something that ``read`` looks at."""
+    code = frame.f_code
+    if code in exempt_codes:
+        kind = _EXEMPT
+    elif code.co_name in ASIDE_NAMES:
+        kind = _ASKED
+    elif code.co_filename == _IMPORT_CODE and code.co_name == "_load_unlocked":
+        kind = _IMPORT
+    elif code.co_name == "<module>" or is_project_file(code.co_filename) or _library_of(frame):
+        kind = _TELLING
+    else:
+        kind = _OTHER
+    if len(_codes) > 20_000:  # noqa: PLR2004 - as above
+        _kinds.clear()
+        _codes.clear()
+    _codes.append(code)
+    _kinds[identity(code)] = kind
+    return kind
+
+
+ASIDE_NAMES: Final = frozenset({"_multicall", "connect_to_new_process", "get_connection"})
+"""Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
+
+
+def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trace:
+    """Read the stack outwards from ``frame``.
+
+    Args:
+        frame: Innermost frame to look at.
+        test_file: File of the running test; counts as the project's own wherever it lies.
+        task: The task (asyncio's or trio's) that runs here, or that waits for this work of an executor's thread. Where
+            the stack ends at it, the tasks that wait for it tell the rest.
+    """
+    found = _Reading(test_file)
+    edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
+    importing = module = ""
+    self_test = settled = False
+    installed_test = bool(test_file) and not is_project_file(test_file)
+    called = None
+    while frame is not None:
+        code = frame.f_code
+        kind = _kinds.get(identity(code))
+        if kind is None:
+            kind = _kind_of(frame)
+        if kind or (installed_test and code.co_filename == test_file):
+            if kind is _EXEMPT:
+                return Trace(aside=True)
+            if kind is _ASKED:
+                for aside in stands_aside:
+                    if aside(frame, called):
+                        return Trace(aside=True)
+            elif kind is _IMPORT and not importing and module:
+                importing = module
+                self_test = found.at is None
+            if not settled:
+                settled = found.take(frame, code.co_filename)
+            if code.co_name == "<module>":
+                module = frame.f_globals.get("__name__") or ""
+        if frame is edge:
+            found.take_awaiters(task)
+            task = None
+        called, frame = frame, frame.f_back
+    if task is not None:
+        found.take_awaiters(task, itself=True)
+    at, test = found.at, found.test
+    return Trace(
+        at,
+        None if test == at else test,
+        found.library,
+        found.cassette,
+        importing,
+        self_test=self_test,
+    )
+
+
+class _Reading:
+    """What the frames read so far have told, the innermost first."""
+
+    __slots__ = ("at", "cassette", "library", "test", "test_file")
+
+    def __init__(self, test_file: str) -> None:
+        self.test_file = test_file
+        self.at: Place | None = None
+        self.test: Place | None = None
+        self.library = ""
+        self.cassette = False
+
+    def take(self, frame: FrameType, filename: str, line: int | None = None) -> bool:
+        """Read the next frame outwards; True if those further out have nothing to add."""
+        if filename == self.test_file or is_project_file(filename):
+            if self.at is None:
+                self.at = _place(frame, filename, line)
+            if self.test is None and filename == self.test_file:
+                self.test = _place(frame, filename, line)
+        elif self.at is None:
+            known = _library_of(frame)
+            if known == "vcr":
+                self.cassette = True
+            elif known:
+                self.library = known
+        return self.at is not None and (self.test is not None or not self.test_file)
+
+    def take_awaiters(self, task: Any, *, itself: bool = False) -> None:
+        """Read the suspended tasks that wait for a task, the nearest first, and before them perhaps it itself."""
+        for link in _awaiters(task):
+            if self.at is not None and (self.test is not None or not self.test_file):
+                return
+            if link is not task or itself:
+                for frame in _frames_of(link):
+                    self.take(frame, frame.f_code.co_filename)
+
+
+def _library_of(frame: FrameType) -> str:
+    """Return the client library that a frame belongs to, as ``CURES`` names it; ``vcr`` for VCR.py; else nothing."""
+    name = frame.f_globals.get("__name__") or ""  # exec'd code may say None
+    top = name.partition(".")[0]
+    if top in CURES or top == "vcr":
+        return str(top)
+    return str(name) if name in CURES else ""
+
+
+def _place(frame: FrameType, filename: str, line: int | None) -> Place:
+    return Place(filename, line or frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
+
+
+def _coroutine_of(task: Any) -> Any:
+    return task.get_coro() if hasattr(task, "get_coro") else task.coro  # asyncio's, trio's
+
+
+def _frames_of(task: Any) -> list[FrameType]:
+    """Return a task's frames, innermost first."""
+    step = _coroutine_of(task)
+    if getattr(step, "cr_running", False):
+        # Its job may be quicker than it: it is about to wait, and the frames are on its own thread's stack.
+        edge = step.cr_frame
+        for innermost in sys._current_frames().values():
+            running = list(_stack_of_step(innermost))
+            if edge in running:
+                return running
+    suspended: list[FrameType] = []
+    while len(suspended) < 200:  # noqa: PLR2004 - a bound, not a meaning
+        frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None) or getattr(step, "ag_frame", None)
+        if frame is None:
+            break
+        suspended.append(frame)
+        step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None) or getattr(step, "ag_await", None)
+        if type(step).__name__ == "coroutine_wrapper":  # what a coroutine's __await__ returns shows nothing itself
+            step = next(iter(gc.get_referents(step)), None)
+    return suspended[::-1]
+
+
+def _stack_of_step(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the frames of what an event loop runs in a thread just now; beyond a task's own is who started it early."""
+    while frame is not None and frame.f_code.co_qualname not in {"Handle._run", "unrolled_run"}:  # asyncio's, trio's
+        yield frame
+        frame = frame.f_back
+
+
+def _awaiters(task: Any) -> Iterator[Any]:
+    """Yield a task, the tasks that wait for it, those that wait for them, and so on: the nearest first."""
+    seen: set[int] = set()
+    pending = [task]
+    for future in pending:
+        if id(future) in seen:
+            continue
+        seen.add(id(future))
+        nursery = getattr(future, "parent_nursery", None)
+        if nursery is not None or hasattr(future, "get_coro"):  # a task
+            yield future
+        if len(seen) > 64:  # noqa: PLR2004 - a bound, not a meaning
+            return
+        if nursery is not None:
+            pending.append(nursery.parent_task)
+        for callback, _context in getattr(future, "_callbacks", None) or ():
+            pending += (waiting for held in _held_by(callback) for waiting in _futures_in(held))
+
+
+def _held_by(callback: Any) -> Iterator[object]:
+    """Yield what a future's callback holds on to: ``shield``, ``gather`` and ``wait`` complete others by it."""
+    yield getattr(callback, "__self__", None)  # a task's own wake-up is a method of it
+    if isinstance(callback, functools.partial):  # wait_for before 3.12
+        yield from callback.args
+    for cell in getattr(callback, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue
+
+
+def _futures_in(held: Any) -> Iterator[Any]:
+    """Yield the futures that an object is or has: a task group's parent, what waits at a queue of results."""
+    kind = type(held)  # of strangers' objects only the type is asked: proxies answer with anything
+    if hasattr(kind, "_asyncio_future_blocking"):
+        yield held
+    elif kind.__module__.startswith(("asyncio.", "anyio.")):
+        groups = (getattr(held, name, None) for name in ("_parent_task", "_on_completed_fut"))  # asyncio's, anyio's
+        yield from (waiting for waiting in groups if waiting is not None)
+        for queue in (held, getattr(held, "_done", None)):  # as_completed, up to 3.12 and from 3.13 on
+            yield from getattr(queue, "_getters", ())
+
+
+_task_sets: list[Any] = []
+
+
+def _all_tasks() -> list[Any]:
+    """Return every asyncio task that is not done, whatever its loop."""
+    if not _task_sets:
+        tasks = sys.modules.get("asyncio.tasks")
+        if tasks is None:
+            return []
+        # 3.11 has one weak set; 3.12 splits eager tasks off.
+        _task_sets.extend(
+            held
+            for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
+            if (held := getattr(tasks, name, None)) is not None
+        )
+    found: list[Any] = []
+    for held in _task_sets:
+        if not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
+            continue
+        for _ in range(10):
+            try:
+                found.extend(held)
+                break
+            except RuntimeError:  # another thread made a task meanwhile
+                continue
+    return [task for task in found if not task.done()]
+
+
+all_tasks = _all_tasks
+
+
+def read_exception(error: BaseException, test_file: str = "") -> Trace:
+    """Return what the frames tell that an exception has passed through, as ``read`` does of a stack."""
+    found = _Reading(test_file)
+    steps = []
+    step = error.__traceback__
+    while step is not None:
+        steps.append(step)
+        step = step.tb_next
+    for step in reversed(steps):
+        found.take(step.tb_frame, step.tb_frame.f_code.co_filename, step.tb_lineno)
+    return Trace(found.at, None if found.test == found.at else found.test, found.library, found.cassette)

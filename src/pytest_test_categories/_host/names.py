@@ -1,0 +1,304 @@
+"""What this machine knows about names and addresses, without asking the network.
+
+Remembered look-ups, the hosts file, this machine's own name and addresses. Nothing here sends a packet.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ipaddress
+import os
+import sys
+import threading
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from pytest_test_categories._host.system import System
+from pytest_test_categories._rules.address import IPAddress, Reach, is_local_ip, is_localhost, normal_name, parse_ip
+from pytest_test_categories._rules.policy import LookedUp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from pytest_test_categories._rules.address import AllowEntry
+
+HOSTS_FILE: Final = (
+    os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "drivers", "etc", "hosts")
+    if sys.platform == "win32"
+    else "/etc/hosts"
+)
+
+SYSTEM_LOG_SOCKETS: Final = frozenset(
+    {
+        "/dev/log",
+        "/var/run/log",
+        "/var/run/syslog",
+        "/run/systemd/journal/dev-log",
+        "/run/systemd/journal/socket",
+        "/run/systemd/journal/stdout",
+    }
+)
+"""Unix sockets of the system's log (syslog, journald), which a SysLogHandler reaches."""
+
+OWN_ADDRESS_SECONDS: Final = 5.0
+REMEMBERED_ADDRESSES: Final = 4096
+REMEMBERED_NAMES: Final = 16
+
+probes: set[int] = set()
+"""``id`` of each socket that tests an address for being this machine's; the audit hook lets their binds pass."""
+
+
+class HostsFile:
+    """The hosts file's names, read again when the file changes."""
+
+    def __init__(self, path: str = HOSTS_FILE) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._addresses: dict[str, set[str]] = {}
+
+    def addresses(self, name: str) -> set[str]:
+        """Return the addresses that the file gives a name; none for a name it doesn't hold."""
+        try:
+            stat = System.stat(self._path)
+        except OSError:
+            self._addresses, self._stamp = {}, None
+            return set()
+        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if stamp != self._stamp:
+            self._addresses, self._stamp = self._read(), stamp
+        return self._addresses.get(normal_name(name), set())
+
+    def holds_address(self, ip: IPAddress) -> bool:
+        """Tell whether the file names an address, so that asking for its name sends nothing."""
+        self.addresses("")
+        return any(parse_ip(address) == ip for found in self._addresses.values() for address in found)
+
+    def _read(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        try:
+            lines = System.contents(self._path).splitlines()
+        except OSError:
+            return {}
+        for line in lines:
+            address, *names = line.decode(errors="replace").partition("#")[0].split() or [""]
+            for name in names:
+                found.setdefault(normal_name(name), set()).add(address)
+        return found
+
+    def maps_to_loopback(self, name: str) -> bool:
+        """Tell whether the file maps a name to loopback and to nothing else."""
+        addresses = [parse_ip(address) for address in self.addresses(name)]
+        return bool(addresses) and all(ip is not None and ip.is_loopback for ip in addresses)
+
+
+hosts_file = HostsFile()
+
+
+def own_names() -> set[str]:
+    """Return the names of this machine: what ``gethostname`` says, and the hosts file's full form of it."""
+    name = normal_name(_socket.gethostname())
+    return {name} | ({normal_name(own) for own in _fqdns(name)} if "." not in name else set())
+
+
+def _fqdns(name: str) -> list[str]:
+    # hosts: "10.0.0.7 web1.example.com web1"; getfqdn() of web1 is then web1.example.com.
+    mine = hosts_file.addresses(name)
+    return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]
+
+
+_own: dict[IPAddress, tuple[float, bool]] = {}
+
+
+def is_own_address(ip: IPAddress) -> bool:
+    """Tell whether an address belongs to one of this machine's interfaces. Sends nothing."""
+    now = time.monotonic()
+    known = _own.get(ip)
+    if known is not None and now - known[0] < OWN_ADDRESS_SECONDS:
+        return known[1]
+    if len(_own) >= REMEMBERED_ADDRESSES:
+        _own.clear()
+    try:
+        own = any(_binds(ip, scope) and _routes_to_itself(ip, scope) for scope in _scopes(ip))
+    except (OSError, ValueError):  # no socket of that family, no descriptor left, a scope that is no number
+        return False
+    _own[ip] = (now, own)
+    return own
+
+
+def _scopes(ip: IPAddress) -> list[int]:
+    """Return the scopes to try an address in: all interfaces for a link-local one that names none."""
+    if isinstance(ip, ipaddress.IPv4Address) or not ip.is_link_local:
+        return [0]
+    if ip.scope_id is None:
+        return [index for index, _name in _socket.if_nameindex()]
+    if ip.scope_id.isdecimal():
+        return [int(ip.scope_id)]
+    try:
+        return [_socket.if_nametoindex(ip.scope_id)]
+    except OSError:
+        return []
+
+
+def _sockaddr(ip: IPAddress, port: int, scope: int) -> tuple[str | int, ...]:
+    # CPython takes the scope from here alone: one in the text is passed over.
+    text = str(ip).partition("%")[0]
+    return (text, port) if isinstance(ip, ipaddress.IPv4Address) else (text, port, 0, scope)
+
+
+def _binds(ip: IPAddress, scope: int) -> bool:
+    if ip.is_multicast:
+        return False
+    with _socket_of(ip) as probe:
+        try:
+            probe.bind(_sockaddr(ip, 0, scope))
+        except OSError:
+            return False
+        finally:
+            probes.discard(id(probe))
+    return True
+
+
+def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
+    # Under net.ipv4.ip_nonlocal_bind every address binds. What this machine owns it reaches from
+    # that very address. A datagram socket that connects picks a route and sends nothing.
+    with _socket_of(ip) as probe:
+        try:
+            probe.connect(_sockaddr(ip, 9, scope))
+            mine = parse_ip(probe.getsockname()[0])
+            return mine is not None and int(mine) == int(ip)  # without its scope
+        except OSError:
+            return False
+        finally:
+            probes.discard(id(probe))
+
+
+class _Probe(_socket.socket):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _socket_of(ip: IPAddress) -> _Probe:
+    probe = _Probe(_socket.AF_INET6 if ip.version == 6 else _socket.AF_INET, _socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
+    probes.add(id(probe))
+    return probe
+
+
+def reach_of_address(ip: IPAddress) -> Reach:
+    """Judge how far an address is."""
+    return Reach.MACHINE if is_local_ip(ip) or is_own_address(ip) else Reach.BEYOND
+
+
+def reach_of_name(name: str) -> Reach:
+    """Judge how far looking up a name goes: ``NOWHERE`` where the answer needs no server."""
+    if is_localhost(name) or name in {"", "<broadcast>"} or hosts_file.maps_to_loopback(name):
+        return Reach.NOWHERE
+    if normal_name(name) in own_names():
+        return Reach.NOWHERE if hosts_file.addresses(name) else Reach.MACHINE
+    return Reach.BEYOND
+
+
+def reach_of_reverse(ip: IPAddress) -> Reach:
+    """Judge how far looking up an address's name goes."""
+    if hosts_file.holds_address(ip):
+        return Reach.NOWHERE
+    return reach_of_address(ip)
+
+
+def name_here(ip: IPAddress) -> str | None:
+    """Return what an address of this machine's own is called, if nobody but a DNS server would say so; else None.
+
+    RFC 6761 wants nobody asked about loopback. Of the rest this machine knows itself.
+    """
+    if reach_of_reverse(ip) is not Reach.MACHINE:
+        return None
+    return "localhost" if is_local_ip(ip) and not ip.is_unspecified else _socket.gethostname()
+
+
+def reach_of_interface(name: str) -> Reach:
+    """Judge how far a frame goes that is put on an interface."""
+    return Reach.MACHINE if name == "lo" else Reach.BEYOND
+
+
+def spelled_here(name: str, *, six: bool = False) -> str | None:
+    """Return what to look up in place of a local name that would be asked of a DNS server; None for other names.
+
+    RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
+    does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where an IPv6 address is
+    wanted (``six``), for those that it holds with IPv4 addresses alone.
+    """
+    if not is_localhost(name):
+        mine = sorted(hosts_file.addresses(name)) if six and hosts_file.maps_to_loopback(name) else []
+        # No address of that family: the C library says so of a number, and would ask a server of a name.
+        return None if not mine or any(":" in address for address in mine) else mine[0]
+    held = hosts_file.addresses("localhost")
+    if six and not any(":" in address for address in held):
+        return "::1"
+    if not name.endswith(".") and hosts_file.addresses(name):
+        return None
+    return "localhost" if held else "127.0.0.1"
+
+
+class LookUps:
+    """A bounded table of names and the addresses they resolved to."""
+
+    def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
+        self._size = size
+        self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
+        self._nothing = True  # not the table being empty: an entry is out of it while it is put in anew
+        self.lock = threading.RLock()  # a forked child needs a new one
+
+    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
+        """Keep what a look-up made under ``allow`` answered; ``context`` says for whom it was made."""
+        for address in addresses:
+            ip = parse_ip(address)
+            if ip is None:
+                continue
+            with self.lock:
+                self._nothing = False
+                names = self._by_address.pop(ip, None) or OrderedDict()
+                names.pop((name, context), None)
+                names[name, context] = LookedUp(name, allow)
+                while len(names) > REMEMBERED_NAMES:
+                    names.popitem(last=False)
+                self._by_address[ip] = names
+                while len(self._by_address) > self._size:
+                    self._by_address.popitem(last=False)
+
+    def names_of(self, ip: IPAddress) -> tuple[LookedUp, ...]:
+        """Return the names that resolved to an address, oldest first."""
+        if self._nothing:
+            return ()
+        with self.lock:
+            return tuple((self._by_address.get(ip) or {}).values())
+
+    def shown_name(self, ip: IPAddress, context: int) -> str:
+        """Return the name to show for an address: the latest of this context, else the latest; empty if none.
+
+        Of this machine's own addresses only the context's: what somebody else called them says nothing, and reports
+        must not depend on which tests ran before.
+        """
+        latest = ""
+        if self._nothing:
+            return latest
+        own = ip.is_loopback
+        with self.lock:
+            names = list(self._by_address.get(ip) or ())
+        for name, made_for in reversed(names):
+            if made_for == context:
+                return name
+            latest = latest or ("" if own else name)
+        return latest
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            self._by_address.clear()
+            self._nothing = True
+
+
+look_ups = LookUps()

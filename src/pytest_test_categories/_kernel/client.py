@@ -1,0 +1,215 @@
+"""What the test process does: says what holds, takes in reports, and vouches for what a Python layer has judged."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._host.system import System
+from pytest_test_categories._kernel import wire
+from pytest_test_categories._rules.address import Reach
+from pytest_test_categories._rules.policy import Kind, TestSize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._rules.address import AllowEntry
+    from pytest_test_categories._rules.policy import Policy
+
+_PUBLISHED: Final = 512
+"""So many publications are remembered, to find the scopes that a report belongs to."""
+_POLICIES: Final = 4096
+_SETTLE_SECONDS: Final = 1.0
+_LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
+
+
+class Seen(NamedTuple):
+    """A report with the scopes that were in force; none if that is too long ago."""
+
+    report: wire.Report
+    scopes: tuple[Scope, ...]
+
+
+class Client:
+    """The test process's side of the kernel layer.
+
+    Args:
+        page: Descriptor of the shared memory.
+        reports: Pipe from the supervisor.
+        control: Pipe to it.
+        refusal: Waits for the supervisor's answer: why it can't watch this process, or nothing.
+    """
+
+    def __init__(self, page: int, reports: int, control: int, refusal: Callable[[], str]) -> None:
+        self.refusal = refusal
+        self._page = wire.Page(page)
+        os.close(page)
+        self._lines = wire.Lines(reports)
+        self._control = control
+        os.set_blocking(control, False)
+        self._taken = self._lost = 0
+        self._main = threading.get_ident()
+        self._pid = os.getpid()
+        self._number = 0
+        self._scopes: tuple[Scope, ...] = ()
+        self._published: dict[int, tuple[Scope, ...]] = {}
+        self._indices: dict[tuple[Policy, ...], int] = {(): 0}
+        self._known: dict[tuple[int, ...], tuple[tuple[Policy, ...], int]] = {}
+        self._latest: tuple[Scope, ...] = ()
+        self._word = self._last = 0
+        self._span = (0, 0)
+        self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        os.register_at_fork(after_in_child=self._become_child)
+
+    def _become_child(self) -> None:
+        self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
+
+    # -- what holds ----------------------------------------------------------------------------------------------------
+
+    def publish(self, scopes: tuple[Scope, ...] | None = None) -> None:
+        """Let what the main thread is held to now hold for the process and all its descendants.
+
+        Args:
+            scopes: Those that judge it, if the caller knows.
+        """
+        if threading.get_ident() != self._main:
+            return
+        if scopes is None:
+            if origin.in_event_loop():
+                return
+            charged = charge()
+            scopes = () if charged is None else charged.scopes
+        before = self._scopes
+        if scopes == before:
+            return
+        self._scopes = scopes
+        for scope in before:  # what it has been permitted was no news to the supervisor, and is from now on
+            scope.memo.clear()
+        word = 0
+        if scopes:
+            if scopes != self._latest:  # else the next phase of the same test
+                self._begin(scopes)
+            word = self._word
+        self._page.publish(word, self._last)
+        if before and before[0].kind == "fixture":
+            self._page.note_span(self._span[0], self._span[1])
+        if scopes and scopes[0].kind == "fixture":
+            self._span = (wire.ticks(), word)
+
+    def _begin(self, scopes: tuple[Scope, ...]) -> None:
+        """Give a number to scopes that have not been published before."""
+        if not self._number:
+            self._page.begin_tests()
+        number = self._number = self._number + 1
+        self._latest = scopes
+        self._last = self._last_process()
+        self._word = number << wire.WORD_BITS | self._index(scopes)
+        published = self._published
+        published[number] = scopes
+        if len(published) > _PUBLISHED:
+            del published[next(iter(published))]
+
+    def _last_process(self) -> int:
+        """Return the number of the process that was started last: times of /proc tell no more than hundredths."""
+        try:
+            return int(os.pread(self._load, 100, 0).split()[-1])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def _index(self, scopes: tuple[Scope, ...]) -> int:
+        """Return the index by which the supervisor knows the policies of some scopes."""
+        key = tuple([id(scope.policy) for scope in scopes])
+        known = self._known.get(key)
+        if known is None:
+            policies = tuple([scope.policy for scope in scopes if scope.policy is not None])
+            restricting = tuple(dict.fromkeys(policy for policy in policies if _restricts(policy)))
+            known = self._known[key] = (policies, self._new_index(restricting))  # the policies live on: ids are keys
+            if len(self._known) > _POLICIES:
+                self._known.clear()
+        return known[1]
+
+    def _new_index(self, policies: tuple[Policy, ...]) -> int:
+        index = self._indices.get(policies)
+        if index is None:
+            index = min(len(self._indices), wire.LARGEST_INDEX)
+            self._indices[policies] = index
+            self._say("policies", index, wire.encode_policies(policies), urgent=True)
+        return index
+
+    # -- what a Python layer knows -------------------------------------------------------------------------------------
+
+    def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        """Note that this thread's next call has been judged and may go on, if the supervisor would see it otherwise.
+
+        Args:
+            kind: What sort of access was judged.
+            scopes: Those that permit it; none if it goes on for another reason.
+            reach: How far it goes.
+        """
+        if self._page.now & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
+            self._say("vouch", threading.get_native_id(), kind in _LOOK_UPS)
+
+    def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
+        """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
+        return scopes == self._scopes and (kind not in _LOOK_UPS or reach is Reach.NOWHERE)
+
+    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
+        """Tell what a permitted look-up has answered."""
+        if self._page.now & wire.LARGEST_INDEX:
+            texts = [entry.text for entry in allow]
+            self._say("names", threading.get_native_id(), name, texts, addresses)
+
+    def _say(self, *message: object, urgent: bool = False) -> None:
+        line = wire.encode(message)
+        while line:
+            try:
+                written = System.write(self._control, line)
+            except BlockingIOError:  # the supervisor has much to do
+                if not urgent:
+                    return
+                System.sleep(0.001)
+            except OSError:  # it is gone, or a daemon has closed what it inherited
+                return
+            else:
+                line = line[written:]
+
+    # -- what the supervisor saw ---------------------------------------------------------------------------------------
+
+    def receive(self) -> tuple[list[Seen], int]:
+        """Return what has been seen since the last time, and how many reports have been lost."""
+        page = self._page
+        if not self._main:
+            return [], 0
+        if page.pending:
+            self._settle()
+        if page.reports == self._taken and page.lost == self._lost:
+            return [], 0
+        lost, self._lost = page.lost - self._lost, page.lost
+        found = [wire.Report(*fields) for fields in self._lines.read()]
+        self._taken += len(found)
+        page.taken = self._taken + self._lost
+        return [Seen(report, self._published.get(report.word >> wire.WORD_BITS, ())) for report in found], lost
+
+    def _settle(self) -> None:
+        """Wait until look-ups under way have said their names, or are reported without."""
+        self._say("settle")
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._page.pending and time.monotonic() < deadline:
+            System.sleep(0.001)
+
+    def thread_name(self, thread: int, system_name: str) -> str:
+        """Return the name of one of this process's threads; empty for the main thread."""
+        if thread == self._pid:
+            return ""
+        # Those that have ended are found as long as somebody holds them.
+        known = [*threading.enumerate(), *origin.known_threads()]
+        return next((one.name for one in known if one.native_id == thread), system_name or str(thread))
+
+
+def _restricts(policy: Policy) -> bool:
+    return policy.size is not None and policy.size.rank < TestSize.LARGE.rank

@@ -1,0 +1,84 @@
+"""Whether the kernel layer can work here, and if not, why: in one line, for the header."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Final
+
+_OLDEST: Final = (5, 6)
+_CAP_SYS_PTRACE: Final = 19
+_ADMINS_ONLY: Final = 2
+_YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
+
+
+def unavailable(*, forking: bool = True) -> str:
+    """Return why the layer can't work here; empty if it can, as far as can be told without trying.
+
+    Args:
+        forking: Whether this process is to fork a supervisor, which it may only do while it has one thread.
+    """
+    if sys.platform != "linux":
+        return f"it needs Linux, and this is {sys.platform}"
+    return (
+        _wrong_machine(os.uname().machine, sys.maxsize)
+        or _wrong_kernel(os.uname().release)
+        or _no_notification()
+        or _no_reading(_text(_YAMA), _text("/proc/self/status"))
+        or (_threads() if forking else "")
+    )
+
+
+def _wrong_machine(machine: str, largest: int) -> str:
+    from pytest_test_categories._kernel.filter import MACHINES
+
+    if machine not in MACHINES:
+        return f"it knows {' and '.join(MACHINES)}, and this is {machine}"
+    return "" if largest > 2**32 else "it needs a 64 bit Python"
+
+
+def _wrong_kernel(release: str) -> str:
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) >= _OLDEST:
+        return ""
+    return f"it needs Linux {_OLDEST[0]}.{_OLDEST[1]}, and this is {release}"
+
+
+def _no_notification() -> str:
+    import ctypes
+
+    from pytest_test_categories._kernel.filter import GET_NOTIF_SIZES, MACHINES, seccomp
+    from pytest_test_categories._kernel.wire import ANSWER, QUESTION
+
+    sizes = (ctypes.c_uint16 * 3)()
+    try:
+        seccomp(MACHINES[os.uname().machine], GET_NOTIF_SIZES, 0, ctypes.byref(sizes))
+    except OSError as error:
+        return f"this kernel, or the sandbox around it, has no seccomp user notification ({error.strerror})"
+    if (sizes[0], sizes[1]) != (QUESTION.size, ANSWER.size):
+        return f"this kernel's notifications have another form ({sizes[0]} and {sizes[1]} bytes)"
+    return ""
+
+
+def _no_reading(yama: str, status: str) -> str:
+    """Say whether a process may not read its descendants' memory."""
+    if not yama.strip().isdecimal() or int(yama) < _ADMINS_ONLY:
+        return ""
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    if int(yama) == _ADMINS_ONLY and found is not None and int(found[1], 16) >> _CAP_SYS_PTRACE & 1:
+        return ""
+    return f"{_YAMA} is {yama.strip()}: no process may read another's addresses"
+
+
+def _threads() -> str:
+    count = len(os.listdir("/proc/self/task"))
+    return "" if count == 1 else f"{count} threads run already (a debugger or a tracer?), and only one can fork"
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as lines:
+            return lines.read()
+    except OSError:
+        return ""

@@ -1,0 +1,273 @@
+"""Getting under way: the fork, and how a test process puts itself under the supervisor."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import gc
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from pytest_test_categories._kernel import wire
+from pytest_test_categories._kernel.client import Client
+from pytest_test_categories._kernel.filter import MACHINES, install, libc
+from pytest_test_categories._kernel.parent import (
+    HANDLED,
+    PR_SET_PDEATHSIG,
+    Parent,
+    is_measured,
+    last_word,
+    leave,
+    leave_keeper,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from pytest_test_categories._kernel.supervisor import Supervisor
+
+_PATIENCE: Final = 30.0
+"""Seconds that a test process waits for the supervisor to take it on."""
+_HIGH_DESCRIPTOR: Final = 900
+"""The control socket's number is exempt from the filter: one that no program comes to by chance."""
+_PIPE_SIZE: Final = 1 << 20
+_PARENT_GONE: Final = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else 0
+_INTERNAL_ERROR: Final = 70
+_GREETING: Final = b"a word that the supervisor reads from memory"
+
+
+class UnavailableError(Exception):
+    """The layer can't work here; the message says why, in one line."""
+
+
+def fork(*, workers: bool) -> tuple[Client | None, str]:
+    """Leave this process behind as supervisor, and go on as its child.
+
+    Args:
+        workers: Whether the child only starts workers, which put themselves under the supervisor each.
+
+    Returns:
+        The client, and the path at which workers register; None and a path, or a client and no path.
+
+    Raises:
+        UnavailableError: The kernel does not take the filter. The supervisor stays, and does nothing.
+    """
+    mine, theirs = socket.socketpair()
+    directory, server = _server() if workers else ("", None)
+    # Between the fork and the loop no signal may be lost, or be met by a handler of the run's.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child has ended
+    parent = os.getpid()
+    gc.freeze()  # what is looked through for garbage would have to be copied for one of the two
+    child = os.fork()
+    if child:
+        mine.close()
+        _supervise(child, theirs, server, directory)
+    theirs.close()
+    if server is not None:
+        server.close()
+    signal.signal(signal.SIGCHLD, reaping)
+    _forget_fork_server()
+    _end_with(parent)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if workers:
+        mine.close()
+        return None, os.path.join(directory, "s")
+    return _register(mine), ""
+
+
+def _forget_fork_server() -> None:
+    """Let multiprocessing start a fork server of this process's own: one that was there is the supervisor's child."""
+    import sys
+
+    module = sys.modules.get("multiprocessing.forkserver")
+    if module is not None:
+        module._forkserver._forkserver_pid = None
+
+
+def join(path: str) -> Client:
+    """Put this process, a worker of a run, under the run's supervisor.
+
+    Raises:
+        UnavailableError: It can't be reached, or the kernel does not take the filter.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise UnavailableError(f"the run's supervisor can't be reached: {error.strerror}") from None
+    return _register(sock)
+
+
+def _server() -> tuple[str, socket.socket]:
+    directory = tempfile.mkdtemp(prefix="pytest-test-categories-")  # nobody else may enter it
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(os.path.join(directory, "s"))
+    server.listen(64)
+    return directory, server
+
+
+def _end_with(parent: int) -> None:
+    """Arrange for this process to end when the supervisor does: nothing would be watched any more."""
+    terminal = os.dup(2)
+
+    def on_end(_number: int, _frame: FrameType | None) -> None:
+        if os.getppid() != parent:
+            text = "\npytest-test-categories: the kernel layer's supervisor is gone; the run ends here\n"
+            os.write(terminal, text.encode())
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(_PARENT_GONE, on_end)
+    libc.prctl(PR_SET_PDEATHSIG, _PARENT_GONE, 0, 0, 0)
+    if os.getppid() != parent:
+        leave(_INTERNAL_ERROR)
+
+
+class _Confirmation:
+    """Whether the supervisor has taken this process on: asked for when both have had the time to get ready."""
+
+    def __init__(self, line: socket.socket, greeting: object) -> None:
+        self._line = line
+        self._greeting = greeting  # what the supervisor is to read
+
+    def __call__(self) -> str:
+        """Return why it hasn't; empty if it has."""
+        self._line.settimeout(_PATIENCE)
+        try:
+            answer = self._line.recv(1024).decode()
+        except OSError as error:
+            answer = f"the supervisor does not answer ({error})"
+        self._line.detach()  # it stays open: as long as it does, nobody else's socket has its number
+        return "" if answer == "ok" else answer or "the supervisor has ended"
+
+
+# -- the test process's side -------------------------------------------------------------------------------------------
+
+
+def _register(sock: socket.socket) -> Client:
+    """Install the filter and hand over what the supervisor needs."""
+    control = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+    sock.close()
+    line = socket.socket(fileno=control)
+    page = os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC)
+    os.ftruncate(page, wire.Page.SIZE)
+    reports, their_reports = os.pipe()
+    their_control, my_control = os.pipe()
+    fcntl.fcntl(reports, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    try:
+        listener = install(MACHINES[os.uname().machine], control)
+    except OSError as error:
+        for descriptor in (page, reports, their_reports, their_control, my_control):
+            os.close(descriptor)
+        line.close()
+        raise UnavailableError(_why_not(error)) from None
+    greeting = ctypes.create_string_buffer(_GREETING)
+    hello = json.dumps({"greeting": ctypes.addressof(greeting)}).encode()
+    socket.send_fds(line, [hello], [listener, page, their_reports, their_control])
+    # Only the supervisor may hold these: its end must not leave anybody waiting.
+    for descriptor in (listener, their_reports, their_control):
+        os.close(descriptor)
+    return Client(page, reports, my_control, _Confirmation(line, greeting))
+
+
+def _why_not(error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return "another supervisor watches this process already (a run around this one, or the container's)"
+    return f"the kernel does not take the filter ({error.strerror})"
+
+
+# -- the supervisor's side ---------------------------------------------------------------------------------------------
+
+
+def _supervise(child: int, line: socket.socket, server: socket.socket | None, directory: str) -> NoReturn:
+    """Be the supervisor until the child ends, and then end like it."""
+    try:
+        import sys
+        import threading
+
+        if not is_measured():
+            sys.settrace(None)
+            threading.settrace(None)
+        sys.setprofile(None)
+        gc.disable()  # what the run left in memory is its own to finalize
+        from pytest_test_categories._kernel.supervisor import Supervisor
+
+        supervisor = Supervisor(os.uname().machine)
+        parent = Parent(supervisor, child)
+        _Registration(supervisor, line, child)
+        if server is not None:
+            server.setblocking(False)
+            supervisor.on(server.fileno(), lambda: _accept(supervisor, server))
+        supervisor.run(lambda: parent.status is not None)
+        if directory:
+            shutil.rmtree(directory, ignore_errors=True)
+        unheard = supervisor.unheard()
+        if unheard:
+            os.write(2, last_word(unheard).encode(errors="replace"))
+        leave_keeper(supervisor.watched)
+        parent.leave(failed=any(report.refused for report in unheard))
+    except BaseException:  # noqa: BLE001 - nothing of the run may run here
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        leave(_INTERNAL_ERROR)
+
+
+def _accept(supervisor: Supervisor, server: socket.socket) -> None:
+    try:
+        line, _ = server.accept()
+    except OSError:
+        return
+    _Registration(supervisor, line, 0)
+
+
+class _Registration:
+    """Takes on one test process; never waits for it."""
+
+    def __init__(self, supervisor: Supervisor, line: socket.socket, pid: int) -> None:
+        self._supervisor = supervisor
+        self._line = line
+        self._pid = pid
+        line.setblocking(False)
+        supervisor.on(line.fileno(), self._on_hello)
+
+    def _on_hello(self) -> None:
+        from pytest_test_categories._kernel.supervisor import Watched
+
+        self._supervisor.off(self._line.fileno())
+        with self._line as line:
+            try:
+                data, descriptors, *_ = socket.recv_fds(line, 1024, 4)
+            except OSError:
+                return
+            pid, user = struct.unpack("=ii4x", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if len(descriptors) != 4 or user != os.geteuid():  # noqa: PLR2004 - those that _register sends
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                return
+            listener, page, reports, control = descriptors
+            watched = Watched(listener, page, reports, control, self._pid or pid)
+            answer = self._try_reading(watched.pid, json.loads(data)["greeting"])
+            if answer == "ok":
+                self._supervisor.watch(watched)
+            else:
+                self._supervisor.let_pass(watched)
+            line.send(answer.encode())
+
+    @staticmethod
+    def _try_reading(pid: int, address: int) -> str:
+        try:
+            found = wire.Memory().read(pid, address, len(_GREETING))
+        except OSError as error:
+            return f"the supervisor may not read this process's memory ({error.strerror})"
+        return "ok" if found == _GREETING else "the supervisor reads another memory than this process's"

@@ -1,0 +1,724 @@
+"""The supervisor: reads what a call aims at, asks the judge, answers the kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import queue
+import select
+import socket
+import struct
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_test_categories._host.names import (
+    SYSTEM_LOG_SOCKETS,
+    LookUps,
+    reach_of_address,
+    reach_of_interface,
+    reach_of_name,
+)
+from pytest_test_categories._kernel import wire
+from pytest_test_categories._kernel.filter import MACHINES
+from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
+from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, refuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_test_categories._rules.policy import Policy
+
+_LONGEST_ADDRESS: Final = 128
+_LONGEST_QUERY: Final = 512
+_LONGEST_COMMAND: Final = 200
+_MOST_MESSAGES: Final = 1024  # UIO_MAXIOV, the most that sendmmsg takes
+_HELD: Final = 1024
+_REMEMBERED: Final = 64  # reports, for the case that nobody reads them
+_VOUCHED_SECONDS: Final = 5.0
+_LOOK_UP_SECONDS: Final = 10.0
+NAME_SECONDS: Final = 1.0
+"""How long after its connect a look-up may take to say the name, before it is reported without one."""
+SETTLED_SECONDS: Final = 0.03
+"""How long when a test has ended."""
+_COMPLAINTS: Final = 10
+_PERMITTED, _PRETENDED = 0, -1
+_SOCKETCALLS: Final = {2: "bind", 3: "connect", 11: "sendto", 16: "sendmsg", 20: "sendmmsg"}
+_CALL_KINDS: Final = {
+    "connect": Kind.CONNECT,
+    "bind": Kind.BIND,
+    "sendto": Kind.SEND,
+    "sendmsg": Kind.SEND,
+    "sendmmsg": Kind.SEND,
+}
+
+
+class Question(NamedTuple):
+    """One call that the kernel asks about.
+
+    Attributes:
+        number: By which it is answered.
+        thread: The caller's thread.
+        call: The system call's name.
+        arguments: Its arguments.
+        old: Whether it is a 32 bit program's.
+    """
+
+    number: int
+    thread: int
+    call: str
+    arguments: tuple[int, ...]
+    old: bool
+
+
+class Aim(NamedTuple):
+    """One address that a call names: of a message, where to read what it says."""
+
+    endpoint: Endpoint
+    payload: tuple[int, int] = (0, 0)
+
+
+class LookUp:
+    """A look-up whose connect has been seen, and whose name hasn't."""
+
+    __slots__ = ("address", "connected", "deadline", "question", "since", "told", "word")
+
+    def __init__(self, question: Question, aim: Endpoint, word: int, *, connected: bool) -> None:
+        self.question = question
+        self.address = aim
+        self.word = word
+        self.connected = connected
+        self.told = False
+        self.since = time.monotonic()
+        self.deadline = self.since + NAME_SECONDS
+
+
+class Watched:
+    """One test process: what it has published, and by what it is told.
+
+    Args:
+        listener: By which the kernel asks.
+        page: What it publishes.
+        reports: Pipe to it.
+        control: Pipe from it.
+        pid: Its process.
+    """
+
+    def __init__(self, listener: int, page: int, reports: int, control: int, pid: int) -> None:
+        self.listener = listener
+        self.page = wire.Page(page)
+        os.close(page)
+        self.reports = reports
+        os.set_blocking(reports, False)
+        self.control = wire.Lines(control)
+        self.pid = pid
+        self.policies: dict[int, tuple[Policy, ...]] = {0: ()}
+        self.vouched: dict[int, tuple[bool, float]] = {}
+        self.look_ups = LookUps()
+        self.bound: set[str] = set()
+        self.held: dict[tuple[int, int], LookUp] = {}
+        self.passed: set[tuple[int, bytes]] = set()
+        self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
+        self.unjudged = False
+
+    def hear(self) -> None:
+        """Take in what the process has to say."""
+        for what, *rest in self.control.read():
+            if what == "policies":
+                index, policies = rest
+                self.policies[index] = wire.decode_policies(policies)
+            elif what == "vouch":
+                thread, look_up = rest
+                if len(self.vouched) > _HELD:
+                    self.vouched.clear()
+                seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
+                self.vouched[thread] = (look_up, time.monotonic() + seconds)
+            elif what == "names":
+                thread, name, allow, addresses = rest
+                self.vouched.pop(thread, None)
+                [policy] = wire.decode_policies([["small", "strict", allow, []]])
+                self.look_ups.remember(name, policy.allow, addresses, 0)
+            elif what == "settle":
+                for held in self.held.values():
+                    held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+
+    def tell(self, report: wire.Report) -> None:
+        """Put a report into the pipe."""
+        try:
+            os.write(self.reports, wire.encode(report))
+        except OSError:  # full: nobody has read for long; or nobody is there to read
+            self.page.count_report(lost=True)
+        else:
+            self.page.count_report(lost=False)
+        self._told.append(report)
+
+    def unheard(self) -> list[wire.Report]:
+        """Return the latest reports that the process has not read."""
+        count = self.page.reports + self.page.lost - self.page.taken
+        return list(self._told)[-count:] if count else []
+
+    def close(self) -> None:
+        """Close what it was told by."""
+        self.page.close()
+        os.close(self.listener)
+        os.close(self.reports)
+        os.close(self.control.descriptor)
+
+
+class Supervisor:
+    """Answers for the processes that have registered, until told to stop.
+
+    Args:
+        machine: Name of the architecture.
+    """
+
+    def __init__(self, machine: str) -> None:
+        numbers = MACHINES[machine]
+        self._calls = {(numbers.arch, number): name for name, number in numbers.calls.items()}
+        self._calls |= {(numbers.old_arch, number): name for name, number in numbers.old_calls.items()}
+        self._arch = numbers.arch
+        self._polled = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self.watched: dict[int, Watched] = {}
+        self._memory = wire.Memory()
+        self._question = bytearray(wire.QUESTION.size)
+        self._nothing = bytes(wire.QUESTION.size)
+        self._servers = NameServers()
+        self._complaints = 0
+        self._unheard: list[wire.Report] = []
+        self._holding = False  # whether any look-up is held up
+        self._resolved: queue.SimpleQueue[Callable[[], None]] | None = None
+        self._wake = -1
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def on(self, descriptor: int, handler: Callable[[], None]) -> None:
+        """Call something whenever a descriptor can be read."""
+        self._handlers[descriptor] = handler
+        self._polled.register(descriptor, select.EPOLLIN)
+
+    def off(self, descriptor: int) -> None:
+        """Stop that."""
+        del self._handlers[descriptor]
+        self._polled.unregister(descriptor)
+
+    def watch(self, watched: Watched) -> None:
+        """Answer for one more process."""
+        self.watched[watched.listener] = watched
+        with contextlib.suppress(OSError):
+            # From Linux 6.6 on the two processes then take turns on one processor, which is quicker.
+            fcntl.ioctl(watched.listener, wire.SET_FLAGS, wire.SYNC_WAKE_UP)
+        self._polled.register(watched.listener, select.EPOLLIN)
+        self.on(watched.control.descriptor, lambda: self._hear(watched))
+
+    def let_pass(self, watched: Watched) -> None:
+        """Let a process that can't be watched go on, whatever it does: its filter can't be taken away."""
+        self.watch(watched)
+        watched.unjudged = True
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Answer until told to stop."""
+        while not until():
+            for descriptor, event in self._polled.poll(self._timeout() if self._holding else -1):
+                watched = self.watched.get(descriptor)
+                if watched is None:
+                    handler = self._handlers.get(descriptor)
+                    if handler is not None:
+                        handler()
+                elif event & select.EPOLLIN:
+                    self.answer(watched)
+                else:  # nobody is left under that filter
+                    self._forget(watched)
+            if self._holding:
+                self._tell_nameless()
+
+    def unheard(self) -> list[wire.Report]:
+        """Return what was reported to processes that have not read it: they became other programs, or have ended."""
+        for watched in self.watched.values():
+            for held in watched.held.values():
+                held.deadline = 0.0
+        self._tell_nameless()
+        return [*self._unheard, *(report for watched in self.watched.values() for report in watched.unheard())]
+
+    def _timeout(self) -> float:
+        deadlines = [held.deadline for w in self.watched.values() for held in w.held.values() if not held.told]
+        return max(0.0, min(deadlines) - time.monotonic()) + 0.001 if deadlines else -1
+
+    def _hear(self, watched: Watched) -> None:
+        watched.hear()
+        if watched.control.ended and watched.control.descriptor in self._handlers:
+            self.off(watched.control.descriptor)
+
+    def _forget(self, watched: Watched) -> None:
+        self._polled.unregister(watched.listener)
+        if watched.control.descriptor in self._handlers:
+            self.off(watched.control.descriptor)
+        del self.watched[watched.listener]
+        self._unheard += watched.unheard()
+        watched.close()
+
+    # -- one question --------------------------------------------------------------------------------------------------
+
+    def answer(self, watched: Watched) -> None:
+        """Answer the next question of a listener."""
+        raw = self._question
+        raw[:] = self._nothing  # the kernel refuses to write over anything else
+        try:
+            fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
+                return
+            raise
+        number, thread, _flags, call, arch, _pointer, *arguments = wire.QUESTION.unpack(raw)
+        word = watched.page.now
+        name = self._calls.get((arch, call), "")
+        if watched.unjudged or (not word & wire.LARGEST_INDEX and name != "bind"):
+            self._send(watched, number, _PERMITTED)
+            return
+        try:
+            key = self._key(thread, arguments, word) if name == "connect" else None
+            if key is not None and key in watched.passed:
+                verdict: int | None = _PERMITTED
+            else:
+                question = Question(number, thread, name, tuple(arguments), arch != self._arch)
+                verdict = self._judge(watched, question, word)
+                if key is not None and verdict == _PERMITTED and self._always_passes(watched, word, key[1]):
+                    watched.passed.add(key)
+        except Exception as error:  # noqa: BLE001 - whatever it is: nobody may wait for ever
+            self._complain(error)
+            verdict = _PERMITTED
+        if verdict is not None:
+            self._send(watched, number, verdict)
+
+    def _send(self, watched: Watched, number: int, verdict: int) -> None:
+        if verdict == _PERMITTED:
+            answer = wire.ANSWER.pack(number, 0, 0, wire.GO_ON)
+        else:
+            answer = wire.ANSWER.pack(number, 0, 0 if verdict == _PRETENDED else -verdict, 0)
+        try:
+            fcntl.ioctl(watched.listener, wire.SEND, answer)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or was answered
+                raise
+
+    def _complain(self, error: Exception) -> None:
+        self._complaints += 1
+        if self._complaints <= _COMPLAINTS:
+            os.write(2, f"\npytest-test-categories: the kernel layer let a call pass unjudged: {error!r}\n".encode())
+
+    def _there(self, watched: Watched, question: Question) -> bool:
+        """Tell whether what was read is the caller's: its number may have gone to another process meanwhile."""
+        try:
+            fcntl.ioctl(watched.listener, wire.STILL_THERE, struct.pack("=Q", question.number))
+        except OSError:
+            return False
+        return True
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _aims(self, question: Question) -> Iterator[Aim]:
+        """Yield what a call aims at: nothing for messages on a connected socket, and families that are not judged."""
+        call, args = question.call, question.arguments
+        if call in {"connect", "bind"}:
+            yield from self._aim(question.thread, args[1], args[2], (0, 0))
+        elif call == "sendto":
+            yield from self._aim(question.thread, args[4], args[5], (args[1], args[2]))
+        elif call == "sendmsg":
+            yield from self._message(question, args[1])
+        elif call == "sendmmsg":
+            stride = 32 if question.old else 64
+            for index in range(min(args[2] & 0xFFFFFFFF, _MOST_MESSAGES)):
+                yield from self._message(question, args[1] + index * stride)
+
+    def _aim(self, thread: int, address: int, size: int, payload: tuple[int, int]) -> Iterator[Aim]:
+        size &= 0xFFFFFFFF
+        if address and size:
+            endpoint = wire.read_sockaddr(self._memory.read(thread, address, min(size, _LONGEST_ADDRESS)))
+            if endpoint is not None:
+                yield Aim(endpoint, payload)
+
+    def _message(self, question: Question, at: int) -> Iterator[Aim]:
+        # struct msghdr: address, its size, where the parts are and how many.
+        form = struct.Struct("=IIII" if question.old else "=QI4xQQ")
+        address, size, parts, count = form.unpack(self._memory.read(question.thread, at, form.size))
+        yield from self._aim(question.thread, address, size, self._part(question, parts, count))
+
+    def _part(self, question: Question, parts: int, count: int) -> tuple[int, int]:
+        if not count or not parts:
+            return (0, 0)
+        form = struct.Struct("=II" if question.old else "=QQ")
+        base, size = form.unpack(self._memory.read(question.thread, parts, form.size))
+        return (base, size)
+
+    def _unfolded(self, question: Question) -> Question:
+        """Return what ``socketcall`` of 32 bit programs stands for."""
+        if question.call != "socketcall":
+            return question
+        call = _SOCKETCALLS.get(question.arguments[0] & 0xFF, "")
+        if not call:
+            return question._replace(call="")
+        raw = self._memory.read(question.thread, question.arguments[1] & 0xFFFFFFFF, 24)
+        return question._replace(call=call, arguments=struct.unpack("=6I", raw))
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def _judge(self, watched: Watched, question: Question, word: int) -> int | None:
+        """Return the answer: an error number, or one of the two above; None if it comes later."""
+        try:
+            question = self._unfolded(question)
+            if question.call == "sendmmsg" and not question.old:
+                held = watched.held.get((process_of(question.thread), question.arguments[0]))
+                if held is not None:
+                    return self._named(watched, question, held)
+            aims = list(self._aims(question)) if question.call else []
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EACCES}:  # gone, or a bad pointer: the kernel says what is wrong
+                return _PERMITTED
+            return self._unreadable(watched, question, word)
+        if not self._there(watched, question):
+            return _PERMITTED
+        for aim in aims:
+            verdict = self._judge_aim(watched, question, word, aim)
+            if verdict != _PERMITTED:
+                return verdict
+        return _PERMITTED
+
+    def _key(self, thread: int, arguments: list[int], word: int) -> tuple[int, bytes] | None:
+        """Return by what a connect is known that was permitted before: that is most of what medium tests do."""
+        try:
+            raw = self._memory.read(thread, arguments[1], min(arguments[2] & 0xFFFFFFFF, _LONGEST_ADDRESS))
+        except OSError:
+            return None
+        return (word & wire.LARGEST_INDEX, raw)
+
+    def _always_passes(self, watched: Watched, word: int, raw: bytes) -> bool:
+        if len(watched.passed) >= _HELD:
+            return False
+        endpoint = wire.read_sockaddr(raw)
+        ip = None if endpoint is None or endpoint.family != "ip" else parse_ip(endpoint.host)
+        if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
+            return False
+        return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
+
+    def _judge_aim(self, watched: Watched, question: Question, word: int, aim: Aim) -> int | None:
+        endpoint = aim.endpoint
+        kind = _CALL_KINDS[question.call]
+        if endpoint.family == "unix":
+            return self._judge_path(watched, question, word, endpoint)
+        if endpoint.family == "packet":  # whose bind says where its frames go
+            packet = Attempt(Kind.CONNECT, endpoint, reach_of_interface(endpoint.host))
+            return self._refuse(watched, question, word, packet)
+        if kind is not Kind.BIND and self._servers.asks(endpoint):
+            return self._judge_look_up(watched, question, word, aim)
+        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+        reach = Reach.BEYOND if ip is None else reach_of_address(ip)
+        names = () if ip is None else watched.look_ups.names_of(ip)
+        attempt = Attempt(kind, endpoint, reach, names)
+        if not self._refusing(watched, word, attempt):
+            return _PERMITTED
+        datagram = kind is not Kind.SEND and self._is_datagram(question)
+        # getaddrinfo sorts its answers by such connects, and our own look at an address makes such binds.
+        if datagram and (endpoint.port == 0 if kind is Kind.BIND else reach is Reach.MACHINE):
+            return _PERMITTED  # nothing is sent, and nobody can be waiting
+        return self._refuse(watched, question, word, attempt, look_up=datagram)
+
+    def _judge_path(self, watched: Watched, question: Question, word: int, endpoint: Endpoint) -> int:
+        path = endpoint.host
+        if not path.startswith(("/", "@")):
+            path = _absolute(question.thread, path)
+        if question.call == "bind":
+            if len(watched.bound) < wire.LARGEST_INDEX:
+                watched.bound.add(path)
+            return _PERMITTED
+        if path.startswith(RESOLVER_SOCKETS):
+            watched.hear()
+            if self._is_vouched(watched, question, look_up=True):
+                return _PERMITTED
+            return errno.ENOENT if self._policies(watched, self._held_to(watched, question, word)[0]) else _PERMITTED
+        inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
+        attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+        if not self._refusing(watched, word, attempt):
+            return _PERMITTED
+        return self._refuse(watched, question, word, attempt)
+
+    def _policies(self, watched: Watched, word: int) -> tuple[Policy, ...]:
+        index = word & wire.LARGEST_INDEX
+        if index not in watched.policies:
+            watched.hear()
+        return watched.policies[index]
+
+    def _refusing(self, watched: Watched, word: int, attempt: Attempt) -> list[Policy]:
+        return [policy for policy in self._policies(watched, word) if not decide(policy, attempt).permitted]
+
+    def _refuse(
+        self, watched: Watched, question: Question, word: int, attempt: Attempt, *, look_up: bool = False
+    ) -> int:
+        """Refuse what the policies in force don't permit, unless somebody knows better; put it into a report."""
+        watched.hear()
+        if self._is_vouched(watched, question, look_up=look_up):
+            return _PERMITTED
+        word, known = self._held_to(watched, question, word)
+        refusing = self._refusing(watched, word, attempt)
+        if not refusing:
+            return _PERMITTED
+        strict = any(refuses(policy, attempt) for policy in refusing)
+        self._report(watched, question, word, attempt, refused=strict, before=not known)
+        return errno.EACCES if strict else _PERMITTED
+
+    def _is_vouched(self, watched: Watched, question: Question, *, look_up: bool) -> bool:
+        """Tell whether a Python layer has judged what this thread does now, and lets it go on."""
+        found = watched.vouched.get(question.thread)
+        if found is None:
+            return False
+        for_look_up, deadline = found
+        if time.monotonic() > deadline:
+            del watched.vouched[question.thread]
+            return False
+        if for_look_up:
+            return look_up
+        del watched.vouched[question.thread]
+        return True
+
+    def _held_to(self, watched: Watched, question: Question, word: int) -> tuple[int, bool]:
+        """Return what held when the caller's process started, and whether that is known: else what holds now."""
+        pid = process_of(question.thread)
+        if pid == watched.pid:
+            return word, True
+        found = watched.page.word_at(started(pid), pid)
+        return (word, False) if found is None else (found, True)
+
+    def _unreadable(self, watched: Watched, question: Question, word: int) -> int:
+        kind = _CALL_KINDS[question.call]
+        attempt = Attempt(kind, Endpoint("an address that may not be read"), Reach.BEYOND)
+        if not self._refusing(watched, word, attempt):
+            return _PERMITTED
+        return self._refuse(watched, question, word, attempt)
+
+    # -- look-ups ------------------------------------------------------------------------------------------------------
+
+    def _judge_look_up(self, watched: Watched, question: Question, word: int, aim: Aim) -> int | None:
+        nameless = Attempt(Kind.LOOKUP, aim.endpoint, Reach.BEYOND)
+        by_address = nameless._replace(kind=Kind.CONNECT)  # an entry may name the server and its port
+        if not self._refusing(watched, word, by_address):
+            return _PERMITTED
+        watched.hear()
+        if self._is_vouched(watched, question, look_up=True):
+            return _PERMITTED
+        word, _known = self._held_to(watched, question, word)
+        if not self._refusing(watched, word, by_address):
+            return _PERMITTED
+        if aim.payload[0]:
+            name = queried_name(self._memory.read(question.thread, aim.payload[0], min(aim.payload[1], _LONGEST_QUERY)))
+            if name:
+                return self._judge_name(watched, question, word, name, None)
+        if question.call != "connect" or not self._is_datagram(question):
+            return self._refuse(watched, question, word, nameless, look_up=True)
+        # A connect of datagrams sends nothing. The message that follows says the name.
+        pid = process_of(question.thread)
+        strict = any(p.mode is EnforcementMode.STRICT for p in self._refusing(watched, word, by_address))
+        self._tell_nameless(question.thread)
+        if len(watched.held) >= _HELD:
+            watched.held.pop(next(iter(watched.held)))
+        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, word, connected=not strict)
+        self._holding = True
+        self._count_pending(watched)
+        return _PRETENDED if strict else _PERMITTED
+
+    def _named(self, watched: Watched, question: Question, held: LookUp) -> int | None:
+        """Judge a look-up by the name in its message."""
+        form = struct.Struct("=QI4xQQ")
+        _address, _size, parts, count = form.unpack(
+            self._memory.read(question.thread, question.arguments[1], form.size)
+        )
+        at, size = self._part(question, parts, count)
+        name = queried_name(self._memory.read(question.thread, at, min(size, _LONGEST_QUERY))) if at else ""
+        if not self._there(watched, question):
+            return _PERMITTED
+        if not name:
+            return _PERMITTED  # sent on a socket that isn't connected: it fails, and is reported without a name
+        held.told = True
+        self._count_pending(watched)
+        return self._judge_name(watched, question, held.word, name, held)
+
+    def _judge_name(
+        self, watched: Watched, question: Question, word: int, name: str, held: LookUp | None
+    ) -> int | None:
+        meant = self._servers.meant(name)
+        attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant))
+        if meant != name and self._refusing(watched, word, attempt):  # an entry may name it in full
+            in_full = attempt._replace(endpoint=Endpoint(name))
+            attempt = attempt if self._refusing(watched, word, in_full) else in_full
+        if self._refusing(watched, word, attempt):
+            verdict = self._refuse(watched, question, word, attempt, look_up=True)
+            if verdict != _PERMITTED or held is None or held.connected:
+                return verdict
+        self._resolve(watched, question, name, word, held)
+        return None
+
+    def _resolve(self, watched: Watched, question: Question, name: str, word: int, held: LookUp | None) -> None:
+        """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
+        import threading
+
+        entries = tuple(entry for policy in self._policies(watched, word) for entry in policy.allow)
+        finished = self._finished()
+
+        def look_up() -> None:
+            try:
+                found = [str(answer[4][0]) for answer in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+            except OSError:
+                found = []
+            finished.put(lambda: self._let_go(watched, question, held, name, entries, found))
+            os.eventfd_write(self._wake, 1)
+
+        threading.Thread(target=look_up, daemon=True).start()
+
+    def _let_go(
+        self,
+        watched: Watched,
+        question: Question,
+        held: LookUp | None,
+        name: str,
+        entries: tuple[Any, ...],
+        addresses: list[str],
+    ) -> None:
+        if watched.listener not in self.watched:
+            return
+        watched.look_ups.remember(self._servers.meant(name), entries, addresses, 0)
+        watched.look_ups.remember(name, entries, addresses, 0)
+        verdict = _PERMITTED
+        if held is not None and not held.connected:
+            verdict = self._connect(watched, question, held)
+        self._send(watched, question.number, verdict)
+
+    def _connect(self, watched: Watched, question: Question, held: LookUp) -> int:
+        """Put a socket that is connected in the place of one that believes that it is."""
+        family = socket.AF_INET6 if ":" in held.address.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as server:
+            try:
+                server.connect((held.address.host, int(held.address.port or 0)))
+                request = wire.INSTEAD.pack(
+                    question.number, wire.AT_NUMBER, server.fileno(), question.arguments[0], os.O_CLOEXEC
+                )
+                fcntl.ioctl(watched.listener, wire.ADD_DESCRIPTOR, request)
+            except OSError:
+                return errno.EACCES
+        held.connected = True
+        return _PERMITTED
+
+    def _finished(self) -> queue.SimpleQueue[Callable[[], None]]:
+        if self._resolved is None:
+            done = self._resolved = queue.SimpleQueue()
+            self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+            def take() -> None:
+                os.eventfd_read(self._wake)
+                while not done.empty():
+                    done.get()()
+
+            self.on(self._wake, take)
+        return self._resolved
+
+    def _tell_nameless(self, thread: int = 0) -> None:
+        """Report look-ups that never said their name; those of one thread at once, for it has gone on."""
+        now = time.monotonic()
+        for watched in self.watched.values():
+            if not watched.held:
+                continue
+            for key, held in list(watched.held.items()):
+                if now > held.since + _LOOK_UP_SECONDS:
+                    del watched.held[key]
+                if not held.told and (now >= held.deadline or held.question.thread == thread):
+                    held.told = True
+                    self._report_nameless(watched, held)
+            self._count_pending(watched)
+        self._holding = any(watched.held for watched in self.watched.values())
+
+    def _report_nameless(self, watched: Watched, held: LookUp) -> None:
+        attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
+        _word, known = self._held_to(watched, held.question, held.word)
+        self._report(watched, held.question, held.word, attempt, refused=not held.connected, before=not known)
+
+    def _count_pending(self, watched: Watched) -> None:
+        watched.page.pending = sum(not held.told for held in watched.held.values())
+
+    # -- reporting -----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _is_datagram(question: Question) -> bool:
+        try:
+            name = os.getxattr(f"/proc/{question.thread}/fd/{question.arguments[0]}", "system.sockprotoname")
+        except OSError:
+            return False
+        return name.startswith(b"UDP")
+
+    def _report(
+        self, watched: Watched, question: Question, word: int, attempt: Attempt, *, refused: bool, before: bool
+    ) -> None:
+        endpoint = attempt.endpoint
+        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+        pid = process_of(question.thread)
+        report = wire.Report(
+            word=word,
+            kind=attempt.kind.value,
+            host=endpoint.host,
+            port=endpoint.port,
+            family=endpoint.family,
+            reach=attempt.reach.value,
+            name="" if ip is None else watched.look_ups.shown_name(ip, 0),
+            refused=refused,
+            pid=pid,
+            thread=question.thread,
+            thread_name=_text(f"/proc/{question.thread}/comm"),
+            command=command_of(pid),
+            own=pid == watched.pid,
+            before=before,
+        )
+        watched.tell(report)
+
+
+def process_of(thread: int) -> int:
+    """Return the process that a thread belongs to; the thread's own number if it is gone."""
+    try:
+        with open(f"/proc/{thread}/status", "rb") as lines:
+            return next((int(line[5:]) for line in lines if line.startswith(b"Tgid:")), thread)
+    except OSError:
+        return thread
+
+
+def started(pid: int) -> int:
+    """Return when a process started, in the ticks of ``wire.ticks``; the present if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The second field is a name, which may hold blanks and brackets.
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return wire.ticks()
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line, cut short; empty if it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            text = file.read().rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "backslashreplace")
+    except OSError:
+        return ""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "backslashreplace").strip()
+    except OSError:
+        return ""
+
+
+def _absolute(thread: int, path: str) -> str:
+    try:
+        return os.path.normpath(os.path.join(os.readlink(f"/proc/{thread}/cwd"), path))
+    except OSError:
+        return path

@@ -1,0 +1,345 @@
+"""What crosses between the kernel, the supervisor and the test process: questions, memory, the page, the pipes."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import socket
+import struct
+import sys
+import time
+from typing import Any, Final, NamedTuple
+
+from pytest_test_categories._kernel.filter import libc
+from pytest_test_categories._rules.address import Endpoint, parse_allow_entry
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+
+# -- the kernel's side: linux/seccomp.h --------------------------------------------------------------------------------
+
+QUESTION: Final = struct.Struct("=QIIiIQ6Q")
+"""struct seccomp_notif: id, pid, flags, number, architecture, instruction pointer, six arguments."""
+ANSWER: Final = struct.Struct("=QqiI")
+"""struct seccomp_notif_resp: id, value, error, flags."""
+INSTEAD: Final = struct.Struct("=QIIII")
+"""struct seccomp_notif_addfd: id, flags, the supervisor's descriptor, the caller's, flags of the caller's."""
+
+RECEIVE: Final = 0xC0502100
+SEND: Final = 0xC0182101
+STILL_THERE: Final = 0x40082102
+ADD_DESCRIPTOR: Final = 0x40182103
+SET_FLAGS: Final = 0x40082104
+GO_ON: Final = 1
+AT_NUMBER: Final = 1  # SECCOMP_ADDFD_FLAG_SETFD
+SYNC_WAKE_UP: Final = 1
+
+
+# -- another process's memory ------------------------------------------------------------------------------------------
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class Memory:
+    """Reads other processes' memory, up to 64 KiB at a time."""
+
+    LARGEST: Final = 65536
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(self.LARGEST)
+        self._bytes = memoryview(self._buffer).cast("B")
+        self._here = _Vector(ctypes.addressof(self._buffer), 0)
+        self._there = _Vector(0, 0)
+        # Made once, as the call takes them: there is one at each question.
+        count = ctypes.c_ulong(1)
+        vectors = (ctypes.addressof(self._here), ctypes.addressof(self._there))
+        here, there = map(ctypes.c_void_p, vectors)
+        self._arguments = (here, count, there, count, ctypes.c_ulong(0))
+        self._read = ctypes.CDLL(None).process_vm_readv
+        self._read_telling_why = libc.process_vm_readv  # which keeps the error number, at a price
+        self._read.restype = self._read_telling_why.restype = ctypes.c_ssize_t
+
+    def read(self, pid: int, address: int, size: int) -> bytes:
+        """Return what a process has at an address.
+
+        Raises:
+            OSError: EFAULT: nothing is there; ESRCH: the process is gone; EPERM or EACCES: it may not be read.
+        """
+        size = min(size, self.LARGEST)
+        self._here.length = self._there.length = size
+        self._there.base = address
+        got = self._read(pid, *self._arguments)
+        if got < 0:
+            got = self._read_telling_why(pid, *self._arguments)
+        if got >= 0:
+            return bytes(self._bytes[:got])
+        number = ctypes.get_errno()
+        if number in {errno.ENOSYS, errno.EPERM}:  # container profiles of before Linux 4.8 forbid the call alone
+            return self._from_file(pid, address, size)
+        raise OSError(number, os.strerror(number))
+
+    @staticmethod
+    def _from_file(pid: int, address: int, size: int) -> bytes:
+        file = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(file, size, address)
+        finally:
+            os.close(file)
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------------
+
+AF_VSOCK: Final = 40
+AF_PACKET: Final = 17
+
+
+def read_sockaddr(raw: bytes) -> Endpoint | None:
+    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged."""
+    if len(raw) < 2:  # noqa: PLR2004 - the family's own size
+        return None
+    family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == socket.AF_INET and len(raw) >= 8:  # noqa: PLR2004 - with the address
+        return Endpoint(socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big"))
+    if family == socket.AF_INET6 and len(raw) >= 24:  # noqa: PLR2004 - with the address
+        host = socket.inet_ntop(socket.AF_INET6, raw[8:24])
+        scope = int.from_bytes(raw[24:28], sys.byteorder)
+        return Endpoint(f"{host}%{scope}" if scope else host, int.from_bytes(raw[2:4], "big"))
+    if family == socket.AF_UNIX and len(raw) > 2:  # noqa: PLR2004 - with a path
+        path = raw[2:]
+        path = b"@" + path[1:] if path[:1] == b"\0" else path.partition(b"\0")[0]
+        return Endpoint(path.decode("utf-8", "surrogateescape"), family="unix")
+    if family == AF_VSOCK and len(raw) >= 12:  # noqa: PLR2004 - with the address
+        port, cid = struct.unpack_from("=II", raw, 4)
+        return Endpoint(str(cid), str(port), "vsock")
+    if family == AF_PACKET and len(raw) >= 8:  # noqa: PLR2004 - with the interface
+        index = int.from_bytes(raw[4:8], sys.byteorder)
+        return Endpoint(_interface(index), family="packet") if index else None
+    return None
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:  # it is one of the caller's network, and not of this process's
+        return f"#{index}"
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+class Page:
+    """Memory that the test process and the supervisor share, in words of eight bytes.
+
+    A *word* says what holds: the number of the publication, and the index of the policies. Zero as index: go on.
+    """
+
+    SIZE: Final = 65536
+    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS, _TAKEN = range(8)
+    _SPAN_AT, _SPAN_COUNT = 16, 256
+    _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
+    _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 3
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, self.SIZE)
+        self._words = memoryview(self._map).cast("Q")
+
+    def close(self) -> None:
+        """Unmap the page."""
+        self._words.release()
+        self._map.close()
+
+    @property
+    def now(self) -> int:
+        """The word in force."""
+        return self._words[self._NOW]
+
+    def publish(self, word: int, last: int = 0) -> None:
+        """Put a word in force, and note when.
+
+        Args:
+            word: It.
+            last: The last process that had started when its owner began; 0 if nobody looked.
+        """
+        words = self._words
+        count = words[self._MOMENTS]
+        at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
+        words[at] = ticks()
+        words[at + 1] = word
+        words[at + 2] = last
+        words[self._MOMENTS] = count + 1
+        words[self._NOW] = word
+
+    def begin_tests(self) -> None:
+        """Note that what started before now is nobody's."""
+        if not self._words[self._FIRST]:
+            self._words[self._FIRST] = ticks()
+
+    def note_span(self, since: int, word: int) -> None:
+        """Keep for long what held from ``since`` until now: the set-up of a fixture that many tests use."""
+        words = self._words
+        count = words[self._SPANS]
+        at = self._SPAN_AT + 3 * (count % self._SPAN_COUNT)
+        words[at], words[at + 1], words[at + 2] = since, ticks(), word
+        words[self._SPANS] = count + 1
+
+    def word_at(self, moment: int, pid: int) -> int | None:
+        """Return the word that held when a process started; None if that isn't known any more."""
+        words = self._words
+        if not words[self._FIRST] or moment < words[self._FIRST]:
+            return 0
+        count = words[self._MOMENTS]
+        oldest = max(0, count - self._MOMENT_COUNT)
+        for number in range(count - 1, oldest - 1, -1):
+            at = self._MOMENT_AT + 3 * (number % self._MOMENT_COUNT)
+            if words[at] > moment:
+                continue
+            # Within one tick: rather somebody's than nobody's, and not of those that began when it was there already.
+            if (
+                words[at] == moment
+                and number
+                and (not words[at + 1] & LARGEST_INDEX or 0 <= words[at + 2] - pid < _NEAR)
+            ):
+                continue
+            return words[at + 1]
+        count = words[self._SPANS]
+        for number in range(count - 1, max(-1, count - 1 - self._SPAN_COUNT), -1):
+            at = self._SPAN_AT + 3 * (number % self._SPAN_COUNT)
+            if words[at] <= moment <= words[at + 1]:
+                return words[at + 2]
+        return None
+
+    @property
+    def reports(self) -> int:
+        """How many reports have been put into the pipe."""
+        return self._words[self._REPORTS]
+
+    @property
+    def lost(self) -> int:
+        """How many reports found the pipe full."""
+        return self._words[self._LOST]
+
+    def count_report(self, *, lost: bool) -> None:
+        """Count a report, put into the pipe or lost."""
+        self._words[self._LOST if lost else self._REPORTS] += 1
+
+    @property
+    def taken(self) -> int:
+        """How many of them the test process knows of."""
+        return self._words[self._TAKEN]
+
+    @taken.setter
+    def taken(self, count: int) -> None:
+        self._words[self._TAKEN] = count
+
+    @property
+    def pending(self) -> int:
+        """How many look-ups are held up until their name is known, so that their reports are still to come."""
+        return self._words[self._PENDING]
+
+    @pending.setter
+    def pending(self, count: int) -> None:
+        self._words[self._PENDING] = count
+
+
+_NEAR: Final = 4096
+"""Numbers of processes further apart have begun anew in between."""
+WORD_BITS: Final = 16
+LARGEST_INDEX: Final = (1 << WORD_BITS) - 1
+
+
+def ticks() -> int:
+    """Return the time since boot as /proc counts it: in hundredths of a second."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10_000_000
+
+
+# -- the pipes ---------------------------------------------------------------------------------------------------------
+
+
+class Report(NamedTuple):
+    """What the supervisor saw: one attempt that the policies in force do not permit.
+
+    Attributes:
+        word: What held.
+        kind: The sort of access, as ``Kind`` names it.
+        host: Host, path or queried name.
+        port: Its port.
+        family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``.
+        reach: How far it goes, as ``Reach`` names it.
+        name: A name that a remembered look-up gives.
+        refused: Whether the call was refused.
+        pid: The process.
+        thread: Its thread.
+        thread_name: The name that the system has for that.
+        command: Its command line.
+        own: Whether it is the test process itself.
+        before: Whether it started before what held was published, and nobody knows for whom.
+    """
+
+    word: int
+    kind: str
+    host: str
+    port: int | str | None
+    family: str
+    reach: str
+    name: str
+    refused: bool
+    pid: int
+    thread: int
+    thread_name: str
+    command: str
+    own: bool
+    before: bool = False
+
+
+def encode(values: object) -> bytes:
+    """Return one line for a pipe."""
+    return json.dumps(values).encode() + b"\n"
+
+
+def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
+    """Return policies as JSON-safe values."""
+    return [
+        [policy.size.value, policy.mode.value, [entry.text for entry in policy.allow], sorted(policy.known)]
+        for policy in policies
+        if policy.size is not None
+    ]
+
+
+def decode_policies(data: list[list[Any]]) -> tuple[Policy, ...]:
+    """Return the policies that ``encode_policies`` wrote."""
+    return tuple(
+        Policy(
+            TestSize(size),
+            EnforcementMode(mode),
+            tuple(map(parse_allow_entry, allow)),
+            frozenset((kind, target) for kind, target in known),
+        )
+        for size, mode, allow, known in data
+    )
+
+
+class Lines:
+    """The reading end of a pipe whose messages are lines."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+        self._rest = b""
+        self.ended = False
+
+    def read(self) -> list[Any]:
+        """Return the messages that have come; sets ``ended`` when nobody can write any more."""
+        while True:
+            try:
+                chunk = os.read(self.descriptor, Memory.LARGEST)
+            except BlockingIOError:
+                break
+            self._rest += chunk
+            if not chunk:
+                self.ended = True
+                break
+        *lines, self._rest = self._rest.split(b"\n")
+        return [json.loads(line) for line in lines]

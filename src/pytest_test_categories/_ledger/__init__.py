@@ -1,0 +1,1 @@
+"""What is on record, who was told of it, and what a session knows."""

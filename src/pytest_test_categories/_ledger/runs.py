@@ -1,0 +1,72 @@
+"""The test runners' sessions in this process: apart from the guard, so that a run in off mode imports only this."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._attribution.origin import Record, Scope
+    from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._rules.address import AllowEntry
+    from pytest_test_categories._rules.errors import NetworkAccessWarning
+    from pytest_test_categories._rules.policy import EnforcementMode
+    from pytest_test_categories._rules.violation import Violation
+
+
+class Run:
+    """A test runner's session: its defaults, and what no single test is charged with.
+
+    Args:
+        mode: Mode of guards that name none.
+        allow: Entries that hold for every guard.
+        root: Directory that paths in reports are relative to.
+        announce: Writes a line to the terminal at once, past any capturing.
+        warning: Category of the warnings to emit.
+        base: The scope that the run itself is in, if it runs inside a guarded test.
+
+    Attributes:
+        on_record: Called when a violation is put on record that wasn't there.
+        late: Violations that came after their test, and those of nobody's threads.
+        noted: Violations that a warned-about import made: no test reports them.
+        decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
+        since: Scopes of the run have larger serial numbers.
+        standing: Guards that fixtures of broad scope have entered and not left.
+        of_blocks: Records of guards inside tests that have ended, for who gathers all.
+        groups: Whether node ids carry groups of pytest-xdist's.
+        observing: The scope that takes note of all that the run does, if somebody wants to know.
+        baseline: Violations that the project knows of, if it keeps a list.
+        children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
+    """
+
+    def __init__(
+        self,
+        mode: EnforcementMode,
+        allow: tuple[AllowEntry, ...],
+        root: str,
+        announce: Callable[[str], None],
+        warning: type[NetworkAccessWarning],
+        base: Scope | None = None,
+    ) -> None:
+        self.mode = mode
+        self.allow = allow
+        self.root = root
+        self.announce = announce
+        self.warning = warning
+        self.on_record: Callable[[], None] = lambda: None
+        self.late: dict[tuple[str, ...], Record] = {}
+        self.noted: list[Violation] = []
+        self.decided = False
+        self.base = base
+        self.since = 0
+        self.standing: list[Scope] = []
+        self.children_watched = False
+        self.of_blocks: list[Record] = []
+        self.groups = False
+        self.observing: Scope | None = None
+        self.baseline: Baseline | None = None
+
+
+runs: Final[list[Run | None]] = []
+"""The innermost last; None stands for one in off mode, where guards that name no mode watch nothing."""

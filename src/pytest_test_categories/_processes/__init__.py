@@ -1,0 +1,1 @@
+"""Child processes: what they are handed, and what they report."""

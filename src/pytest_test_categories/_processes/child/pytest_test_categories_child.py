@@ -1,0 +1,743 @@
+"""What a process carries that a guarded test has started, until it first touches the network.
+
+Two things, both of them without an import beyond ``os`` and ``sys``, since every Python child pays for this module:
+
+- how a policy is put into the environment of what a call starts; the test's own process uses that part too;
+- the start in a child, where the module stands on its own (``sitecustomize`` imports it by this name). The entry points
+  of the network get doors: the first call through one of them brings in the real layers. Until then a child has paid
+  for little more than this file.
+"""
+
+import os
+import sys
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import ModuleType
+    from typing import Any
+
+VARIABLE = "TEST_CATEGORIES_CHILD"
+"""The variable that carries what is handed down; never in ``os.environ``."""
+
+PROTOCOL = "1"
+"""Of what is handed down: a copy of the package that knows another one does nothing."""
+
+PREPARATION_KEY = "test_categories_child"
+"""Where multiprocessing's preparation data carry it: a fork server outlives the guard that it was started under."""
+
+DIRECTORY = os.path.dirname(os.path.abspath(__file__))
+REPORTS = "reports"
+
+_BUILTIN: "Any" = type(os.getpid)
+_execve = getattr(os, "execve", None)
+_spawnve = getattr(os, "spawnve", None)
+
+
+# -- what is handed down -----------------------------------------------------------------------------------------------
+
+
+class Handed:
+    """What a process hands to one that it starts.
+
+    Attributes:
+        home: Directory that reports go to; empty for a process that is held to nothing yet (a fork server).
+        serial: The guard, as ``home``'s process numbers it, that children of this one are counted for.
+        ident: Number of the start, by which the child says that it is watched.
+        beside: The directory that wrapt was imported from.
+        loads: Modules whose import brings in the layers: clients that dial in native code.
+        policy: The guards, as JSON.
+    """
+
+    __slots__ = ("beside", "home", "ident", "loads", "policy", "serial")
+
+    def __init__(self, home: str, serial: str, ident: str, beside: str, loads: str, policy: str) -> None:
+        self.home = home
+        self.serial = serial
+        self.ident = ident
+        self.beside = beside
+        self.loads = loads
+        self.policy = policy
+
+    def text(self) -> str:
+        """Return the variable's value."""
+        before, after = self.halves()
+        return before + self.ident + after
+
+    def halves(self) -> "tuple[str, str]":
+        """Return what stands before and after the number of the start."""
+        home, beside = (path.replace("%", "%25").replace("|", "%7C") for path in (self.home, self.beside))
+        return f"{PROTOCOL}|{home}|{self.serial}|", f"|{beside}|{self.loads}|{self.policy}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Handed | None":
+        """Return what a value says; None for one of another version."""
+        if not text.startswith(PROTOCOL + "|"):
+            return None
+        _, home, serial, ident, beside, loads, policy = text.split("|", 6)
+        home, beside = (field.replace("%7C", "|").replace("%25", "%") for field in (home, beside))
+        return cls(home, serial, ident, beside, loads, policy)
+
+    def renewed(self) -> "Handed":
+        """Return the same for one more process."""
+        return Handed(self.home, self.serial, new_ident(), self.beside, self.loads, self.policy)
+
+
+_count = 0
+
+
+def new_ident() -> str:
+    """Return a number for the start of a process that no other start has."""
+    global _count
+    _count += 1
+    return f"{os.getpid():x}.{get_ident():x}.{_count}"
+
+
+def append(home: str, line: bytes) -> None:
+    """Write a line of its own into the reports of a home; where that is gone, nobody listens any more.
+
+    The file is opened for each line: a program may close all descriptors that it finds. Appending is atomic but on
+    Windows, where each process has a file of its own.
+    """
+    name = REPORTS if os.name != "nt" else f"{REPORTS}.{os.getpid()}"
+    try:
+        file = os.open(os.path.join(home, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError:
+        return
+    try:
+        # A line before it may lack its end: its writer was killed.
+        os.write(file, b"\n" + line + b"\n")
+    except OSError:
+        pass
+    finally:
+        os.close(file)
+
+
+def program_name(argv: "Sequence[Any]", executables: "Sequence[Any]") -> str:
+    """Return what to call a program: no arguments, which may hold secrets, but for what hides a Python from us."""
+    try:
+        words = [os.fsdecode(word) for word in argv]
+        name = os.path.basename(words[0] if words else os.fsdecode(executables[0])) or "?"
+    except (TypeError, IndexError, ValueError):
+        return "?"
+    if name.startswith(("python", "pypy")):
+        flags = ""
+        for word in words[1:]:
+            if not word.startswith("-") or word.startswith(("--", "-c", "-m")) or word == "-":
+                break
+            flags += "".join(flag for flag in word if flag in "IES" and flag not in flags)
+        name += f" -{flags}" if flags else ""
+    name = name[:40]
+    if name.isalnum():
+        return name
+    return "".join(c if c.isalnum() or c in " ._+-" else "_" for c in name)
+
+
+# -- environments ------------------------------------------------------------------------------------------------------
+
+
+def _path_with_ours(path: str) -> str:
+    rest = path.removeprefix(DIRECTORY).removeprefix(os.pathsep) if path.startswith(DIRECTORY) else path
+    return DIRECTORY + os.pathsep + rest if rest else DIRECTORY
+
+
+def _own_environment() -> "dict[bytes, bytes]":
+    """Return what a child inherits, which may be more than ``os.environ``: readline sets COLUMNS and LINES in C."""
+    environ: Any = os.environ
+    known: Any = getattr(environ, "_data", None)  # its items(), and environb's, decode and encode each one
+    found: dict[bytes, bytes] = {} if known is None else dict(known)
+    if known is not None and "readline" not in sys.modules:
+        return found
+    if sys.platform == "linux":
+        import ctypes
+
+        pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+        for index in range(1 << 16):
+            item = pointer[index] if pointer else None
+            if item is None:
+                break
+            key, _, text = item.partition(b"=")
+            found.setdefault(key, text)
+    elif known is None:  # somebody's own mapping
+        found = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
+    return found
+
+
+def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
+    """Return an environment as exec takes it with what is handed down; None stands for this process's own."""
+    if environment is None:
+        own = _own_environment()
+        path = own.pop(b"PYTHONPATH", b"")
+        own.pop(_VARIABLE_IS[:-1], None)
+        found = [b"%b=%b" % item for item in own.items()]
+    else:
+        path = b""
+        found = []
+        for item in environment:
+            if not item.startswith((b"PYTHONPATH=", _VARIABLE_IS)):
+                found.append(item)
+            elif item.startswith(b"PYTHONPATH="):
+                path = item[11:]
+    found.append(b"PYTHONPATH=" + os.fsencode(_path_with_ours(os.fsdecode(path))))
+    found.append(_VARIABLE_IS + os.fsencode(value))
+    return found
+
+
+_VARIABLE_IS = VARIABLE.encode() + b"="
+
+
+def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any, Any]":
+    """Return an environment with what is handed down; None stands for this process's own."""
+    if environment is None:
+        environment = os.environ if os.name == "nt" else _own_environment()
+    found: dict[Any, Any] = dict(environment)
+    path = ""
+    for key in list(found):
+        name = os.fsdecode(key)
+        if os.name == "nt":
+            name = name.upper()
+        if name in {"PYTHONPATH", VARIABLE}:
+            text = os.fsdecode(found.pop(key))
+            path = text if name == "PYTHONPATH" else path
+    found["PYTHONPATH"] = _path_with_ours(path)
+    found[VARIABLE] = value
+    return found
+
+
+def _shows_its_environment(argv: "Sequence[Any]") -> bool:
+    """Tell whether a program does nothing but print what it was given."""
+    return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
+
+
+def _multiprocessing_part(argv: "Sequence[Any]") -> str:
+    """Return which part of multiprocessing a command line starts: ``forkserver``, ``spawn``, ``resource_tracker``."""
+    for word in argv:
+        if isinstance(word, str) and word.startswith("from multiprocessing."):
+            return word[21:].partition(" ")[0]
+    return ""
+
+
+def is_fork_server(argv: "Sequence[Any]") -> bool:
+    """Tell whether a command line is that of multiprocessing's fork server."""
+    return _multiprocessing_part(argv) == "forkserver"
+
+
+class Spawning:
+    """The entry points that start a program: each hands down what ``hand_down`` says.
+
+    Args:
+        hand_down: Called with the command line and the files that it may be, and whether to count the start; returns
+            the variable's value, or None to leave the call alone.
+    """
+
+    def __init__(self, hand_down: "Callable[[Sequence[Any], Sequence[Any], bool], str | None]") -> None:
+        self._hand_down = hand_down
+        self._knows_fork_server = False
+
+    def _value(self, argv: "Sequence[Any]", executables: "Sequence[Any]") -> "str | None":
+        if not isinstance(argv, (list, tuple)) or _shows_its_environment(argv):
+            return None
+        part = _multiprocessing_part(argv)
+        if part == "resource_tracker":
+            return None
+        if part == "forkserver":
+            self._knows_fork_server = True
+        # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
+        worker = part == "spawn" and " -" not in program_name(argv, ())
+        return self._hand_down(argv, executables, not (worker and sys.executable in map(os.fsdecode, executables)))
+
+    def fork_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(argv, executables, close_fds, pass_fds, cwd, env, ...)``."""
+        __tracebackhide__ = True
+        if len(args) > 5:
+            value = self._value(args[0], args[1])
+            if value is not None:
+                args = (*args[:5], in_list(args[5], value), *args[6:])
+        return wrapped(*args, **kwargs)
+
+    def posix_spawn(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(path, argv, env)``."""
+        __tracebackhide__ = True
+        if len(args) > 2 and (args[2] is None or hasattr(args[2], "keys")):
+            value = self._value(args[1], args[:1])
+            if value is not None:
+                args = (*args[:2], in_mapping(args[2], value), *args[3:])
+        elif len(args) == 2 and hasattr(kwargs.get("env"), "keys"):
+            value = self._value(args[1], args[:1])
+            if value is not None:
+                kwargs = {**kwargs, "env": in_mapping(kwargs["env"], value)}
+        return wrapped(*args, **kwargs)
+
+    def execve(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(path, argv, env)``."""
+        __tracebackhide__ = True
+        # execvp tries every directory of the path: what isn't there is no start.
+        if args and isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
+            return wrapped(*args, **kwargs)
+        return self.posix_spawn(wrapped, _instance, args, kwargs)
+
+    def execv(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(path, argv)``: the environment is this process's own, so another call is made of it."""
+        __tracebackhide__ = True
+        if len(args) == 2 and not kwargs and type(wrapped) is _BUILTIN and _execve is not None:
+            if isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
+                return wrapped(*args, **kwargs)
+            value = self._value(args[1], args[:1])
+            if value is not None:
+                try:
+                    return _execve(args[0], args[1], in_mapping(None, value))
+                except (OSError, ValueError, TypeError):
+                    pass  # the call itself says it in its own words
+        return wrapped(*args, **kwargs)
+
+    def system(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(command)``: the C library runs it in the process's environment, which is not ours to change."""
+        __tracebackhide__ = True
+        command = args[0] if args else kwargs.get("command")
+        if not isinstance(command, (str, bytes)) or type(wrapped) is not _BUILTIN:
+            return wrapped(*args, **kwargs)
+        value = self._value(["sh"], ["/bin/sh"])
+        if value is None:
+            return wrapped(*args, **kwargs)
+        if os.name == "nt":
+            return _in_changed_environment(wrapped, command, value)
+        path = _path_with_ours(os.environ.get("PYTHONPATH", ""))
+        # On one line with the command: a shell's messages number lines.
+        return wrapped(f"export {VARIABLE}={_quoted(value)} PYTHONPATH={_quoted(path)}; {os.fsdecode(command)}")
+
+    def create_process(
+        self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+    ) -> "Any":
+        """``(application, command line, ..., env, cwd, startup info)``: Windows."""
+        __tracebackhide__ = True
+        if len(args) > 6 and (args[6] is None or hasattr(args[6], "keys")):
+            # A command line is one text here, and its first word the program.
+            line = str(args[1] or args[0] or "")
+            program = line[1:].partition('"')[0] if line.startswith('"') else line.partition(" ")[0]
+            words = [program.replace("\\", "/"), *line.split(" ")[1:]]
+            value = self._value(words, (str(args[0] or program),))
+            if value is not None:
+                args = (*args[:6], in_mapping(args[6], value), *args[7:])
+        return wrapped(*args, **kwargs)
+
+    def spawnv(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(mode, path, argv)``: Windows; elsewhere it forks, and calls exec."""
+        __tracebackhide__ = True
+        if len(args) == 3 and not kwargs and _spawnve is not None:
+            value = self._value(args[2], args[1:2])
+            if value is not None:
+                return _spawnve(*args, in_mapping(None, value))
+        return wrapped(*args, **kwargs)
+
+    def spawnve(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``(mode, path, argv, env)``: Windows."""
+        __tracebackhide__ = True
+        if len(args) == 4 and hasattr(args[3], "keys"):
+            value = self._value(args[2], args[1:2])
+            if value is not None:
+                args = (*args[:3], in_mapping(args[3], value))
+        return wrapped(*args, **kwargs)
+
+    def loop_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``subprocess_exec(protocol_factory, program, *arguments, env=)`` of a loop that starts programs by itself."""
+        return self._loop_start(wrapped, args, kwargs, args[1:], args[1:2])
+
+    def loop_shell(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``subprocess_shell(protocol_factory, command, env=)``."""
+        return self._loop_start(wrapped, args, kwargs, ["sh"], ["/bin/sh"])
+
+    def _loop_start(
+        self,
+        wrapped: "Any",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        argv: "Sequence[Any]",
+        executables: "Sequence[Any]",
+    ) -> "Any":
+        __tracebackhide__ = True
+        env = kwargs.get("env")
+        value = self._value(argv, executables) if argv and (env is None or hasattr(env, "keys")) else None
+        if value is not None:
+            found = in_mapping(env, value)
+            kwargs = {**kwargs, "env": {os.fsdecode(key): os.fsdecode(found[key]) for key in found}}
+        return wrapped(*args, **kwargs)
+
+    def preparation(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+        """``get_preparation_data``: what a process of multiprocessing is told once it runs."""
+        data = wrapped(*args, **kwargs)
+        frame: Any = sys._getframe(1)
+        asks = ""
+        while frame is not None and not asks.startswith("multiprocessing."):
+            asks = str(frame.f_globals.get("__name__"))
+            frame = frame.f_back
+        # A fork server that was there before us has no part of ours. Others' starts go through an entry point above.
+        stranger = asks == "multiprocessing.popen_forkserver" and not self._knows_fork_server
+        value = self._hand_down(["multiprocessing forkserver"], (), stranger)
+        if value is not None:
+            data[PREPARATION_KEY] = value
+        return data
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _in_changed_environment(wrapped: "Any", command: "Any", value: str) -> "Any":
+    before = os.environ.get("PYTHONPATH", "")
+    os.putenv("PYTHONPATH", _path_with_ours(before))
+    os.putenv(VARIABLE, value)
+    try:
+        return wrapped(command)
+    finally:
+        os.putenv("PYTHONPATH", before)
+        os.putenv(VARIABLE, "")
+
+
+ENTRIES = (
+    ("os", "posix_spawn", "posix_spawn"),
+    ("os", "posix_spawnp", "posix_spawn"),
+    ("os", "execve", "execve"),
+    ("os", "execv", "execv"),
+    ("os", "system", "system"),
+    ("_posixsubprocess", "fork_exec", "fork_exec"),
+    ("subprocess", "_fork_exec", "fork_exec"),
+    ("multiprocessing.spawn", "get_preparation_data", "preparation"),
+)
+"""Module, name, and the method of ``Spawning`` for it."""
+
+if sys.platform == "win32":
+    ENTRIES = (
+        ("os", "execve", "execve"),
+        ("os", "execv", "execv"),
+        ("os", "system", "system"),
+        ("os", "spawnv", "spawnv"),
+        ("os", "spawnve", "spawnve"),
+        ("_winapi", "CreateProcess", "create_process"),
+        ("multiprocessing.spawn", "get_preparation_data", "preparation"),
+    )
+
+
+# -- the start in a child ----------------------------------------------------------------------------------------------
+
+
+handed: "Handed | None" = None
+"""What this process was handed, and is held to."""
+
+_SOCKET_METHODS = ("connect", "connect_ex", "bind", "sendto", "sendmsg")
+_SOCKET_FUNCTIONS = (
+    "create_connection",
+    "getaddrinfo",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "gethostbyaddr",
+    "getnameinfo",
+)
+_EVENTS = frozenset(
+    {
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.getnameinfo",
+    }
+)
+
+_doors: "list[tuple[Any, str, Any, Any]]" = []  # owner, name, door, and what it leads to
+_wrappers: "dict[str, Any]" = {}  # by name, once the layers are here
+_registry: "Any" = None
+_loading: "set[int]" = set()
+
+
+def begin() -> None:
+    """Start in a child: hide what the environment carries, hang the doors, and say that this process is watched."""
+    value = os.environ.get(VARIABLE)
+    given = None if value is None else Handed.parse(value)
+    if given is None or not _package_is_here(given):
+        return
+    _hide(for_good=not given.home)
+    for name in ("posix_spawn", "posix_spawnp", "execve", "execv", "system", "spawnv", "spawnve"):
+        if any(entry[:2] == ("os", name) for entry in ENTRIES):
+            _hang_spawning(sys.modules["os"], "os", name)
+    _await(given)
+    adopt(given)
+
+
+def adopt(given: "Handed | None") -> None:
+    """Be held to what a parent hands down from now on, and tell it so."""
+    global handed
+    handed = given if given is not None and given.home else None
+    if handed is None:
+        return
+    if _registry is not None:
+        _registry.process.adopt(handed)
+    elif any(name in sys.modules for name in _loads):
+        load()
+    append(handed.home, b'["here", "%s"]' % handed.ident.encode())
+
+
+def _package_is_here(given: Handed) -> bool:
+    """Tell whether the layers can be imported here, without importing them."""
+    package = os.path.dirname(os.path.dirname(DIRECTORY))
+    if os.path.dirname(package) in sys.path and given.beside in sys.path:
+        return True
+    found, wrapt = _find("pytest_test_categories"), _find("wrapt")
+    if found is None or wrapt is None or found.origin is None:
+        return False
+    if os.path.dirname(found.origin) == package:
+        return True
+    from pytest_test_categories._processes.child import pytest_test_categories_child as theirs
+
+    return theirs.PROTOCOL == PROTOCOL
+
+
+def _find(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+    for finder in list(sys.meta_path):
+        find = None if finder is _finder else getattr(finder, "find_spec", None)
+        spec = None if find is None else find(name, path, target)
+        if spec is not None:
+            return spec
+    return None
+
+
+def _hide(*, for_good: bool) -> None:
+    """Take what was handed down out of ``os.environ``.
+
+    It stays in the C library's environment, for what native code starts; unless nothing was handed down yet.
+    """
+    rest = os.environ.get("PYTHONPATH", "").removeprefix(DIRECTORY).removeprefix(os.pathsep)
+    if for_good:
+        del os.environ[VARIABLE]
+        os.environ["PYTHONPATH"] = rest
+        if not rest:
+            del os.environ["PYTHONPATH"]
+        return
+    environ: Any = os.environ
+    del environ._data[environ.encodekey(VARIABLE)]
+    key = environ.encodekey("PYTHONPATH")
+    if rest:
+        environ._data[key] = environ.encodevalue(rest)
+    else:
+        environ._data.pop(key, None)
+
+
+# -- doors -------------------------------------------------------------------------------------------------------------
+
+
+def _raw_hand_down(argv: "Sequence[Any]", executables: "Sequence[Any]", count: bool) -> "str | None":
+    """Hand down what this process was handed: until the layers are here, it has no guards of its own."""
+    if _registry is not None:
+        return _registry.hand_down(argv, executables, count)  # type: ignore[no-any-return]
+    if is_fork_server(argv):
+        return Handed("", "", "", *_companions(), "").text()
+    if handed is None:
+        return None
+    mine = handed.renewed()
+    if count:
+        program = program_name(argv, executables)
+        append(mine.home, f'["spawn", "{mine.ident}", {mine.serial}, "{program}"]'.encode("ascii", "replace"))
+    return mine.text()
+
+
+def _companions() -> "tuple[str, str]":
+    return _beside, ",".join(_loads)
+
+
+_beside = ""
+_loads: "list[str]" = []
+_spawning = Spawning(_raw_hand_down)
+
+
+def _hang(owner: "Any", name: str, make: "Callable[[Any, str], Any]") -> None:
+    """Put a door in front of an entry point."""
+    original = getattr(owner, name, None)
+    if original is None:
+        return
+    known = next((one for one in _doors if one[2] is original), None)
+    if known is not None:  # subprocess has imported it from where a door is
+        _doors.append((owner, name, *known[2:]))
+        return
+    door = make(original, name)
+    for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
+        setattr(door, attribute, getattr(original, attribute, None) or "")
+    inherited = isinstance(owner, type) and name not in vars(owner)
+    setattr(owner, name, door)
+    _doors.append((owner, name, door, None if inherited else original))
+    if original in os.supports_fd:
+        os.supports_fd.add(door)
+
+
+def _hang_spawning(owner: "Any", module: str, name: str) -> None:
+    method = next(entry[2] for entry in ENTRIES if entry[:2] == (module, name))
+    through = getattr(_spawning, method)
+
+    def make(original: "Any", _name: str) -> "Any":
+        def door(*args: "Any", **kwargs: "Any") -> "Any":
+            return through(original, None, args, kwargs)
+
+        return door
+
+    _hang(owner, name, make)
+
+
+def _hang_network(module: "Any") -> None:
+    for name in _SOCKET_FUNCTIONS:
+        _hang(module, name, _function_door)
+    for name in _SOCKET_METHODS:
+        _hang(module.socket, name, _method_door)
+
+
+def _function_door(original: "Any", name: str) -> "Any":
+    def door(*args: "Any", **kwargs: "Any") -> "Any":
+        wrapper = None if handed is None or not load() else _wrappers.get(name)
+        return original(*args, **kwargs) if wrapper is None else wrapper(original, None, args, kwargs)
+
+    return door
+
+
+def _method_door(original: "Any", name: str) -> "Any":
+    def door(self: "Any", *args: "Any", **kwargs: "Any") -> "Any":
+        wrapper = None if handed is None or not load() else _wrappers.get(name)
+        bound = original.__get__(self)
+        return bound(*args, **kwargs) if wrapper is None else wrapper(bound, self, args, kwargs)
+
+    return door
+
+
+def take_down() -> None:
+    """Take the doors away again, but for those that others have put something before."""
+    waits = "multiprocessing.spawn" not in sys.modules
+    _finder.awaited = {"multiprocessing.spawn": _prepare_ready} if waits else {}
+    for owner, name, door, original in reversed(_doors):
+        if vars(owner).get(name) is door:
+            if original is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+
+def load() -> bool:
+    """Bring in the layers; False if that can't be done, or is being done just now."""
+    if _registry is not None:
+        return True
+    me = get_ident()
+    if me in _loading:
+        return False
+    _loading.add(me)
+    try:
+        import pytest_test_categories._runtime
+    except ImportError:
+        # The program has changed the path since.
+        before = list(sys.path)
+        sys.path += [os.path.dirname(os.path.dirname(os.path.dirname(DIRECTORY))), _beside]
+        try:
+            import pytest_test_categories._runtime  # noqa: F401
+        finally:
+            sys.path[:] = before
+    finally:
+        _loading.discard(me)
+    return _registry is not None
+
+
+def attached(registry: "Any", wrappers: "dict[str, Any]") -> None:
+    """Take note that the layers are here."""
+    global _registry
+    _wrappers.update(wrappers)
+    _registry = registry
+
+
+def _hook(event: str, _args: "tuple[Any, ...]") -> None:
+    # The layers add a hook of their own, which gets to see this very event.
+    if event in _EVENTS and _registry is None and handed is not None:
+        load()
+
+
+# -- waiting for modules -----------------------------------------------------------------------------------------------
+
+
+class _Loader:
+    """Loads a module as its own loader does, and then hangs the doors."""
+
+    def __init__(self, loader: "Any", ready: "Callable[[ModuleType], None]") -> None:
+        self._loader = loader
+        self._ready = ready
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: "Any") -> "Any":
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: "Any") -> None:
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        self._ready(module)
+
+
+class _Finder:
+    """Stands before the other finders, and waits for the modules that have entry points."""
+
+    def __init__(self) -> None:
+        self.awaited: "dict[str, Callable[[Any], None]]" = {}
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        """Let the others find a module, and note when it is there."""
+        ready = self.awaited.get(name)
+        if ready is None:
+            return None
+        spec = _find(name, path, target)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader, ready)
+        return spec
+
+
+_finder = _Finder()
+
+
+def _await(given: Handed) -> None:
+    global _beside
+    _beside = given.beside
+    _loads[:] = [name for name in given.loads.split(",") if name]
+    for module, name, _ in ENTRIES:
+        if module not in {"os", "multiprocessing.spawn"}:
+            _finder.awaited[module] = _hanging(module, name)
+    _finder.awaited["multiprocessing.spawn"] = _multiprocessing_ready
+    _finder.awaited["_socket"] = lambda _module: sys.addaudithook(_hook)
+    _finder.awaited["socket"] = _hang_network
+    for name in _loads:
+        _finder.awaited[name] = _loading_for
+    for name in list(_finder.awaited):
+        if name in sys.modules:  # a .pth file was quicker
+            _finder.awaited.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _finder)
+
+
+def _hanging(module: str, name: str) -> "Callable[[Any], None]":
+    return lambda found: _hang_spawning(found, module, name)
+
+
+def _loading_for(_module: "Any") -> None:
+    if handed is not None:
+        load()
+
+
+def _multiprocessing_ready(module: "Any") -> None:
+    _hang_spawning(module, "multiprocessing.spawn", "get_preparation_data")
+    _prepare_ready(module)
+
+
+def _prepare_ready(module: "Any") -> None:
+    prepare = module.prepare
+
+    def prepared(data: "dict[str, Any]") -> "Any":
+        """Be held to what the one who asked for this process is held to, and not to what a fork server was."""
+        value = data.get(PREPARATION_KEY)
+        given = None if value is None else Handed.parse(value)
+        if given is not None:
+            adopt(given)
+        return prepare(data)
+
+    module.prepare = prepared

@@ -1,0 +1,156 @@
+"""The pipe by which forked children tell their parent what they were refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._host.system import System
+from pytest_test_categories._rules.errors import line_text
+from pytest_test_categories._rules.violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._rules.policy import Attempt
+
+
+class ChildReport(NamedTuple):
+    """What one line from a child says: whose violation, whether late and expected, how many more of it.
+
+    A child that was not forked says what was judged, too.
+    """
+
+    serial: int
+    late: bool
+    expected: bool
+    times: int
+    violation: Violation
+    attempt: Attempt | None = None
+
+
+LINE_LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+_EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
+
+
+class Strides:
+    """Counts violations of the same kind, and says when to tell of them: of many, in ever longer strides."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], int] = {}
+
+    def step(self, key: tuple[object, ...]) -> int:
+        """Count one more; returns how many to tell of now, mostly none."""
+        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        if seen > _EACH and seen & (seen - 1):
+            return 0  # the next power of two speaks for it
+        return 1 if seen <= _EACH else seen - seen // 2
+
+    def rest(self, key: tuple[object, ...]) -> int:
+        """Return how many nobody was told of."""
+        seen = self._seen.get(key, 0)
+        return 0 if seen <= _EACH else seen - (1 << (seen.bit_length() - 1))
+
+    def clear(self) -> None:
+        """Start anew."""
+        self._seen.clear()
+
+
+def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:
+    """Return the line that tells of a violation, its texts shortened until it is below the limit."""
+    optional = Violation._field_defaults
+    data = {name: value for name, value in violation.to_dict().items() if value or name not in optional}
+    while True:
+        line = json.dumps([*head, data] if tail is None else [*head, data, tail]).encode()
+        if len(line) < LINE_LIMIT:
+            return line
+        longest = max((name for name in data if isinstance(data[name], str)), key=lambda name: len(data[name]))
+        data[longest] = data[longest][: len(data[longest]) // 2] + "..."
+
+
+class ChildReports:
+    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
+
+    Args:
+        otherwise: Takes the line of a child that has closed the pipe.
+
+    Attributes:
+        scopes: The guards that children may report to, by serial number.
+        is_child: Whether this process is such a child.
+    """
+
+    def __init__(self, otherwise: Callable[[bytes], None] = lambda _line: None) -> None:
+        self._root = os.getpid()
+        self._otherwise = otherwise
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._pipe = self._identity()
+        self._lock = threading.Lock()
+        self._sent = Strides()
+        self._rest = b""
+        self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
+        self.is_child = False
+
+    def _identity(self) -> tuple[int, int]:
+        stat = System.fstat(self._write)
+        return stat.st_dev, stat.st_ino
+
+    def _is_open(self) -> bool:
+        """Tell whether the pipe is: a daemon closes what it inherits, and opens files of its own."""
+        try:
+            return self._identity() == self._pipe
+        except OSError:
+            return False
+
+    def become_child(self) -> None:
+        """Report to the parent from now on."""
+        self.is_child = True
+        self._sent.clear()
+
+    def send(self, serial: int, violation: Violation, *, late: bool, expected: bool) -> None:
+        """Tell the parent of a violation; of many of the same, in ever longer strides."""
+        count = self._sent.step((serial, violation.key))
+        if not count:
+            return
+        line = report_line([serial, late, expected, count], violation)
+        try:
+            if self._is_open():
+                System.write(self._write, line + b"\n")
+            else:
+                self._otherwise(report_line([serial, late, expected, count], violation, []))
+            os.kill(self._root, 0)
+        except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
+            text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
+            with contextlib.suppress(OSError):
+                System.write(2, f"\n{text}\n".encode(errors="replace"))
+        except OSError:  # a full pipe: the child was refused all the same
+            pass
+
+    def receive(self) -> list[ChildReport]:
+        """Return what children have told since the last time."""
+        with self._lock:
+            while True:
+                try:
+                    chunk = System.read(self._read, 65536)
+                except BlockingIOError:
+                    break
+                self._rest += chunk
+                if not chunk:
+                    break
+            *lines, self._rest = self._rest.split(b"\n")
+        return [
+            ChildReport(serial, late, expected, times, Violation.from_dict(fields))
+            for serial, late, expected, times, fields in map(json.loads, lines)
+        ]
+
+    def close(self) -> None:
+        """Close the parent's ends."""
+        if not self.is_child:
+            os.close(self._read)
+            os.close(self._write)

@@ -1,0 +1,78 @@
+"""In a process that a guarded one has started: its guards, as they were handed down."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any, Final
+
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import Scope
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
+from pytest_test_categories._watch.sockets import bound_paths
+
+_COMMAND: Final = 120
+
+
+class Inherited:
+    """What this process was handed, and what to call it.
+
+    Attributes:
+        root: Directory that paths in reports are relative to.
+        late: Why whatever it does is late; empty if it isn't.
+    """
+
+    def __init__(self) -> None:
+        self.root = os.getcwd()
+        self.late = ""
+
+    def adopt(self, handed: Any) -> None:
+        """Hold this process to what it was handed."""
+        if handed is None:
+            return
+        text = handed.policy
+        if text.startswith("@"):
+            with open(text[1:], encoding="utf-8") as file:
+                text = file.read()
+        data = json.loads(text)
+        origin.inherit(_scope(data))
+        bound_paths.update((path, tuple(known) if known else None) for path, known in data["bound"])
+        self.root, self.late = data["root"], data["late"]
+
+    def command(self) -> str:
+        """Return the command line, or what multiprocessing calls the process."""
+        return _command()
+
+
+def _scope(data: dict[str, Any]) -> Scope:
+    policies = [
+        Policy(
+            None if size is None else TestSize(size),
+            EnforcementMode(mode),
+            parse_allow(tuple(allow)),
+            frozenset((kind, target) for kind, target in known),
+        )
+        for size, mode, allow, known in data["policies"]
+    ]
+    scope: Scope | None = None
+    for home, serial, kind, index, test, fixture, held_by, where, file in reversed(data["scopes"]):
+        policy = None if index < 0 else policies[index]
+        scope = Scope(kind, policy, test, parent=scope, file=file, where=where)
+        scope.fixture, scope.held_by = fixture, held_by
+        scope.home = (home, serial)
+        scope.thread = threading.main_thread().ident or 0
+    assert scope is not None
+    return scope
+
+
+def _command() -> str:
+    """Return what to call this process: its command line, or what multiprocessing calls it."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    name = "" if multiprocessing is None else multiprocessing.current_process().name
+    if name and name != "MainProcess":
+        return str(name)
+    words = [os.path.basename(sys.orig_argv[0]), *sys.orig_argv[1:]] if sys.orig_argv else ["python"]
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(words))
+    return text if len(text) <= _COMMAND else text[: _COMMAND - 3] + "..."

@@ -1,0 +1,38 @@
+"""The table of wrapt wrappers on what starts a program: its environment is given what it is held to.
+
+How the calls are read and changed stands in ``pytest_test_categories_child``, which children start with: they hand
+down what they were handed before the layers are there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._processes.child.pytest_test_categories_child import ENTRIES, Spawning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+
+HandDown: TypeAlias = "Callable[[Sequence[Any], Sequence[Any], bool], str | None]"
+
+
+def entry_points(hand_down: HandDown, hand_over: HandDown) -> list[EntryPoint]:
+    """Return the rows of the table.
+
+    Args:
+        hand_down: Asked at each start of a program.
+        hand_over: Asked where a program takes this process's place.
+    """
+    starting, replacing = Spawning(hand_down), Spawning(hand_over)
+    return [
+        *(
+            EntryPoint(module, name, getattr(replacing if method.startswith("exec") else starting, method))
+            for module, name, method in ENTRIES
+        ),
+        # libuv starts programs in C.
+        EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
+        EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
+    ]

@@ -1,0 +1,453 @@
+"""Child processes that were not forked: what they are handed, what they tell, and which of them nobody watches."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._host.system import System
+from pytest_test_categories._processes.child.pytest_test_categories_child import (
+    REPORTS,
+    Handed,
+    append,
+    is_fork_server,
+    new_ident,
+    program_name,
+)
+from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
+from pytest_test_categories._rules.address import Endpoint, Reach
+from pytest_test_categories._rules.policy import Attempt, Kind, TestSize
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._watch.sockets import bound_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._ledger.runs import Run
+
+_PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
+_NAMES: Final = 50
+_OTHERS: Final = "other programs"
+_BOUND: Final = 64
+_LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
+_register: Final = atexit.register  # as it is before it is wrapped: what it is given there is ours
+_PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
+
+
+class _Start(NamedTuple):
+    """A start of a program, until the child says that it is watched.
+
+    Attributes:
+        run: The run that it is counted in.
+        test: The test that started it.
+        program: Its name.
+        files: The files that it may be; without one there was no start.
+        is_ours: Whether it is this interpreter, which is going to report unless it is killed first.
+    """
+
+    run: Run
+    test: str
+    program: str
+    files: tuple[str, ...]
+    is_ours: bool = False
+
+
+class Unwatched:
+    """Counts the starts of programs that nobody watches."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.tests: dict[str, int] = {}
+        self.programs: dict[str, int] = {}
+
+    def add(self, start: _Start) -> None:
+        """Count a start."""
+        name = start.program
+        if name not in self.programs and len(self.programs) >= _NAMES:
+            name = _OTHERS
+        self.count += 1
+        self.tests[start.test] = self.tests.get(start.test, 0) + 1
+        self.programs[name] = self.programs.get(name, 0) + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON-safe values."""
+        return {
+            "count": self.count,
+            "tests": len(self.tests),
+            "programs": dict(self.programs),
+            "by_test": dict(self.tests),
+        }
+
+
+class Spawned:
+    """A private directory that children write into, one line a record, and what this process makes of it.
+
+    It is made at the first start of a program under guard, or by a forked child of ours that starts one.
+
+    Args:
+        companions: Says where wrapt is, and which modules bring in the layers.
+
+    Attributes:
+        scopes: The guards that children may report to, by serial number.
+        expecting: The numbers of those that only expect refusals.
+    """
+
+    def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
+        self._companions = companions
+        self._lock = threading.RLock()  # a forked child needs a new one
+        self._home = ""
+        self._made = False
+        self._owner = 0
+        self._files: dict[str, tuple[int, bytes]] = {}  # by name: descriptor, and the line that lacks its end
+        self._halves: tuple[object, str, str] = (None, "", "")  # of what was handed down last
+        self._pending: dict[str, _Start] = {}
+        self._fresh: list[str] = []
+        self._heard: set[str] = set()
+        self._unwatched: weakref.WeakKeyDictionary[Run, Unwatched] = weakref.WeakKeyDictionary()
+        self._sent = Strides()
+        self._told: dict[tuple[object, ...], Callable[[int], None]] = {}
+        self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
+        self.expecting: set[int] = set()
+
+    # -- the directory -------------------------------------------------------------------------------------------------
+
+    def expect_fork(self) -> None:
+        """Settle where the directory is going to be: a forked child may have to make it."""
+        if self._home:
+            return
+        import tempfile
+
+        with self._lock:
+            if not self._home:
+                self._owner = os.getpid()
+                name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
+                self._home = os.path.join(System.absolute(tempfile.gettempdir()), name)
+                _register(self.close)
+
+    def _make(self) -> None:
+        self.expect_fork()
+        if self._made:
+            return
+        with self._lock, contextlib.suppress(OSError):
+            # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
+            # refused.
+            System.mkdir(self._home, 0o700)
+        self._made = True
+
+    def keep(self, line: bytes) -> None:
+        """Keep a line of a forked child that has closed the pipe to its parent."""
+        self._make()
+        append(self._home, line)
+
+    def close(self) -> None:
+        """Remove the directory, at the end of what is guarded."""
+        if self._owner != os.getpid():
+            return
+        for file, _ in self._files.values():
+            System.close(file)
+        home, self._home, self._made, self._owner = self._home, "", False, 0
+        self._files.clear()
+        self._pending.clear()
+        self._fresh.clear()
+        self._heard.clear()
+        atexit.unregister(self.close)
+        for _ in range(3):  # a child may write just now
+            try:
+                for entry in System.listdir(home):
+                    System.unlink(os.path.join(home, entry))
+                System.rmdir(home)
+            except FileNotFoundError:
+                return
+            except OSError:
+                continue
+
+    # -- handing down --------------------------------------------------------------------------------------------------
+
+    def hand_down(
+        self, argv: Sequence[Any], files: Sequence[Any], root: str, run: Run | None, *, count: bool
+    ) -> str | None:
+        """Return what a program that is started here and now is handed; None if nothing holds it to anything.
+
+        Args:
+            argv: Its command line.
+            files: The files that it may be.
+            root: Directory that paths in reports are relative to.
+            run: The run that the start is counted in.
+            count: Whether to count the start if nobody watches it.
+        """
+        if is_fork_server(argv):
+            return Handed("", "", "", *self._companions(), "").text()  # it is asked for processes by many
+        charged = charge()
+        if charged is None:
+            return None
+        observed = any(scope.kind == "observe" for scope in charged.scopes)
+        scopes = [scope for scope in charged.scopes if scope.kind == "expect" or observed or _restricts(scope)]
+        if all(scope.policy is None for scope in scopes):
+            return None
+        if any(scope.home is None for scope in scopes):
+            self._make()
+        late = charged.late
+        if charged.unattributed:
+            late = late or "by a child process of a thread that no test is known to have started"
+        # The outermost process is told of starts: its summary is the one that people read.
+        home, serial = next(
+            (scope.home for scope in reversed(scopes) if scope.home is not None),
+            (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
+        )
+        key = (tuple(scope.serial for scope in scopes), late, root, self._home, len(bound_paths))
+        known, before, after = self._halves
+        if known != key:
+            policy = self._policy_text(scopes, late, root)
+            before, after = Handed(home, str(serial), "", *self._companions(), policy).halves()
+            self._halves = (key, before, after)
+        for scope in scopes:
+            if scope.home is None:
+                self.scopes[scope.serial] = scope
+                if scope.policy is None:
+                    self.expecting.add(scope.serial)
+        ident = new_ident()
+        if count:
+            self._note(ident, home, serial, charged.scopes[0].test, run, argv, files)
+        return before + ident + after
+
+    def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
+        policies: list[list[object]] = []
+        listed: list[list[object]] = []
+        for scope in scopes:
+            index = -1
+            if scope.policy is not None:
+                size = scope.policy.size
+                policy: list[object] = [
+                    None if size is None else size.value,
+                    scope.policy.mode.value,
+                    [entry.text for entry in scope.policy.allow],
+                    sorted(scope.policy.known),
+                ]
+                index = policies.index(policy) if policy in policies else len(policies)
+                policies[index:] = [policy]
+            home, serial = scope.home or (self._home, scope.serial)
+            facts = [scope.test, scope.fixture, scope.held_by, scope.where, str(scope.file)]
+            listed.append([home, serial, scope.kind, index, *facts])
+        handed = {
+            "root": root,
+            "late": late,
+            "policies": policies,
+            "scopes": listed,
+            "bound": sorted(bound_paths.items())[:_BOUND],
+        }
+        text = json.dumps(handed)
+        return text if len(text) < _LONGEST else self._policy_file(text)
+
+    def _policy_file(self, text: str) -> str:
+        """Put a policy into a file, since a variable can hold so much only, and return what names it."""
+        self._make()
+        path = os.path.join(self._home, f"policy.{new_ident()}")
+        try:
+            file = System.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            return text
+        try:
+            System.write(file, text.encode())
+        finally:
+            System.close(file)
+        return f"@{path}"
+
+    # -- being told ----------------------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether anything was started that may have something to tell."""
+        return bool(self._home)
+
+    def receive(self) -> list[ChildReport]:
+        """Return what children have told since the last time."""
+        if not self._home or self._owner != os.getpid():
+            return []
+        with self._lock:
+            found = [report for line in self._lines() if (report := self._read(line)) is not None]
+            if self._fresh:
+                self._forget_failed_starts()
+            return found
+
+    def _lines(self) -> Iterable[bytes]:
+        names: Iterable[str] = (REPORTS,)
+        if os.name == "nt":
+            try:
+                names = [name for name in System.listdir(self._home) if name.startswith(REPORTS)]
+            except OSError:
+                return
+        for name in names:
+            if name not in self._files:
+                try:
+                    self._files[name] = (System.open(os.path.join(self._home, name), os.O_RDONLY), b"")
+                except OSError:
+                    continue
+            file, rest = self._files[name]
+            while chunk := System.read(file, 1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+            self._files[name] = (file, rest)
+
+    def _read(self, line: bytes) -> ChildReport | None:
+        if not line:
+            return None
+        try:
+            first, *facts = json.loads(line)
+            if first == "here":
+                self._hear(str(facts[0]))
+                return None
+            if first == "spawn":
+                self._take_start(*facts)
+                return None
+            late, expected, times, data, attempt = facts
+            return ChildReport(
+                int(first), bool(late), bool(expected), int(times), Violation.from_dict(data), _attempt(attempt)
+            )
+        except (ValueError, TypeError, LookupError):  # its writer was killed, or is none of ours
+            return None
+
+    # -- starts that nobody watches ------------------------------------------------------------------------------------
+
+    def _note(
+        self,
+        ident: str,
+        home: str,
+        serial: int,
+        test: str,
+        run: Run | None,
+        argv: Sequence[Any],
+        files: Sequence[Any],
+    ) -> None:
+        program = program_name(argv, files)
+        if home != self._home or self._owner != os.getpid():
+            append(home, json.dumps(["spawn", ident, serial, program]).encode())
+        elif run is not None:
+            named = tuple(_absolute(files))
+            self._keep(ident, _Start(run, test, program, named, sys.executable in named and " -" not in program))
+
+    def _keep(self, ident: str, start: _Start) -> None:
+        with self._lock:
+            self._pending[ident] = start
+            self._fresh.append(ident)
+            if len(self._pending) > _PENDING:
+                self._count(list(self._pending)[: _PENDING // 2])
+
+    def _take_start(self, ident: str, serial: int, program: str) -> None:
+        scope = self.scopes.get(serial)
+        run = self._run()
+        if ident in self._heard:
+            self._heard.discard(ident)
+        elif run is not None:
+            self._keep(ident, _Start(run, "" if scope is None else scope.test, program, ()))
+
+    def _run(self) -> Run | None:
+        from pytest_test_categories._ledger.runs import runs
+
+        return next((run for run in reversed(runs) if run is not None), None)
+
+    def _hear(self, ident: str) -> None:
+        if self._pending.pop(ident, None) is None and len(self._heard) < _PENDING:
+            self._heard.add(ident)  # on Windows its start may stand in a file that is read later
+
+    def _forget_failed_starts(self) -> None:
+        for ident in self._fresh:
+            start = self._pending.get(ident)
+            if start is not None and start.files and not any(map(System.exists, start.files)):
+                del self._pending[ident]
+        self._fresh.clear()
+
+    def _count(self, idents: Iterable[str]) -> None:
+        for ident in idents:
+            start = self._pending.pop(ident)
+            self._unwatched.setdefault(start.run, Unwatched()).add(start)
+
+    def unwatched(self, run: Run, collect: Callable[[], None]) -> dict[str, Any]:
+        """Return how many programs a run's tests have started that nobody watches, and their names; JSON-safe.
+
+        Args:
+            run: The run.
+            collect: Takes in what children have told.
+        """
+        end = time.monotonic() + _PATIENCE
+        while self._of(run, only_ours=True) and time.monotonic() < end:
+            System.sleep(0.01)
+            collect()
+        with self._lock:
+            self._count(self._of(run))
+        found = self._unwatched.get(run)
+        return Unwatched().to_dict() if found is None else found.to_dict()
+
+    def _of(self, run: Run, *, only_ours: bool = False) -> list[str]:
+        with self._lock:
+            return [
+                ident for ident, start in self._pending.items() if start.run is run and (start.is_ours or not only_ours)
+            ]
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def send(
+        self, home: tuple[str, int], violation: Violation, attempt: Attempt | None, *, late: bool, expected: bool
+    ) -> None:
+        """Tell another process of a violation; of many of the same, in ever longer strides, and the rest at the end."""
+        key = (home, violation.key)
+        count = self._sent.step(key)
+
+        def tell(count: int) -> None:
+            append(home[0], report_line([home[1], late, expected, count], violation, _attempt_data(attempt)))
+
+        if count:
+            tell(count)
+        elif key not in self._told:
+            self._told[key] = tell
+            if len(self._told) == 1:
+                atexit.register(self._tell_rest)
+
+    def _tell_rest(self) -> None:
+        for key, tell in self._told.items():
+            if rest := self._sent.rest(key):
+                tell(rest)
+
+    def after_fork_in_child(self) -> None:
+        """Leave what was counted to the parent."""
+        self._lock = threading.RLock()
+        self._sent.clear()
+        self._told.clear()
+        self._pending.clear()
+        self._fresh.clear()
+
+
+def _restricts(scope: Scope) -> bool:
+    size = None if scope.policy is None else scope.policy.size
+    return size is TestSize.SMALL or size is TestSize.MEDIUM
+
+
+def _absolute(files: Sequence[Any]) -> list[str]:
+    """Return the files if they don't depend on a directory that the child may be started in; else none."""
+    try:
+        named = [os.fsdecode(file) for file in files]
+    except TypeError:  # a descriptor
+        return []
+    return named if all(map(os.path.isabs, named)) else []
+
+
+def _attempt_data(attempt: Attempt | None) -> list[object]:
+    if attempt is None:
+        return []
+    end = attempt.endpoint
+    return [attempt.kind.value, end.host[:512], end.port, end.family, attempt.reach.value]
+
+
+def _attempt(data: list[Any]) -> Attempt | None:
+    if not data:
+        return None
+    kind, host, port, family, reach = data
+    return Attempt(Kind(kind), Endpoint(host, port, family), Reach(reach))

@@ -1,0 +1,251 @@
+"""The baseline: violations that a project knows of, which warn while new ones fail.
+
+A violation is known by its test, kind and target, never by line or count: code moves, and a ratchet by number would
+let one breach take another's place. What a fixture of broad scope does is listed under the fixture, since the test
+that happens to ask for it first is not the same in every run.
+
+The file is JSON with one violation a line. Each line ends with a comma, and the last one says so, so that a merge
+conflict is resolved by taking both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._host.files import write_whole
+from pytest_test_categories._rules.address import split_target, stable_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from pytest_test_categories._rules.violation import Violation
+
+VERSION: Final = 1
+UPDATE: Final = "--network-baseline-update"
+_END: Final = "end of list"
+_FIXTURE: Final = "fixture "
+_GROUP: Final = re.compile(r"(?<=::)(\w+(?:::\w+)*(?:\[.*\])?)@[^\[\]/]*$", re.DOTALL)
+_FOLLOW_UPS: Final = frozenset({"connect", "send"})
+
+
+class BaselineError(ValueError):
+    """A baseline file can't be used; the message says what to do."""
+
+
+class Entry(NamedTuple):
+    """One known violation.
+
+    Attributes:
+        test: Node id of the test, or of the module for an import; ``fixture NAME (scope)`` for a broad fixture.
+        kind: The kind of access, as ``Violation`` has it.
+        target: ``host:port`` as the test asks for it.
+    """
+
+    test: str
+    kind: str
+    target: str
+
+    @classmethod
+    def of(cls, violation: Violation) -> Entry:
+        """Return the entry that a violation is known by.
+
+        Of tests that share a connection the first one opens it and the others reuse it: which it is depends on the
+        order, so that one stands for the other.
+        """
+        kind = "connect" if violation.kind == "reuse" else violation.kind
+        return cls(origin(violation.test, violation.fixture), kind, stable_target(violation.target))
+
+    @property
+    def file(self) -> str:
+        """The test's file; empty for a fixture."""
+        return "" if self.test.startswith(_FIXTURE) else self.test.partition("::")[0]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is of a fixture or an import: only the first one is charged that asks for it."""
+        return self.test.startswith(_FIXTURE) or "::" not in self.test
+
+    def __str__(self) -> str:
+        """Return the entry in one line."""
+        return f"{self.test}: {self.kind} {self.target}"
+
+
+def origin(test: str, fixture: str) -> str:
+    """Return what a violation is listed under: the fixture it happened in, else the test.
+
+    A fixture of a module's or class's scope is that module's or class's own, one of broader scope goes by its name.
+    """
+    if not fixture:
+        return test
+    owner = ""
+    if fixture.endswith("(module)"):
+        owner = test.partition("::")[0]
+    elif fixture.endswith("(class)"):
+        owner = test.partition("[")[0].rpartition("::")[0]
+    return f"{_FIXTURE}{owner}{owner and '::'}{fixture}"
+
+
+def plain_id(test: str) -> str:
+    """Return a node id without the group that pytest-xdist's ``--dist=loadgroup`` hangs on it."""
+    return _GROUP.sub(r"\1", test) if "@" in test else test
+
+
+class Baseline:
+    """What a project knows of.
+
+    Args:
+        entries: The known violations.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.entries = frozenset(entries)
+        self._by_test: dict[str, set[tuple[str, str]]] = {}
+        for entry in self.entries:
+            self._by_test.setdefault(entry.test, set()).add((entry.kind, entry.target))
+
+    def of(self, test: str, fixture: str = "") -> frozenset[tuple[str, str]]:
+        """Return kind and target of each violation that is known of a test, or of a fixture."""
+        return frozenset(self._by_test.get(origin(test, fixture), ()))
+
+    def text(self) -> str:
+        """Return the file's text."""
+        lines = [json.dumps(list(entry), ensure_ascii=False) for entry in sorted(self.entries)]
+        return "\n".join(
+            [f'{{"version": {VERSION}, "violations": [', *(f"{line}," for line in lines), f'"{_END}"', "]}", ""]
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Baseline:
+        """Return the baseline that a file's text holds; the same line twice counts once.
+
+        Raises:
+            BaselineError: It is damaged, or of a newer version.
+        """
+        if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+            raise BaselineError("has a merge conflict: keep the lines of both sides, and take the markers out")
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BaselineError(f"is damaged ({error}): restore it, or delete it and make it with {UPDATE}") from None
+        version = data.get("version") if isinstance(data, dict) else None
+        if type(version) is int and version > VERSION:
+            raise BaselineError(f"is of version {version}, and this plugin reads {VERSION}: install a newer one")
+        listed = data.get("violations") if version == VERSION else None
+        if not isinstance(listed, list) or type(version) is not int:
+            raise BaselineError(f"is no network baseline: delete it, and make it with {UPDATE}")
+        entries = []
+        for line in listed:
+            if line == _END:
+                continue
+            if not (
+                isinstance(line, list) and len(line) == len(Entry._fields) and all(isinstance(v, str) for v in line)
+            ):
+                raise BaselineError(f"is damaged at {line!r}: restore it, or delete it and make it with {UPDATE}")
+            entries.append(Entry(*line))
+        return cls(entries)
+
+    @classmethod
+    def load(cls, path: str) -> Baseline:
+        """Return what a file holds.
+
+        Raises:
+            BaselineError: It is missing, can't be read, is damaged or of a newer version.
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                return cls.parse(file.read())
+        except FileNotFoundError:
+            raise BaselineError(f"does not exist: make it with {UPDATE}") from None
+        except (OSError, UnicodeError) as error:
+            raise BaselineError(f"can't be read: {error}") from None
+
+    def save(self, path: str) -> None:
+        """Write the file, whole or not at all; a file that says the same already is left alone.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        write_whole(path, self.text())
+
+
+class Comparison(NamedTuple):
+    """A run, held against the baseline.
+
+    Attributes:
+        known: Entries that happened.
+        new: What happened and isn't listed.
+        stale: Entries that no longer happen: their tests ran to the end without, or are gone.
+        renamed: Entries whose test is gone while a test of the same file does the same now, and that test.
+    """
+
+    known: tuple[Entry, ...]
+    new: tuple[Entry, ...]
+    stale: tuple[Entry, ...]
+    renamed: tuple[tuple[Entry, str], ...]
+
+
+def compare(
+    baseline: Baseline,
+    seen: Iterable[Entry],
+    *,
+    passed: Collection[str],
+    gone: Callable[[Entry], bool],
+    whole: bool,
+    shared_ran: Callable[[Entry], bool] = lambda _: True,
+) -> Comparison:
+    """Hold what a run did against the baseline.
+
+    Args:
+        baseline: What is known.
+        seen: What happened.
+        passed: Tests that ran to their end and passed: what they did not do they no longer do.
+        gone: Tells whether the test of an entry exists no more.
+        whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
+        shared_ran: Tells whether a fixture or an import came to its end.
+    """
+    happened = set(without_follow_ups(seen))
+    looked_up = _looked_up(happened)
+    known = {entry for entry in baseline.entries if entry in happened or _follows(entry, looked_up)}
+    new = {entry for entry in happened - baseline.entries if not _follows(entry, _looked_up(baseline.entries))}
+    missing = baseline.entries - known
+    renamed: dict[Entry, str] = {}
+    stale = set()
+    unclaimed = sorted(new)
+    for entry in sorted(missing):
+        if entry.is_shared and not (entry.file and gone(entry)):
+            over = whole and shared_ran(entry)
+        elif gone(entry):
+            heir = next((e for e in unclaimed if (e.file, e.kind, e.target) == (entry.file, *entry[1:])), None)
+            if heir is not None:
+                unclaimed.remove(heir)
+                renamed[entry] = heir.test
+                continue
+            over = True
+        else:
+            over = entry.test in passed
+        if over:
+            stale.add(entry)
+    return Comparison(tuple(sorted(known)), tuple(sorted(new)), tuple(sorted(stale)), tuple(sorted(renamed.items())))
+
+
+def updated(baseline: Baseline, found: Comparison) -> Baseline:
+    """Return the baseline as it is after a run: with what is new, without what no longer happens."""
+    over = {*found.stale, *(entry for entry, _ in found.renamed)}
+    return Baseline(without_follow_ups({*(baseline.entries - over), *found.new}))
+
+
+def without_follow_ups(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries without the connects that a listed look-up leads to: a name's addresses come and go."""
+    every = list(entries)
+    looked_up = _looked_up(every)
+    return [entry for entry in every if not _follows(entry, looked_up)]
+
+
+def _looked_up(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    return {(entry.test, split_target(entry.target)[0]) for entry in entries if entry.kind == "lookup"}
+
+
+def _follows(entry: Entry, looked_up: set[tuple[str, str]]) -> bool:
+    return entry.kind in _FOLLOW_UPS and (entry.test, split_target(entry.target)[0]) in looked_up

@@ -1,0 +1,1 @@
+"""What a size may reach, and what is said of a breach: pure, and imports nothing else of ours."""

@@ -1,0 +1,238 @@
+"""The one judge: what a test of a size may reach.
+
+``decide`` is pure and the only place where a rule about who may connect to what is written. Layers and the guard
+gather facts into an ``Attempt``; none of them decides.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, TypeVar
+
+from pytest_test_categories._rules.address import (
+    ALLOW_FORMS,
+    AllowEntry,
+    Endpoint,
+    Reach,
+    is_localhost,
+    parse_allow_entry,
+    parse_ip,
+    split_target,
+    stable_target,
+)
+
+_E = TypeVar("_E", bound=enum.Enum)
+
+
+class TestSize(enum.Enum):
+    """The size of a test, which says what network it may touch.
+
+    The sizes are those of *Software Engineering at Google*, chapter 11: small tests run in one process, medium
+    tests on one machine, large tests wherever they like.
+    """
+
+    __test__ = False  # its name starts with Test: keep pytest from collecting it
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+    XLARGE = "xlarge"
+
+    __hash__ = object.__hash__  # members are compared by identity; enum's own hash runs Python code
+
+    @classmethod
+    def parse(cls, value: TestSize | str) -> TestSize:
+        """Return the size that a member or its name stands for.
+
+        Raises:
+            ValueError: There is no such size; the message lists the choices.
+        """
+        return _parse(cls, value, "a test size")
+
+    @property
+    def rank(self) -> int:
+        """The size's place in the order, smallest first, from 0."""
+        return _RANK[self]
+
+
+_RANK = {size: rank for rank, size in enumerate(TestSize)}
+
+
+class EnforcementMode(enum.Enum):
+    """What happens on a violation: ``strict`` raises and fails the test, ``warn`` warns, ``off`` watches nothing."""
+
+    STRICT = "strict"
+    WARN = "warn"
+    OFF = "off"
+
+    @classmethod
+    def parse(cls, value: EnforcementMode | str) -> EnforcementMode:
+        """Return the mode that a member or its name stands for.
+
+        Raises:
+            ValueError: There is no such mode; the message lists the choices.
+        """
+        return _parse(cls, value, "an enforcement mode")
+
+
+def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
+    if isinstance(value, cls):
+        return value
+    if isinstance(value, str):
+        for member in cls:
+            if member.value == value.strip().lower():
+                return member
+    choices = ", ".join(str(member.value) for member in cls)
+    raise ValueError(f"{value!r} is not {what}; choose one of {choices}")
+
+
+class Kind(enum.Enum):
+    """What sort of network access an attempt is."""
+
+    __hash__ = object.__hash__  # members are compared by identity; enum's own hash runs Python code
+
+    CONNECT = "connect"
+    SEND = "send"
+    LOOKUP = "lookup"
+    REVERSE_LOOKUP = "reverse-lookup"
+    BIND = "bind"
+    REUSE = "reuse"  # sending on a connection that was made elsewhere
+
+
+class Policy(NamedTuple):
+    """What applies to a test: its size, how breaches are met, and what widens the size.
+
+    Attributes:
+        size: None stands for a test with no size, which is held to nothing.
+        mode: Strict or warn; a guard that is off has no policy.
+        allow: Entries that widen the size.
+        known: Violations that the baseline lists for the test, each as kind and target: they warn in strict mode.
+    """
+
+    size: TestSize | None
+    mode: EnforcementMode = EnforcementMode.STRICT
+    allow: tuple[AllowEntry, ...] = ()
+    known: frozenset[tuple[str, str]] = frozenset()
+
+
+class LookedUp(NamedTuple):
+    """A name that a look-up resolved to an address, and the allow entries in force at that look-up."""
+
+    name: str
+    allow: tuple[AllowEntry, ...] = ()
+
+
+class Attempt(NamedTuple):
+    """One attempt to use the network, with the facts that a decision needs.
+
+    Attributes:
+        kind: The sort of access.
+        endpoint: Its aim.
+        reach: How far it goes, as the endpoint alone tells.
+        names: Names that look-ups have resolved to the endpoint's address.
+        asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that.
+    """
+
+    kind: Kind
+    endpoint: Endpoint
+    reach: Reach
+    names: tuple[LookedUp, ...] = ()
+    asked: str = ""
+
+
+class Verdict(NamedTuple):
+    """Whether an attempt is permitted, because of what, and whether it is a violation that the baseline lists."""
+
+    permitted: bool
+    because: str
+    known: bool = False
+
+
+def decide(policy: Policy, attempt: Attempt) -> Verdict:
+    """Judge an attempt by a policy: small reaches nothing, medium this machine, larger sizes everything."""
+    size = policy.size
+    if size is None or size.rank >= TestSize.LARGE.rank:
+        return Verdict(permitted=True, because="this size is not restricted")
+    if attempt.reach is Reach.NOWHERE:
+        return Verdict(permitted=True, because="it sends nothing")
+    if size is TestSize.MEDIUM and (attempt.reach is Reach.MACHINE or attempt.kind is Kind.BIND):
+        return Verdict(permitted=True, because="it stays on this machine")
+    for entry in policy.allow:
+        if TestSize(entry.size).rank <= size.rank and _admits(entry, attempt):
+            return Verdict(permitted=True, because=f"allowed by {entry.text}")
+    reaches = "no network" if size is TestSize.SMALL else "this machine only"
+    known = bool(policy.known) and _is_known(policy.known, attempt)
+    return Verdict(permitted=False, because=f"{size.value} reaches {reaches}", known=known)
+
+
+def refuses(policy: Policy, attempt: Attempt) -> bool:
+    """Tell whether an attempt that is not permitted ends there: in strict mode, but for what the baseline lists."""
+    if policy.mode is not EnforcementMode.STRICT:
+        return False
+    return not (policy.known and decide(policy, attempt).known)
+
+
+def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSize:
+    """Return the smallest size that permits an attempt."""
+    if allow:
+        return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
+    key = (attempt.kind, attempt.reach)  # without entries nothing else matters
+    size = _needed.get(key)
+    if size is None:
+        size = _needed[key] = next(size for size in TestSize if decide(Policy(size), attempt).permitted)
+    return size
+
+
+_needed: dict[tuple[Kind, Reach], TestSize] = {}
+
+
+def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
+    end = attempt.endpoint
+    names = [looked_up.name for looked_up in attempt.names]
+    if attempt.asked and (attempt.kind.value, stable_target(attempt.asked)) in known:
+        return True
+    # Who opens a shared connection depends on the order.
+    kind = Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
+    if any(
+        (kind.value, stable_target(str(Endpoint(host, end.port, end.family)))) in known for host in (end.host, *names)
+    ):
+        return True
+    # What a listed look-up leads to is part of it: the name may have any number of addresses.
+    hosts = {split_target(target)[0] for kind, target in known if kind == Kind.LOOKUP.value}
+    return attempt.kind not in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} and any(name in hosts for name in names)
+
+
+def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
+    end = attempt.endpoint
+    if end.family == "unix":
+        return entry.admits_path(end.host)
+    if end.family != "ip":
+        return False
+    port = None if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} else end.port
+    ip = parse_ip(end.host)
+    if ip is None:
+        return entry.admits_name(end.host, port)
+    if entry.admits_ip(ip, port):
+        return True
+    return any(
+        # An allowed name carries its addresses with it, but "localhost" never a foreign one.
+        entry in looked_up.allow
+        and entry.admits_name(looked_up.name, port)
+        and (attempt.reach is Reach.MACHINE or not is_localhost(looked_up.name))
+        for looked_up in attempt.names
+    )
+
+
+def parse_allow(entries: object) -> tuple[AllowEntry, ...]:
+    """Parse allow entries given as one string or as strings.
+
+    Raises:
+        ValueError: An entry does not parse.
+    """
+    if isinstance(entries, str):
+        entries = [line for line in entries.replace(",", "\n").splitlines() if line.strip()]
+    if not isinstance(entries, (list, tuple, set, frozenset)):
+        raise ValueError(f"allow takes a list of entries such as 'postgres:5432', not {entries!r}")  # noqa: TRY004 - bad settings are ValueErrors throughout
+    if odd := [entry for entry in entries if not isinstance(entry, (str, AllowEntry))]:
+        raise ValueError(f"{odd[0]!r} is not a network allow entry; write one like {ALLOW_FORMS}")
+    return tuple(e if isinstance(e, AllowEntry) else parse_allow_entry(e) for e in entries)

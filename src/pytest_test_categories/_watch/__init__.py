@@ -1,0 +1,58 @@
+"""Layers find attempts and ask one callable, the judge. None decides, none knows the guard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._rules.address import AllowEntry, Endpoint, Reach
+    from pytest_test_categories._rules.policy import Kind
+
+
+class Sight(NamedTuple):
+    """What a layer reads from a call: its aim, and how far it goes (None: as far as its address)."""
+
+    endpoint: Endpoint
+    reach: Reach | None = None
+
+
+if TYPE_CHECKING:  # making a Protocol costs more than this whole package's other classes
+
+    class Judge(Protocol):
+        """The callable that layers ask about each attempt they find."""
+
+        def __call__(
+            self,
+            kind: Kind,
+            route: str,
+            family: int,
+            address: Any,
+            sock: Any,
+            read: Callable[[Kind, int, Any], Sight | None],
+        ) -> bool:
+            """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""
+
+    class Remember(Protocol):
+        """The callable that layers tell what a permitted look-up answered."""
+
+        def __call__(self, name: str, addresses: list[str]) -> None:
+            """Keep a name's addresses."""
+
+    class Outside(Protocol):
+        """A layer outside of this process: the judge tells it what it would see otherwise."""
+
+        def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
+            """Tell whether it lets go on by itself what ``scopes`` permit; if that ends, it empties their memos."""
+
+        def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+            """Let this thread's next call go on, which ``scopes`` permit, or nobody is charged with."""
+
+        def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
+            """Keep what a permitted look-up has answered."""
+
+        def take(self) -> None:
+            """Put on record what has been seen there."""

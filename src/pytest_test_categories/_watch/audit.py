@@ -1,0 +1,188 @@
+"""The audit hook: what got past the wrappers.
+
+``_socket.socket``, and methods bound before the wrapping, meet no wrapper but do raise audit events. A hook can't be
+removed, so there is one for the process: a module-level function that leaves at once for other events, and is inert
+while nobody guards.
+"""
+
+from __future__ import annotations
+
+import _socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import current
+from pytest_test_categories._host import names
+from pytest_test_categories._rules.address import parse_ip
+from pytest_test_categories._rules.policy import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._watch import Judge
+
+
+family_of: Final = _socket.socket.family.__get__
+"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
+
+
+class _Passes(threading.local):
+    """A thread's own passes: what is permitted to one must not let another's call through."""
+
+    def __init__(self) -> None:
+        self.open: list[tuple[str, Any, Any]] = []
+
+
+_passes: Final = _Passes()
+
+_judge: Judge | None = None
+_opened: Callable[[Any], None] | None = None
+_installed = False
+
+
+_READS: Final = frozenset("rbt")
+"""Letters of the modes of files that nothing is written to."""
+
+
+def activate(judge: Judge, opened: Callable[[Any], None] | None = None) -> None:
+    """Start asking the judge about events.
+
+    Args:
+        judge: It.
+        opened: Told of each descriptor (or path that is no str) that a file is made of, to write to it.
+    """
+    global _judge, _opened, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
+    _judge, _opened = judge, opened
+    if not _installed:
+        sys.addaudithook(_hook)
+        _installed = True
+
+
+def deactivate() -> None:
+    """Stop asking; the hook stays, inert."""
+    global _judge  # noqa: PLW0603 - as above
+    _judge = None
+
+
+def allow(one_shot: tuple[str, Any, Any]) -> None:
+    """Note what a wrapper has judged: ``(event, socket or host, address)``, good for one event of this thread."""
+    _passes.open.append(one_shot)
+
+
+def withdraw(one_shot: tuple[str, Any, Any]) -> None:
+    """Take back a pass that no event used."""
+    passes = _passes.open
+    if not passes:  # the usual case: the event used it
+        return
+    for index in range(len(passes) - 1, -1, -1):
+        if passes[index] is one_shot:
+            del passes[index]
+            return
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event in EVENTS:
+        judge = _judge
+        if judge is not None:
+            EVENTS[event](judge, event, args)
+
+
+def _passed(event: str, subject: Any, address: Any) -> bool:
+    passes = _passes.open
+    if not passes:
+        return False
+    known = passes[-1]  # the usual case
+    if known[1] is subject and known[2] is address and known[0] == event:
+        passes.pop()
+        return True
+    for index in range(len(passes) - 1, -1, -1):
+        known = passes[index]
+        if known[0] == event and known[1] is subject and (known[2] is address or known[2] is None):
+            del passes[index]
+            return True
+    return False
+
+
+def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    sock, address = args
+    kind = _KINDS[event]
+    scope = current.get()
+    if scope is not None and scope.open:
+        try:
+            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in scope.memo:
+                return
+        except (TypeError, IndexError):  # an address that no call takes
+            pass
+    if address is None or _passed(event, sock, address) or id(sock) in names.probes:
+        return
+    from pytest_test_categories._watch.sockets import (
+        AF_UNIX,
+        kind_of_bind,
+        note_binding,
+        read_address,
+        read_bound_name,
+    )
+
+    family = family_of(sock)
+    if event == "socket.bind" and family == AF_UNIX:
+        note_binding(address)
+    if kind is Kind.BIND:
+        kind = kind_of_bind(kind, family)
+        if read_bound_name(kind, family, address) is not None:  # it has been looked up by now
+            judge(Kind.LOOKUP, f"_{event}", family, address, sock, read_bound_name)
+    judge(kind, f"_{event}", family, address, sock, read_address)
+
+
+def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    if len(args) > 1:  # the interpreter gives three; what others say of files of theirs is their affair
+        file, mode, *_ = args
+        # It raises this for each file that it opens by its path, import after import.
+        if type(file) is not str and _opened is not None and type(mode) is str and not _READS.issuperset(mode):
+            _opened(file)
+
+
+def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    subject = args[0]
+    kind = _KINDS[event]
+    if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
+        return  # nothing is looked up
+    if subject is None or _passed(event, subject, None):
+        return
+    from pytest_test_categories._watch.sockets import numeric_host, read_lookup, read_reverse
+
+    if event == "socket.getnameinfo":
+        subject = numeric_host(subject)
+    port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
+    read = read_lookup if kind is Kind.LOOKUP else read_reverse
+    judge(kind, f"_{event}", 0, (subject, port, flags), None, read)
+
+
+def _flags() -> int:
+    """Return the flags of the ``socket.getaddrinfo`` call around an event, which does not carry them."""
+    frame = sys._getframe(3)
+    if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
+        flags = frame.f_locals.get("flags", 0)
+        return flags if isinstance(flags, int) else 0
+    return 0
+
+
+_KINDS: Final = {
+    "socket.connect": Kind.CONNECT,
+    "socket.bind": Kind.BIND,
+    "socket.sendto": Kind.SEND,
+    "socket.sendmsg": Kind.SEND,
+    "socket.getaddrinfo": Kind.LOOKUP,
+    "socket.gethostbyname": Kind.LOOKUP,
+    "socket.gethostbyaddr": Kind.REVERSE_LOOKUP,
+    "socket.getnameinfo": Kind.REVERSE_LOOKUP,
+}
+EVENTS: Final = {
+    event: _socket_event
+    if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+    else _lookup_event
+    for event in _KINDS
+} | {"open": _open_event}

@@ -1,0 +1,179 @@
+"""Native clients by name: libraries whose traffic meets no socket of Python's.
+
+``rows`` holds the table. A row is wrapped when the project has imported the row's module: nothing is imported, and of
+table and readers nothing is loaded, for libraries that a project doesn't use.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._host.wrapping import EntryPoint, remove_all, when_imported
+from pytest_test_categories._watch.clients.announced import announced_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_test_categories._watch import Judge, Remember
+    from pytest_test_categories._watch.clients.rows import Row
+
+    Where = str | tuple[str, int | str | None]
+    Read = Callable[[Any, tuple[Any, ...], dict[str, Any]], Iterable[Where] | Where | None]
+
+GROUP: Final = "pytest_test_categories.clients"
+"""The entry-point group: a module to wait for, and a function to call once it has been imported."""
+
+KINDS: Final = ("connect", "send", "lookup", "reverse-lookup", "bind")
+
+MODULES: Final = (
+    "MySQLdb._mysql",
+    "_pylibmc",
+    "adbc_driver_manager._lib",
+    "confluent_kafka.cimpl",
+    "connectorx",
+    "curl_cffi.aio",
+    "curl_cffi.curl",
+    "deltalake",
+    "deltalake.table",
+    "deltalake.writer",
+    "deltalake.writer.writer",
+    "grpc._channel",
+    "grpc._cython.cygrpc",
+    "httpr.httpr",
+    "obstore",
+    "obstore._obstore",
+    "polars._plr",
+    "primp",
+    "primp.primp",
+    "psycopg.pq.pq_ctypes",
+    "psycopg2._psycopg",
+    "psycopg_binary.pq",
+    "psycopg_c.pq",
+    "pyarrow._dataset",
+    "pyarrow._flight",
+    "pyarrow._fs",
+    "pycares",
+    "pycurl",
+    "pymssql._mssql",
+    "pyodbc",
+    "rnet",
+    "rnet.blocking",
+    "rnet.rnet",
+    "temporalio.bridge.temporal_sdk_bridge",
+    "uvloop.loop",
+    "zmq.backend.cython._zmq",
+)
+"""The modules of the table, which itself is not loaded before one of them."""
+
+_rows: dict[str, list[Row]] = {}  # those that were added
+_entry_points: dict[Row, list[EntryPoint]] = {}  # made once: each knows its own wrapper again
+_awaited: set[str] = set()
+_announced: dict[str, list[Any]] | None = None  # entry points of the group, by the module that each waits for
+_asked: tuple[Judge, Remember] | None = None
+
+
+def activate(judge: Judge, remember: Remember) -> None:
+    """Watch the clients that are imported, and those that will be."""
+    global _asked, _announced  # noqa: PLW0603 - layers are for the process, and so is their state
+    _asked = (judge, remember)
+    if _announced is None:
+        _announced = announced_in(sys.path, GROUP)
+    for module in modules():
+        _watch(module)
+
+
+def modules() -> tuple[str, ...]:
+    """Return the modules that hold clients which are watched once they are imported."""
+    return (*MODULES, *_rows, *(_announced or ()))
+
+
+def deactivate() -> None:
+    """Take every wrapper off."""
+    global _asked  # noqa: PLW0603 - as above
+    _asked = None
+    for entry_points in _entry_points.values():
+        remove_all(entry_points)
+
+
+def watch_client(
+    target: str,
+    endpoints: Read,
+    *,
+    kind: str = "connect",
+    also: Iterable[str] = (),
+    awaited: bool = False,
+) -> Callable[[], None]:
+    """Have calls of a native client judged, as those of the sockets are.
+
+    Nothing is imported: the function is watched once its module has been, and while a guard is active.
+
+    Args:
+        target: What is called, as ``module:function`` or ``module:Class.method``. A type of a C extension may be named
+            like any other.
+        endpoints: Called as ``endpoints(instance, args, kwargs)`` before each call; returns where it leads, or
+            several such places, or None if it reaches nothing. A place is ``"host:port"``, ``("host", port)``, a URL
+            or ``"unix:/path"``.
+        kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup`` or ``bind``.
+        also: Further modules that hold the same function under the same name.
+        awaited: Whether it is a coroutine function, to be judged when it is awaited.
+
+    Returns:
+        A function that ends the watch.
+
+    Raises:
+        ValueError: ``target`` is not of that form, or there is no such kind.
+    """
+    module, _, name = target.partition(":")
+    if not module or not name:
+        raise ValueError(f"{target!r} is not of the form 'module:function' or 'module:Class.method'")
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is not a kind of network access; choose one of {', '.join(KINDS)}")
+    from pytest_test_categories._watch.clients.rows import Row
+
+    row = Row(module, name, endpoints, kind, tuple(also), awaited)
+    for module in (row.module, *row.also):
+        _rows.setdefault(module, []).append(row)
+    if _asked is not None:
+        for module in (row.module, *row.also):
+            _watch(module)
+
+    def remove() -> None:
+        for module in (row.module, *row.also):
+            if row in _rows[module]:
+                _rows[module].remove(row)
+        remove_all(_entry_points.pop(row, []))
+
+    return remove
+
+
+def _watch(module: str) -> None:
+    if module in sys.modules:
+        _imported(module)
+    elif module not in _awaited:
+        _awaited.add(module)
+        when_imported(module, functools.partial(_imported, module))
+
+
+def _imported(module: str) -> None:
+    """Wrap what the table has for a module that is there now."""
+    _awaited.discard(module)
+    if _asked is None:
+        return
+    from pytest_test_categories._watch.clients.rows import entry_points_of, rows_of
+
+    for announced in (_announced or {}).pop(module, ()):
+        announced.load()()
+    for row in (*rows_of(module), *_rows.get(module, ())):
+        if row not in _entry_points:
+            _entry_points[row] = entry_points_of(row, _whom)
+        for entry_point in _entry_points[row]:
+            # A module that re-exports a function may be in the middle of its own import: it takes the wrapped one,
+            # and is looked at again when it is done.
+            if entry_point.module in sys.modules:
+                entry_point.install()
+
+
+def _whom() -> tuple[Judge, Remember] | None:
+    return _asked

@@ -1,0 +1,120 @@
+"""The wrapper that rows share: read where a call leads, ask the judge about each place."""
+
+from __future__ import annotations
+
+import _socket
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._host.names import reach_of_name
+from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
+from pytest_test_categories._rules.policy import Kind
+from pytest_test_categories._watch import Sight, audit
+from pytest_test_categories._watch.clients.places import place
+from pytest_test_categories._watch.sockets import (
+    AF_UNIX,
+    addresses_in,
+    note_bound,
+    read_address,
+    read_lookup,
+    read_reverse,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._watch import Judge, Remember
+    from pytest_test_categories._watch.clients import Read
+    from pytest_test_categories._watch.clients.rows import Row
+
+UNREADABLE: Final = "an address that could not be read"
+"""Where a call leads that a reader of the table fails at: a version of the library that it does not know, perhaps."""
+
+AF_IP: Final = _socket.AF_INET6
+"""Stands for either IP family: a native client chooses for itself."""
+
+
+def wrapper(row: Row, read: Read, whom: Callable[[], tuple[Judge, Remember] | None]) -> Any:
+    """Return a row's wrapper; it is inert while ``whom`` names nobody to ask."""
+    kind = Kind(row.kind)
+    route = f"{row.module.partition('.')[0]}.{row.name}"
+
+    def ask(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        __tracebackhide__ = True
+        asked = whom()
+        if asked is None or charge() is None:  # nobody's call: not worth reading
+            return
+        try:
+            found = read(instance, args, kwargs) or ()
+            places = [found] if isinstance(found, (str, tuple)) and found else list(found)
+        except Exception:
+            if not isinstance(row.read, str):  # a registered one: whoever wrote it has to see that
+                raise
+            places = [UNREADABLE]
+        for where in places:
+            _ask(*asked, kind, route, where)
+
+    def plain(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        ask(instance, args, kwargs)
+        return wrapped(*args, **kwargs)
+
+    def awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async def judged() -> Any:  # whoever awaits it is charged
+            __tracebackhide__ = True
+            ask(instance, args, kwargs)
+            return await wrapped(*args, **kwargs)
+
+        return judged()
+
+    return awaited if row.awaited else plain
+
+
+def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -> None:
+    __tracebackhide__ = True
+    family, address = place(where)
+    if family == "unix":
+        if kind is Kind.BIND:
+            note_bound(address)
+        judge(kind, route, AF_UNIX, address, None, read_address)
+        return
+    if kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+        read = read_lookup if kind is Kind.LOOKUP else read_reverse
+        judge(kind, route, 0, (*address, 0), None, read)
+        return
+    restricted = judge(kind, route, AF_IP, address, None, read_place)
+    if restricted and kind is not Kind.BIND and parse_ip(address[0]) is None and _is_ours(address[0]):
+        _ask_about_answers(judge, remember, kind, route, address)
+
+
+def _ask_about_answers(
+    judge: Judge, remember: Remember, kind: Kind, route: str, address: tuple[str, int | str | None]
+) -> None:
+    """Resolve a name that should be this machine's, as the client is about to: a resolver may say otherwise."""
+    __tracebackhide__ = True
+    one_shot = ("socket.getaddrinfo", address[0], None)
+    audit.allow(one_shot)
+    try:
+        answers = addresses_in(_socket.getaddrinfo(address[0], None, 0, _socket.SOCK_STREAM))
+    except (OSError, UnicodeError):  # the client will say so itself
+        return
+    finally:
+        audit.withdraw(one_shot)
+    remember(address[0], answers)
+    for answer in answers:
+        judge(kind, route, AF_IP, (answer, address[1]), None, read_place)
+
+
+def _is_ours(name: str) -> bool:
+    return reach_of_name(name) is not Reach.BEYOND
+
+
+def read_place(_kind: Kind, _family: int, address: tuple[str, int | str | None]) -> Sight | None:
+    """Read ``(host, port)``, as ``place`` returns it."""
+    host = host_text(address[0])
+    if not host:
+        return Sight(Endpoint("0.0.0.0", address[1]), Reach.MACHINE)  # noqa: S104 - what an empty host means
+    if parse_ip(host) is not None:
+        return Sight(Endpoint(host, address[1]))
+    reach = reach_of_name(host)
+    return Sight(Endpoint(host, address[1]), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)

@@ -1,0 +1,122 @@
+"""Readers for what connects to whatever database a string names: ODBC, ADBC, ConnectorX."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._watch.clients.databases import libpq, sections
+from pytest_test_categories._watch.clients.places import host_and_port, of_url, port_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_test_categories._watch.clients import Where
+
+_HOST_KEYS: Final = ("server", "servername", "address", "addr", "networkaddress", "host", "hostname")
+_PORTS: Final = {"sql server": 1433, "tds": 1433, "postgres": 5432, "psql": 5432, "mysql": 3306, "maria": 3306}
+_OF_FILES: Final = ("sqlite", "duckdb", "access", "excel", "text")
+_PAIR: Final = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
+_CONNINFO: Final = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
+
+
+def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``pyodbc.connect(connection_string, **keywords)``, and the data source that it may name."""
+    given = text(args[0] if args else kwargs.get("connectionstring"))
+    options = {key.lower(): value.strip().strip("{}") for key, value in _PAIR.findall(given)}
+    options |= {key.lower(): text(value) for key, value in kwargs.items()}
+    if options.get("dsn"):
+        options = _source(options["dsn"]) | options
+    driver = options.get("driver", "").lower()
+    if any(part in driver for part in _OF_FILES):
+        return
+    default = next((port for part, port in _PORTS.items() if part in driver), None)
+    port = port_of(options.get("port") or None) or default
+    server = next((options[key] for key in _HOST_KEYS if options.get(key)), "")
+    if server:
+        server = server.rpartition(":")[2] if server.startswith(("tcp:", "np:", "lpc:")) else server
+        server = server.partition("\\")[0] if "," not in server else server.replace("\\", ",", 1)
+        host, *rest = [part.strip() for part in server.split(",")]
+        host, own = host_and_port("localhost" if host in {".", "(local)"} else host, port)
+        yield host, port_of(rest[-1]) if rest else own
+    elif default is not None:  # a network driver's own default
+        yield "localhost", port
+
+
+def _source(name: str) -> dict[str, str]:
+    """Return what ``odbc.ini`` says of a data source."""
+    files = (os.environ.get("ODBCINI") or "~/.odbc.ini", os.environ.get("ODBCSYSINI", "/etc") + "/odbc.ini")
+    for path in files:
+        for section, options in sections(path).items():
+            if section.lower() == name.lower():
+                return options
+    return {}
+
+
+def adbc(_database: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``AdbcDatabase(driver=..., uri=...)``."""
+    driver, uri = text(kwargs.get("driver")), text(kwargs.get("uri"))
+    uri = uri or (driver if "://" in driver else "")
+    if "postgres" in driver or uri.startswith("postgres"):
+        yield from _postgres(uri)
+    else:
+        yield from _of_urls([uri])
+
+
+def connectorx(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the connection of ``read_sql(conn, query)``: a URL, or several by name."""
+    given = args[0] if args else kwargs.get("conn")
+    urls = given.values() if isinstance(given, dict) else [given]
+    for url in map(text, urls):
+        if url.startswith(("postgres", "redshift")):
+            yield from _postgres(url)
+        else:
+            yield from _of_urls([url])
+
+
+def _of_urls(urls: Iterable[str]) -> Iterator[Where]:
+    for url in urls:
+        scheme = url.partition("://")[0].lower()
+        if "://" in url and not scheme.startswith((*_OF_FILES, "file")):
+            if scheme == "bigquery":
+                yield "bigquery.googleapis.com", 443
+            else:
+                yield of_url(url, _PORTS.get(scheme.replace("mssql", "sql server").partition("+")[0]))
+
+
+def _postgres(uri: str) -> Iterator[Where]:
+    """Read a URI of libpq's, or its ``key=value`` form, without libpq."""
+    if "://" not in uri:
+        yield from libpq({key: value.strip("'") for key, value in _CONNINFO.findall(uri)})
+        return
+    from urllib.parse import parse_qsl, unquote
+
+    rest, _, query = uri.partition("://")[2].partition("?")
+    options: Mapping[str, str] = dict(parse_qsl(query))
+    pairs = [
+        host_and_port(unquote(part)) if not part.startswith("%2") else (unquote(part), None)
+        for part in rest.partition("/")[0].rpartition("@")[2].split(",")
+    ]
+    hosts = {
+        "host": ",".join(host for host, _ in pairs),
+        "port": ",".join(text(port or "5432") for _, port in pairs) if any(port for _, port in pairs) else "",
+    }
+    yield from libpq({key: value for key, value in hosts.items() if value.strip(",")} | dict(options))
+
+
+def deltalake(_table: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the table that delta-rs opens, asks for or writes."""
+    from pytest_test_categories._watch.clients.stores import of_cloud
+
+    table = args[0] if args else next((kwargs[key] for key in ("table_uri", "table_or_uri") if key in kwargs), None)
+    url = text(getattr(table, "table_uri", table))
+    if "://" in url and not url.startswith(("file:", "memory:")):
+        options = kwargs.get("storage_options") or next((arg for arg in args[1:] if isinstance(arg, dict)), {})
+        yield from of_cloud(url, options)
+
+
+def temporal(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the target of temporalio's client, whose core is in Rust."""
+    config: Any = args[1] if len(args) > 1 else kwargs.get("config")
+    yield of_url(config.target_url)

@@ -1,0 +1,150 @@
+"""Readers for the C clients of databases: libpq, MySQL's, FreeTDS, libmemcached."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._host.system import System
+from pytest_test_categories._watch.clients.places import host_and_port, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_test_categories._watch.clients import Where
+
+_POSTGRES_DIRECTORIES: Final = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - libpq's own defaults
+_POSTGRES_VARIABLES: Final = {
+    "host": "PGHOST",
+    "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
+    "service": "PGSERVICE",
+}
+_MYSQL_SOCKETS: Final = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/tmp/mysql.sock")  # noqa: S108 - as above
+
+
+def psycopg2(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read psycopg2's ``_connect(dsn)``."""
+    native = sys.modules["psycopg2._psycopg"]
+    dsn = args[0] if args else kwargs.get("dsn")
+    try:
+        options = native.parse_dsn(dsn)
+    except (native.ProgrammingError, TypeError):  # the call will say so
+        return
+    yield from libpq(options)
+
+
+def pgconn(pgconn_class: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``PGconn.connect(conninfo)`` of psycopg 3, in any of its implementations."""
+    conninfo = args[0] if args else kwargs.get("conninfo")
+    parser = sys.modules[pgconn_class.__module__].Conninfo
+    try:
+        options = {text(option.keyword): text(option.val) for option in parser.parse(conninfo) if option.val}
+    except Exception:  # noqa: BLE001 - each implementation has errors of its own, and the call will say so
+        return
+    yield from libpq(options)
+
+
+def libpq(options: Mapping[str, Any]) -> Iterator[Where]:
+    """Yield where libpq connects to: options, then the service file, then the environment, then its own defaults."""
+    options = {key: text(value) for key, value in options.items() if value}
+    service = options.get("service") or os.environ.get("PGSERVICE")
+    options = (_service(service) if service else {}) | options
+    for key, variable in _POSTGRES_VARIABLES.items():
+        if not options.get(key) and os.environ.get(variable):
+            options[key] = os.environ[variable]
+    names = options["host"].split(",") if options.get("host") else []
+    numbers = options["hostaddr"].split(",") if options.get("hostaddr") else []
+    ports = (options.get("port") or "5432").split(",")
+    for index in range(max(len(names), len(numbers), 1)):
+        host = (numbers[index] if index < len(numbers) else "") or (names[index] if index < len(names) else "")
+        port = (ports[index] if index < len(ports) else ports[0]).strip() or "5432"
+        host = host.strip() or _postgres_directory(port)
+        if host.startswith(("/", "@")):
+            yield f"unix:{host}/.s.PGSQL.{port}"
+        else:
+            yield host, port
+
+
+def _postgres_directory(port: str) -> str:
+    """Return where libpq looks for the server's socket: a matter of how it was built, so of what is there."""
+    if os.name == "nt":
+        return "localhost"
+    for directory in _POSTGRES_DIRECTORIES:
+        if System.exists(f"{directory}/.s.PGSQL.{port}"):
+            return directory
+    return _POSTGRES_DIRECTORIES[0]
+
+
+def _service(name: str) -> dict[str, str]:
+    """Return what a section of the connection service file says."""
+    files = (
+        os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf"),
+        os.path.join(os.environ.get("PGSYSCONFDIR", "/etc/postgresql-common"), "pg_service.conf"),
+    )
+    for path in files:
+        found = sections(path).get(name)
+        if found:
+            return found
+    return {}
+
+
+def sections(path: str) -> dict[str, dict[str, str]]:
+    """Read a file of sections, libpq's or MySQL's; one that is not there or not readable has none."""
+    import configparser
+
+    parser = configparser.RawConfigParser(
+        allow_no_value=True, strict=False, delimiters=("=",), comment_prefixes=("#", ";", "!")
+    )
+    try:
+        parser.read(os.path.expanduser(path), encoding="utf-8")
+    except (configparser.Error, UnicodeError, OSError):
+        return {}
+    return {
+        section: {key: text(value).strip("'\" ") for key, value in parser.items(section)}
+        for section in parser.sections()
+    }
+
+
+def mysql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the arguments of MySQLdb's ``connect``: host, user, password, database, port, unix_socket."""
+    names = ("host", "user", "password", "database", "port", "unix_socket")
+    given = dict(zip(names, args, strict=False)) | {key: value for key, value in kwargs.items() if value}
+    options: dict[str, Any] = {}
+    if given.get("read_default_file") or given.get("read_default_group"):
+        found = sections(text(given.get("read_default_file")) or "~/.my.cnf")
+        for section in ("client", "client-server", "client-mariadb", text(given.get("read_default_group"))):
+            options |= {key.replace("-", "_"): value for key, value in found.get(section, {}).items()}
+    host = text(given.get("host") or options.get("host") or os.environ.get("MYSQL_HOST"))
+    port = given.get("port") or options.get("port") or os.environ.get("MYSQL_TCP_PORT") or 3306
+    path = text(given.get("unix_socket") or options.get("socket") or os.environ.get("MYSQL_UNIX_PORT"))
+    if os.name != "nt" and host in {"", "localhost"}:  # the client takes a socket file then
+        path = path or next((path for path in _MYSQL_SOCKETS if System.exists(path)), _MYSQL_SOCKETS[0])
+        yield f"unix:{path}"
+    else:
+        yield host or "localhost", port
+
+
+def mssql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``MSSQLConnection(server, ..., port=)``: the server may hold a port or the name of an instance."""
+    server = text(args[0] if args else kwargs.get("server", "localhost")).strip()
+    port = text(kwargs.get("port") or 1433)
+    if server in {"", ".", "(local)"}:
+        server = "localhost"
+    server, _, _instance = server.partition("\\")  # whose port a server at 1434 tells
+    host, own_port = host_and_port(server.replace(",", ":"), port)
+    yield os.environ.get("TDSHOST") or host, os.environ.get("TDSPORT") or own_port
+
+
+def memcached(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the servers of a pylibmc client: which of them is asked is for a hash of the key to say."""
+    for server in getattr(client, "addresses", ()):
+        if isinstance(server, tuple):  # (type, host, port)
+            server = f"{server[1]}:{server[2]}"  # noqa: PLW2901 - the same thing in its other form
+        server = text(server).removeprefix("udp:").removeprefix("tcp:")  # noqa: PLW2901 - as above
+        if server.startswith("/"):
+            yield f"unix:{server}"
+        else:
+            parts = server.split(":")  # host, port, weight
+            yield host_and_port(server if server.startswith("[") else ":".join(parts[:2]), 11211)

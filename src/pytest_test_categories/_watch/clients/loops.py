@@ -1,0 +1,119 @@
+"""Readers for event loops and resolvers of their own: uvloop, c-ares."""
+
+from __future__ import annotations
+
+import _socket
+from typing import TYPE_CHECKING, Any
+
+from pytest_test_categories._rules.address import parse_ip
+from pytest_test_categories._watch.clients.places import text
+from pytest_test_categories._watch.sockets import AF_UNIX, unix_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._watch.clients import Where
+
+
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str) -> Any:
+    return args[index] if index < len(args) else kwargs.get(name)
+
+
+def _pair(address: Any) -> Iterator[Where]:
+    if isinstance(address, (tuple, list)) and len(address) >= 2:  # noqa: PLR2004 - (host, port[, flow, scope])
+        yield text(address[0]), address[1]
+
+
+def connection(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``create_connection(factory, host, port)``; a socket given instead is connected already."""
+    host = _argument(args, kwargs, 1, "host")
+    if host is not None:
+        yield text(host), _argument(args, kwargs, 2, "port")
+
+
+def unix(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``create_unix_connection(factory, path)``."""
+    path = _argument(args, kwargs, 1, "path")
+    if path is not None:
+        yield f"unix:{unix_path(path) if isinstance(path, (str, bytes)) else path}"
+
+
+def sock_connect(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``sock_connect(sock, address)`` where it resolves a name; what it connects to then meets the socket's own.
+
+    A numeric address does so at once.
+    """
+    sock, address = _argument(args, kwargs, 0, "sock"), _argument(args, kwargs, 1, "address")
+    if getattr(sock, "family", None) == AF_UNIX:
+        return
+    if isinstance(address, tuple) and address and parse_ip(text(address[0])) is None:
+        yield from _pair(address)
+
+
+def datagram_remote(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the remote address of ``create_datagram_endpoint(factory, local_addr, remote_addr)``."""
+    yield from _datagram(_argument(args, kwargs, 2, "remote_addr"), kwargs)
+
+
+def datagram_local(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the local address of ``create_datagram_endpoint``."""
+    yield from _datagram(_argument(args, kwargs, 1, "local_addr"), kwargs)
+
+
+def _datagram(address: Any, kwargs: dict[str, Any]) -> Iterator[Where]:
+    if kwargs.get("family") == AF_UNIX and isinstance(address, (str, bytes)):
+        yield f"unix:{unix_path(address)}"
+    else:
+        yield from _pair(address)
+
+
+def sendto(transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``sendto(data, addr)`` of a datagram transport; without an address it goes where it is connected to."""
+    address = _argument(args, kwargs, 1, "addr")
+    if isinstance(address, str):
+        yield f"unix:{unix_path(address)}"
+    elif address is None:
+        yield from _pair(transport.get_extra_info("peername"))
+    else:
+        yield from _pair(address)
+
+
+def server(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``create_server(factory, host, port)``, whose host may be several; a socket given instead is bound."""
+    if kwargs.get("sock") is not None:
+        return
+    host, port = _argument(args, kwargs, 1, "host"), _argument(args, kwargs, 2, "port")
+    for one in host if isinstance(host, (list, tuple, set, frozenset)) else [host]:
+        yield text(one), port
+
+
+def lookup(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``getaddrinfo(host, port)``."""
+    host = _argument(args, kwargs, 0, "host")
+    if host is not None and not kwargs.get("flags", 0) & _socket.AI_NUMERICHOST:
+        yield text(host), _argument(args, kwargs, 1, "port")
+
+
+def reverse(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``getnameinfo(sockaddr, flags)``."""
+    if not (_argument(args, kwargs, 1, "flags") or 0) & _socket.NI_NUMERICHOST:
+        yield from _pair(_argument(args, kwargs, 0, "sockaddr"))
+
+
+def cares_addresses(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read c-ares' ``getaddrinfo(host, port)``."""
+    host = _argument(args, kwargs, 0, "host")
+    if isinstance(host, (str, bytes)):
+        yield text(host), _argument(args, kwargs, 1, "port")
+
+
+def cares(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the name, or the address, that c-ares is asked for."""
+    name = args[0] if args else next((kwargs[key] for key in ("host", "name", "addr") if key in kwargs), None)
+    if isinstance(name, (str, bytes)):
+        yield text(name), None
+
+
+def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``getnameinfo(address, flags)``."""
+    yield from _pair(_argument(args, kwargs, 0, "address"))

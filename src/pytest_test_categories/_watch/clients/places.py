@@ -1,0 +1,135 @@
+"""What calls name as their aim, as text: ``host:port``, ``unix:/path``, URLs, and what proxies make of them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._watch.clients import Where
+
+PORTS: Final = {
+    "amqp": 5672,
+    "dict": 2628,
+    "ftp": 21,
+    "ftps": 990,
+    "gopher": 70,
+    "http": 80,
+    "https": 443,
+    "imap": 143,
+    "imaps": 993,
+    "ldap": 389,
+    "ldaps": 636,
+    "mqtt": 1883,
+    "mysql": 3306,
+    "pop3": 110,
+    "pop3s": 995,
+    "postgres": 5432,
+    "postgresql": 5432,
+    "redis": 6379,
+    "rtsp": 554,
+    "scp": 22,
+    "sftp": 22,
+    "smb": 445,
+    "smtp": 25,
+    "smtps": 465,
+    "socks4": 1080,
+    "socks4a": 1080,
+    "socks5": 1080,
+    "socks5h": 1080,
+    "telnet": 23,
+    "ws": 80,
+    "wss": 443,
+}
+"""The port of a URL that names none."""
+
+
+def text(value: Any) -> str:
+    """Return a value as text: what it was as bytes, nothing for None."""
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8", "surrogateescape")
+    return "" if value is None else str(value)
+
+
+def place(where: Any) -> tuple[str, Any]:
+    """Return ``("unix", path)`` or ``("ip", (host, port))`` for what a reader returned.
+
+    Text that is of no form we know counts as the name of a host: it is better judged than passed over.
+    """
+    if isinstance(where, tuple):
+        host, port = where
+        return "ip", (text(host), port_of(port))
+    where = text(where)
+    if where.startswith("unix:"):
+        path = where.removeprefix("unix:")
+        return "unix", "/" + path.lstrip("/") if path.startswith("//") else path
+    if "://" in where:
+        return "ip", of_url(where)
+    return "ip", host_and_port(where)
+
+
+def port_of(port: Any) -> int | str | None:
+    """Return a port as a number where it is one."""
+    if isinstance(port, int) or port is None:
+        return port
+    port = text(port).strip()
+    return int(port) if port.isascii() and port.isdecimal() else port or None
+
+
+def host_and_port(where: str, default: int | str | None = None) -> tuple[str, int | str | None]:
+    """Split ``host``, ``host:port``, ``[v6]:port`` or a bare v6 address."""
+    where = where.strip()
+    if where.startswith("["):
+        host, _, rest = where[1:].partition("]")
+        return host, _or(port_of(rest.removeprefix(":")), default)
+    if where.count(":") == 1:
+        host, _, port = where.partition(":")
+        return host, _or(port_of(port), default)
+    return where, default
+
+
+def _or(port: int | str | None, default: int | str | None) -> int | str | None:
+    return default if port is None else port
+
+
+def of_url(url: str, default: int | None = None) -> tuple[str, int | str | None]:
+    """Return the host and port of a URL, as browsers and curl read it."""
+    url = url.strip().replace("\\", "/")
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    try:
+        host = urlsplit(f"{scheme}://{rest}").netloc.rpartition("@")[2]
+    except ValueError:  # brackets that don't match
+        host = rest
+    return host_and_port(unquote(host), PORTS.get(scheme, default))
+
+
+def of_web(url: str, *, only_lower: bool = False) -> Iterator[Where]:
+    """Yield where a request for a URL leads: the proxy that the environment names, and the URL's own host.
+
+    Args:
+        url: May lack its scheme, as curl's may.
+        only_lower: Whether the client knows ``http_proxy`` by that name alone, as curl does.
+    """
+    if "://" not in url:
+        url = f"http://{url}"
+    yield of_url(url)
+    yield from proxies(url, only_lower=only_lower)
+
+
+def proxies(url: str, *names: str, only_lower: bool = False) -> Iterator[Where]:
+    """Yield the proxy that the environment names for a URL, if there is one."""
+    scheme = url.partition("://")[0].lower()
+    names = names or (f"{scheme}_proxy", "all_proxy")
+    for name in names:
+        upper = "" if only_lower and name == "http_proxy" else os.environ.get(name.upper(), "")
+        proxy = os.environ.get(name) or upper
+        if proxy:
+            from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # undocumented
+
+            if not proxy_bypass_environment(str(of_url(url)[0])):
+                yield of_url(proxy if "://" in proxy else f"http://{proxy}", 1080)
+            return

@@ -1,0 +1,187 @@
+"""The table: which call of which library leads where."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._watch.clients.asking import wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._watch import Judge, Remember
+    from pytest_test_categories._watch.clients import Read
+
+
+class Row(NamedTuple):
+    """One entry point of a native client.
+
+    Attributes:
+        module: Module that holds it.
+        name: Dotted path in the module. Where a type's method is reached however it was imported, it stands here
+            rather than the function that people call.
+        read: Yields where a call ``(instance, args, kwargs)`` leads; or the name of such a reader, ``module:function``
+            in this package.
+        kind: A ``Kind``'s value.
+        also: Modules that hold the same function under the same name.
+        awaited: Whether it is a coroutine function: judged when it is awaited.
+    """
+
+    module: str
+    name: str
+    read: Read | str
+    kind: str = "connect"
+    also: tuple[str, ...] = ()
+    awaited: bool = False
+
+
+_HTTP_METHODS: Final = ("delete", "get", "head", "options", "patch", "post", "put", "request")
+
+ROWS: Final = (
+    # uvloop: libuv's sockets. What it does through Python's (create_unix_server, sock_connect to numbers) is known.
+    Row("uvloop.loop", "Loop.create_connection", "loops:connection", awaited=True),
+    Row("uvloop.loop", "Loop.create_unix_connection", "loops:unix", awaited=True),
+    Row("uvloop.loop", "Loop.sock_connect", "loops:sock_connect", awaited=True),
+    Row("uvloop.loop", "Loop.create_datagram_endpoint", "loops:datagram_remote", awaited=True),
+    Row("uvloop.loop", "Loop.create_datagram_endpoint", "loops:datagram_local", "bind", awaited=True),
+    Row("uvloop.loop", "UDPTransport.sendto", "loops:sendto", "send"),
+    Row("uvloop.loop", "Loop.create_server", "loops:server", "bind", awaited=True),
+    Row("uvloop.loop", "Loop.getaddrinfo", "loops:lookup", "lookup", awaited=True),
+    Row("uvloop.loop", "Loop.getnameinfo", "loops:reverse", "reverse-lookup", awaited=True),
+    # c-ares, by itself or under aiodns.
+    Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
+    *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
+    Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
+    Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
+    # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
+    Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
+    *(
+        Row(module, f"PGconn.{name}", "databases:pgconn")
+        for module in ("psycopg_binary.pq", "psycopg_c.pq", "psycopg.pq.pq_ctypes")
+        for name in ("connect", "connect_start", "ping")
+    ),
+    # MySQL's and MariaDB's C client, FreeTDS, libmemcached.
+    Row("MySQLdb._mysql", "connection.__init__", "databases:mysql"),
+    Row("pymssql._mssql", "MSSQLConnection.__init__", "databases:mssql"),
+    *(
+        Row("_pylibmc", f"client.{name}", "databases:memcached")
+        for name in (
+            *("get", "gets", "get_multi", "set", "set_multi", "add", "add_multi", "replace", "append", "prepend"),
+            *("cas", "delete", "delete_multi", "incr", "incr_multi", "decr", "touch", "get_stats", "flush_all"),
+        )
+    ),
+    # Whatever a string names: ODBC's drivers, ADBC's, ConnectorX; delta-rs, Temporal's core.
+    Row("pyodbc", "connect", "connectors:odbc"),
+    Row("adbc_driver_manager._lib", "AdbcDatabase.__init__", "connectors:adbc"),
+    *(Row("connectorx", name, "connectors:connectorx") for name in ("read_sql", "get_meta", "partition_sql")),
+    Row("deltalake.table", "DeltaTable.__init__", "connectors:deltalake"),
+    Row("deltalake.table", "DeltaTable.is_deltatable", "connectors:deltalake"),
+    Row(
+        "deltalake.writer.writer",
+        "write_deltalake",
+        "connectors:deltalake",
+        also=("deltalake.writer", "deltalake"),
+    ),
+    Row("temporalio.bridge.temporal_sdk_bridge", "connect_client", "connectors:temporal"),
+    # gRPC: a channel dials at its first call.
+    Row("grpc._cython.cygrpc", "Channel.segregated_call", "rpc:call"),
+    Row("grpc._cython.cygrpc", "Channel.integrated_call", "rpc:call"),
+    Row("grpc._cython.cygrpc", "Channel.check_connectivity_state", "rpc:check"),
+    Row("grpc._channel", "Channel.subscribe", "rpc:subscribe"),
+    Row("grpc._cython.cygrpc", "AioChannel.call", "rpc:call"),
+    Row("grpc._cython.cygrpc", "AioChannel.check_connectivity_state", "rpc:check"),
+    Row("grpc._cython.cygrpc", "Server.add_http2_port", "rpc:port", "bind"),
+    Row("grpc._cython.cygrpc", "AioServer.add_insecure_port", "rpc:port", "bind"),
+    Row("grpc._cython.cygrpc", "AioServer.add_secure_port", "rpc:port", "bind"),
+    # ZeroMQ dials, and serves, in a thread of its own.
+    Row("zmq.backend.cython._zmq", "Socket.connect", "queues:zmq"),
+    Row("zmq.backend.cython._zmq", "Socket.bind", "queues:zmq", "bind"),
+    # librdkafka's threads dial as soon as there is a client.
+    *(
+        Row("confluent_kafka.cimpl", f"{name}.__init__", "queues:kafka")
+        for name in ("Producer", "Consumer", "ShareConsumer", "_AdminClientImpl")
+    ),
+    # libcurl. What a handle is told of proxies and addresses it does not tell again.
+    Row("pycurl", "Curl.setopt", "web:pycurl_option"),
+    Row("pycurl", "Curl.unsetopt", "web:pycurl_unset"),
+    Row("pycurl", "Curl.reset", "web:pycurl_reset"),
+    Row("pycurl", "Curl.perform", "web:pycurl"),
+    Row("pycurl", "Curl.perform_rb", "web:pycurl"),
+    Row("pycurl", "Curl.perform_rs", "web:pycurl"),
+    Row("pycurl", "CurlMulti.add_handle", "web:pycurl_multi"),
+    Row("curl_cffi.curl", "Curl.perform", "web:curl_cffi"),
+    Row("curl_cffi.aio", "AsyncCurl.add_handle", "web:curl_cffi_multi"),
+    # Rust's HTTP clients.
+    *(
+        Row("primp.primp", f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
+        for cls in ("Client", "AsyncClient")
+        for name in _HTTP_METHODS
+    ),
+    *(
+        Row("primp.primp", name, "web:url_of_request" if name == "request" else "web:url", also=("primp",))
+        for name in _HTTP_METHODS
+    ),
+    Row("httpr.httpr", "RClient.request", "web:url_of_request"),
+    *(
+        Row(module, f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
+        for module, cls in (("rnet.rnet", "Client"), ("rnet.blocking", "BlockingClient"))
+        for name in (*_HTTP_METHODS, "trace", "websocket")
+    ),
+    *(
+        Row("rnet.rnet", name, "web:url_of_request" if name == "request" else "web:url", also=("rnet",))
+        for name in (*_HTTP_METHODS, "trace", "websocket")
+    ),
+    # Object stores.
+    *(
+        Row("obstore._obstore", f"{name}{end}", "stores:obstore", also=("obstore",))
+        for name in (
+            *("copy", "delete", "get", "get_range", "get_ranges", "head", "list_with_delimiter", "put", "rename"),
+            *("open_reader", "open_writer"),
+        )
+        for end in ("", "_async")
+    ),
+    Row("obstore._obstore", "list", "stores:obstore", also=("obstore",)),
+    *(
+        Row("pyarrow._fs", f"FileSystem.{name}", "stores:pyarrow")
+        for name in (
+            *("get_file_info", "create_dir", "delete_dir", "delete_dir_contents", "delete_file", "move", "copy_file"),
+            *("open_input_file", "open_input_stream", "open_output_stream", "open_append_stream"),
+        )
+    ),
+    Row("pyarrow._flight", "FlightClient.__init__", "rpc:flight"),
+    Row("pyarrow._dataset", "FileSystemDatasetFactory.__init__", "stores:pyarrow_dataset"),
+    *(
+        Row("polars._plr", f"PyLazyFrame.{name}", "stores:polars")
+        for name in (
+            *("new_from_csv", "new_from_ipc", "new_from_ndjson", "new_from_parquet", "new_from_scan_lines"),
+            *("new_from_expand_paths", "sink_csv", "sink_ipc", "sink_ndjson", "sink_parquet"),
+        )
+    ),
+)
+
+
+@functools.cache
+def _by_module() -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in ROWS:
+        for module in (row.module, *row.also):
+            found.setdefault(module, []).append(row)
+    return found
+
+
+def rows_of(module: str) -> list[Row]:
+    """Return the table's rows for a module."""
+    return _by_module().get(module, [])
+
+
+def entry_points_of(row: Row, whom: Callable[[], tuple[Judge, Remember] | None]) -> list[EntryPoint]:
+    """Return what to wrap for a row: its function, wherever it is held, with one wrapper."""
+    read = row.read
+    if isinstance(read, str):
+        home, _, name = read.partition(":")
+        read = getattr(importlib.import_module(f"{__package__}.{home}"), name)
+    wrap = wrapper(row, read, whom)
+    return [EntryPoint(module, row.name, wrap) for module in (row.module, *row.also)]

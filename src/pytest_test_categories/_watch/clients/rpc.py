@@ -1,0 +1,79 @@
+"""Readers for gRPC: a channel dials at its first call, so the calls are read and not the channel's making."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from pytest_test_categories._watch.clients.places import host_and_port, proxies, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._watch.clients import Where
+
+PORT: Final = 443
+"""Of a target that names none."""
+
+
+def call(channel: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the target of a channel that is called."""
+    target = channel.target
+    yield from of_target(text(target() if callable(target) else target))
+
+
+def check(channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``check_connectivity_state(try_to_connect)``: asking for the state alone dials nothing."""
+    if args[0] if args else kwargs.get("try_to_connect"):
+        yield from call(channel, (), {})
+
+
+def subscribe(channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``subscribe(callback, try_to_connect)``: a thread of gRPC's would dial, and keep the refusal to itself."""
+    if args[1] if len(args) > 1 else kwargs.get("try_to_connect"):
+        yield from call(channel._channel, (), {})
+
+
+def port(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the address that a server is to listen at."""
+    yield from of_target(text(args[0] if args else kwargs.get("address")))
+
+
+def flight(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the location that a client of Arrow Flight is made for: ``grpc+tcp://host:port``, ``grpc+unix:///path``."""
+    location = args[0] if args else kwargs.get("location")
+    if isinstance(location, tuple) and len(location) == 2:  # noqa: PLR2004 - (host, port)
+        yield text(location[0]), location[1]
+        return
+    uri = text(getattr(location, "uri", location))
+    scheme, _, rest = uri.partition("://")
+    yield f"unix:/{rest.lstrip('/')}" if scheme == "grpc+unix" else host_and_port(rest.partition("/")[0], PORT)
+
+
+def of_target(target: str) -> Iterator[Where]:
+    """Yield where a target of gRPC's naming leads (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
+    scheme, colon, rest = target.partition(":")
+    if colon and scheme == "unix":
+        yield f"unix:{'/' + rest.lstrip('/') if rest.startswith('//') else rest}"
+    elif colon and scheme == "unix-abstract":
+        yield f"unix:@{rest}"
+    elif colon and scheme in {"ipv4", "ipv6"}:
+        for address in rest.lstrip("/").split(","):
+            yield host_and_port(unquote(address), PORT)
+    elif colon and scheme == "dns":
+        authority, slash, name = rest.removeprefix("//").partition("/") if rest.startswith("//") else ("", "/", rest)
+        if not slash:
+            authority, name = "", authority
+        if authority:  # the name server to ask
+            yield host_and_port(authority, 53)
+        yield from _by_name(unquote(name))
+    elif "://" in target:  # xds and the like: whatever it is, it is elsewhere
+        yield host_and_port(target.partition("://")[2].strip("/").rpartition("/")[2], PORT)
+    else:
+        yield from _by_name(target)
+
+
+def _by_name(name: str) -> Iterator[Where]:
+    host, port = host_and_port(name.strip("/"), PORT)
+    yield host, port
+    yield from proxies(f"https://{host}", "grpc_proxy", "https_proxy", "http_proxy")

@@ -1,0 +1,546 @@
+"""The table of wrapt wrappers on socket entry points.
+
+Adding an entry point is one row: its target, how to read the endpoint from the call, what kind of attempt it is.
+"""
+
+from __future__ import annotations
+
+import _socket
+import operator
+import socket
+import sys
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
+from pytest_test_categories._host.names import (
+    SYSTEM_LOG_SOCKETS,
+    name_here,
+    reach_of_interface,
+    reach_of_name,
+    reach_of_reverse,
+    spelled_here,
+)
+from pytest_test_categories._host.system import System
+from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
+from pytest_test_categories._rules.policy import Kind
+from pytest_test_categories._watch import Sight, audit, connections
+from pytest_test_categories._watch.audit import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+    from pytest_test_categories._watch import Judge, Remember
+
+IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
+AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
+AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
+AF_PACKET: Final = getattr(_socket, "AF_PACKET", -1)
+HIGHEST_PORT: Final = 65535
+_LONGEST_LABEL: Final = 64
+_C_INT: Final = 2**31
+_SOCKET_GLOBALS: Final = vars(socket)
+
+bound_paths: dict[str, tuple[int, int] | None] = {}
+"""Unix sockets that this process bound itself: device and file number by absolute path, if they could be told."""
+
+
+# -- reading endpoints -------------------------------------------------------------------------------------------------
+
+
+def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
+    """Read a socket address; None for families that are not judged and for addresses that the call will refuse."""
+    if family in IP_FAMILIES:
+        return _read_ip(family, address)
+    if family == AF_UNIX:
+        path = unix_path(address)
+        if path is None or kind is Kind.BIND:
+            return None
+        inside = path in SYSTEM_LOG_SOCKETS or is_bound_here(path)
+        return Sight(Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+    if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
+        return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
+    if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
+        return Sight(Endpoint(address[0], family="packet"), reach_of_interface(address[0]))
+    return None
+
+
+def kind_of_bind(kind: Kind, family: int) -> Kind:
+    """Return what a ``bind`` is: of a packet socket it says where its frames go, as a connect does."""
+    return Kind.CONNECT if kind is Kind.BIND and family == AF_PACKET else kind
+
+
+def _read_ip(family: int, address: Any) -> Sight | None:
+    if not isinstance(address, tuple):
+        return None
+    address = tuple.__add__((), address)  # what C reads, whatever a derived class says of itself
+    if not address or not isinstance(address[0], (str, bytes, bytearray)):
+        return None
+    if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
+        return None
+    host = host_text(address[0])
+    try:
+        port = operator.index(address[1])
+    except TypeError:
+        return None
+    if not _is_sound(address[0]) or not -_C_INT <= port < _C_INT:
+        return None
+    if host == "":
+        return Sight(Endpoint("0.0.0.0", port), Reach.MACHINE)  # noqa: S104 - what an empty host means
+    if parse_ip(host) is not None:
+        return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
+    reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
+    if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
+        return None
+    return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
+
+
+def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
+    """Read the name that a bind looks up; None if its address is a number."""
+    sight = _read_ip(family, address) if family in IP_FAMILIES else None
+    if sight is None or sight.reach is not Reach.BEYOND or sight.endpoint.host == "<broadcast>":
+        return None
+    return Sight(Endpoint(sight.endpoint.host), Reach.BEYOND)
+
+
+def _is_sound(host: str | bytes | bytearray) -> bool:
+    """Tell whether the C library gets to see a host: not one with a NUL, or one that IDNA has no form for."""
+    if isinstance(host, str):
+        if host.isascii() and len(host) < _LONGEST_LABEL:
+            return "\0" not in host and ".." not in host and not host.startswith(".")
+        try:
+            return "\0" not in host and bool(host.encode("idna"))
+        except UnicodeError:
+            return False
+    return b"\0" not in host
+
+
+def unix_path(address: Any) -> str | None:
+    """Return the path of a unix socket's address, an abstract one with ``@`` in front; None if it is none."""
+    if isinstance(address, (bytes, bytearray)):
+        address = bytes(address).decode("utf-8", "surrogateescape")
+    if not isinstance(address, str):
+        return None
+    return "@" + address[1:] if address.startswith("\0") else address
+
+
+def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sight | None:
+    """Read a look-up's ``(host, port, flags)``; None if it sends nothing."""
+    host, port, flags = address
+    if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
+        return None
+    if isinstance(host, str):
+        host = str.__str__(host)  # what C reads, whatever a derived class says of itself
+    # getaddrinfo looks up what stands before a NUL; the others refuse it, and _gethost asks for nothing then.
+    asked_for = host.partition("\0")[0] if isinstance(host, str) else bytes(host).partition(b"\0")[0]
+    if asked_for and not _is_sound(asked_for):
+        return None
+    host = host_text(asked_for)
+    if parse_ip(host) is not None:
+        return None
+    shown = port if isinstance(port, (int, str)) and not isinstance(port, bool) and port != 0 else None
+    return Sight(Endpoint(host, shown), reach_of_name(host))
+
+
+def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sight | None:
+    """Read the look-up of an address's name (or, as ``gethostbyaddr`` takes both, of a name)."""
+    host, port, flags = address
+    if not isinstance(host, (str, bytes, bytearray)):
+        return None
+    ip = parse_ip(host_text(host))
+    if ip is None:
+        return read_lookup(kind, family, (host, port, flags))
+    return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
+
+
+def numeric_host(address: Any) -> Any:
+    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
+    if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
+        return None
+    return address[0] if isinstance(address[0], str) and parse_ip(address[0]) is not None else None
+
+
+def _name_here(host: Any) -> str | None:
+    """Return the name of an address of this machine's own, where a server would be asked for it."""
+    ip = parse_ip(host_text(host)) if isinstance(host, (str, bytes, bytearray)) else None
+    return None if ip is None else name_here(ip)
+
+
+# -- wrappers ----------------------------------------------------------------------------------------------------------
+
+
+def _is_fake(function: Any, address: Any = None) -> bool:
+    """Tell whether what a wrapper found in place is somebody's patch: what it leads to is judged, not the call of it.
+
+    Of a patched ``connect`` that need not be a fake, a call with a host name is judged all the same: it may go on to
+    the interpreter's, which resolves the name before anybody is told.
+    """
+    if isinstance(function, BuiltinFunctionType) or getattr(function, "__globals__", None) is _SOCKET_GLOBALS:
+        return False
+    home = getattr(function, "__globals__", None)
+    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] == "gevent":
+        return False
+    if address is None or type(function).__module__ == "unittest.mock":
+        return True
+    sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
+    return sight is None or parse_ip(sight.endpoint.host) is not None
+
+
+class _Table:
+    """Makes the wrappers, each bound to the judge it asks."""
+
+    def __init__(self, judge: Judge, remember: Remember) -> None:
+        self.judge = judge
+        self.remember = remember
+        self.sends = connections.Sends(judge, read_address)
+
+    def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:
+        """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
+        judge = self.judge
+        numeric = self._numeric
+        sends = self.sends if route.endswith(".sendmsg") else None  # without an address it sends as others do
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            address = read(args)
+            scope = current.get()
+            if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
+                try:
+                    # Of plain types only: a derived one may call itself equal to what was permitted.
+                    plain = type(address) is tuple and type(address[0]) is str
+                    again = plain and (kind, family_of(instance), address) in scope.memo
+                except (TypeError, IndexError):  # no socket of the interpreter's, or an address that no call takes
+                    again = False
+                if again:  # what was permitted to this scope is permitted again, and the audit hook finds it there too
+                    return wrapped(*args, **kwargs)
+            if address is None and sends is not None:
+                sends.check(route, instance)
+            if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
+                return wrapped(*args, **kwargs)
+            real = instance
+            try:
+                family = family_of(real)
+            except TypeError:
+                real = getattr(instance, "_sock", None)  # gevent's sockets hold the interpreter's
+                if not isinstance(real, _socket.socket):  # not a socket at all: the call itself says so
+                    return wrapped(*args, **kwargs)
+                family = family_of(real)
+            asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
+            if judge(asks, route, family, address, instance, read_address) and family in IP_FAMILIES:
+                sent = numeric(kind, route, family, address, instance)
+                if sent is not address:
+                    args = tuple(sent if arg is address else arg for arg in args)
+                    address = sent
+            one_shot = (event, real, address)
+            audit.allow(one_shot)
+            try:
+                result = wrapped(*args, **kwargs)
+            finally:
+                audit.withdraw(one_shot)
+            if kind is Kind.BIND and family == AF_UNIX:
+                note_bound(address)
+            return result
+
+        return wrapper
+
+    def _numeric(self, kind: Kind, route: str, family: int, address: Any, sock: Any) -> Any:
+        """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
+        __tracebackhide__ = True
+        host = host_text(address[0])  # of an address that has been judged, and so is one
+        if host in {"", "<broadcast>"} or parse_ip(host) is not None:
+            return address
+        if kind is Kind.BIND:
+            self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
+        asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
+        asked_for = spelled_here(host, six=family == _socket.AF_INET6) or asked_for
+        one_shot = ("socket.getaddrinfo", asked_for, None)
+        audit.allow(one_shot)
+        try:
+            found = _socket.getaddrinfo(asked_for, None, family, _socket.SOCK_DGRAM)
+        finally:
+            audit.withdraw(one_shot)
+        first = str(found[0][4][0])
+        self.remember(host, [first])
+        resolved = (first, *address[1:])
+        self.judge(kind, route, family, resolved, sock, read_address)
+        return resolved
+
+    def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
+        """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
+        needed = 2 if flags_at else 1
+
+        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            host = called = args[0] if args else kwargs.get("host")
+            if kind is Kind.LOOKUP and type(host) is str and parse_ip(host) is not None:
+                return wrapped(*args, **kwargs)  # nothing is looked up
+            flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
+            port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
+            short = len(args) < needed and len(args) + ("host" in kwargs) + ("port" in kwargs) < needed
+            if host is None or not isinstance(flags, int) or short or _is_fake(wrapped):
+                answer = wrapped(*args, **kwargs)
+                self._keep(host, answer)
+                return answer
+            named = None
+            if event == "socket.getnameinfo":
+                subject = numeric_host(host)
+                if not flags & socket.NI_NUMERICHOST and self.judge(kind, route, 0, (subject, None, 0), None, read):
+                    named = _name_here(subject)
+                    if named is not None:  # of the C library only the service is wanted
+                        args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
+            elif self.judge(kind, route, 0, (host, port, flags), None, read):
+                named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
+                if named is not None:
+                    self.remember("", [])
+                    return named, [], [host_text(host)]
+                family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
+                called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
+                if called is not host:
+                    args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
+            one_shot = (event, called, None)
+            audit.allow(one_shot)
+            token = resolving.set(True) if "gevent" in sys.modules else None
+            try:
+                answer = wrapped(*args, **kwargs)
+            finally:
+                if token is not None:
+                    resolving.reset(token)
+                audit.withdraw(one_shot)
+            if kind is Kind.REVERSE_LOOKUP:
+                self.remember("", [])  # it is over: what this thread looks up next is another one
+            if named is not None:
+                return named, *answer[1:]
+            self._keep(host, answer)
+            return answer
+
+        return wrapper
+
+    def _keep(self, host: Any, answer: Any) -> None:
+        if not isinstance(host, (str, bytes, bytearray)) or parse_ip(name := host_text(host)) is not None:
+            return
+        self.remember(name, addresses_in(answer))
+
+    def create_connection(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Label what happens inside: the look-up and the connects are one attempt, at what the caller asked for."""
+        __tracebackhide__ = True
+        address = args[0] if args else kwargs.get("address")
+        if not isinstance(address, tuple) or len(address) != 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
+            return wrapped(*args, **kwargs)
+        host = host_text(address[0])
+        if parse_ip(host) is not None:  # one step, and what it connects to is what was asked for
+            return wrapped(*args, **kwargs)
+        token = asked.set(Asked(host, address[1]))
+        try:
+            return wrapped(*args, **kwargs)
+        finally:
+            asked.reset(token)
+
+    def labelled(self, method: Any) -> Any:
+        """Return a wrapper for a method whose own steps meet other entry points: they are the same attempt."""
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            address = args[-1] if args else None
+            sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
+            if sight is None or asked.get() is not None:
+                return method(wrapped, instance, args, kwargs)
+            token = asked.set(Asked(sight.endpoint.host, sight.endpoint.port))
+            try:
+                return method(wrapped, instance, args, kwargs)
+            finally:
+                asked.reset(token)
+
+        return wrapper
+
+    def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
+        __tracebackhide__ = True
+        sock, address = (*args, kwargs.get("address"))[:2] if args else (kwargs.get("sock"), kwargs.get("address"))
+        if isinstance(sock, _socket.socket):
+            self.judge(Kind.CONNECT, "loop.sock_connect", family_of(sock), address, sock, read_address)
+        return wrapped(*args, **kwargs)
+
+
+def addresses_in(answer: Any) -> list[str]:
+    """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
+    if isinstance(answer, str):
+        return [answer]
+    if isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], list):  # noqa: PLR2004 - (name, aliases, addresses)
+        return [str(address) for address in answer[2]]
+    if isinstance(answer, list):
+        return [str(info[4][0]) for info in answer if isinstance(info, tuple) and len(info) == 5 and info[4]]  # noqa: PLR2004 - getaddrinfo's tuple
+    return []
+
+
+def note_bound(address: Any) -> None:
+    """Remember that this process bound a unix socket."""
+    path = unix_path(address)
+    if path:
+        bound_paths[_absolute(path)] = _identity(path)
+
+
+def is_bound_here(path: str) -> bool:
+    """Tell whether a unix socket is one that this process bound itself, and not another that took its place."""
+    path = _absolute(path)
+    if path not in bound_paths:
+        return False
+    known = bound_paths[path]
+    return known is None or _identity(path) in {known, None}  # where there is nothing any more, nothing is reached
+
+
+def note_binding(address: Any) -> None:
+    """Remember a bind that is about to happen, unless something is in its way."""
+    path = unix_path(address)
+    if path and _identity(path) is None:
+        bound_paths[_absolute(path)] = None
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("@") else System.absolute(path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        stat = System.stat(path)
+    except (OSError, ValueError):  # an abstract one, or one that is about to be bound
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _first(args: tuple[Any, ...]) -> Any:
+    return args[0] if len(args) == 1 else None
+
+
+def _last_of_sendto(args: tuple[Any, ...]) -> Any:
+    if len(args) not in {2, 3}:
+        return None
+    try:
+        memoryview(args[0]).release()
+    except TypeError:  # the call reads its data before its address, and will say so
+        return None
+    return args[-1]
+
+
+def _fourth(args: tuple[Any, ...]) -> Any:
+    return args[3] if len(args) > 3 else None  # noqa: PLR2004 - sendmsg(buffers, ancdata, flags, address)
+
+
+_METHODS: Final = (
+    ("connect", Kind.CONNECT, "socket.connect", _first),
+    ("connect_ex", Kind.CONNECT, "socket.connect", _first),
+    ("bind", Kind.BIND, "socket.bind", _first),
+    ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
+    ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
+)
+_LOOKUPS: Final = (
+    ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_lookup, 5),
+    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
+    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
+    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_reverse, 0),
+    ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_reverse, 1),
+)
+
+
+def _real_classes() -> list[type[Any]]:
+    """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place.
+
+    After a reload of the module there are several: early imports keep the old ones. The current one is the last.
+    """
+    named = [
+        cls for cls in _socket.socket.__subclasses__() if cls.__module__ == "socket" and cls.__qualname__ == "socket"
+    ]
+    if socket.socket in named:
+        named.remove(socket.socket)
+        named.append(socket.socket)
+    return named or [socket.socket]
+
+
+_known_classes: list[type[Any]] = []
+
+
+def replaced() -> bool:
+    """Tell whether the socket module was reloaded: its new class has none of our wrappers."""
+    cls = socket.socket
+    return cls is not _known_classes[-1] and _real_classes()[-1] not in _known_classes
+
+
+def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
+    """Return the rows of the table, bound to a judge."""
+    table = _Table(judge, remember)
+    _known_classes[:] = _real_classes()
+    return [
+        *(row for cls in _known_classes for row in _class_rows(table, cls)),
+        *_module_rows(table),
+        *_gevent_rows(table),
+        *connections.entry_points(table.sends),
+        EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
+    ]
+
+
+def rows_around_programs(judge: Judge) -> list[EntryPoint]:
+    """Return the rows that judge what a program inherits, to come after all others on its start."""
+    return connections.rows_around_programs(connections.Sends(judge, read_address))
+
+
+def opened(judge: Judge) -> Callable[[Any], None]:
+    """Return what judges a file that is made of a descriptor, to write to it."""
+    return connections.Sends(judge, read_address).check_file
+
+
+def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
+    """Return the rows for a reloaded socket module."""
+    table = _Table(judge, remember)
+    _known_classes.append(_real_classes()[-1])
+    return _class_rows(table, _known_classes[-1])  # the module's rows find its new functions by themselves
+
+
+def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
+    return [
+        *(
+            EntryPoint("socket", name, table.method(kind, event, f"socket.{name}", read), owner=cls)
+            for name, kind, event, read in _METHODS
+            if hasattr(cls, name)
+        ),
+        *connections.class_rows(table.sends, cls),
+    ]
+
+
+def _module_rows(table: _Table) -> list[EntryPoint]:
+    rows = [
+        EntryPoint("socket", name, table.lookup(kind, event, f"socket.{name}", read, flags_at))
+        for name, kind, event, read, flags_at in _LOOKUPS
+    ]
+    return [*rows, EntryPoint("socket", "create_connection", table.create_connection)]
+
+
+def _gevent_rows(table: _Table) -> list[EntryPoint]:
+    """Return rows for gevent's own functions, which work in threads that nobody would be charged for."""
+    return [
+        *(
+            EntryPoint(
+                "gevent._socket3", f"socket.{name}", table.labelled(table.method(kind, event, f"gevent.{name}", read))
+            )
+            for name, kind, event, read in _METHODS
+        ),
+        *(
+            EntryPoint("gevent.socket", name, table.lookup(kind, event, f"gevent.{name}", read, flags_at))
+            for name, kind, event, read, flags_at in _LOOKUPS
+        ),
+        EntryPoint("gevent.socket", "create_connection", table.create_connection),
+    ]
+
+
+def is_exempt(frame: FrameType, _called: FrameType | None) -> bool:
+    """Tell whether a call is multiprocessing's own: a child fetches a socket sent to it, a fork server is asked."""
+    return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
+        ("get_connection", "multiprocessing.resource_sharer"),
+        ("connect_to_new_process", "multiprocessing.forkserver"),
+    }
+
+
+def exempt_codes() -> set[CodeType]:
+    """Return the code of the pure-Python ``socketpair``, which connects a socket to itself."""
+    functions = (getattr(socket, name, None) for name in ("_fallback_socketpair", "socketpair"))
+    return {code for code in (getattr(f, "__code__", None) for f in functions) if code is not None}
