@@ -29,6 +29,9 @@ KINDS: Final = ("connect", "send", "lookup", "reverse-lookup", "bind")
 
 MODULES: Final = (
     "MySQLdb._mysql",
+    "_duckdb",
+    "_mysql_connector",
+    "_pulsar",
     "_pylibmc",
     "adbc_driver_manager._lib",
     "confluent_kafka.cimpl",
@@ -39,9 +42,15 @@ MODULES: Final = (
     "deltalake.table",
     "deltalake.writer",
     "deltalake.writer.writer",
+    "duckdb",
+    "eventlet.tpool",
+    "glide.glide_client",
+    "glide_sync.glide_client",
     "grpc._channel",
     "grpc._cython.cygrpc",
     "httpr.httpr",
+    "impit",
+    "impit.impit",
     "obstore",
     "obstore._obstore",
     "polars._plr",
@@ -56,13 +65,22 @@ MODULES: Final = (
     "pyarrow._fs",
     "pycares",
     "pycurl",
+    "pygit2",
+    "pygit2.remotes",
+    "pygit2.submodules",
     "pymssql._mssql",
     "pyodbc",
+    "pyreqwest._pyreqwest",
+    "rloop._rloop",
     "rnet",
     "rnet.blocking",
     "rnet.rnet",
+    "snowflake.connector.aio.connection._connection",
+    "snowflake.connector.connection._connection",
     "temporalio.bridge.temporal_sdk_bridge",
     "uvloop.loop",
+    "wreq",
+    "wreq.wreq",
     "zmq.backend.cython._zmq",
 )
 """The modules of the table, which itself is not loaded before one of them."""
@@ -146,6 +164,19 @@ def watch_client(
         remove_all(_entry_points.pop(row, []))
 
     return remove
+
+
+def watch_type(kind: type, row: Row) -> None:
+    """Have a row's method judged of a type that stands in no module: it was met in what a call returned."""
+    from pytest_test_categories._watch.clients.rows import entry_points_of
+
+    if row not in _entry_points:
+        _rows.setdefault(row.module, []).append(row)  # for the guards to come
+        _entry_points[row] = [
+            EntryPoint(row.module, row.name, entry_point.wrapper, kind) for entry_point in entry_points_of(row, _whom)
+        ]
+    for entry_point in _entry_points[row]:
+        entry_point.install()
 
 
 def _watch(module: str) -> None:

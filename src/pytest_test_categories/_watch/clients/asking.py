@@ -34,8 +34,20 @@ AF_IP: Final = _socket.AF_INET6
 """Stands for either IP family: a native client chooses for itself."""
 
 
-def wrapper(row: Row, read: Read, whom: Callable[[], tuple[Judge, Remember] | None]) -> Any:
-    """Return a row's wrapper; it is inert while ``whom`` names nobody to ask."""
+def wrapper(
+    row: Row,
+    read: Read,
+    whom: Callable[[], tuple[Judge, Remember] | None],
+    after: Callable[[Any, Any], None] | None = None,
+) -> Any:
+    """Return a row's wrapper; it is inert while ``whom`` names nobody to ask.
+
+    Args:
+        row: What is wrapped.
+        read: Its reader.
+        whom: Returns whom to ask.
+        after: Called with the instance and with what the call returned.
+    """
     kind = Kind(row.kind)
     route = f"{row.module.partition('.')[0]}.{row.name}"
 
@@ -67,6 +79,15 @@ def wrapper(row: Row, read: Read, whom: Callable[[], tuple[Judge, Remember] | No
 
         return judged()
 
+    def followed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        result = plain(wrapped, instance, args, kwargs)
+        if after is not None and whom() is not None:
+            after(instance, result)
+        return result
+
+    if after is not None:
+        return followed
     return awaited if row.awaited else plain
 
 

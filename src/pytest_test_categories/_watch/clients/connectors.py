@@ -18,6 +18,7 @@ _HOST_KEYS: Final = ("server", "servername", "address", "addr", "networkaddress"
 _PORTS: Final = {"sql server": 1433, "tds": 1433, "postgres": 5432, "psql": 5432, "mysql": 3306, "maria": 3306}
 _OF_FILES: Final = ("sqlite", "duckdb", "access", "excel", "text")
 _PAIR: Final = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
+_SCP: Final = re.compile(r"(?:[^/@:]+@)?(\[[^\]/]+\]|[^/:\\]{2,}):")  # one letter is a drive
 _CONNINFO: Final = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
 
 
@@ -59,7 +60,7 @@ def adbc(_database: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
     driver, uri = text(kwargs.get("driver")), text(kwargs.get("uri"))
     uri = uri or (driver if "://" in driver else "")
     if "postgres" in driver or uri.startswith("postgres"):
-        yield from _postgres(uri)
+        yield from postgres(uri)
     else:
         yield from _of_urls([uri])
 
@@ -70,7 +71,7 @@ def connectorx(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
     urls = given.values() if isinstance(given, dict) else [given]
     for url in map(text, urls):
         if url.startswith(("postgres", "redshift")):
-            yield from _postgres(url)
+            yield from postgres(url)
         else:
             yield from _of_urls([url])
 
@@ -85,7 +86,7 @@ def _of_urls(urls: Iterable[str]) -> Iterator[Where]:
                 yield of_url(url, _PORTS.get(scheme.replace("mssql", "sql server").partition("+")[0]))
 
 
-def _postgres(uri: str) -> Iterator[Where]:
+def postgres(uri: str) -> Iterator[Where]:
     """Read a URI of libpq's, or its ``key=value`` form, without libpq."""
     if "://" not in uri:
         yield from libpq({key: value.strip("'") for key, value in _CONNINFO.findall(uri)})
@@ -120,3 +121,43 @@ def temporal(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
     """Read the target of temporalio's client, whose core is in Rust."""
     config: Any = args[1] if len(args) > 1 else kwargs.get("config")
     yield of_url(config.target_url)
+
+
+def snowflake(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the host of a connection to Snowflake, or of its account, and its proxy."""
+    config: Any = connection.config
+    if config.server_url:
+        yield of_url(text(config.server_url), 443)
+    else:
+        host = text(config.host) or f"{text(config.account)}.snowflakecomputing.com".lstrip(".")
+        yield host, config.port or 443
+    if config.proxy_host:
+        yield text(config.proxy_host), config.proxy_port
+
+
+def git_clone(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the URL of ``clone_repository(url, path)``."""
+    yield from _of_git(args[0] if args else kwargs.get("url"), kwargs.get("proxy"))
+
+
+def git_remote(remote: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a remote is, for fetching and for pushing."""
+    for url in {text(remote.url), text(remote.push_url)} - {""}:
+        yield from _of_git(url, kwargs.get("proxy"))
+
+
+def git_submodule(submodule: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a submodule is fetched from."""
+    yield from _of_git(submodule.url, None)
+
+
+def _of_git(url: Any, proxy: Any) -> Iterator[Where]:
+    """Yield where a URL of git's leads: one with a scheme, or ``user@host:path``, but no path of a directory."""
+    url = text(url)
+    if "://" in url:
+        if not url.startswith("file:"):
+            yield of_url(url)
+    elif (found := _SCP.match(url)) and not os.path.exists(url):
+        yield found[1].strip("[]"), 22
+    if isinstance(proxy, str) and proxy:
+        yield of_url(proxy)

@@ -148,3 +148,12 @@ def memcached(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> I
         else:
             parts = server.split(":")  # host, port, weight
             yield host_and_port(server if server.startswith("[") else ":".join(parts[:2]), 11211)
+
+
+def mysql_connector(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``MySQL.connect(host, ...)`` of mysql-connector-python's C extension, to which nothing means loopback."""
+    host = text(args[0] if args else kwargs.get("host"))
+    if path := text(kwargs.get("unix_socket")):
+        yield f"unix:{path}"
+    else:
+        yield host or "127.0.0.1", kwargs.get("port") or 3306

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import _socket
+import sys
 from typing import TYPE_CHECKING, Any
 
+from pytest_test_categories._attribution.stack import exempt_codes
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._watch.clients.places import text
 from pytest_test_categories._watch.sockets import AF_UNIX, unix_path
@@ -117,3 +119,17 @@ def cares(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read ``getnameinfo(address, flags)``."""
     yield from _pair(_argument(args, kwargs, 0, "address"))
+
+
+def eventlet_pair(_module: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    """Exempt the making of eventlet's wake-up pair, as ``socketpair`` is where it connects a socket to itself."""
+    setup = sys.modules["eventlet.tpool"].setup
+    exempt_codes.add(getattr(setup, "__wrapped__", setup).__code__)
+
+
+def rloop_transport(_loop: Any, result: Any) -> None:
+    """Watch the type of rloop's datagram transports, which its module does not show."""
+    from pytest_test_categories._watch.clients import watch_type
+    from pytest_test_categories._watch.clients.rows import Row
+
+    watch_type(type(result[0]), Row("rloop._rloop", "sendto", "loops:sendto", "send"))

@@ -18,6 +18,7 @@ PORTS: Final = {
     "ftps": 990,
     "gopher": 70,
     "http": 80,
+    "git": 9418,
     "https": 443,
     "imap": 143,
     "imaps": 993,
@@ -29,6 +30,8 @@ PORTS: Final = {
     "pop3s": 995,
     "postgres": 5432,
     "postgresql": 5432,
+    "pulsar": 6650,
+    "pulsar+ssl": 6651,
     "redis": 6379,
     "rtsp": 554,
     "scp": 22,
@@ -36,6 +39,7 @@ PORTS: Final = {
     "smb": 445,
     "smtp": 25,
     "smtps": 465,
+    "ssh": 22,
     "socks4": 1080,
     "socks4a": 1080,
     "socks5": 1080,
@@ -45,6 +49,10 @@ PORTS: Final = {
     "wss": 443,
 }
 """The port of a URL that names none."""
+
+
+def nowhere(_instance: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    """Read a call that reaches nothing: what it returns is looked at."""
 
 
 def text(value: Any) -> str:

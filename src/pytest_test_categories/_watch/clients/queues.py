@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._watch.clients.places import host_and_port, text
+from pytest_test_categories._watch.clients.places import host_and_port, of_url, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,3 +37,18 @@ def kafka(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterat
     for server in text(servers).split(","):
         if server.strip():
             yield host_and_port(server.rpartition("://")[2], _KAFKA_PORT)
+
+
+def glide(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the addresses of the configuration that a client of Valkey GLIDE's is created with."""
+    config: Any = args[0] if args else kwargs.get("config")
+    for address in config.addresses if config is not None else ():
+        path = getattr(address, "unix_socket_path", None)
+        yield f"unix:{text(path)}" if path else (address.host, address.port)
+
+
+def pulsar(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the service URL of a client of Pulsar's: ``pulsar://host:6650,host:6650``."""
+    scheme, _, hosts = text(client.get_service_info().service_url).partition("://")
+    for host in hosts.partition("/")[0].split(","):
+        yield of_url(f"{scheme}://{host}", 8080)

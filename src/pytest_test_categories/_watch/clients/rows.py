@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._watch.clients.asking import wrapper
@@ -28,6 +28,7 @@ class Row(NamedTuple):
         kind: A ``Kind``'s value.
         also: Modules that hold the same function under the same name.
         awaited: Whether it is a coroutine function: judged when it is awaited.
+        after: Name of a function that is called with the instance and with what the call returned.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Row(NamedTuple):
     kind: str = "connect"
     also: tuple[str, ...] = ()
     awaited: bool = False
+    after: str = ""
 
 
 _HTTP_METHODS: Final = ("delete", "get", "head", "options", "patch", "post", "put", "request")
@@ -51,6 +53,10 @@ ROWS: Final = (
     Row("uvloop.loop", "Loop.create_server", "loops:server", "bind", awaited=True),
     Row("uvloop.loop", "Loop.getaddrinfo", "loops:lookup", "lookup", awaited=True),
     Row("uvloop.loop", "Loop.getnameinfo", "loops:reverse", "reverse-lookup", awaited=True),
+    # rloop connects and looks up by Python's sockets; only its datagram transports send by themselves.
+    Row("rloop._rloop", "EventLoop._udp_conn", "places:nowhere", after="loops:rloop_transport"),
+    # eventlet's thread pool makes its wake-up pair by hand, over loopback.
+    Row("eventlet.tpool", "setup", "loops:eventlet_pair"),
     # c-ares, by itself or under aiodns.
     Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
     *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
@@ -65,6 +71,7 @@ ROWS: Final = (
     ),
     # MySQL's and MariaDB's C client, FreeTDS, libmemcached.
     Row("MySQLdb._mysql", "connection.__init__", "databases:mysql"),
+    Row("_mysql_connector", "MySQL.connect", "databases:mysql_connector"),
     Row("pymssql._mssql", "MSSQLConnection.__init__", "databases:mssql"),
     *(
         Row("_pylibmc", f"client.{name}", "databases:memcached")
@@ -108,6 +115,7 @@ ROWS: Final = (
     Row("pycurl", "Curl.setopt", "web:pycurl_option"),
     Row("pycurl", "Curl.unsetopt", "web:pycurl_unset"),
     Row("pycurl", "Curl.reset", "web:pycurl_reset"),
+    Row("pycurl", "Curl.duphandle", "places:nowhere", after="web:pycurl_duplicate"),
     Row("pycurl", "Curl.perform", "web:pycurl"),
     Row("pycurl", "Curl.perform_rb", "web:pycurl"),
     Row("pycurl", "Curl.perform_rs", "web:pycurl"),
@@ -134,6 +142,70 @@ ROWS: Final = (
         Row("rnet.rnet", name, "web:url_of_request" if name == "request" else "web:url", also=("rnet",))
         for name in (*_HTTP_METHODS, "trace", "websocket")
     ),
+    *(
+        Row("wreq.wreq", f"{holder}{name}", "web:url_of_request" if name == "request" else "web:url")
+        for holder in ("Client.", "blocking.Client.", "blocking.")
+        for name in (*_HTTP_METHODS, "trace", "websocket")
+    ),
+    *(
+        Row("wreq.wreq", name, "web:url_of_request" if name == "request" else "web:url", also=("wreq",))
+        for name in (*_HTTP_METHODS, "trace", "websocket")
+    ),
+    *(
+        Row("impit.impit", f"{cls}.{name}", "web:url_of_request" if name in {"request", "stream"} else "web:url")
+        for cls in ("Client", "AsyncClient")
+        for name in (*_HTTP_METHODS, "trace", "stream")
+    ),
+    *(
+        Row("impit.impit", name, "web:url_of_request" if name == "stream" else "web:url", also=("impit",))
+        for name in (*_HTTP_METHODS, "trace", "stream")
+    ),
+    *(
+        Row("pyreqwest._pyreqwest", f"request.{name}", "web:pyreqwest")
+        for name in (
+            *("ConsumedRequest.send", "StreamRequest.__aenter__"),
+            *("SyncConsumedRequest.send", "SyncStreamRequest.__enter__"),
+        )
+    ),
+    Row("pyreqwest._pyreqwest", "middleware.Next.run", "web:pyreqwest_next"),
+    Row("pyreqwest._pyreqwest", "middleware.SyncNext.run", "web:pyreqwest_next"),
+    # libgit2, which is called through functions that can't be wrapped: theirs are.
+    Row("pygit2", "clone_repository", "connectors:git_clone"),
+    *(Row("pygit2.remotes", f"Remote.{name}", "connectors:git_remote") for name in ("connect", "fetch", "push")),
+    Row("pygit2.submodules", "Submodule.update", "connectors:git_submodule"),
+    # Valkey's client in Rust; Pulsar's in C++, which dials when something is made of it.
+    *(
+        Row("glide.glide_client", f"{cls}.create", "queues:glide", awaited=True)
+        for cls in ("GlideClient", "GlideClusterClient", "BaseClient")
+    ),
+    *(Row("glide_sync.glide_client", f"{cls}.create", "queues:glide") for cls in ("GlideClient", "GlideClusterClient")),
+    *(
+        Row("_pulsar", f"Client.{name}", "queues:pulsar")
+        for name in (
+            *("create_producer", "create_producer_async", "create_producer_async_v2", "create_reader"),
+            *("create_reader_async", "create_reader_async_v2", "create_table_view", "get_topic_partitions"),
+            *("get_topic_partitions_async", "get_schema_info", "subscribe", "subscribe_async", "subscribe_async_v2"),
+            *("subscribe_async_pattern", "subscribe_async_topics", "subscribe_pattern", "subscribe_topics"),
+        )
+    ),
+    # Snowflake's core in Rust.
+    Row("snowflake.connector.connection._connection", "Connection._connect", "connectors:snowflake"),
+    Row(
+        "snowflake.connector.aio.connection._connection",
+        "Connection._initialize_core_connection",
+        "connectors:snowflake",
+        awaited=True,
+    ),
+    # DuckDB, whose statements name what it reads and writes.
+    *(
+        Row("_duckdb", f"{holder}{name}", "sql:duckdb", also=() if holder else ("duckdb",))
+        for holder in ("", "DuckDBPyConnection.")
+        for name in (
+            *("execute", "executemany", "sql", "query", "from_query", "install_extension", "read_csv"),
+            *("from_csv_auto", "read_json", "read_parquet", "from_parquet", "_bind", "_submit", "_prepare_script"),
+        )
+    ),
+    Row("_duckdb", "connect", "sql:duckdb_connect", also=("duckdb",)),
     # Object stores.
     *(
         Row("obstore._obstore", f"{name}{end}", "stores:obstore", also=("obstore",))
@@ -181,7 +253,11 @@ def entry_points_of(row: Row, whom: Callable[[], tuple[Judge, Remember] | None])
     """Return what to wrap for a row: its function, wherever it is held, with one wrapper."""
     read = row.read
     if isinstance(read, str):
-        home, _, name = read.partition(":")
-        read = getattr(importlib.import_module(f"{__package__}.{home}"), name)
-    wrap = wrapper(row, read, whom)
+        read = _function(read)
+    wrap = wrapper(row, read, whom, _function(row.after) if row.after else None)
     return [EntryPoint(module, row.name, wrap) for module in (row.module, *row.also)]
+
+
+def _function(name: str) -> Any:
+    home, _, name = name.partition(":")
+    return getattr(importlib.import_module(f"{__package__}.{home}"), name)

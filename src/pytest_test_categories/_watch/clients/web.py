@@ -44,6 +44,12 @@ def pycurl_reset(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -
     _told.pop(handle, None)
 
 
+def pycurl_duplicate(handle: Any, duplicate: Any) -> None:
+    """Note that a copy of a handle keeps its options; from then on each has its own."""
+    if told := _told.get(handle):
+        _told[duplicate] = dict(told)
+
+
 def pycurl(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read where a handle of pycurl's is about to connect to: what it was told, else what its URL says."""
     url = text(handle.getinfo(sys.modules["pycurl"].EFFECTIVE_URL))
@@ -121,3 +127,20 @@ def _of_request(client: Any, target: Any, kwargs: dict[str, Any]) -> Iterator[Wh
     proxy = kwargs.get("proxy") or getattr(client, "proxy", None)
     if isinstance(proxy, str):
         yield from of_web(proxy)
+
+
+def pyreqwest(request: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a request that is about to be sent; one that pyreqwest's own mocks get first is read if they pass it on."""
+    if not _is_mocked():
+        yield from of_web(text(request.url))
+
+
+def pyreqwest_next(_next: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the request that a mock of pyreqwest's own passes on."""
+    if _is_mocked():
+        yield from of_web(text((args[0] if args else kwargs["request"]).url))
+
+
+def _is_mocked() -> bool:
+    builder = sys.modules["pyreqwest._pyreqwest"].request.RequestBuilder
+    return bool(getattr(builder.build, "__module__", "") == "pyreqwest.pytest_plugin.mock")

@@ -1,0 +1,117 @@
+"""Readers for DuckDB, whose statements name what it reads, writes, attaches and installs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._watch.clients.connectors import postgres
+from pytest_test_categories._watch.clients.places import of_web, text
+from pytest_test_categories._watch.clients.stores import of_cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._watch.clients import Where
+
+_EXTENSIONS: Final = {"community": "community-extensions.duckdb.org", "core_nightly": "nightly-extensions.duckdb.org"}
+_TOKEN: Final = re.compile(r"""--[^\n]*|/\*.*?\*/|'(?:[^']|\'\')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$""", re.DOTALL)
+_URL: Final = re.compile(r"(https?|s3a?|gcs|gs|r2|az|azure|abfss?|hf)://", re.IGNORECASE)
+_READS: Final = re.compile(
+    r"\b(?:from|join|to|attach|database|if\s+not\s+exists)\s*$"
+    r"|\b\w*(?:read|scan|glob|sniff|parquet)\w*\s*\([^()]*$",
+    re.IGNORECASE,
+)
+"""What stands before a text that a statement opens; any other is data."""
+
+_INSTALL: Final = re.compile(
+    r"(?:^|;)\s*(?:force\s+)?install\s+\S+(?:\s+from\s+(\w+|\0\d+))?|(?:^|;)\s*update\s+extensions\b",
+    re.IGNORECASE,
+)
+_DATABASE: Final = re.compile(
+    r"\battach\b[^;]*?\0(\d+)[^;]*?\(\s*[^;)]*?\btype\s+(postgres|mysql)|\b(postgres|mysql)_\w+\s*\(\s*\0(\d+)",
+    re.IGNORECASE,
+)
+
+
+def duckdb(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a statement and its parameters, or the files that a reader of DuckDB's own is given."""
+    found: dict[Where, None] = {}
+    for given in (*args, *kwargs.values()):
+        for one in (
+            given.values() if isinstance(given, dict) else given if isinstance(given, (list, tuple)) else [given]
+        ):
+            if not isinstance(one, str):
+                continue
+            places = _of_url(connection, one) if _URL.match(one) else of_statement(connection, one)
+            found.update(dict.fromkeys(places))
+    yield from found
+
+
+def duckdb_connect(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the database that is opened, which may be one of the web's."""
+    database = text(args[0] if args else kwargs.get("database"))
+    if database.startswith(("md:", "motherduck:")):
+        yield "api.motherduck.com", 443
+    elif _URL.match(database):
+        yield from of_cloud(database, {})
+
+
+def of_statement(connection: Any, statement: str) -> Iterator[Where]:
+    """Yield where the statements of a text lead."""
+    texts: list[str] = []
+
+    def keep(token: re.Match[str]) -> str:
+        if token[0].startswith(("--", "/*")):
+            return " "
+        quote = token[0][0]
+        texts.append(token[0][1:-1].replace(quote * 2, quote) if quote in "'\"" else token[0].split("$", 2)[2])
+        return f"\0{len(texts) - 1} "
+
+    code = _TOKEN.sub(keep, statement)
+    for number, one in enumerate(texts):
+        if _URL.match(one) and _READS.search(code.partition(f"\0{number} ")[0]):
+            yield from _of_url(connection, one)
+    for install in _INSTALL.finditer(code):
+        repository = install[1] or ""
+        if repository.startswith("\0"):
+            repository = texts[int(repository[1:])]
+        if _URL.match(repository):
+            yield from of_web(repository)
+        elif "/" not in repository:
+            yield from of_web(f"https://{_EXTENSIONS.get(repository.lower(), 'extensions.duckdb.org')}")
+    for database in _DATABASE.finditer(code):
+        conninfo = texts[int(database[1] or database[4])]
+        if (database[2] or database[3]).lower() == "postgres":
+            yield from postgres(conninfo)
+        else:
+            options = dict(re.findall(r"(\w+)\s*=\s*(\S+)", conninfo))
+            host, port = options.get("host", "localhost"), options.get("port", "")
+            yield f"unix:{options['socket']}" if options.get("socket") else (host, (port.strip("0") and port) or 3306)
+
+
+def _of_url(connection: Any, url: str) -> Iterator[Where]:
+    if url.lower().startswith("http"):
+        yield from of_web(url)
+    elif url.lower().startswith("r2:"):
+        yield from of_web("https://r2.cloudflarestorage.com")
+    else:
+        endpoint = _endpoint(connection) if url.lower().startswith("s3") else ""
+        yield from of_cloud(url, {"endpoint": endpoint} if endpoint else {})
+
+
+def _endpoint(connection: Any) -> str:
+    """Return the end point that settings or secrets of a connection give to S3."""
+    native = sys.modules["_duckdb"]
+    if not isinstance(connection, native.DuckDBPyConnection):  # a function of the module
+        connection = native.default_connection()
+    asked = connection.cursor()
+    for statement, form in (
+        ("select secret_string from duckdb_secrets() where type = 's3'", r"endpoint=([^;]+)"),
+        ("select value from duckdb_settings() where name = 's3_endpoint'", r"(.+)"),
+    ):
+        for (value,) in asked.execute(statement).fetchall():
+            if found := re.search(form, text(value)):
+                return found[1]
+    return ""
