@@ -12,7 +12,8 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution import carriers, origin, stack
+from pytest_test_categories._attribution.carriers import exits
 from pytest_test_categories._attribution.origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
@@ -89,7 +90,7 @@ class Registry:
                     *sockets.entry_points(self.judge, self.remember),
                     *programs.entry_points(self.hand_down, self.hand_over),
                     *sockets.rows_around_programs(self.judge),
-                    *origin.ENTRY_POINTS,
+                    *carriers.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
             replaced = sockets.replaced()
@@ -110,7 +111,7 @@ class Registry:
         That is threads, for as long as they live, and functions that the interpreter's exit is to call.
         """
         self.runs.remove(run)
-        threads, at_exit = origin.threads_left(), origin.registered_since(run.since)
+        threads, at_exit = origin.threads_left(), exits.registered_since(run.since)
         if threads or at_exit:
             self._ended = run
         if threads:
@@ -766,7 +767,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
 )
 
 registry: Final = Registry()
-origin.ExitJob.held = registry.held
+exits.ExitJob.held = registry.held
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)

@@ -14,7 +14,8 @@ import pytest
 
 from pytest_test_categories import network_guard
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import FREE, Job, Record, Scope, charge, current, free_threads
+from pytest_test_categories._attribution.carriers.executors import Job
+from pytest_test_categories._attribution.origin import FREE, Record, Scope, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
@@ -164,7 +165,7 @@ def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:
         go.wait(5)
         found.append(charge())
         found.append(in_thread(charge))
-        found.append(origin._spawner())
+        found.append(origin.spawner())
 
     thread = threading.Thread(target=runner)
     thread.start()
