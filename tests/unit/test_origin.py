@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import functools
+import inspect
+import pickle
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +25,7 @@ from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +123,18 @@ def test_a_job_looks_like_its_function() -> None:
     assert Job(in_thread, None).__name__ == "in_thread"
     with pytest.raises(AttributeError):
         _ = Job(in_thread, None).no_such_thing
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda job: pickle.loads(pickle.dumps(job))])
+def test_a_job_is_of_its_functions_kind(again: Callable[[object], object]) -> None:
+    given = functools.partial(int, "7")
+    job = Job(given, scope())
+    assert isinstance(job, functools.partial)
+    assert inspect.isfunction(Job(in_thread, None))
+    assert job() == 7
+    copied = again(job)
+    assert type(copied) is functools.partial
+    assert copied() == 7
 
 
 def test_a_stale_context_leaves_it_to_the_running_phase() -> None:

@@ -10,6 +10,7 @@ from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import SupportsIndex
 
 
 class Job:
@@ -33,9 +34,22 @@ class Job:
         finally:
             running.job = outer
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Be of the function's kind: executors of one's own look whether it is a partial, a coroutine function."""
+        return type(self._function)
+
     def __getattr__(self, name: str) -> Any:
         """Look like the function, for those that print its name."""
         return getattr(self._function, name)
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Copy and pickle as the function: elsewhere it is nobody's job."""
+        return _itself, (self._function,)
+
+
+def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
 
 
 def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class ExitJob(Job):
 
     def __eq__(self, other: object) -> bool:
         """Compare as the function does: ``atexit.unregister`` is given that."""
-        return bool(self._function == (other._function if isinstance(other, ExitJob) else other))
+        return bool(self._function == (other._function if type(other) is ExitJob else other))
 
     def __hash__(self) -> int:
         """Hash as the function does."""
