@@ -430,8 +430,8 @@ class Registry:
         thread = ""
         if not origin.on_own_thread(scope):
             thread = threading.current_thread().name
-            if charged.unattributed:
-                late = late or "by a thread that no test is known to have started"
+        if charged.unattributed:
+            late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
         target, address = self._target(scope, attempt)
         size = scope.policy.size if scope.policy is not None else None
         where = (trace.at.text(where_from), trace.at.function) if trace.at is not None else ("", "")

@@ -959,3 +959,106 @@ def test_waits_for_ever():
         "Network access violation in test_waits_for_ever: attempted connection to 198.51.100.1:9 (thread fetcher)"
         in told
     )
+
+
+GREENLETS: Final = """
+import pytest, socket
+import {library} as library
+made = []
+
+def dial():
+    try:
+        socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+    except Exception:
+        pass
+
+@pytest.fixture(scope="module")
+def server():
+    {start}
+    yield
+
+@pytest.mark.small
+def test_a_leaves():
+    {start}
+
+@pytest.mark.large
+def test_b_large():
+    library.sleep(0.2)
+
+@pytest.mark.large
+def test_c_leaves():
+    {start}
+
+@pytest.mark.small
+def test_d_small():
+    library.sleep(0.2)
+
+@pytest.mark.medium
+def test_e_server(server):
+    pass
+
+@pytest.mark.large
+def test_f_large():
+    library.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "start"),
+    [
+        ("gevent", "library.spawn(dial)"),
+        ("gevent", "library.spawn_later(0.05, dial)"),
+        ("gevent", "library.spawn_raw(dial)"),
+        ("gevent", "made.append(library.Greenlet(dial)); made[-1].start_later(0.01)"),
+        ("gevent", "import gevent.pool; gevent.pool.Pool(2).apply_async(dial)"),
+        ("gevent", "import gevent.pool; gevent.pool.Group().spawn(library.spawn, dial)"),
+        ("eventlet", "library.spawn(dial)"),
+        ("eventlet", "library.spawn_n(dial)"),
+        ("eventlet", "library.spawn_after(0.05, dial)"),
+        ("eventlet", "library.GreenPool(2).spawn_n(dial)"),
+    ],
+)
+def test_rule_4_a_greenlet_that_outlives_its_test_is_a_leftover_of_whoever_spawned_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], library: str, start: str
+) -> None:
+    pytest.importorskip(library)
+    pytester.makepyfile(test_greenlets=GREENLETS.format(library=library, start=start))
+    result = run_pytest("-p", "no:randomly", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=6)
+    assert result.ret == 1
+    said = result.stdout.str()
+    assert "test_greenlets.py::test_a_leaves [small]" in said
+    assert "by a greenlet that test_greenlets.py::test_a_leaves started and that outlived it" in said
+    for bystander in ("test_b", "test_c", "test_d", "test_e", "test_f"):
+        assert f"::{bystander}" not in said
+
+
+def test_rule_4_what_a_hub_calls_by_itself_is_the_runs(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytest.importorskip("gevent")
+    pytester.makepyfile(
+        """
+        import gevent, pytest, socket
+        kept = []
+
+        def dial():
+            try:
+                socket.socket(type=socket.SOCK_DGRAM).connect(("198.51.100.1", 9))
+            except Exception:
+                pass
+
+        @pytest.mark.small
+        def test_a_leaves():
+            kept.append(gevent.get_hub().loop.timer(0.05))
+            kept[0].start(dial)
+
+        @pytest.mark.small
+        def test_b_bystander():
+            gevent.sleep(0.2)
+        """
+    )
+    result = run_pytest("-p", "no:randomly", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*by a greenlet that no test is known to have started*"])

@@ -193,6 +193,7 @@ class Charge(NamedTuple):
 phases: list[Scope] = []
 """The test, or the part of one, that the runner is in; the innermost last."""
 carried_by_threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
+carried_by_greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
 _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
 
 
@@ -264,21 +265,22 @@ def trio_task() -> Any:
         return None
 
 
-def _greenlet_scope() -> Scope | None:
-    """Return the scope of whoever spawned the running gevent greenlet, whose context starts empty."""
-    if "gevent.greenlet" not in sys.modules:
+def _greenlet_scope() -> Carried:
+    """Return what the running greenlet carries: its context starts empty.
+
+    One that nobody is known to have spawned (a hub, one that an import made) is nobody's.
+    """
+    greenlets = sys.modules.get("greenlet")
+    if not carried_by_greenlets or greenlets is None:
         return None
-    link = sys.modules["greenlet"].getcurrent()
-    for _ in range(100):
-        spawner = getattr(link, "spawning_greenlet", None)
-        link = None if spawner is None else spawner()
-        if link is None:
-            return None
-        context = link.gr_context
-        scope: Scope | None = None if context is None else context.get(current)
-        if scope is not None and scope.open:
-            return scope
-    return None
+    return carried_by_greenlets.get(greenlets.getcurrent(), None)
+
+
+def _is_nobodys_greenlet() -> bool:
+    greenlets = sys.modules.get("greenlet")
+    if not carried_by_greenlets or greenlets is None:
+        return False
+    return carried_by_greenlets.get(greenlets.getcurrent(), FREE) is None
 
 
 inherited: Scope | None = None
@@ -319,11 +321,17 @@ def _charge_of_this_process() -> Charge | None:
             return Charge(scopes)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late=late_text(carried, "a thread" if job is None else job.WHAT))
+            return Charge(carried.chain, late=late_text(carried, _what_runs(job)))
     leftover = _leftover_of_loop(scope)
     if leftover is not None:
         return Charge(leftover.chain, late=late_text(leftover, "a task"))
     return _standing_charge()
+
+
+def _what_runs(job: Work | None) -> str:
+    if job is not None:
+        return job.WHAT
+    return "a thread" if isinstance(_thread_scope(), Scope) else "a greenlet"
 
 
 def _standing_charge() -> Charge | None:
@@ -338,7 +346,7 @@ def _standing_charge() -> Charge | None:
     scopes = _open_chain(phase)
     return Charge(
         (*scopes, *(link for link in around if link not in scopes)),
-        unattributed=phase.thread != get_ident() and not around,
+        unattributed=not around and (phase.thread != get_ident() or _is_nobodys_greenlet()),
     )
 
 
@@ -452,4 +460,5 @@ def awaiting_task() -> Any:
 def forget() -> None:
     """Forget threads and tasks, when nothing is guarded any more."""
     carried_by_threads.clear()
+    carried_by_greenlets.clear()
     _task_origins.clear()
