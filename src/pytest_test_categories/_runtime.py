@@ -13,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import carriers, origin, stack
-from pytest_test_categories._attribution.carriers import exits
+from pytest_test_categories._attribution.carriers import exits, signals
 from pytest_test_categories._attribution.origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
@@ -140,6 +140,7 @@ class Registry:
                 look_ups.clear()
                 connections.forget()
                 origin.forget()
+                signals.forget()
                 self._spawned.close()
                 if self._children is not None:
                     self._children.close()
@@ -751,11 +752,14 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "asyncio.unix_events",
         "atexit",
         "concurrent.futures.thread",
+        "gevent.greenlet",
         "gevent.threadpool",
+        "greenlet",
         "multiprocessing.connection",
         "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",
+        "signal",
         "socket",
         "ssl",
         "subprocess",

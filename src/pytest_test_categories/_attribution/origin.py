@@ -399,8 +399,11 @@ def _me() -> int:
 
 def late_text(scope: Scope, what: str) -> str:
     """Say why a violation is late."""
-    did = "registered" if what == "an exit function" else "started and that outlived it"
+    did = _DID.get(what, "started and that outlived it")
     return f"by {what} that {scope.fixture or scope.test} {did}"
+
+
+_DID: Final = {"an exit function": "registered", "a signal handler": "installed"}
 
 
 def _thread_scope() -> Carried:
