@@ -13,7 +13,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import carriers, origin, stack
-from pytest_test_categories._attribution.carriers import exits, signals
+from pytest_test_categories._attribution.carriers import signals
+from pytest_test_categories._attribution.carriers.exits import Exit
 from pytest_test_categories._attribution.origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
@@ -35,6 +36,7 @@ from pytest_test_categories._rules.policy import (
     Attempt,
     EnforcementMode,
     Kind,
+    Policy,
     TestSize,
     decide,
     needed_size,
@@ -67,6 +69,7 @@ class Registry:
         self._spawned = Spawned(self._companions)
         self.process: Inherited | None = None
         self.outside: Outside | None = None
+        self.exit = Exit(self.hold, self.release)
 
     @property
     def run(self) -> Run | None:
@@ -105,29 +108,24 @@ class Registry:
                 if sockets.is_exempt not in stack.stands_aside:
                     stack.stands_aside.append(sockets.is_exempt)
 
-    def leave(self, run: Run) -> bool:
-        """Take away what a run held; False if something of its tests is still to come, and to be refused.
+    def leave(self, run: Run, largest: Policy | None = None) -> bool:
+        """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
 
-        That is threads, for as long as they live, and functions that the interpreter's exit is to call.
+        Args:
+            run: The run that ends.
+            largest: What its tests were held to at most: the end of the process will be.
         """
         self.runs.remove(run)
-        threads, at_exit = origin.threads_left(), exits.registered_since(run.since)
-        if threads or at_exit:
+        if largest is not None and not self.runs:
             self._ended = run
+            self.exit.narrow(largest)
+        threads = origin.threads_left()
         if threads:
+            self._ended = run
             self._kept += 1
         else:
             self.release()
-        return not (threads or at_exit)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the layers in place for a while."""
-        self.hold()
-        try:
-            yield
-        finally:
-            self.release()
+        return not threads
 
     def release(self) -> None:
         """Take the layers away with the last one who wanted them."""
@@ -750,7 +748,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "_winapi",
         "anyio._backends._asyncio",
         "asyncio.unix_events",
-        "atexit",
         "concurrent.futures.thread",
         "gevent.greenlet",
         "gevent.threadpool",
@@ -771,7 +768,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
 )
 
 registry: Final = Registry()
-exits.ExitJob.held = registry.held
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)

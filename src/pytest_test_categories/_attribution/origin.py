@@ -190,6 +190,9 @@ class Charge(NamedTuple):
     unattributed: bool = False
 
 
+ending: Scope | None = None
+"""Where the process ends: what it is held to then."""
+
 phases: list[Scope] = []
 """The test, or the part of one, that the runner is in; the innermost last."""
 carried_by_threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
@@ -339,6 +342,8 @@ def _standing_charge() -> Charge | None:
     block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
     around = () if block is None else _open_chain(block)
     if not phases:
+        if ending is not None and not around:
+            return Charge(ending.chain, late="after the last test")
         return Charge(around) if around else None
     phase = phases[-1]
     if phase in around:
@@ -403,7 +408,7 @@ def late_text(scope: Scope, what: str) -> str:
     return f"by {what} that {scope.fixture or scope.test} {did}"
 
 
-_DID: Final = {"an exit function": "registered", "a signal handler": "installed"}
+_DID: Final = {"a signal handler": "installed"}
 
 
 def _thread_scope() -> Carried:
@@ -447,11 +452,6 @@ def spawner() -> Carried:
     if found is None or found.unattributed or not found.scopes or found.scopes[0].kind == "collect":
         return None
     return found.scopes[0]
-
-
-def last_serial() -> int:
-    """Return a number between those of the scopes that there have been and those to come."""
-    return next(_serials)
 
 
 def awaiting_task() -> Any:

@@ -39,7 +39,7 @@ _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
 _LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
-_register: Final = atexit.register  # as it is before it is wrapped: what it is given there is ours
+
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
@@ -131,7 +131,7 @@ class Spawned:
                 self._owner = os.getpid()
                 name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
                 self._home = os.path.join(System.absolute(tempfile.gettempdir()), name)
-                _register(self.close)
+                atexit.register(self.close)
 
     def _make(self) -> None:
         self.expect_fork()

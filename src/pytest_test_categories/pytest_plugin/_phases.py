@@ -144,6 +144,15 @@ class Phases:
             found[name] = found.get(name, 0) + count
         return found
 
+    def largest(self) -> Policy | None:
+        """Return what the tests that ran were held to at most; None if one of them had no size, or none ran."""
+        ran = list(self._counted.values())
+        sizes = [policy.size for policy in ran if policy.size is not None]
+        if not ran or len(sizes) < len(ran):
+            return None
+        allow = tuple(dict.fromkeys(entry for policy in ran for entry in policy.allow))
+        return Policy(max(sizes, key=lambda size: size.rank), self._mode, allow)
+
     @pytest.fixture(autouse=True)
     def network_isolation(self) -> NetworkGuard:
         """Return the guard of the running test. Name it in a fixture that is to run under it."""

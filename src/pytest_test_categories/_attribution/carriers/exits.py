@@ -1,88 +1,70 @@
-"""The exit: what the interpreter calls then, it calls for whoever registered it."""
+"""The exit: what tests and their modules left for it is held to the largest size that the process has run.
+
+``atexit`` calls the last registered first. One function of ours, registered when collection begins, thus runs after
+all that was registered since, and before what the runner had registered: no registration needs to be wrapped.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import weakref
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Final
 
-from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import Scope, spawner
-from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution.origin import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from types import FrameType
+
+    from pytest_test_categories._rules.policy import Policy
 
 
-class ExitJob(Job):
-    """A function that the interpreter calls when it exits, for the one who registered it."""
+class Exit:
+    """The end of this process, from where the interpreter begins it to where the runner's own functions are due.
 
-    WHAT = "an exit function"
-    __slots__ = ()
-    held: ClassVar[Callable[[], AbstractContextManager[None]]] = contextlib.nullcontext
-    """Holds the layers in place: they went with the run, as a rule."""
+    Args:
+        hold: Puts the layers in place.
+        release: Takes them away.
+    """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function on behalf of whoever registered it."""
-        __tracebackhide__ = True
-        with ExitJob.held():
-            return super().__call__(*args, **kwargs)
+    def __init__(self, hold: Callable[[], None], release: Callable[[], None]) -> None:
+        self._hold = hold
+        self._release = release
+        self._process = 0
+        self._scope: Scope | None = None
 
-    def __eq__(self, other: object) -> bool:
-        """Compare as the function does: ``atexit.unregister`` is given that."""
-        return bool(self._function == (other._function if type(other) is ExitJob else other))
+    def expect(self) -> None:
+        """Be told when all is done that is registered from now on: collection begins."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._scope = None
+            atexit.register(self._end)
 
-    def __hash__(self) -> int:
-        """Hash as the function does."""
-        return hash(self._function)
+    def narrow(self, policy: Policy) -> None:
+        """Hold the exit to the largest size of a run that ends, unless an earlier one ran larger tests."""
+        size = policy.size
+        before = None if self._scope is None else self._scope.policy
+        if self._process != os.getpid() or size is None:
+            return
+        if before is None or before.size is None or size.rank >= before.size.rank:
+            self._scope = Scope("test", policy, LABEL)
+        register = getattr(threading, "_register_atexit", None)  # before it, threads that are no daemons are joined
+        if register is not None:
+            try:
+                register(self._begin)
+            except RuntimeError:  # a run in an exit function: the interpreter is on its way already
+                self._begin()
 
-    def __repr__(self) -> str:
-        """Show the function: the interpreter names it when it raises."""
-        return repr(self._function)
+    def _begin(self) -> None:
+        if self._scope is not None and origin.ending is None and self._process == os.getpid():
+            origin.ending = self._scope
+            self._hold()
 
-
-at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDictionary()
-"""Exit functions that guarded code has registered and nobody has taken back, by their ids."""
-
-
-def registered_since(serial: int) -> bool:
-    """Tell whether an exit function is to come that was registered under a scope younger than a number."""
-    return any(isinstance(job.scope, Scope) and job.scope.serial > serial for job in list(at_exit.values()))
-
-
-def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    carried = spawner() if args and callable(args[0]) else None
-    if not isinstance(carried, Scope) or _is_for_everybody(sys._getframe(1)):
-        return wrapped(*args, **kwargs)
-    job = ExitJob(args[0], carried)
-    at_exit[id(job)] = job
-    answer = wrapped(job, *args[1:], **kwargs)
-    return args[0] if answer is job else answer
-
-
-def _is_for_everybody(frame: FrameType | None) -> bool:
-    """Tell whether what a frame registers is no test's own: below an import, or the interpreter's own clean-up."""
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
-        frame = frame.f_back
-    if frame is None or frame.f_globals.get("__name__") in _OF_THE_PROCESS:
-        return True
-    while frame is not None and frame.f_code.co_name != "_multicall":  # of pluggy, which calls tests and fixtures
-        if frame.f_code.co_filename.startswith(_IMPORT_CODE):
-            return True
-        frame = frame.f_back
-    return False
+    def _end(self) -> None:
+        if origin.ending is not None and self._process == os.getpid():
+            origin.ending = None
+            self._release()
 
 
-_OF_THE_PROCESS: Final = frozenset({"multiprocessing.util", "weakref"})
-"""Modules that register one function for all: weakref when the first finalizer is made, multiprocessing once more."""
-_IMPORT_CODE: Final = "<frozen importlib._bootstrap"
-"""So begin the names of the two files that imports go through."""
-
-
-ENTRY_POINTS: Final = (
-    EntryPoint("atexit", "register", _register),
-    EntryPoint("threading", "_register_atexit", _register),
-)
+LABEL: Final = "the end of the process"
