@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -1045,3 +1046,34 @@ def test_rule_4_what_a_hub_calls_by_itself_is_the_runs(
     result.assert_outcomes(passed=2)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*by a greenlet that no test is known to have started*"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals of one's own")
+def test_rule_4_a_handlers_refusal_does_not_end_the_test_that_it_interrupts(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        test_signals="""
+        import os, pytest, signal, socket
+
+        def dial(*_):
+            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+
+        @pytest.mark.small
+        def test_a_installs():
+            signal.signal(signal.SIGUSR1, dial)
+
+        @pytest.mark.large
+        def test_b_bystander():
+            os.kill(os.getpid(), signal.SIGUSR1)
+        """
+    )
+    result = run_pytest("-p", "no:randomly")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*test_signals.py::test_a_installs [[]small]",
+            "*127.0.0.1:9 *by a signal handler that test_signals.py::test_a_installs installed*",
+        ]
+    )
