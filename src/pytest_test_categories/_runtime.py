@@ -18,7 +18,7 @@ from pytest_test_categories._host.names import look_ups, own_names, reach_of_add
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
-from pytest_test_categories._processes import programs
+from pytest_test_categories._processes import pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
@@ -88,6 +88,7 @@ class Registry:
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *programs.entry_points(self.hand_down, self.hand_over),
+                    *pools.entry_points(self.hand_to_job),
                     *sockets.rows_around_programs(self.judge),
                     *origin.ENTRY_POINTS,
                     *_delivery_points(),
@@ -555,6 +556,21 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
 
+    def hand_to_job(self) -> str:
+        """Return what a job is handed that is submitted to a process pool here and now."""
+        return self._spawned.hand_to_job(root()) if self.holders else ""
+
+    def take_job(self, handed: Any) -> None:
+        """Hold this process, a pool's worker, to a job; None between jobs."""
+        from pytest_test_categories._processes.inherited import Inherited
+
+        if self.process is None:
+            self.process = Inherited()
+        if handed is not None and not self.holders:
+            self.hold()
+        self._spawned.tell_rest()
+        self.process.take_job(handed)
+
     def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
         """Return what a program is handed that takes this process's place.
 
@@ -743,6 +759,7 @@ def _delivery_points() -> list[EntryPoint]:
 # ``connections`` once something has connected.
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
+        *pools.MODULES,
         "_posixsubprocess",
         "_thread",
         "_winapi",
@@ -752,7 +769,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "concurrent.futures.thread",
         "gevent.threadpool",
         "multiprocessing.connection",
-        "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",
         "socket",

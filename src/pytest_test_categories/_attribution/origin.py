@@ -284,6 +284,18 @@ def inherit(scope: Scope | None) -> None:
     inherited = scope
 
 
+def take_job(scope: Scope | None) -> None:
+    """Hold this thread to a job that another process has submitted, and this process to nothing else any more.
+
+    What a pool's worker was handed, or has from the process that it was forked from, is of who started it.
+    """
+    inherit(None)
+    phases.clear()
+    _blocks.open = []
+    current.set(scope)
+    _local.job = Job(take_job, FREE) if scope is None else None
+
+
 def charge() -> Charge | None:
     """Find who is charged for an attempt made here and now; None if nobody is."""
     found = _charge_of_this_process()
@@ -455,6 +467,11 @@ class Job:
     def __getattr__(self, name: str) -> Any:
         """Look like the function, for those that print its name."""
         return getattr(self._function, name)
+
+
+def carrying(function: Callable[..., Any]) -> Job:
+    """Return a function that another thread is to call for who asks for it here and now."""
+    return Job(function, _spawner())
 
 
 class ExitJob(Job):

@@ -43,22 +43,26 @@ class Strides:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[object, ...], int] = {}
+        self._told: dict[tuple[object, ...], int] = {}
 
     def step(self, key: tuple[object, ...]) -> int:
         """Count one more; returns how many to tell of now, mostly none."""
         seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen > _EACH and seen & (seen - 1):
             return 0  # the next power of two speaks for it
-        return 1 if seen <= _EACH else seen - seen // 2
+        return self.rest(key)
 
     def rest(self, key: tuple[object, ...]) -> int:
-        """Return how many nobody was told of."""
+        """Return how many nobody was told of, who is told of them now."""
         seen = self._seen.get(key, 0)
-        return 0 if seen <= _EACH else seen - (1 << (seen.bit_length() - 1))
+        rest = seen - self._told.get(key, 0)
+        self._told[key] = seen
+        return rest
 
     def clear(self) -> None:
         """Start anew."""
         self._seen.clear()
+        self._told.clear()
 
 
 def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:

@@ -186,6 +186,26 @@ class Spawned:
         """
         if is_fork_server(argv):
             return Handed("", "", "", *self._companions(), "").text()  # it is asked for processes by many
+        found = self._handed(root)
+        if found is None:
+            return None
+        before, after, home, serial, test = found
+        ident = new_ident()
+        if count:
+            self._note(ident, home, serial, test, run, argv, files)
+        return before + ident + after
+
+    def hand_to_job(self, root: str) -> str:
+        """Return what a job is handed that goes to a process pool; empty if nothing holds it to anything.
+
+        Args:
+            root: Directory that paths in reports are relative to.
+        """
+        found = self._handed(root)
+        return "" if found is None else found[0] + found[1]
+
+    def _handed(self, root: str) -> tuple[str, str, str, int, str] | None:
+        """Return the halves of what is handed down here and now, and whom starts are counted for: home, guard, test."""
         charged = charge()
         if charged is None:
             return None
@@ -214,10 +234,7 @@ class Spawned:
                 self.scopes[scope.serial] = scope
                 if scope.policy is None:
                     self.expecting.add(scope.serial)
-        ident = new_ident()
-        if count:
-            self._note(ident, home, serial, charged.scopes[0].test, run, argv, files)
-        return before + ident + after
+        return before, after, home, serial, charged.scopes[0].test
 
     def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
         policies: list[list[object]] = []
@@ -409,12 +426,17 @@ class Spawned:
         elif key not in self._told:
             self._told[key] = tell
             if len(self._told) == 1:
-                atexit.register(self._tell_rest)
+                atexit.register(self.tell_rest)
 
-    def _tell_rest(self) -> None:
+    def tell_rest(self) -> None:
+        """Tell what was counted and not told: at the end of the process, or of a pool's job."""
+        if not self._told:
+            return
         for key, tell in self._told.items():
             if rest := self._sent.rest(key):
                 tell(rest)
+        self._told.clear()
+        atexit.unregister(self.tell_rest)
 
     def after_fork_in_child(self) -> None:
         """Leave what was counted to the parent."""

@@ -479,6 +479,16 @@ def adopt(given: "Handed | None") -> None:
     append(handed.home, b'["here", "%s"]' % handed.ident.encode())
 
 
+def take_job(given: "Handed | None") -> None:
+    """Be held to a job that a pool's worker takes, and to nothing else any more; None between jobs."""
+    global handed
+    handed = given
+    if _registry is not None:
+        _registry.take_job(given)
+    elif given is not None and any(name in sys.modules for name in _loads):
+        load()
+
+
 def _package_is_here(given: Handed) -> bool:
     """Tell whether the layers can be imported here, without importing them."""
     package = os.path.dirname(os.path.dirname(DIRECTORY))
