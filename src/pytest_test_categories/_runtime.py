@@ -607,7 +607,8 @@ class Registry:
         """Make sure that a forked child can tell us what it was refused."""
         if not self.holders:
             return
-        self._spawned.expect_fork()
+        with contextlib.suppress(OSError, ImportError):  # no descriptor is left: a fork is to work all the same
+            self._spawned.expect_fork()
         if self._children is None:
             self._children = ChildReports(self._spawned.keep)
         found = charge()
