@@ -51,7 +51,7 @@ class _Start(NamedTuple):
         test: The test that started it.
         program: Its name.
         files: The files that it may be; without one there was no start.
-        is_ours: Whether it is this interpreter, which is going to report unless it is killed first.
+        is_ours: Whether it is this interpreter, which reports unless it is killed before it has begun.
     """
 
     run: Run
@@ -322,6 +322,9 @@ class Spawned:
             if first == "here":
                 self._hear(str(facts[0]))
                 return None
+            if first == "blind":
+                self._note_blind(str(facts[0]))
+                return None
             if first == "spawn":
                 self._take_start(*facts)
                 return None
@@ -375,6 +378,11 @@ class Spawned:
         if self._pending.pop(ident, None) is None and len(self._heard) < _PENDING:
             self._heard.add(ident)  # on Windows its start may stand in a file that is read later
 
+    def _note_blind(self, ident: str) -> None:
+        start = self._pending.get(ident)
+        if start is not None:
+            self._pending[ident] = start._replace(is_ours=False)
+
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
@@ -385,6 +393,8 @@ class Spawned:
     def _count(self, idents: Iterable[str]) -> None:
         for ident in idents:
             start = self._pending.pop(ident)
+            if start.is_ours:  # it was killed before it began: it would have said that it is watched, or that it isn't
+                continue
             self._unwatched.setdefault(start.run, Unwatched()).add(start)
 
     def unwatched(self, run: Run, collect: Callable[[], None]) -> dict[str, Any]:

@@ -456,7 +456,11 @@ def begin() -> None:
     """Start in a child: hide what the environment carries, hang the doors, and say that this process is watched."""
     value = os.environ.get(VARIABLE)
     given = None if value is None else Handed.parse(value)
-    if given is None or not _package_is_here(given):
+    if given is None:
+        return
+    if not _package_is_here(given):
+        if given.home:  # else the parent takes silence for a process that was killed before it began
+            append(given.home, b'["blind", "%s"]' % given.ident.encode())
         return
     _hide(for_good=not given.home)
     for name in ("posix_spawn", "posix_spawnp", "execve", "execv", "system", "spawnv", "spawnve"):
