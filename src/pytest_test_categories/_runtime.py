@@ -20,7 +20,7 @@ from pytest_test_categories._host.names import look_ups, own_names, reach_of_add
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
-from pytest_test_categories._processes import programs
+from pytest_test_categories._processes import pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
@@ -92,6 +92,7 @@ class Registry:
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *programs.entry_points(self.hand_down, self.hand_over),
+                    *pools.entry_points(self.hand_to_job),
                     *sockets.rows_around_programs(self.judge),
                     *carriers.ENTRY_POINTS,
                     *_delivery_points(),
@@ -555,6 +556,21 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
 
+    def hand_to_job(self) -> str:
+        """Return what a job is handed that is submitted to a process pool here and now."""
+        return self._spawned.hand_to_job(root()) if self.holders else ""
+
+    def take_job(self, handed: Any) -> None:
+        """Hold this process, a pool's worker, to a job; None between jobs."""
+        from pytest_test_categories._processes.inherited import Inherited
+
+        if self.process is None:
+            self.process = Inherited()
+        if handed is not None and not self.holders:
+            self.hold()
+        self._spawned.tell_rest()
+        self.process.take_job(handed)
+
     def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
         """Return what a program is handed that takes this process's place.
 
@@ -591,7 +607,8 @@ class Registry:
         """Make sure that a forked child can tell us what it was refused."""
         if not self.holders:
             return
-        self._spawned.expect_fork()
+        with contextlib.suppress(OSError, ImportError):  # no descriptor is left: a fork is to work all the same
+            self._spawned.expect_fork()
         if self._children is None:
             self._children = ChildReports(self._spawned.keep)
         found = charge()
@@ -621,6 +638,7 @@ class Registry:
         if self._children is not None and not self._children.is_child:
             told += [(report, self._children.scopes) for report in self._children.receive()]
         run = self.run
+        warned: list[Record] = []
         for report, scopes in told:
             violation = report.violation
             scope = scopes.get(report.serial)
@@ -640,10 +658,14 @@ class Registry:
             else:
                 continue
             record = into.setdefault(violation.key, Record(violation, report.attempt))
+            if violation.verdict == "warned" and not record.count and not expected and not violation.late:
+                warned.append(record)
             record.count += report.times
             if expected:
                 record.deliver(expected=True)
             self._on_record()
+        for record in warned:  # last: under -W error the first of them ends this
+            self._warn(record, stack.Trace())
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:
@@ -743,6 +765,7 @@ def _delivery_points() -> list[EntryPoint]:
 # ``connections`` once something has connected.
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
+        *pools.MODULES,
         "_posixsubprocess",
         "_thread",
         "_winapi",
@@ -753,7 +776,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "gevent.threadpool",
         "greenlet",
         "multiprocessing.connection",
-        "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",
         "signal",

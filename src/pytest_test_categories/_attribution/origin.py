@@ -296,6 +296,26 @@ def inherit(scope: Scope | None) -> None:
     inherited = scope
 
 
+class _FreeWork:
+    """A job that nobody's guard holds."""
+
+    WHAT = "a job"
+    scope: Carried = FREE
+    task: Callable[[], Any] | None = None
+
+
+def take_job(scope: Scope | None) -> None:
+    """Hold this thread to a job that another process has submitted, and this process to nothing else any more.
+
+    What a pool's worker was handed, or has from the process that it was forked from, is of who started it.
+    """
+    inherit(None)
+    phases.clear()
+    _blocks.open = []
+    current.set(scope)
+    running.job = _FreeWork() if scope is None else None
+
+
 def charge() -> Charge | None:
     """Find who is charged for an attempt made here and now; None if nobody is."""
     found = _charge_of_this_process()

@@ -52,6 +52,11 @@ def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def carrying(function: Callable[..., Any]) -> Job:
+    """Return a function that another thread is to call for who asks for it here and now."""
+    return Job(function, spawner())
+
+
 def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
         args = (Job(args[0], spawner(), current_task() or trio_task()), *args[1:])
