@@ -222,9 +222,7 @@ class Own:
 
 
 @pytest.mark.parametrize("size", ["small", "medium"])
-@pytest.mark.parametrize(
-    "event", ["socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", *audit._KINDS, "open"]
-)
+@pytest.mark.parametrize("event", [*audit._KINDS, "open"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -241,7 +239,7 @@ class Own:
         (b"\xff\0",),
         ([], {}),
     ],
-    ids=repr,
+    ids=range(12),
 )
 def test_an_event_of_others_raises_nothing_of_ours(size: str, event: str, arguments: tuple[object, ...]) -> None:
     try:
@@ -252,7 +250,7 @@ def test_an_event_of_others_raises_nothing_of_ours(size: str, event: str, argume
 
 
 @pytest.mark.parametrize(
-    "address", [(), ("198.51.100.1",), ([], 9), ("198.51.100.1", []), 5, Own(), b"\xff", ("", None)]
+    "address", [(), ("198.51.100.1",), ([], 9), ("198.51.100.1", []), 5, Own(), b"\xff", ("", None)], ids=range(8)
 )
 def test_an_event_with_a_socket_and_no_address_raises_nothing_of_ours(address: object) -> None:
     with network_guard("small", "strict"), socket.socket() as sock:
