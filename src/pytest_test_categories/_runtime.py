@@ -638,7 +638,6 @@ class Registry:
         if self._children is not None and not self._children.is_child:
             told += [(report, self._children.scopes) for report in self._children.receive()]
         run = self.run
-        warned: list[Record] = []
         for report, scopes in told:
             violation = report.violation
             scope = scopes.get(report.serial)
@@ -658,14 +657,10 @@ class Registry:
             else:
                 continue
             record = into.setdefault(violation.key, Record(violation, report.attempt))
-            if violation.verdict == "warned" and not record.count and not expected and not violation.late:
-                warned.append(record)
             record.count += report.times
             if expected:
                 record.deliver(expected=True)
             self._on_record()
-        for record in warned:  # last: under -W error the first of them ends this
-            self._warn(record, stack.Trace())
 
 
 def _close_refused(attempt: Attempt, sock: Any) -> None:
