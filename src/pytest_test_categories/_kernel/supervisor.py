@@ -113,7 +113,7 @@ class Watched:
         os.close(page)
         self.reports = reports
         os.set_blocking(reports, False)
-        self.control = wire.Lines(control)
+        self.control = wire.Messages(control)
         self.pid = pid
         self.policies: dict[int, tuple[Policy, ...]] = {0: ()}
         self.vouched: dict[int, tuple[bool, float]] = {}
@@ -123,32 +123,46 @@ class Watched:
         self.passed: set[tuple[int, bytes]] = set()
         self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
         self.unjudged = False
+        self._complained = False
 
     def hear(self) -> None:
-        """Take in what the process has to say."""
-        for what, *rest in self.control.read():
-            if what == "policies":
-                index, policies = rest
-                self.policies[index] = wire.decode_policies(policies)
-            elif what == "vouch":
-                thread, look_up = rest
-                if len(self.vouched) > _HELD:
-                    self.vouched.clear()
-                seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
-                self.vouched[thread] = (look_up, time.monotonic() + seconds)
-            elif what == "names":
-                thread, name, allow, addresses = rest
-                self.vouched.pop(thread, None)
-                [policy] = wire.decode_policies([["small", "strict", allow, []]])
-                self.look_ups.remember(name, policy.allow, addresses, 0)
-            elif what == "settle":
-                for held in self.held.values():
-                    held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+        """Take in what the process has to say, and drop what can't be taken."""
+        for message in self.control.read():
+            try:
+                self._take(message)
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+                self.control.dropped += 1
+        if self.control.dropped and not self._complained:
+            self._complained = True
+            write_message("the kernel layer drops what it can't read on its control pipe: something else writes to it")
+
+    def _take(self, message: list[Any]) -> None:
+        what, *rest = message
+        if what == "policies":
+            index, policies = rest
+            self.policies[int(index)] = wire.decode_policies(policies)
+        elif what == "vouch":
+            thread, look_up = rest
+            if len(self.vouched) > _HELD:
+                self.vouched.clear()
+            seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
+            self.vouched[int(thread)] = (bool(look_up), time.monotonic() + seconds)
+        elif what == "names":
+            thread, name, allow, addresses = rest
+            self.vouched.pop(thread, None)
+            [policy] = wire.decode_policies([["small", "strict", allow, []]])
+            self.look_ups.remember(name, policy.allow, addresses, 0)
+        elif what == "settle":
+            for held in self.held.values():
+                held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+        else:
+            self.control.dropped += 1
 
     def tell(self, report: wire.Report) -> None:
         """Put a report into the pipe."""
         try:
-            os.write(self.reports, wire.encode(report))
+            for piece in wire.encode(report):
+                os.write(self.reports, piece)
         except OSError:  # full: nobody has read for long; or nobody is there to read
             self.page.count_report(lost=True)
         else:
@@ -307,7 +321,7 @@ class Supervisor:
     def _complain(self, error: Exception) -> None:
         self._complaints += 1
         if self._complaints <= _COMPLAINTS:
-            os.write(2, f"\npytest-test-categories: the kernel layer let a call pass unjudged: {error!r}\n".encode())
+            write_message(f"the kernel layer let a call pass unjudged: {error!r}")
 
     def _there(self, watched: Watched, question: Question) -> bool:
         """Tell whether what was read is the caller's: its number may have gone to another process meanwhile."""
@@ -677,6 +691,12 @@ class Supervisor:
             before=before,
         )
         watched.tell(report)
+
+
+def write_message(text: str) -> None:
+    """Say something on stderr, if anybody can be told: a closed or full one is no reason to end."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\npytest-test-categories: {text}\n".encode(errors="replace"))
 
 
 def process_of(thread: int) -> int:
