@@ -70,6 +70,22 @@ def test_socket_addresses_are_read(raw: bytes, endpoint: Endpoint | None) -> Non
     assert wire.read_sockaddr(raw) == endpoint
 
 
+@pytest.mark.parametrize(
+    ("raw", "endpoint"),
+    [
+        pytest.param(bytes(2) + inet("198.51.100.1", 9)[2:], Endpoint("198.51.100.1", 9), id="unspecified"),
+        pytest.param(inet("198.51.100.1", 9), Endpoint("198.51.100.1", 9), id="IPv4"),
+        pytest.param(struct.pack("=H14sH", 17, b"d0", 8), Endpoint("d0", family="packet"), id="device"),
+        pytest.param(struct.pack("=H14s", 17, b"eth0"), Endpoint("eth0", family="packet"), id="device, short form"),
+        pytest.param(struct.pack("=H14s4x", 17, b"eth0"), Endpoint("eth0", family="packet"), id="device, long form"),
+        pytest.param(struct.pack("=H14sH", 17, b"", 8), None, id="no device"),
+        pytest.param(struct.pack("=HHi12x", 17, 8, 1), Endpoint("lo", family="packet"), id="interface and protocol"),
+    ],
+)
+def test_addresses_that_something_is_sent_to_are_read_as_linux_does(raw: bytes, endpoint: Endpoint | None) -> None:
+    assert wire.read_sockaddr(raw, sending=True) == endpoint
+
+
 def test_policies_come_back_as_they_were() -> None:
     policies = (
         Policy(TestSize.SMALL, EnforcementMode.STRICT, (parse_allow_entry("small: 127.0.0.1:8126"),)),

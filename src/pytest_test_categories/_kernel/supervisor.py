@@ -283,9 +283,10 @@ class Supervisor:
         try:
             fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)
         except OSError as error:
-            if error.errno in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
-                return
-            raise
+            if error.errno not in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
+                write_message(f"the kernel layer can't watch process {watched.pid} any more: {error.strerror}")
+                self._forget(watched)
+            return
         number, thread, _flags, call, arch, _pointer, *arguments = wire.QUESTION.unpack(raw)
         word = watched.page.now
         name = self._calls.get((arch, call), "")
@@ -337,7 +338,7 @@ class Supervisor:
         """Yield what a call aims at: nothing for messages on a connected socket, and families that are not judged."""
         call, args = question.call, question.arguments
         if call in {"connect", "bind"}:
-            yield from self._aim(question.thread, args[1], args[2], (0, 0))
+            yield from self._aim(question.thread, args[1], args[2], (0, 0), sending=False)
         elif call == "sendto":
             yield from self._aim(question.thread, args[4], args[5], (args[1], args[2]))
         elif call == "sendmsg":
@@ -347,10 +348,13 @@ class Supervisor:
             for index in range(min(args[2] & 0xFFFFFFFF, _MOST_MESSAGES)):
                 yield from self._message(question, args[1] + index * stride)
 
-    def _aim(self, thread: int, address: int, size: int, payload: tuple[int, int]) -> Iterator[Aim]:
+    def _aim(
+        self, thread: int, address: int, size: int, payload: tuple[int, int], *, sending: bool = True
+    ) -> Iterator[Aim]:
         size &= 0xFFFFFFFF
         if address and size:
-            endpoint = wire.read_sockaddr(self._memory.read(thread, address, min(size, _LONGEST_ADDRESS)))
+            raw = self._memory.read(thread, address, min(size, _LONGEST_ADDRESS))
+            endpoint = wire.read_sockaddr(raw, sending=sending)
             if endpoint is not None:
                 yield Aim(endpoint, payload)
 

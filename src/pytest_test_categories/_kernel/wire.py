@@ -97,11 +97,19 @@ AF_VSOCK: Final = 40
 AF_PACKET: Final = 17
 
 
-def read_sockaddr(raw: bytes) -> Endpoint | None:
-    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged."""
+def read_sockaddr(raw: bytes, *, sending: bool = False) -> Endpoint | None:
+    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged.
+
+    Args:
+        raw: The bytes.
+        sending: Whether something is sent there. Linux takes AF_UNSPEC for IPv4 then (``udp_sendmsg``,
+            ``raw_sendmsg``); where something is connected it ends a connection.
+    """
     if len(raw) < 2:  # noqa: PLR2004 - the family's own size
         return None
     family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == socket.AF_UNSPEC and sending:
+        family = socket.AF_INET
     if family == socket.AF_INET and len(raw) >= 8:  # noqa: PLR2004 - with the address
         return Endpoint(socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big"))
     if family == socket.AF_INET6 and len(raw) >= 24:  # noqa: PLR2004 - with the address
@@ -115,10 +123,21 @@ def read_sockaddr(raw: bytes) -> Endpoint | None:
     if family == AF_VSOCK and len(raw) >= 12:  # noqa: PLR2004 - with the address
         port, cid = struct.unpack_from("=II", raw, 4)
         return Endpoint(str(cid), str(port), "vsock")
+    if family == AF_PACKET and (device := _device(raw)):
+        return Endpoint(device, family="packet")
     if family == AF_PACKET and len(raw) >= 8:  # noqa: PLR2004 - with the interface
         index = int.from_bytes(raw[4:8], sys.byteorder)
         return Endpoint(_interface(index), family="packet") if index else None
     return None
+
+
+def _device(raw: bytes) -> str:
+    """Return the device that a ``struct sockaddr_pkt`` names, as obsolete SOCK_PACKET sockets take it.
+
+    Linux takes any size from 16 on. In a ``sockaddr_ll`` the protocol stands there, which is no printable text.
+    """
+    name = raw[2:16].partition(b"\0")[0]
+    return name.decode("ascii") if len(raw) >= 16 and name.isascii() and name.decode().isprintable() else ""  # noqa: PLR2004 - struct sockaddr
 
 
 def _interface(index: int) -> str:
