@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Record, Scope, charge, current
 from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError, report_text
-from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
+from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
 from pytest_test_categories._runtime import registry, root
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class NetworkGuard:
     ) -> None:
         self.size = TestSize.parse(size)
         self._mode = None if mode is None else EnforcementMode.parse(mode)
-        self._allow = parse_allow(allow if isinstance(allow, str) else tuple(allow))
+        self._allow = parse_own_allow(allow if isinstance(allow, str) else tuple(allow))
         self._entered: list[Scope | None] = []
         self._records: dict[tuple[str, ...], Record] = {}
 

@@ -12,13 +12,15 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution import carriers, origin, stack
+from pytest_test_categories._attribution.carriers import signals
+from pytest_test_categories._attribution.carriers.exits import Exit
 from pytest_test_categories._attribution.origin import Asked, Charge, Record, Scope, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
-from pytest_test_categories._processes import programs
+from pytest_test_categories._processes import pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
@@ -34,6 +36,7 @@ from pytest_test_categories._rules.policy import (
     Attempt,
     EnforcementMode,
     Kind,
+    Policy,
     TestSize,
     decide,
     needed_size,
@@ -66,6 +69,7 @@ class Registry:
         self._spawned = Spawned(self._companions)
         self.process: Inherited | None = None
         self.outside: Outside | None = None
+        self.exit = Exit(self.hold, self.release)
 
     @property
     def run(self) -> Run | None:
@@ -88,8 +92,9 @@ class Registry:
                 self._entry_points = [
                     *sockets.entry_points(self.judge, self.remember),
                     *programs.entry_points(self.hand_down, self.hand_over),
+                    *pools.entry_points(self.hand_to_job),
                     *sockets.rows_around_programs(self.judge),
-                    *origin.ENTRY_POINTS,
+                    *carriers.ENTRY_POINTS,
                     *_delivery_points(),
                 ]
             replaced = sockets.replaced()
@@ -104,29 +109,24 @@ class Registry:
                 if sockets.is_exempt not in stack.stands_aside:
                     stack.stands_aside.append(sockets.is_exempt)
 
-    def leave(self, run: Run) -> bool:
-        """Take away what a run held; False if something of its tests is still to come, and to be refused.
+    def leave(self, run: Run, largest: Policy | None = None) -> bool:
+        """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
 
-        That is threads, for as long as they live, and functions that the interpreter's exit is to call.
+        Args:
+            run: The run that ends.
+            largest: What its tests were held to at most: the end of the process will be.
         """
         self.runs.remove(run)
-        threads, at_exit = origin.threads_left(), origin.registered_since(run.since)
-        if threads or at_exit:
+        if largest is not None and not self.runs:
             self._ended = run
+            self.exit.narrow(largest)
+        threads = origin.threads_left()
         if threads:
+            self._ended = run
             self._kept += 1
         else:
             self.release()
-        return not (threads or at_exit)
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the layers in place for a while."""
-        self.hold()
-        try:
-            yield
-        finally:
-            self.release()
+        return not threads
 
     def release(self) -> None:
         """Take the layers away with the last one who wanted them."""
@@ -139,6 +139,7 @@ class Registry:
                 look_ups.clear()
                 connections.forget()
                 origin.forget()
+                signals.forget()
                 self._spawned.close()
                 if self._children is not None:
                     self._children.close()
@@ -429,8 +430,8 @@ class Registry:
         thread = ""
         if not origin.on_own_thread(scope):
             thread = threading.current_thread().name
-            if charged.unattributed:
-                late = late or "by a thread that no test is known to have started"
+        if charged.unattributed:
+            late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
         target, address = self._target(scope, attempt)
         size = scope.policy.size if scope.policy is not None else None
         where = (trace.at.text(where_from), trace.at.function) if trace.at is not None else ("", "")
@@ -555,6 +556,21 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
 
+    def hand_to_job(self) -> str:
+        """Return what a job is handed that is submitted to a process pool here and now."""
+        return self._spawned.hand_to_job(root()) if self.holders else ""
+
+    def take_job(self, handed: Any) -> None:
+        """Hold this process, a pool's worker, to a job; None between jobs."""
+        from pytest_test_categories._processes.inherited import Inherited
+
+        if self.process is None:
+            self.process = Inherited()
+        if handed is not None and not self.holders:
+            self.hold()
+        self._spawned.tell_rest()
+        self.process.take_job(handed)
+
     def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
         """Return what a program is handed that takes this process's place.
 
@@ -591,7 +607,8 @@ class Registry:
         """Make sure that a forked child can tell us what it was refused."""
         if not self.holders:
             return
-        self._spawned.expect_fork()
+        with contextlib.suppress(OSError, ImportError):  # no descriptor is left: a fork is to work all the same
+            self._spawned.expect_fork()
         if self._children is None:
             self._children = ChildReports(self._spawned.keep)
         found = charge()
@@ -743,18 +760,20 @@ def _delivery_points() -> list[EntryPoint]:
 # ``connections`` once something has connected.
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
+        *pools.MODULES,
         "_posixsubprocess",
         "_thread",
         "_winapi",
         "anyio._backends._asyncio",
         "asyncio.unix_events",
-        "atexit",
         "concurrent.futures.thread",
+        "gevent.greenlet",
         "gevent.threadpool",
+        "greenlet",
         "multiprocessing.connection",
-        "multiprocessing.pool",
         "multiprocessing.spawn",
         "os",
+        "signal",
         "socket",
         "ssl",
         "subprocess",
@@ -766,7 +785,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
 )
 
 registry: Final = Registry()
-origin.ExitJob.held = registry.held
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)

@@ -442,6 +442,61 @@ def test_a_fork_server_that_was_there_before_is_started_anew(
     assert "Attempted network connection to 198.51.100.1:80" in outcome.text
 
 
+DENIED: Final = """
+import errno, os, resource
+from pytest_test_categories._kernel import parent, probe
+
+def fails(*_args, **_kwargs):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+what = os.environ["DENIED"]
+if what == "descriptors":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
+elif what == "signalfd":
+    parent.libc.signalfd = lambda *_args: -1
+elif what == "fork":
+    os.fork = fails
+elif what == "proc":
+    listdir = os.listdir
+    os.listdir = lambda path=".": fails() if str(path).startswith("/proc/") else listdir(path)
+elif what == "read":
+    probe.os.access = lambda *_args: False
+else:
+    setattr(os, what, fails)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "denied", ["descriptors", "memfd_create", "ftruncate", "signalfd", "fork", "pipe", "proc", "read"]
+)
+def test_what_can_not_be_had_at_the_start_is_one_line_of_the_header(
+    command: Callable[..., list[str]],
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    denied: str,
+    workers: int,
+) -> None:
+    if workers and denied in {"memfd_create", "ftruncate", "pipe"}:
+        pytest.skip("the controller needs none")
+    monkeypatch.setenv("DENIED", denied)
+    monkeypatch.syspath_prepend(pytester.path)
+    pytester.makepyfile(denied=DENIED)
+    args = (("-n", str(workers)) if workers else ()) + ("-k", "test_ok", "test_life.py")
+    plugins = ("denied", "xdist") if workers else ("denied",)
+    result = pytester.run(*command(*args, guard="auto", plugins=plugins), timeout=60)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == 0, text
+    assert len(re.findall(r"^test categories: no kernel layer: \S.*$", text, re.MULTILINE)) == 1
+    assert "Traceback" not in text
+    assert left_over(str(pytester.path)) == []
+    result = pytester.run(*command(*args, plugins=plugins), timeout=60)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == 4, text
+    assert len(re.findall("the kernel layer is required", text)) == 1
+    assert "Traceback" not in text
+
+
 def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
+import select
 import socket
 import struct
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,8 +19,12 @@ if sys.platform != "linux":
 
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.names import NameServers, queried_name
+from pytest_test_categories._kernel.supervisor import Watched
 from pytest_test_categories._rules.address import Endpoint, parse_allow_entry
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -63,6 +70,22 @@ def test_socket_addresses_are_read(raw: bytes, endpoint: Endpoint | None) -> Non
     assert wire.read_sockaddr(raw) == endpoint
 
 
+@pytest.mark.parametrize(
+    ("raw", "endpoint"),
+    [
+        pytest.param(bytes(2) + inet("198.51.100.1", 9)[2:], Endpoint("198.51.100.1", 9), id="unspecified"),
+        pytest.param(inet("198.51.100.1", 9), Endpoint("198.51.100.1", 9), id="IPv4"),
+        pytest.param(struct.pack("=H14sH", 17, b"d0", 8), Endpoint("d0", family="packet"), id="device"),
+        pytest.param(struct.pack("=H14s", 17, b"eth0"), Endpoint("eth0", family="packet"), id="device, short form"),
+        pytest.param(struct.pack("=H14s4x", 17, b"eth0"), Endpoint("eth0", family="packet"), id="device, long form"),
+        pytest.param(struct.pack("=H14sH", 17, b"", 8), None, id="no device"),
+        pytest.param(struct.pack("=HHi12x", 17, 8, 1), Endpoint("lo", family="packet"), id="interface and protocol"),
+    ],
+)
+def test_addresses_that_something_is_sent_to_are_read_as_linux_does(raw: bytes, endpoint: Endpoint | None) -> None:
+    assert wire.read_sockaddr(raw, sending=True) == endpoint
+
+
 def test_policies_come_back_as_they_were() -> None:
     policies = (
         Policy(TestSize.SMALL, EnforcementMode.STRICT, (parse_allow_entry("small: 127.0.0.1:8126"),)),
@@ -92,19 +115,97 @@ def test_no_more_than_the_buffer_is_read() -> None:
     held.close()
 
 
-def test_lines_are_read_whole_and_an_end_is_noticed() -> None:
+@pytest.fixture
+def pipe() -> Iterator[tuple[wire.Messages, int]]:
     read, write = os.pipe()
-    lines = wire.Lines(read)
-    assert lines.read() == []
-    os.write(write, wire.encode([1, "a"]) + b'[2, "b')
-    assert lines.read() == [[1, "a"]]
-    os.write(write, b'c"]\n')
-    assert lines.read() == [[2, "bc"]]
-    assert not lines.ended
-    os.close(write)
-    assert lines.read() == []
-    assert lines.ended
+    yield wire.Messages(read), write
     os.close(read)
+    with contextlib.suppress(OSError):
+        os.close(write)
+
+
+def test_messages_are_read_whole_and_an_end_is_noticed(pipe: tuple[wire.Messages, int]) -> None:
+    messages, write = pipe
+    assert messages.read() == []
+    [first], [second] = wire.encode([1, "a"]), wire.encode([2, "bc"])
+    os.write(write, first + second[:3])
+    assert messages.read() == [[1, "a"]]
+    os.write(write, second[3:-4])
+    assert messages.read() == []
+    os.write(write, second[-4:])
+    assert messages.read() == [[2, "bc"]]
+    assert not messages.ended
+    os.close(write)
+    assert messages.read() == []
+    assert messages.ended
+    assert not messages.dropped
+
+
+def test_long_messages_come_whole_when_their_pieces_are_mixed(pipe: tuple[wire.Messages, int]) -> None:
+    messages, write = pipe
+    first, second = wire.encode(["x" * 9000]), wire.encode(["y" * 9000])
+    assert all(len(piece) <= select.PIPE_BUF for piece in first)
+    for pieces in zip(first, second, strict=True):
+        os.write(write, b"".join(pieces))
+    assert messages.read() == [["x" * 9000], ["y" * 9000]]
+    assert not messages.dropped
+
+
+WHOLE = wire.encode([7])[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(b"hello\n", id="text"),
+        pytest.param(bytes(range(256)) * 20, id="bytes"),
+        pytest.param(WHOLE[:4], id="only a mark"),
+        pytest.param(WHOLE[:-1], id="cut short"),
+        pytest.param(WHOLE[:4] + b"\xff" * 18, id="impossible sizes"),
+        pytest.param(WHOLE.replace(b"[7]", b"[7}"), id="no JSON"),
+        pytest.param(WHOLE.replace(b"[7]", b"777"), id="no list"),
+        pytest.param(wire.encode([])[0], id="empty"),
+        pytest.param(wire.encode(["x" * 9000])[1], id="without its beginning"),
+    ],
+)
+def test_what_is_no_message_is_dropped_and_the_next_one_is_read(pipe: tuple[wire.Messages, int], wrong: bytes) -> None:
+    messages, write = pipe
+    os.write(write, wrong)
+    found = messages.read()
+    os.write(write, WHOLE)
+    assert found + messages.read() == [[7]]
+    assert messages.dropped
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(["policies"], id="too few"),
+        pytest.param(["policies", 1, [["huge", "strict", [], []]]], id="no size"),
+        pytest.param(["policies", [], []], id="no index"),
+        pytest.param(["policies", 1, [["small", "strict", ["::::"], []]]], id="no entry"),
+        pytest.param(["vouch", {}, 1], id="no thread"),
+        pytest.param(["names", [], 1, 2, 3], id="no names"),
+        pytest.param([["nested"]], id="no word"),
+        pytest.param(["other", 1], id="unknown"),
+    ],
+)
+def test_the_supervisor_survives_whatever_a_client_writes(
+    message: list[object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = os.memfd_create("test")
+    os.ftruncate(page, wire.Page.SIZE)
+    theirs, reports = os.pipe()
+    control, mine = os.pipe()
+    watched = Watched(os.open(os.devnull, os.O_RDONLY), page, reports, control, os.getpid())
+    for sent in (message, ["vouch", 5, True], message):
+        os.write(mine, wire.encode(sent)[0])
+    watched.hear()
+    assert 5 in watched.vouched
+    assert capfd.readouterr().err.count("drops what it can't read") == 1
+    watched.close()
+    os.close(theirs)
+    os.close(mine)
 
 
 class TestPage:

@@ -215,3 +215,44 @@ def test_a_bind_past_the_wrappers_has_looked_its_name_up() -> None:
         with network_guard("medium", "strict"):
             sys.audit("socket.bind", sock, ("localhost", 0))
             sys.audit("socket.bind", sock, FOREIGN)
+
+
+class Own:
+    """Somebody's own object, which they pass to an audit event."""
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize("event", [*audit._KINDS, "open"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        (None,),
+        (5,),
+        ((),),
+        ((), ()),
+        (Own(),),
+        (Own(), ("198.51.100.1", 9)),
+        (object(), None, 1),
+        ("198.51.100.1", ("198.51.100.1", 9), 2),
+        (-1, "w", 0),
+        (b"\xff\0",),
+        ([], {}),
+    ],
+    ids=range(12),
+)
+def test_an_event_of_others_raises_nothing_of_ours(size: str, event: str, arguments: tuple[object, ...]) -> None:
+    try:
+        with network_guard(size, "strict"):
+            sys.audit(event, *arguments)
+    except NetworkAccessViolationError:  # a name to look up is one, whoever says so
+        assert event.startswith("socket.get")
+
+
+@pytest.mark.parametrize(
+    "address", [(), ("198.51.100.1",), ([], 9), ("198.51.100.1", []), 5, Own(), b"\xff", ("", None)], ids=range(8)
+)
+def test_an_event_with_a_socket_and_no_address_raises_nothing_of_ours(address: object) -> None:
+    with network_guard("small", "strict"), socket.socket() as sock:
+        for event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
+            sys.audit(event, sock, address)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -311,75 +313,77 @@ def test_leftovers_are_refused_when_the_run_is_over_too(
 
 
 AT_EXIT: Final = """
-import atexit, pytest, socket, sys, threading
+import atexit, pytest, sys, threading
 import imported
-
-def dial(target=("198.51.100.1", 9)):
-    try:
-        socket.socket(type=socket.SOCK_DGRAM).connect(target)
-    except BaseException as error:
-        print(type(error).__name__, file=sys.stderr)
-        raise
-    print("went out", file=sys.stderr)
+from imported import dial
 
 @pytest.mark.small
 def test_registers():
-    assert atexit.register(dial) is dial
+    assert atexit.register(dial, "in a test") is dial
 
 @pytest.mark.small
 def test_registers_for_the_end_of_threads():
-    threading._register_atexit(dial)
-
-@pytest.mark.small
-def test_registers_by_exec():
-    exec("atexit.register(dial)")
+    threading._register_atexit(dial, "for the end of threads")
 
 @pytest.mark.small
 def test_takes_it_back():
     atexit.register(test_takes_it_back)
     atexit.unregister(test_takes_it_back)
-
-@pytest.mark.large
-def test_large():
-    atexit.register(dial, ("127.0.0.1", 9))
-
-@pytest.mark.small
-def test_imports():
-    import imported_late
 """
+IMPORTED: Final = """
+import atexit, queue, socket, sys, threading
+
+def dial(where):
+    try:
+        socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+    except Exception as error:
+        print(where, type(error).__name__, file=sys.stderr)
+    else:
+        print(where, "went out", file=sys.stderr)
+
+jobs = queue.Queue()
+worker = threading.Thread(target=lambda: dial(jobs.get()), daemon=True)
+worker.start()
+
+def close():
+    jobs.put("by a worker")
+    worker.join()
+
+atexit.register(close)
+atexit.register(dial, "at import")
+"""
+WAYS_TO_EXIT: Final = ("in a test", "for the end of threads", "by a worker", "at import")
 
 
-@pytest.mark.parametrize("report", [(), ("--network-report=report.json",)])
-def test_what_a_test_registers_for_the_exit_is_refused_then(
-    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], report: tuple[str, ...]
+@pytest.mark.parametrize("options", [{}, {"workers": 1}, {"mode": "warn"}])
+@pytest.mark.parametrize("larger", [False, True])
+def test_rule_4_the_exit_is_held_to_the_largest_size_that_ran(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], larger: bool, options: dict[str, Any]
 ) -> None:
-    module = """
-        import atexit, socket, sys
-        def closes():
-            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
-            print("closed", file=sys.stderr)
-        def begin():
-            atexit.register(closes)
-        begin()
-        class Client:
-            atexit.register(closes)
-        atexit.register(closes)
+    more = "\n@pytest.mark.medium\ndef test_medium():\n    pass\n" if larger else ""
+    pytester.makepyfile(test_exit=AT_EXIT + more, imported=IMPORTED)
+    pytester.makeconftest(
         """
-    pytester.makepyfile(test_exit=AT_EXIT, imported=module, imported_late=module)
-    result = run_pytest("-p", "no:randomly", *report)
-    result.assert_outcomes(passed=6)
-    said = result.stderr.lines
-    assert said.count("NetworkAccessViolationError") == 3
-    assert said.count("went out") == 1
-    assert said.count("closed") == 6  # a module's own function serves whoever uses the module
-    result.stderr.fnmatch_lines_random(
-        [
-            "Network access violation after the run: test_exit.py::test_registers attempted 198.51.100.1:9 *",
-            "Network access violation after the run: test_exit.py::test_registers_for_the_end_of_threads attempted *",
-            "Network access violation after the run: test_exit.py::test_registers_by_exec attempted *",
-        ]
+        import atexit, socket, sys
+
+        def runners():
+            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+            print("the runner's went out", file=sys.stderr)
+
+        atexit.register(runners)
+        """
     )
-    assert "Network access violation after the run: test_exit.py::test_large" not in result.stderr.str()
+    plugins = ("xdist",) if options.get("workers") else ()
+    result = run_pytest("-p", "no:randomly", plugins=plugins, **options)
+    result.assert_outcomes(passed=4 if larger else 3)
+    assert result.ret == 0
+    said = result.stderr.str()
+    permitted = larger or options.get("mode") == "warn"
+    for way in WAYS_TO_EXIT:
+        assert f"{way} {'went out' if permitted else 'NetworkAccessViolationError'}" in said
+    assert "the runner's went out" in said
+    told = "Network access violation after the run: the end of the process attempted 127.0.0.1:9"
+    assert (told in said) == (not larger)
 
 
 def test_exit_functions_leave_nothing_wrapped_behind_the_run(
@@ -388,8 +392,7 @@ def test_exit_functions_leave_nothing_wrapped_behind_the_run(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(
         test_exit=AT_EXIT,
-        imported="",
-        imported_late="",
+        imported=IMPORTED,
         runs="""
         import socket, pytest
         args = ["-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict", "-q"]
@@ -399,28 +402,7 @@ def test_exit_functions_leave_nothing_wrapped_behind_the_run(
     )
     done = pytester.runpython(pytester.path / "runs.py")
     assert done.ret == 0, done.stderr.str()
-    assert done.stderr.lines.count("NetworkAccessViolationError") == 3
-
-
-def test_what_a_script_registers_in_a_block_is_refused_at_the_exit(pytester: pytest.Pytester) -> None:
-    script = """
-        import atexit, socket
-        from pytest_test_categories import network_guard
-
-        def dial():
-            try:
-                socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
-            except Exception as error:
-                print(type(error).__name__)
-            else:
-                print("went out")
-
-        atexit.register(dial)
-        with network_guard("small", "strict"):
-            atexit.register(dial)
-        """
-    done = pytester.runpython(pytester.makepyfile(script=script))
-    assert done.outlines == ["NetworkAccessViolationError", "went out"]
+    assert done.stderr.str().count("NetworkAccessViolationError") == len(WAYS_TO_EXIT)
 
 
 def test_rule_9_what_the_interpreter_registers_once_more_for_all_is_no_tests_own(
@@ -958,4 +940,140 @@ def test_waits_for_ever():
     assert (
         "Network access violation in test_waits_for_ever: attempted connection to 198.51.100.1:9 (thread fetcher)"
         in told
+    )
+
+
+GREENLETS: Final = """
+import pytest, socket
+import {library} as library
+made = []
+
+def dial():
+    try:
+        socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+    except Exception:
+        pass
+
+@pytest.fixture(scope="module")
+def server():
+    {start}
+    yield
+
+@pytest.mark.small
+def test_a_leaves():
+    {start}
+
+@pytest.mark.large
+def test_b_large():
+    library.sleep(0.2)
+
+@pytest.mark.large
+def test_c_leaves():
+    {start}
+
+@pytest.mark.small
+def test_d_small():
+    library.sleep(0.2)
+
+@pytest.mark.medium
+def test_e_server(server):
+    pass
+
+@pytest.mark.large
+def test_f_large():
+    library.sleep(0.2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "start"),
+    [
+        ("gevent", "library.spawn(dial)"),
+        ("gevent", "library.spawn_later(0.05, dial)"),
+        ("gevent", "library.spawn_raw(dial)"),
+        ("gevent", "made.append(library.Greenlet(dial)); made[-1].start_later(0.01)"),
+        ("gevent", "import gevent.pool; gevent.pool.Pool(2).apply_async(dial)"),
+        ("gevent", "import gevent.pool; gevent.pool.Group().spawn(library.spawn, dial)"),
+        ("eventlet", "library.spawn(dial)"),
+        ("eventlet", "library.spawn_n(dial)"),
+        ("eventlet", "library.spawn_after(0.05, dial)"),
+        ("eventlet", "library.GreenPool(2).spawn_n(dial)"),
+    ],
+)
+def test_rule_4_a_greenlet_that_outlives_its_test_is_a_leftover_of_whoever_spawned_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], library: str, start: str
+) -> None:
+    if importlib.util.find_spec(library) is None:  # not imported here: eventlet warns of forks from then on
+        pytest.skip(f"{library} is not there")
+    pytester.makepyfile(test_greenlets=GREENLETS.format(library=library, start=start))
+    result = run_pytest("-p", "no:randomly", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=6)
+    assert result.ret == 1
+    said = result.stdout.str()
+    assert "test_greenlets.py::test_a_leaves [small]" in said
+    assert "by a greenlet that test_greenlets.py::test_a_leaves started and that outlived it" in said
+    for bystander in ("test_b", "test_c", "test_d", "test_e", "test_f"):
+        assert f"::{bystander}" not in said
+
+
+def test_rule_4_what_a_hub_calls_by_itself_is_the_runs(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not there")
+    pytester.makepyfile(
+        """
+        import gevent, pytest, socket
+        kept = []
+
+        def dial():
+            try:
+                socket.socket(type=socket.SOCK_DGRAM).connect(("198.51.100.1", 9))
+            except Exception:
+                pass
+
+        @pytest.mark.small
+        def test_a_leaves():
+            kept.append(gevent.get_hub().loop.timer(0.05))
+            kept[0].start(dial)
+
+        @pytest.mark.small
+        def test_b_bystander():
+            gevent.sleep(0.2)
+        """
+    )
+    result = run_pytest("-p", "no:randomly", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*by a greenlet that no test is known to have started*"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals of one's own")
+def test_rule_4_a_handlers_refusal_does_not_end_the_test_that_it_interrupts(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        test_signals="""
+        import os, pytest, signal, socket
+
+        def dial(*_):
+            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+
+        @pytest.mark.small
+        def test_a_installs():
+            signal.signal(signal.SIGUSR1, dial)
+
+        @pytest.mark.large
+        def test_b_bystander():
+            os.kill(os.getpid(), signal.SIGUSR1)
+        """
+    )
+    result = run_pytest("-p", "no:randomly")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*test_signals.py::test_a_installs [[]small]",
+            "*127.0.0.1:9 *by a signal handler that test_signals.py::test_a_installs installed*",
+        ]
     )

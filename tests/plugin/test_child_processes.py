@@ -183,6 +183,54 @@ def test_unsized():
     assert "secret" not in "\n".join(summary(result))
 
 
+@pytest.mark.parametrize("options", ["[]", "['-u']", "['-X', 'utf8']"])
+def test_a_python_that_was_killed_before_it_began_is_not_unwatched(
+    pytester: pytest.Pytester, run_pytest: Run, options: str
+) -> None:
+    write(
+        pytester,
+        f"""
+@pytest.mark.small
+def test_killed():
+    child = subprocess.Popen([sys.executable, *{options}, "-c", "import time; time.sleep(9)"])
+    child.kill()
+    child.wait()
+""",
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("unwatched child*")
+
+
+def test_rule_11_a_python_that_lacks_the_package_is_unwatched(
+    pytester: pytest.Pytester, run_pytest: Run, summary: Lines
+) -> None:
+    write(
+        pytester,
+        """
+from pytest_test_categories._processes.child import pytest_test_categories_child as ours
+from pytest_test_categories._runtime import registry
+
+@pytest.mark.small
+def test_blind():
+    # What the program's start finds, without the packages of this environment.
+    code = (
+        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p and not p.endswith('src')];"
+        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f)];"
+        "sys.path.insert(0, sys.argv[1]);"
+        "import pytest_test_categories_child as c; c.begin()"
+    )
+    # -S and a copy of the variable: the site is left out, and the start is made by hand.
+    script = "import os; os.environ[%r] = os.environ['COPY'];" % ours.VARIABLE + code
+    value = registry.hand_down([sys.executable, "-c", code], [sys.executable], True)
+    subprocess.run([sys.executable, "-I", "-S", "-c", script, ours.DIRECTORY], env={"COPY": value}, check=True)
+""",
+    )
+    name = os.path.basename(sys.executable)
+    (line,) = (line for line in summary(run_pytest()) if line.startswith("unwatched"))
+    assert re.search(rf"unwatched child processes: 2 in 1 test: .*{re.escape(name)}", line)
+
+
 def test_unwatched_programs_of_children_count_too(pytester: pytest.Pytester, run_pytest: Run, summary: Lines) -> None:
     write(
         pytester,

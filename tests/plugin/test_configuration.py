@@ -46,6 +46,9 @@ BAD_INI = [
         "test_categories_fixture_sizes = db: small", "'db: small' is not a rule; write NAME = SIZE", id="fixture rule"
     ),
     pytest.param("test_categories_network_allow = postgres:port", "postgres:port", id="allow entry"),
+    pytest.param("test_categories_network_allow = 10.0.0.256", "10.0.0.256 looks like an IPv4", id="no address"),
+    pytest.param("test_categories_network_allow = small: 300.1.1.1:5432", "300.1.1.1 looks", id="no address, port"),
+    pytest.param("test_categories_marker_sizes = large = small", "'large = small' can't be", id="marker of a size"),
 ]
 BAD_OPTIONS = [
     pytest.param(
@@ -57,6 +60,16 @@ BAD_OPTIONS = [
         "--test-categories-default-size=tiny", f"'tiny' is not a test size; choose one of {SIZES}", id="default size"
     ),
     pytest.param("--network-allow=10.0.0.0/99", "10.0.0.0/99", id="allow entry"),
+    pytest.param("--network-allow=1.2.3.4.5", "1.2.3.4.5 looks like an IPv4 address", id="no address"),
+]
+NULS = [
+    pytest.param("test_categories_network_baseline = a\0b.json", "test_categories_network_baseline", id="baseline"),
+    pytest.param("test_categories_path_sizes = tests/a\0b = small", "test_categories_path_sizes", id="path rule"),
+    pytest.param("test_categories_marker_sizes = a\0b = small", "test_categories_marker_sizes", id="marker"),
+    pytest.param("test_categories_fixture_sizes = a\0b = small", "test_categories_fixture_sizes", id="fixture"),
+    pytest.param("test_categories_network_allow = unix:/a\0b", "test_categories_network_allow", id="unix socket"),
+    pytest.param("test_categories_enforcement = warn\0", "test_categories_enforcement", id="mode"),
+    pytest.param("addopts = --network-report=a\0b.json", "--network-report", id="report"),
 ]
 
 
@@ -86,6 +99,42 @@ def test_a_bad_ini_value_is_a_usage_error_of_one_line(
         workers = 2
     pytester.makepyfile("def test_nothing(): pass")
     _check(run_pytest(mode=None, workers=workers), key, message)
+
+
+@pytest.mark.parametrize(("line", "setting"), NULS)
+def test_a_nul_in_a_name_is_a_usage_error_of_one_line(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], line: str, setting: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{line}\n")
+    pytester.makepyfile("def test_nothing(): pass")
+    _check(run_pytest(mode=None if "enforcement" in line else "strict"), setting, "\\x00")
+
+
+@pytest.mark.parametrize(
+    ("key", "rules"),
+    [
+        ("marker_sizes", ("unit = small", "unit = medium")),
+        ("path_sizes", ("tests/unit = small", "./tests/unit/ = medium")),
+        ("fixture_sizes", ("db = medium", "db = large")),
+    ],
+)
+def test_rules_that_contradict_each_other_are_a_usage_error_and_one_said_twice_is_none(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], key: str, rules: tuple[str, str]
+) -> None:
+    key = f"test_categories_{key}"
+    pytester.makepyfile("def test_nothing(): pass")
+    pytester.makeini("\n    ".join([f"[pytest]\n{key} =", *rules]))
+    _check(run_pytest(), key, "choose another name, or one size")
+    pytester.makeini("\n    ".join([f"[pytest]\n{key} =", rules[0], rules[0]]))
+    run_pytest().assert_outcomes(passed=1)
+
+
+def test_a_size_may_be_given_to_its_own_marker(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_marker_sizes = large = large\n")
+    pytester.makepyfile("def test_nothing(): pass")
+    run_pytest().assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(("option", "message"), BAD_OPTIONS)
@@ -223,6 +272,44 @@ def test_two_sizes_are_a_collection_error_under_xdist_too(
     result = run_pytest(workers=2)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["test_bad.py::test_one has two sizes: *"])
+
+
+MARKER_FAULTS = [
+    pytest.param("@pytest.mark.small(allow=['a'])\ndef test_one(): pass\n", "small takes no arguments", id="function"),
+    pytest.param(
+        "@pytest.mark.large(3)\nclass TestIt:\n    def test_one(self): pass\n", "large takes no arguments", id="class"
+    ),
+    pytest.param("pytestmark = pytest.mark.medium(1)\ndef test_one(): pass\n", "medium takes no", id="module"),
+    pytest.param(
+        "@pytest.mark.parametrize('n', [pytest.param(1, marks=pytest.mark.xlarge(1))])\ndef test_one(n): pass\n",
+        "xlarge takes no arguments",
+        id="parameter set",
+    ),
+    pytest.param("@pytest.mark.network_allow\ndef test_one(): pass\n", "network_allow: it takes entries", id="empty"),
+    pytest.param("@pytest.mark.network_allow('1.2.3.999')\ndef test_one(): pass\n", "1.2.3.999", id="no entry"),
+    pytest.param("@pytest.mark.network_allow(a='b')\ndef test_one(): pass\n", "it takes entries", id="keyword"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MARKER_FAULTS)
+def test_rule_12_arguments_that_a_marker_does_not_take_are_a_collection_error_of_the_module(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], text: str, message: str
+) -> None:
+    pytester.makepyfile(test_bad=f"import pytest\n{text}", test_good="def test_good(): pass")
+    result = run_pytest("--strict-markers")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"*{message}*", "ERROR test_bad.py*"])
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_a_marker_that_stands_for_a_size_may_have_arguments(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = unit\ntest_categories_marker_sizes = unit = small\n")
+    pytester.makepyfile("import pytest\n@pytest.mark.unit('why')\ndef test_one(): pass\n")
+    result = run_pytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["sizes: 1 small"])
 
 
 def test_one_size_twice_is_no_conflict(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> None:

@@ -739,3 +739,36 @@ def test_it(asks_at_the_end): pass
     result.assert_outcomes(passed=1)
     (line,) = (line for line in summary(result) if "in fixture late (module)" in line)
     assert "(x2)" in line
+
+
+def test_the_cures_for_a_narrowed_fixture_name_the_test_that_narrowed_it_and_the_setting(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def server():
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                yield listening
+
+        @pytest.mark.medium
+        def test_uses(server): pass
+
+        @pytest.mark.small
+        def test_narrows(server): pass
+        """
+    )
+    result = run_pytest()
+    result.stdout.fnmatch_lines(
+        [
+            "*How to fix:",
+            "*fixture server is small because of *::test_narrows: make that test medium,",
+            "*or declare the fixture's size: test_categories_fixture_sizes = server = medium",
+            "*Documentation:*",
+        ]
+    )
+    result = run_pytest("-o", "test_categories_fixture_sizes=server = small")
+    result.stdout.fnmatch_lines(["*test_categories_fixture_sizes declares fixture server small: declare it medium"])

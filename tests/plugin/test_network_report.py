@@ -489,3 +489,26 @@ def test_a_github_workflow_gets_an_annotation_on_the_line(
     run_pytest(workers=workers).stdout.fnmatch_lines([f"::error file={pytester.path.name}/test_one.py,line=4,*"])
     monkeypatch.setenv("GITHUB_ACTIONS", "false")
     assert "::error" not in run_pytest(workers=workers).stdout.str()
+
+
+def test_a_report_is_written_from_a_source_tree_without_metadata(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(
+        """
+        from importlib import metadata
+
+        found = metadata.version
+
+        def version(name):
+            if name == "pytest-test-categories":
+                raise metadata.PackageNotFoundError(name)
+            return found(name)
+
+        metadata.version = version
+        """
+    )
+    pytester.makepyfile("def test_one(): pass")
+    run_pytest("--network-report=report.json").assert_outcomes(passed=1)
+    written = json.loads((pytester.path / "report.json").read_text())
+    assert written["tool"]["version"] == "unknown"

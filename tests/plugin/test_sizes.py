@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -264,3 +264,114 @@ def test_the_unittest_classes_follow_the_runs_mode(
     result = run_pytest(mode="warn")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*Network access violation in test_small: attempted connection to 127.0.0.1:0*"])
+
+
+ALLOWED = """
+import socket
+import pytest
+from pytest_test_categories import SmallTest, network_guard
+
+def bind(host="127.0.0.7"):
+    with socket.socket() as s:
+        s.connect_ex((host, 9))
+
+@pytest.mark.small
+@pytest.mark.network_allow("127.0.0.7")
+def test_marked(): bind()
+
+@pytest.mark.small
+@pytest.mark.network_allow("127.0.0.7", "127.0.0.8:9")
+@pytest.mark.network_allow("medium: 127.0.0.9")
+def test_several():
+    for last in (7, 8, 9):
+        bind(f"127.0.0.{last}")
+
+@pytest.mark.small
+def test_unmarked(): bind()
+
+@pytest.mark.small
+@pytest.mark.network_allow("127.0.0.8")
+def test_other(): bind()
+
+@pytest.mark.network_allow("127.0.0.7")
+@pytest.mark.small
+class TestClass:
+    def test_inside(self): bind()
+    def test_beyond(self): bind("127.0.0.8")
+
+class TestAttribute(SmallTest):
+    network_allow = ["127.0.0.7"]
+    def test_inside(self): bind()
+    def test_beyond(self): bind("127.0.0.8")
+
+@pytest.mark.large
+def test_block():
+    with network_guard("small", allow=["127.0.0.7:9"]):
+        bind()
+"""
+
+
+def test_an_entry_that_is_given_to_one_thing_widens_it_whatever_its_size(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], outcomes: Any, workers: int
+) -> None:
+    pytester.makepyfile(ALLOWED)
+    result = run_pytest("-v", "--strict-markers", workers=workers)
+    assert outcomes(result) == {
+        "test_marked": {"PASSED"},
+        "test_several": {"PASSED"},
+        "test_unmarked": {"FAILED"},
+        "test_other": {"FAILED"},
+        "TestClass::test_inside": {"PASSED"},
+        "TestClass::test_beyond": {"FAILED"},
+        "TestAttribute::test_inside": {"PASSED"},
+        "TestAttribute::test_beyond": {"FAILED"},
+        "test_block": {"PASSED"},
+    }
+
+
+def test_an_allow_marker_of_a_module_widens_its_tests_and_an_entry_of_the_ini_file_medium(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    body = """
+        import socket, subprocess, sys
+        import pytest
+        pytestmark = [pytest.mark.small, {marker}]
+        DIAL = "import socket; socket.socket().connect_ex(('127.0.0.7', 9))"
+        def test_here(): exec(DIAL)
+        def test_child(): subprocess.run([sys.executable, "-c", DIAL], check=True)
+    """
+    pytester.makeini("[pytest]\ntest_categories_network_allow = 127.0.0.7\n")
+    pytester.makepyfile(
+        test_own=body.format(marker="pytest.mark.network_allow('127.0.0.7')"),
+        test_ini=body.format(marker="pytest.mark.filterwarnings('default')"),
+    )
+    run_pytest().assert_outcomes(passed=2, failed=2)
+
+
+def test_custom_items_with_funcargs_and_no_fixture_information_run_and_are_counted(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
+    pytester.makeconftest(
+        """
+        import socket
+        import pytest
+
+        class Item(pytest.Item):
+            funcargs = {}
+            def runtest(self):
+                if self.name == "dials":
+                    socket.socket().connect_ex(("127.0.0.1", 9))
+
+        class File(pytest.File):
+            def collect(self):
+                return [Item.from_parent(self, name=name) for name in ("clean", "dials")]
+
+        def pytest_collect_file(file_path, parent):
+            return File.from_parent(parent, path=file_path) if file_path.suffix == ".x" else None
+        """
+    )
+    pytester.makefile(".x", a="")
+    result = run_pytest(workers=workers)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["sizes: 2 small"])

@@ -189,7 +189,7 @@ NET = ipaddress.ip_network
         pytest.param("postgres", AllowEntry("postgres", name="postgres"), id="name"),
         pytest.param(" Postgres ", AllowEntry("Postgres", name="postgres"), id="name-with-blanks"),
         pytest.param("my_db-1.", AllowEntry("my_db-1.", name="my_db-1"), id="compose-name"),
-        pytest.param("256.1.1.1", AllowEntry("256.1.1.1", name="256.1.1.1"), id="name-of-numbers"),
+        pytest.param("256.1.1.a", AllowEntry("256.1.1.a", name="256.1.1.a"), id="name-with-numbers"),
         pytest.param("b\u00fccher.example", AllowEntry("b\u00fccher.example", name="xn--bcher-kva.example"), id="idna"),
         pytest.param("redis:6379", AllowEntry("redis:6379", name="redis", port=6379), id="name-and-port"),
         pytest.param(

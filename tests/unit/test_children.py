@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,31 @@ def test_a_full_pipe_takes_no_more_and_stops_no_child() -> None:
     assert [report.violation for report in received] == [violation(number) for number in range(len(received))]
     reports.send(1, violation(2000), late=False, expected=False)
     assert [report.violation for report in reports.receive()] == [violation(2000)]
+    reports.close()
+
+
+def test_what_a_full_pipe_does_not_take_goes_the_other_way() -> None:
+    kept: list[bytes] = []
+    reports = ChildReports(kept.append)
+    for number in range(2000):
+        reports.send(1, violation(number), late=False, expected=False)
+    assert len(reports.receive()) + len(kept) == 2000
+    assert [json.loads(line)[4]["target"] for line in kept[-1:]] == ["198.51.100.1:1999"]
+    reports.close()
+
+
+def test_without_a_free_descriptor_there_is_no_pipe_and_reports_go_the_other_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", no_pipe)
+    kept: list[bytes] = []
+    reports = ChildReports(kept.append)
+    reports.send(1, violation(1), late=False, expected=False)
+    assert len(kept) == 1
+    assert reports.receive() == []
     reports.close()
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import functools
+import inspect
+import pickle
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +18,14 @@ import pytest
 
 from pytest_test_categories import network_guard
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import FREE, Job, Record, Scope, charge, current, free_threads
+from pytest_test_categories._attribution.carriers.executors import Job
+from pytest_test_categories._attribution.origin import FREE, Record, Scope, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +125,18 @@ def test_a_job_looks_like_its_function() -> None:
         _ = Job(in_thread, None).no_such_thing
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda job: pickle.loads(pickle.dumps(job))])
+def test_a_job_is_of_its_functions_kind(again: Callable[[object], object]) -> None:
+    given = functools.partial(int, "7")
+    job = Job(given, scope())
+    assert isinstance(job, functools.partial)
+    assert inspect.isfunction(Job(in_thread, None))
+    assert job() == 7
+    copied = again(job)
+    assert type(copied) is functools.partial
+    assert copied() == 7
+
+
 def test_a_stale_context_leaves_it_to_the_running_phase() -> None:
     old, new = scope(), scope()
     old.close()
@@ -164,7 +181,7 @@ def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:
         go.wait(5)
         found.append(charge())
         found.append(in_thread(charge))
-        found.append(origin._spawner())
+        found.append(origin.spawner())
 
     thread = threading.Thread(target=runner)
     thread.start()

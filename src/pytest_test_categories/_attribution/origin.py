@@ -7,22 +7,18 @@ from a guard that has closed, the guard of the running phase.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import sys
 import threading
 import weakref
 from contextvars import ContextVar
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pytest_test_categories._attribution import stack
-from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
-    from types import FrameType
 
     from pytest_test_categories._rules.policy import Attempt, Policy
     from pytest_test_categories._rules.violation import Violation
@@ -154,7 +150,7 @@ class _Free:
 
 
 FREE: Final = _Free()
-_Carried: TypeAlias = "Scope | _Free | None"
+Carried: TypeAlias = "Scope | _Free | None"
 
 current: ContextVar[Scope | None] = ContextVar("network_guard_scope", default=None)
 """The innermost scope of this context."""
@@ -194,11 +190,26 @@ class Charge(NamedTuple):
     unattributed: bool = False
 
 
+ending: Scope | None = None
+"""Where the process ends: what it is held to then."""
+
 phases: list[Scope] = []
 """The test, or the part of one, that the runner is in; the innermost last."""
-_threads: weakref.WeakKeyDictionary[threading.Thread, _Carried] = weakref.WeakKeyDictionary()
+carried_by_threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
+carried_by_greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
 _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
-_local = threading.local()
+
+
+class Work(Protocol):
+    """A piece of work that runs for the one who handed it on."""
+
+    WHAT: str
+    scope: Carried
+    task: Callable[[], Any] | None  # a weak reference to the one that waits for it
+
+
+running = threading.local()
+"""Holds, as ``job``, the work of somebody else that this thread does."""
 
 
 on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
@@ -245,10 +256,10 @@ def in_event_loop() -> bool:
     events = sys.modules.get("asyncio.events")
     if events is not None and events._get_running_loop() is not None:
         return True
-    return _trio_task() is not None
+    return trio_task() is not None
 
 
-def _trio_task() -> Any:
+def trio_task() -> Any:
     """Return the trio task that runs here, or None."""
     trio = sys.modules.get("trio.lowlevel")
     try:
@@ -257,21 +268,22 @@ def _trio_task() -> Any:
         return None
 
 
-def _greenlet_scope() -> Scope | None:
-    """Return the scope of whoever spawned the running gevent greenlet, whose context starts empty."""
-    if "gevent.greenlet" not in sys.modules:
+def _greenlet_scope() -> Carried:
+    """Return what the running greenlet carries: its context starts empty.
+
+    One that nobody is known to have spawned (a hub, one that an import made) is nobody's.
+    """
+    greenlets = sys.modules.get("greenlet")
+    if not carried_by_greenlets or greenlets is None:
         return None
-    link = sys.modules["greenlet"].getcurrent()
-    for _ in range(100):
-        spawner = getattr(link, "spawning_greenlet", None)
-        link = None if spawner is None else spawner()
-        if link is None:
-            return None
-        context = link.gr_context
-        scope: Scope | None = None if context is None else context.get(current)
-        if scope is not None and scope.open:
-            return scope
-    return None
+    return carried_by_greenlets.get(greenlets.getcurrent(), None)
+
+
+def _is_nobodys_greenlet() -> bool:
+    greenlets = sys.modules.get("greenlet")
+    if not carried_by_greenlets or greenlets is None:
+        return False
+    return carried_by_greenlets.get(greenlets.getcurrent(), FREE) is None
 
 
 inherited: Scope | None = None
@@ -282,6 +294,26 @@ def inherit(scope: Scope | None) -> None:
     """Hold this process to what it was handed down."""
     global inherited  # noqa: PLW0603 - it is the process's
     inherited = scope
+
+
+class _FreeWork:
+    """A job that nobody's guard holds."""
+
+    WHAT = "a job"
+    scope: Carried = FREE
+    task: Callable[[], Any] | None = None
+
+
+def take_job(scope: Scope | None) -> None:
+    """Hold this thread to a job that another process has submitted, and this process to nothing else any more.
+
+    What a pool's worker was handed, or has from the process that it was forked from, is of who started it.
+    """
+    inherit(None)
+    phases.clear()
+    _blocks.open = []
+    current.set(scope)
+    running.job = _FreeWork() if scope is None else None
 
 
 def charge() -> Charge | None:
@@ -303,7 +335,7 @@ def _charge_of_this_process() -> Charge | None:
         kept = False
     if scope is not None and (scopes := _open_chain(scope)):
         return Charge(scopes)
-    job: Job | None = getattr(_local, "job", None)
+    job: Work | None = getattr(running, "job", None)
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
         return None
@@ -312,11 +344,17 @@ def _charge_of_this_process() -> Charge | None:
             return Charge(scopes)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late=late_text(carried, "a thread" if job is None else job.WHAT))
+            return Charge(carried.chain, late=late_text(carried, _what_runs(job)))
     leftover = _leftover_of_loop(scope)
     if leftover is not None:
         return Charge(leftover.chain, late=late_text(leftover, "a task"))
     return _standing_charge()
+
+
+def _what_runs(job: Work | None) -> str:
+    if job is not None:
+        return job.WHAT
+    return "a thread" if isinstance(_thread_scope(), Scope) else "a greenlet"
 
 
 def _standing_charge() -> Charge | None:
@@ -324,6 +362,8 @@ def _standing_charge() -> Charge | None:
     block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
     around = () if block is None else _open_chain(block)
     if not phases:
+        if ending is not None and not around:
+            return Charge(ending.chain, late="after the last test")
         return Charge(around) if around else None
     phase = phases[-1]
     if phase in around:
@@ -331,7 +371,7 @@ def _standing_charge() -> Charge | None:
     scopes = _open_chain(phase)
     return Charge(
         (*scopes, *(link for link in around if link not in scopes)),
-        unattributed=phase.thread != get_ident() and not around,
+        unattributed=not around and (phase.thread != get_ident() or _is_nobodys_greenlet()),
     )
 
 
@@ -384,31 +424,34 @@ def _me() -> int:
 
 def late_text(scope: Scope, what: str) -> str:
     """Say why a violation is late."""
-    did = "registered" if what == ExitJob.WHAT else "started and that outlived it"
+    did = _DID.get(what, "started and that outlived it")
     return f"by {what} that {scope.fixture or scope.test} {did}"
 
 
-def _thread_scope() -> _Carried:
+_DID: Final = {"a signal handler": "installed"}
+
+
+def _thread_scope() -> Carried:
     if phases and phases[-1].thread == get_ident():
         return None
-    return _threads.get(threading.current_thread())
+    return carried_by_threads.get(threading.current_thread())
 
 
 def known_threads() -> list[threading.Thread]:
     """Return the threads that were started here and are still held by somebody."""
-    return list(_threads)
+    return list(carried_by_threads)
 
 
 def free_threads(threads: Iterable[threading.Thread]) -> None:
     """Leave threads alone, and those that they start: they are the test runner's."""
     for thread in threads:
-        if _threads.get(thread) is None:  # else a test around this run started it
-            _threads[thread] = FREE
+        if carried_by_threads.get(thread) is None:  # else a test around this run started it
+            carried_by_threads[thread] = FREE
 
 
 def threads_left() -> bool:
     """Tell whether a thread is alive that a guarded one has started."""
-    return any(isinstance(_threads.get(thread), Scope) for thread in threading.enumerate())
+    return any(isinstance(carried_by_threads.get(thread), Scope) for thread in threading.enumerate())
 
 
 def on_own_thread(scope: Scope) -> bool:
@@ -421,7 +464,7 @@ def is_free() -> bool:
     return _thread_scope() is FREE
 
 
-def _spawner() -> _Carried:
+def spawner() -> Carried:
     """Return what a thread or job started here carries."""
     if is_free():
         return FREE
@@ -431,156 +474,14 @@ def _spawner() -> _Carried:
     return found.scopes[0]
 
 
-class Job:
-    """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
-
-    WHAT = "a job"
-    __slots__ = ("__weakref__", "_function", "scope", "task")
-
-    def __init__(self, function: Callable[..., Any], scope: _Carried, task: Any = None) -> None:
-        self._function = function
-        self.scope = scope
-        self.task = None if task is None else weakref.ref(task)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function on behalf of its submitter."""
-        __tracebackhide__ = True
-        outer = getattr(_local, "job", None)
-        _local.job = self
-        try:
-            return self._function(*args, **kwargs)
-        finally:
-            _local.job = outer
-
-    def __getattr__(self, name: str) -> Any:
-        """Look like the function, for those that print its name."""
-        return getattr(self._function, name)
-
-
-class ExitJob(Job):
-    """A function that the interpreter calls when it exits, for the one who registered it."""
-
-    WHAT = "an exit function"
-    __slots__ = ()
-    held: ClassVar[Callable[[], AbstractContextManager[None]]] = contextlib.nullcontext
-    """Holds the layers in place: they went with the run, as a rule."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function on behalf of whoever registered it."""
-        __tracebackhide__ = True
-        with ExitJob.held():
-            return super().__call__(*args, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare as the function does: ``atexit.unregister`` is given that."""
-        return bool(self._function == (other._function if isinstance(other, ExitJob) else other))
-
-    def __hash__(self) -> int:
-        """Hash as the function does."""
-        return hash(self._function)
-
-    def __repr__(self) -> str:
-        """Show the function: the interpreter names it when it raises."""
-        return repr(self._function)
-
-
-at_exit: Final[weakref.WeakValueDictionary[int, ExitJob]] = weakref.WeakValueDictionary()
-"""Exit functions that guarded code has registered and nobody has taken back, by their ids."""
-
-
-def last_serial() -> int:
-    """Return a number between those of the scopes that there have been and those to come."""
-    return next(_serials)
-
-
-def registered_since(serial: int) -> bool:
-    """Tell whether an exit function is to come that was registered under a scope younger than a number."""
-    return any(isinstance(job.scope, Scope) and job.scope.serial > serial for job in list(at_exit.values()))
-
-
 def awaiting_task() -> Any:
     """Return the task, asyncio's or trio's, that submitted the running job, or None."""
-    job: Job | None = getattr(_local, "job", None)
+    job: Work | None = getattr(running, "job", None)
     return None if job is None or job.task is None else job.task()
-
-
-def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    _threads[instance] = _spawner()
-    return wrapped(*args, **kwargs)
-
-
-def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
-    thread = getattr(args[0], "__self__", None) if args else None
-    if isinstance(thread, threading.Thread) and thread not in _threads:
-        _threads[thread] = _spawner()
-    return wrapped(*args, **kwargs)
-
-
-def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if args and callable(args[0]):
-        args = (Job(args[0], _spawner(), current_task() or _trio_task()), *args[1:])
-    elif callable(kwargs.get("func")):
-        kwargs = {**kwargs, "func": Job(kwargs["func"], _spawner(), current_task() or _trio_task())}
-    return wrapped(*args, **kwargs)
-
-
-def _register(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    carried = _spawner() if args and callable(args[0]) else None
-    if not isinstance(carried, Scope) or _is_for_everybody(sys._getframe(1)):
-        return wrapped(*args, **kwargs)
-    job = ExitJob(args[0], carried)
-    at_exit[id(job)] = job
-    answer = wrapped(job, *args[1:], **kwargs)
-    return args[0] if answer is job else answer
-
-
-def _is_for_everybody(frame: FrameType | None) -> bool:
-    """Tell whether what a frame registers is no test's own: below an import, or the interpreter's own clean-up."""
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith("wrapt."):  # without its C extension
-        frame = frame.f_back
-    if frame is None or frame.f_globals.get("__name__") in _OF_THE_PROCESS:
-        return True
-    while frame is not None and frame.f_code.co_name != "_multicall":  # of pluggy, which calls tests and fixtures
-        if frame.f_code.co_filename.startswith(_IMPORT_CODE):
-            return True
-        frame = frame.f_back
-    return False
-
-
-_OF_THE_PROCESS: Final = frozenset({"multiprocessing.util", "weakref"})
-"""Modules that register one function for all: weakref when the first finalizer is made, multiprocessing once more."""
-_IMPORT_CODE: Final = "<frozen importlib._bootstrap"
-"""So begin the names of the two files that imports go through."""
-
-
-def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if args and callable(args[0]):
-        args = (Job(args[0], FREE if resolving.get() else _spawner()), *args[1:])
-    return wrapped(*args, **kwargs)
-
-
-ENTRY_POINTS: Final = (
-    EntryPoint("threading", "Thread.start", _start),
-    EntryPoint("threading", "_start_new_thread", _bootstrap),
-    EntryPoint("threading", "_start_joinable_thread", _bootstrap),  # from 3.13 on
-    EntryPoint("_thread", "start_new_thread", _submit),
-    EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
-    EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
-    EntryPoint("atexit", "register", _register),
-    EntryPoint("threading", "_register_atexit", _register),
-    *(
-        EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
-        for name in ("apply_async", "_map_async", "imap", "imap_unordered")
-    ),
-    # Both keep idle workers and hand them jobs through locks and queues of their own.
-    EntryPoint("anyio._backends._asyncio", "AsyncIOBackend.run_sync_in_worker_thread", _submit),
-    EntryPoint("trio._core._thread_cache", "ThreadCache.start_thread_soon", _submit),
-)
-"""Where threads and jobs start: what they are given is remembered for them."""
 
 
 def forget() -> None:
     """Forget threads and tasks, when nothing is guarded any more."""
-    _threads.clear()
+    carried_by_threads.clear()
+    carried_by_greenlets.clear()
     _task_origins.clear()

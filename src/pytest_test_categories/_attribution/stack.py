@@ -127,7 +127,9 @@ def _kind_of(frame: FrameType) -> int:
     return kind
 
 
-ASIDE_NAMES: Final = frozenset({"_multicall", "connect_to_new_process", "get_connection"})
+ASIDE_NAMES: Final = frozenset(
+    {"_multicall", "_on_run", "connect_to_new_process", "create_server_socket", "get_connection", "start_client"}
+)
 """Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -49,7 +50,7 @@ class Client:
         self.refusal = refusal
         self._page = wire.Page(page)
         os.close(page)
-        self._lines = wire.Lines(reports)
+        self._messages = wire.Messages(reports)
         self._control = control
         os.set_blocking(control, False)
         self._taken = self._lost = 0
@@ -63,7 +64,9 @@ class Client:
         self._latest: tuple[Scope, ...] = ()
         self._word = self._last = 0
         self._span = (0, 0)
-        self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        self._load = -1
+        with contextlib.suppress(OSError):  # some sandboxes have none: processes of one tick aren't told apart there
+            self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
         os.register_at_fork(after_in_child=self._become_child)
 
     def _become_child(self) -> None:
@@ -165,18 +168,19 @@ class Client:
             self._say("names", threading.get_native_id(), name, texts, addresses)
 
     def _say(self, *message: object, urgent: bool = False) -> None:
-        line = wire.encode(message)
-        while line:
-            try:
-                written = System.write(self._control, line)
-            except BlockingIOError:  # the supervisor has much to do
-                if not urgent:
+        for piece in wire.encode(message):
+            while True:
+                try:
+                    System.write(self._control, piece)
+                except BlockingIOError:  # the supervisor has much to do
+                    if not urgent:
+                        return
+                    System.sleep(0.001)
+                except OSError:  # it is gone, or a daemon has closed what it inherited
                     return
-                System.sleep(0.001)
-            except OSError:  # it is gone, or a daemon has closed what it inherited
-                return
-            else:
-                line = line[written:]
+                else:
+                    break
+            urgent = True  # what has been begun is ended
 
     # -- what the supervisor saw ---------------------------------------------------------------------------------------
 
@@ -190,7 +194,7 @@ class Client:
         if page.reports == self._taken and page.lost == self._lost:
             return [], 0
         lost, self._lost = page.lost - self._lost, page.lost
-        found = [wire.Report(*fields) for fields in self._lines.read()]
+        found = [wire.Report(*fields) for fields in self._messages.read() if len(fields) == len(wire.Report._fields)]
         self._taken += len(found)
         page.taken = self._taken + self._lost
         return [Seen(report, self._published.get(report.word >> wire.WORD_BITS, ())) for report in found], lost

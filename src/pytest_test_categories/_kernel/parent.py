@@ -52,14 +52,15 @@ class Parent:
     Args:
         supervisor: Whose loop tells of signals.
         child: The test process.
+        signals: What ``signal_descriptor`` has made of ``HANDLED``.
     """
 
-    def __init__(self, supervisor: Supervisor, child: int) -> None:
+    def __init__(self, supervisor: Supervisor, child: int, signals: int) -> None:
         self._supervisor = supervisor
         self._child = child
         self.status: int | None = None
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # daemons stay descendants: their memory can be read
-        self._signals = _signal_descriptor(HANDLED)
+        self._signals = signals
         supervisor.on(self._signals, self._on_signal)
         self._reap()  # it may be quicker
 
@@ -147,7 +148,12 @@ def leave(status: int) -> NoReturn:
     posix._exit(status)
 
 
-def _signal_descriptor(signals: Iterable[signal.Signals]) -> int:
+def signal_descriptor(signals: Iterable[signal.Signals]) -> int:
+    """Return a descriptor from which blocked signals are read, by whatever process reads it.
+
+    Raises:
+        OSError: There can be none.
+    """
     bits = sum(1 << (number - 1) for number in signals)
     wanted = ctypes.create_string_buffer(struct.pack("=Q", bits), _SIGNAL_SET)
     descriptor: int = libc.signalfd(-1, wanted, _SIGNALFD_FLAGS)

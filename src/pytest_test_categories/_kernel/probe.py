@@ -25,6 +25,7 @@ def unavailable(*, forking: bool = True) -> str:
         _wrong_machine(os.uname().machine, sys.maxsize)
         or _wrong_kernel(os.uname().release)
         or _no_notification()
+        or _no_processes()
         or _no_reading(_text(_YAMA), _text("/proc/self/status"))
         or (_threads() if forking else "")
     )
@@ -61,6 +62,11 @@ def _no_notification() -> str:
     return ""
 
 
+def _no_processes() -> str:
+    """Say whether /proc, which tells whose a call is and when its process started, does not know this process."""
+    return "" if os.access(f"/proc/{os.getpid()}/stat", os.R_OK) else "/proc is not there, or of other processes"
+
+
 def _no_reading(yama: str, status: str) -> str:
     """Say whether a process may not read its descendants' memory."""
     if not yama.strip().isdecimal() or int(yama) < _ADMINS_ONLY:
@@ -72,7 +78,10 @@ def _no_reading(yama: str, status: str) -> str:
 
 
 def _threads() -> str:
-    count = len(os.listdir("/proc/self/task"))
+    try:
+        count = len(os.listdir("/proc/self/task"))
+    except OSError as error:
+        return f"/proc does not tell the threads of this process ({error.strerror})"
     return "" if count == 1 else f"{count} threads run already (a debugger or a tracer?), and only one can fork"
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import gc
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import struct
 import tempfile
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.client import Client
@@ -26,6 +28,7 @@ from pytest_test_categories._kernel.parent import (
     last_word,
     leave,
     leave_keeper,
+    signal_descriptor,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ _HIGH_DESCRIPTOR: Final = 900
 _PIPE_SIZE: Final = 1 << 20
 _PARENT_GONE: Final = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else 0
 _INTERNAL_ERROR: Final = 70
+_SPARE: Final = 24
+"""So many descriptors must be free at the start, for both processes together; half of them are for look-ups."""
 _GREETING: Final = b"a word that the supervisor reads from memory"
 
 
@@ -59,28 +64,155 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
     Raises:
         UnavailableError: The kernel does not take the filter. The supervisor stays, and does nothing.
     """
-    mine, theirs = socket.socketpair()
-    directory, server = _server() if workers else ("", None)
+    ready = _prepare(workers=workers)
     # Between the fork and the loop no signal may be lost, or be met by a handler of the run's.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child has ended
     parent = os.getpid()
     gc.freeze()  # what is looked through for garbage would have to be copied for one of the two
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        gc.unfreeze()
+        signal.signal(signal.SIGCHLD, reaping)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        ready.close()
+        raise UnavailableError(f"this process can't fork ({error.strerror})") from None
     if child:
-        mine.close()
-        _supervise(child, theirs, server, directory)
-    theirs.close()
-    if server is not None:
-        server.close()
+        ready.mine.close()
+        _supervise(child, ready)
+    ready.theirs.close()
+    os.close(ready.signals)
+    if ready.server is not None:
+        ready.server.close()
     signal.signal(signal.SIGCHLD, reaping)
     _forget_fork_server()
-    _end_with(parent)
+    _end_with(parent, ready.terminal)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if workers:
-        mine.close()
-        return None, os.path.join(directory, "s")
-    return _register(mine), ""
+    if ready.channel is None:
+        ready.mine.close()
+        return None, os.path.join(ready.directory, "s")
+    return _register(ready.mine, ready.channel), ""
+
+
+class _Channel(NamedTuple):
+    """What a test process and its supervisor share."""
+
+    page: int
+    reports: tuple[int, int]
+    control: tuple[int, int]
+
+    def close(self) -> None:
+        for descriptor in (self.page, *self.reports, *self.control):
+            os.close(descriptor)
+
+
+class _Ready(NamedTuple):
+    """All that the two processes need, made before there are two: what can't be had here makes the layer unavailable.
+
+    Attributes:
+        mine: The test process's end of the line between the two.
+        theirs: The supervisor's.
+        signals: By which the supervisor is told of signals.
+        terminal: Where the test process says that the supervisor is gone.
+        channel: None if only workers are watched.
+        directory: Where workers register; empty without any.
+        server: By which they do.
+    """
+
+    mine: socket.socket
+    theirs: socket.socket
+    signals: int
+    terminal: int
+    channel: _Channel | None
+    directory: str
+    server: socket.socket | None
+
+    def close(self) -> None:
+        self.mine.close()
+        self.theirs.close()
+        os.close(self.signals)
+        os.close(self.terminal)
+        if self.channel is not None:
+            self.channel.close()
+        if self.server is not None:
+            self.server.close()
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _prepare(*, workers: bool) -> _Ready:
+    """Make everything that can fail to be made.
+
+    Raises:
+        UnavailableError: Something did; nothing is left of the rest.
+    """
+    with contextlib.ExitStack() as undo:
+
+        def close_later(descriptor: int) -> int:
+            undo.callback(os.close, descriptor)
+            return descriptor
+
+        what = "descriptors"
+        try:
+            _try_descriptors()
+            what = "a socket pair"
+            mine, theirs = map(undo.enter_context, socket.socketpair())
+            what = "a descriptor for signals"
+            signals = close_later(signal_descriptor(HANDLED))
+            what = "stderr"
+            terminal = close_later(_error_output())
+            what = "shared memory"
+            channel = None if workers else _make_channel()
+            if channel is not None:
+                undo.callback(channel.close)
+            what = "a socket for workers"
+            directory, server = _server() if workers else ("", None)
+        except OSError as error:
+            raise UnavailableError(f"it can't have {what} ({error.strerror})") from None
+        undo.pop_all()
+    return _Ready(mine, theirs, signals, terminal, channel, directory, server)
+
+
+def _try_descriptors() -> None:
+    """See whether both processes will find the descriptors that they need, the one with the high number too.
+
+    Raises:
+        OSError: They won't.
+    """
+    with contextlib.ExitStack() as undo:
+        epoll = undo.enter_context(select.epoll())
+        for lowest in (_HIGH_DESCRIPTOR, *[0] * _SPARE):
+            undo.callback(os.close, fcntl.fcntl(epoll.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest))
+
+
+def _error_output() -> int:
+    try:
+        return os.dup(2)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # it was closed by whoever started the run
+
+
+def _make_channel() -> _Channel:
+    """Make the shared memory and the pipes.
+
+    Raises:
+        OSError: One of them can't be made.
+    """
+    with contextlib.ExitStack() as undo:
+        page = os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC)
+        undo.callback(os.close, page)
+        os.ftruncate(page, wire.Page.SIZE)
+        wire.Page(page).close()
+        reports = os.pipe()
+        for end in reports:
+            undo.callback(os.close, end)
+        control = os.pipe()
+        undo.pop_all()
+    with contextlib.suppress(OSError):  # the user's pipes together are too large: a small one does, too
+        fcntl.fcntl(reports[0], fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    return _Channel(page, reports, control)
 
 
 def _forget_fork_server() -> None:
@@ -98,26 +230,37 @@ def join(path: str) -> Client:
     Raises:
         UnavailableError: It can't be reached, or the kernel does not take the filter.
     """
-    sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.connect(path)
+        _try_descriptors()
+        channel = _make_channel()
     except OSError as error:
-        sock.close()
+        raise UnavailableError(f"it can't have descriptors or shared memory ({error.strerror})") from None
+    try:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as error:
+        channel.close()
         raise UnavailableError(f"the run's supervisor can't be reached: {error.strerror}") from None
-    return _register(sock)
+    return _register(sock, channel)
 
 
 def _server() -> tuple[str, socket.socket]:
     directory = tempfile.mkdtemp(prefix="pytest-test-categories-")  # nobody else may enter it
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(os.path.join(directory, "s"))
-    server.listen(64)
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        server = undo.enter_context(socket.socket(socket.AF_UNIX))
+        server.bind(os.path.join(directory, "s"))
+        server.listen(64)
+        undo.pop_all()
     return directory, server
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, terminal: int) -> None:
     """Arrange for this process to end when the supervisor does: nothing would be watched any more."""
-    terminal = os.dup(2)
 
     def on_end(_number: int, _frame: FrameType | None) -> None:
         if os.getppid() != parent:
@@ -153,21 +296,21 @@ class _Confirmation:
 # -- the test process's side -------------------------------------------------------------------------------------------
 
 
-def _register(sock: socket.socket) -> Client:
+def _register(sock: socket.socket, channel: _Channel) -> Client:
     """Install the filter and hand over what the supervisor needs."""
-    control = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
-    sock.close()
+    page, (reports, their_reports), (their_control, my_control) = channel
+    try:
+        control = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+    except OSError as error:
+        channel.close()
+        raise UnavailableError(f"it can't have descriptors ({error.strerror})") from None
+    finally:
+        sock.close()
     line = socket.socket(fileno=control)
-    page = os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC)
-    os.ftruncate(page, wire.Page.SIZE)
-    reports, their_reports = os.pipe()
-    their_control, my_control = os.pipe()
-    fcntl.fcntl(reports, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     try:
         listener = install(MACHINES[os.uname().machine], control)
     except OSError as error:
-        for descriptor in (page, reports, their_reports, their_control, my_control):
-            os.close(descriptor)
+        channel.close()
         line.close()
         raise UnavailableError(_why_not(error)) from None
     greeting = ctypes.create_string_buffer(_GREETING)
@@ -188,7 +331,7 @@ def _why_not(error: OSError) -> str:
 # -- the supervisor's side ---------------------------------------------------------------------------------------------
 
 
-def _supervise(child: int, line: socket.socket, server: socket.socket | None, directory: str) -> NoReturn:
+def _supervise(child: int, ready: _Ready) -> NoReturn:
     """Be the supervisor until the child ends, and then end like it."""
     try:
         import sys
@@ -201,8 +344,12 @@ def _supervise(child: int, line: socket.socket, server: socket.socket | None, di
         gc.disable()  # what the run left in memory is its own to finalize
         from pytest_test_categories._kernel.supervisor import Supervisor
 
+        line, server, directory = ready.theirs, ready.server, ready.directory
+        os.close(ready.terminal)
+        if ready.channel is not None:
+            ready.channel.close()  # it comes back with the listener
         supervisor = Supervisor(os.uname().machine)
-        parent = Parent(supervisor, child)
+        parent = Parent(supervisor, child, ready.signals)
         _Registration(supervisor, line, child)
         if server is not None:
             server.setblocking(False)
@@ -255,14 +402,21 @@ class _Registration:
                 for descriptor in descriptors:
                     os.close(descriptor)
                 return
-            listener, page, reports, control = descriptors
-            watched = Watched(listener, page, reports, control, self._pid or pid)
-            answer = self._try_reading(watched.pid, json.loads(data)["greeting"])
+            try:
+                listener, page, reports, control = descriptors
+                watched = Watched(listener, page, reports, control, self._pid or pid)
+                answer = self._try_reading(watched.pid, int(json.loads(data)["greeting"]))
+            except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it is no test process of ours
+                for descriptor in descriptors:
+                    with contextlib.suppress(OSError):
+                        os.close(descriptor)
+                return
             if answer == "ok":
                 self._supervisor.watch(watched)
             else:
                 self._supervisor.let_pass(watched)
-            line.send(answer.encode())
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                line.send(answer.encode())
 
     @staticmethod
     def _try_reading(pid: int, address: int) -> str:

@@ -113,7 +113,7 @@ class Watched:
         os.close(page)
         self.reports = reports
         os.set_blocking(reports, False)
-        self.control = wire.Lines(control)
+        self.control = wire.Messages(control)
         self.pid = pid
         self.policies: dict[int, tuple[Policy, ...]] = {0: ()}
         self.vouched: dict[int, tuple[bool, float]] = {}
@@ -123,32 +123,46 @@ class Watched:
         self.passed: set[tuple[int, bytes]] = set()
         self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
         self.unjudged = False
+        self._complained = False
 
     def hear(self) -> None:
-        """Take in what the process has to say."""
-        for what, *rest in self.control.read():
-            if what == "policies":
-                index, policies = rest
-                self.policies[index] = wire.decode_policies(policies)
-            elif what == "vouch":
-                thread, look_up = rest
-                if len(self.vouched) > _HELD:
-                    self.vouched.clear()
-                seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
-                self.vouched[thread] = (look_up, time.monotonic() + seconds)
-            elif what == "names":
-                thread, name, allow, addresses = rest
-                self.vouched.pop(thread, None)
-                [policy] = wire.decode_policies([["small", "strict", allow, []]])
-                self.look_ups.remember(name, policy.allow, addresses, 0)
-            elif what == "settle":
-                for held in self.held.values():
-                    held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+        """Take in what the process has to say, and drop what can't be taken."""
+        for message in self.control.read():
+            try:
+                self._take(message)
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+                self.control.dropped += 1
+        if self.control.dropped and not self._complained:
+            self._complained = True
+            write_message("the kernel layer drops what it can't read on its control pipe: something else writes to it")
+
+    def _take(self, message: list[Any]) -> None:
+        what, *rest = message
+        if what == "policies":
+            index, policies = rest
+            self.policies[int(index)] = wire.decode_policies(policies)
+        elif what == "vouch":
+            thread, look_up = rest
+            if len(self.vouched) > _HELD:
+                self.vouched.clear()
+            seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
+            self.vouched[int(thread)] = (bool(look_up), time.monotonic() + seconds)
+        elif what == "names":
+            thread, name, allow, addresses = rest
+            self.vouched.pop(thread, None)
+            [policy] = wire.decode_policies([["small", "strict", allow, []]])
+            self.look_ups.remember(name, policy.allow, addresses, 0)
+        elif what == "settle":
+            for held in self.held.values():
+                held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
+        else:
+            self.control.dropped += 1
 
     def tell(self, report: wire.Report) -> None:
         """Put a report into the pipe."""
         try:
-            os.write(self.reports, wire.encode(report))
+            for piece in wire.encode(report):
+                os.write(self.reports, piece)
         except OSError:  # full: nobody has read for long; or nobody is there to read
             self.page.count_report(lost=True)
         else:
@@ -269,9 +283,10 @@ class Supervisor:
         try:
             fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)
         except OSError as error:
-            if error.errno in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
-                return
-            raise
+            if error.errno not in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
+                write_message(f"the kernel layer can't watch process {watched.pid} any more: {error.strerror}")
+                self._forget(watched)
+            return
         number, thread, _flags, call, arch, _pointer, *arguments = wire.QUESTION.unpack(raw)
         word = watched.page.now
         name = self._calls.get((arch, call), "")
@@ -307,7 +322,7 @@ class Supervisor:
     def _complain(self, error: Exception) -> None:
         self._complaints += 1
         if self._complaints <= _COMPLAINTS:
-            os.write(2, f"\npytest-test-categories: the kernel layer let a call pass unjudged: {error!r}\n".encode())
+            write_message(f"the kernel layer let a call pass unjudged: {error!r}")
 
     def _there(self, watched: Watched, question: Question) -> bool:
         """Tell whether what was read is the caller's: its number may have gone to another process meanwhile."""
@@ -323,7 +338,7 @@ class Supervisor:
         """Yield what a call aims at: nothing for messages on a connected socket, and families that are not judged."""
         call, args = question.call, question.arguments
         if call in {"connect", "bind"}:
-            yield from self._aim(question.thread, args[1], args[2], (0, 0))
+            yield from self._aim(question.thread, args[1], args[2], (0, 0), sending=False)
         elif call == "sendto":
             yield from self._aim(question.thread, args[4], args[5], (args[1], args[2]))
         elif call == "sendmsg":
@@ -333,10 +348,13 @@ class Supervisor:
             for index in range(min(args[2] & 0xFFFFFFFF, _MOST_MESSAGES)):
                 yield from self._message(question, args[1] + index * stride)
 
-    def _aim(self, thread: int, address: int, size: int, payload: tuple[int, int]) -> Iterator[Aim]:
+    def _aim(
+        self, thread: int, address: int, size: int, payload: tuple[int, int], *, sending: bool = True
+    ) -> Iterator[Aim]:
         size &= 0xFFFFFFFF
         if address and size:
-            endpoint = wire.read_sockaddr(self._memory.read(thread, address, min(size, _LONGEST_ADDRESS)))
+            raw = self._memory.read(thread, address, min(size, _LONGEST_ADDRESS))
+            endpoint = wire.read_sockaddr(raw, sending=sending)
             if endpoint is not None:
                 yield Aim(endpoint, payload)
 
@@ -677,6 +695,12 @@ class Supervisor:
             before=before,
         )
         watched.tell(report)
+
+
+def write_message(text: str) -> None:
+    """Say something on stderr, if anybody can be told: a closed or full one is no reason to end."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\npytest-test-categories: {text}\n".encode(errors="replace"))
 
 
 def process_of(thread: int) -> int:

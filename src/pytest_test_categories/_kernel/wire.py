@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import json
 import mmap
 import os
@@ -96,11 +97,19 @@ AF_VSOCK: Final = 40
 AF_PACKET: Final = 17
 
 
-def read_sockaddr(raw: bytes) -> Endpoint | None:
-    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged."""
+def read_sockaddr(raw: bytes, *, sending: bool = False) -> Endpoint | None:
+    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged.
+
+    Args:
+        raw: The bytes.
+        sending: Whether something is sent there. Linux takes AF_UNSPEC for IPv4 then (``udp_sendmsg``,
+            ``raw_sendmsg``); where something is connected it ends a connection.
+    """
     if len(raw) < 2:  # noqa: PLR2004 - the family's own size
         return None
     family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == socket.AF_UNSPEC and sending:
+        family = socket.AF_INET
     if family == socket.AF_INET and len(raw) >= 8:  # noqa: PLR2004 - with the address
         return Endpoint(socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big"))
     if family == socket.AF_INET6 and len(raw) >= 24:  # noqa: PLR2004 - with the address
@@ -114,10 +123,21 @@ def read_sockaddr(raw: bytes) -> Endpoint | None:
     if family == AF_VSOCK and len(raw) >= 12:  # noqa: PLR2004 - with the address
         port, cid = struct.unpack_from("=II", raw, 4)
         return Endpoint(str(cid), str(port), "vsock")
+    if family == AF_PACKET and (device := _device(raw)):
+        return Endpoint(device, family="packet")
     if family == AF_PACKET and len(raw) >= 8:  # noqa: PLR2004 - with the interface
         index = int.from_bytes(raw[4:8], sys.byteorder)
         return Endpoint(_interface(index), family="packet") if index else None
     return None
+
+
+def _device(raw: bytes) -> str:
+    """Return the device that a ``struct sockaddr_pkt`` names, as obsolete SOCK_PACKET sockets take it.
+
+    Linux takes any size from 16 on. In a ``sockaddr_ll`` the protocol stands there, which is no printable text.
+    """
+    name = raw[2:16].partition(b"\0")[0]
+    return name.decode("ascii") if len(raw) >= 16 and name.isascii() and name.decode().isprintable() else ""  # noqa: PLR2004 - struct sockaddr
 
 
 def _interface(index: int) -> str:
@@ -294,9 +314,27 @@ class Report(NamedTuple):
     before: bool = False
 
 
-def encode(values: object) -> bytes:
-    """Return one line for a pipe."""
-    return json.dumps(values).encode() + b"\n"
+_PIECE: Final = struct.Struct("=4sHHHxxQ")
+"""What a piece of a message begins with: the mark, its size, its place, how many there are, and whose they are."""
+_MARK: Final = b"\xf5tc\xf6"
+"""No JSON text in ASCII holds it: after what is no piece, the next one is found again."""
+_LARGEST_PIECE: Final = 4096 - _PIECE.size  # PIPE_BUF
+_MOST_PIECES: Final = 4096
+_UNFINISHED: Final = 256
+_numbers: Final = itertools.count()
+
+
+def encode(values: object) -> list[bytes]:
+    """Return a message in pieces, to be written each by one call.
+
+    The system writes them whole or not at all: threads, forked children and signal handlers that write to one pipe
+    don't get between the bytes of each other's pieces, and need no lock, which a fork or a signal could meet locked.
+    """
+    text = json.dumps(values).encode()
+    count = max(1, -(-len(text) // _LARGEST_PIECE))
+    ident = (os.getpid() & 0xFFFFFFFF) << 32 | next(_numbers) & 0xFFFFFFFF
+    pieces = (text[at * _LARGEST_PIECE : (at + 1) * _LARGEST_PIECE] for at in range(count))
+    return [_PIECE.pack(_MARK, len(piece), at, count, ident) + piece for at, piece in enumerate(pieces)]
 
 
 def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
@@ -321,25 +359,95 @@ def decode_policies(data: list[list[Any]]) -> tuple[Policy, ...]:
     )
 
 
-class Lines:
-    """The reading end of a pipe whose messages are lines."""
+class Messages:
+    """The reading end of a pipe whose messages ``encode`` made.
+
+    Whatever is written into the pipe, reading raises nothing: what is no message is dropped and counted.
+
+    Attributes:
+        ended: Whether nobody can write any more.
+        dropped: How often something was no message.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         os.set_blocking(descriptor, False)
-        self._rest = b""
         self.ended = False
+        self.dropped = 0
+        self._rest = b""
+        self._begun: dict[int, list[bytes]] = {}
 
-    def read(self) -> list[Any]:
-        """Return the messages that have come; sets ``ended`` when nobody can write any more."""
+    def read(self) -> list[list[Any]]:
+        """Return the messages that have come, none of which is empty."""
+        chunks = [self._rest]
         while True:
             try:
                 chunk = os.read(self.descriptor, Memory.LARGEST)
             except BlockingIOError:
                 break
-            self._rest += chunk
             if not chunk:
                 self.ended = True
                 break
-        *lines, self._rest = self._rest.split(b"\n")
-        return [json.loads(line) for line in lines]
+            chunks.append(chunk)
+        return [] if len(chunks) == 1 else self._messages(b"".join(chunks))
+
+    def _messages(self, data: bytes) -> list[list[Any]]:
+        found = []
+        at = 0
+        while at < len(data):
+            end = self._end_of_piece(data, at)
+            if end is None:  # the rest is still to come
+                break
+            if end:
+                message = self._message(data, at, end)
+                if message is not None:
+                    found.append(message)
+            else:
+                self.dropped += 1
+                end = data.find(_MARK, at + 1)
+                if end < 0:
+                    end = max(at + 1, len(data) - len(_MARK) + 1)  # a mark may have begun
+            at = end
+        self._rest = data[at:]
+        return found
+
+    @staticmethod
+    def _end_of_piece(data: bytes, at: int) -> int | None:
+        """Return where a piece ends; 0 if there is none here, None if it isn't there whole."""
+        if not data.startswith(_MARK, at):
+            return None if _MARK.startswith(data[at : at + len(_MARK)]) else 0
+        if len(data) < at + _PIECE.size:
+            return None
+        _mark, size, place, count, _ident = _PIECE.unpack_from(data, at)
+        end = at + _PIECE.size + size
+        if (
+            size > _LARGEST_PIECE
+            or place >= count
+            or count > _MOST_PIECES
+            or data.find(_MARK, at + 1, end + len(_MARK) - 1) >= 0
+        ):
+            return 0
+        return None if end > len(data) else end
+
+    def _message(self, data: bytes, at: int, end: int) -> list[Any] | None:
+        """Return the message that a piece completes, if it does."""
+        _mark, _size, place, count, ident = _PIECE.unpack_from(data, at)
+        begun = self._begun.pop(ident, [])
+        if len(begun) != place:  # its beginning was lost
+            self.dropped += 1
+            return None
+        begun.append(data[at + _PIECE.size : end])
+        if len(begun) < count:
+            self._begun[ident] = begun
+            if len(self._begun) > _UNFINISHED:  # who wrote it ended before it was finished
+                del self._begun[next(iter(self._begun))]
+                self.dropped += 1
+            return None
+        try:
+            message = json.loads(b"".join(begun))
+        except (ValueError, RecursionError):
+            message = None
+        if isinstance(message, list) and message:
+            return message
+        self.dropped += 1
+        return None

@@ -31,7 +31,6 @@ class Run:
         late: Violations that came after their test, and those of nobody's threads.
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
-        since: Scopes of the run have larger serial numbers.
         standing: Guards that fixtures of broad scope have entered and not left.
         of_blocks: Records of guards inside tests that have ended, for who gathers all.
         groups: Whether node ids carry groups of pytest-xdist's.
@@ -59,7 +58,6 @@ class Run:
         self.noted: list[Violation] = []
         self.decided = False
         self.base = base
-        self.since = 0
         self.standing: list[Scope] = []
         self.children_watched = False
         self.of_blocks: list[Record] = []

@@ -43,22 +43,26 @@ class Strides:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[object, ...], int] = {}
+        self._told: dict[tuple[object, ...], int] = {}
 
     def step(self, key: tuple[object, ...]) -> int:
         """Count one more; returns how many to tell of now, mostly none."""
         seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen > _EACH and seen & (seen - 1):
             return 0  # the next power of two speaks for it
-        return 1 if seen <= _EACH else seen - seen // 2
+        return self.rest(key)
 
     def rest(self, key: tuple[object, ...]) -> int:
-        """Return how many nobody was told of."""
+        """Return how many nobody was told of, who is told of them now."""
         seen = self._seen.get(key, 0)
-        return 0 if seen <= _EACH else seen - (1 << (seen.bit_length() - 1))
+        rest = seen - self._told.get(key, 0)
+        self._told[key] = seen
+        return rest
 
     def clear(self) -> None:
         """Start anew."""
         self._seen.clear()
+        self._told.clear()
 
 
 def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:
@@ -77,7 +81,7 @@ class ChildReports:
     """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
 
     Args:
-        otherwise: Takes the line of a child that has closed the pipe.
+        otherwise: Takes the line of a child that has closed the pipe, or finds it full.
 
     Attributes:
         scopes: The guards that children may report to, by serial number.
@@ -87,10 +91,15 @@ class ChildReports:
     def __init__(self, otherwise: Callable[[bytes], None] = lambda _line: None) -> None:
         self._root = os.getpid()
         self._otherwise = otherwise
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        self._pipe = self._identity()
+        try:
+            self._read, self._write = os.pipe()
+        except OSError:  # no descriptor is left: the fork works without, and ``otherwise`` takes what its child tells
+            self._read = self._write = -1
+            self._pipe: tuple[int, int] | None = None
+        else:
+            os.set_blocking(self._read, False)
+            os.set_blocking(self._write, False)
+            self._pipe = self._identity()
         self._lock = threading.Lock()
         self._sent = Strides()
         self._rest = b""
@@ -104,7 +113,7 @@ class ChildReports:
     def _is_open(self) -> bool:
         """Tell whether the pipe is: a daemon closes what it inherits, and opens files of its own."""
         try:
-            return self._identity() == self._pipe
+            return self._pipe is not None and self._identity() == self._pipe
         except OSError:
             return False
 
@@ -120,20 +129,28 @@ class ChildReports:
             return
         line = report_line([serial, late, expected, count], violation)
         try:
-            if self._is_open():
-                System.write(self._write, line + b"\n")
-            else:
+            if not self._is_open() or not self._write_line(line):
                 self._otherwise(report_line([serial, late, expected, count], violation, []))
             os.kill(self._root, 0)
         except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
             text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
             with contextlib.suppress(OSError):
                 System.write(2, f"\n{text}\n".encode(errors="replace"))
-        except OSError:  # a full pipe: the child was refused all the same
+        except (OSError, ImportError):  # no place to tell it: the child was refused all the same
             pass
+
+    def _write_line(self, line: bytes) -> bool:
+        """Write a line if the pipe has room: its reader reads when the test ends."""
+        try:
+            System.write(self._write, line + b"\n")
+        except BlockingIOError:
+            return False
+        return True
 
     def receive(self) -> list[ChildReport]:
         """Return what children have told since the last time."""
+        if self._read < 0:
+            return []
         with self._lock:
             while True:
                 try:
@@ -151,6 +168,6 @@ class ChildReports:
 
     def close(self) -> None:
         """Close the parent's ends."""
-        if not self.is_child:
+        if not self.is_child and self._read >= 0:
             os.close(self._read)
             os.close(self._write)

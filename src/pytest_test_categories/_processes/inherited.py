@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -27,27 +28,41 @@ class Inherited:
     def __init__(self) -> None:
         self.root = os.getcwd()
         self.late = ""
+        self._job: Scope | None = None
 
     def adopt(self, handed: Any) -> None:
         """Hold this process to what it was handed."""
         if handed is None:
             return
-        text = handed.policy
-        if text.startswith("@"):
-            with open(text[1:], encoding="utf-8") as file:
-                text = file.read()
-        data = json.loads(text)
-        origin.inherit(_scope(data))
+        origin.inherit(self._read(handed.policy))
+
+    def take_job(self, handed: Any) -> None:
+        """Hold this process to a job that another one has submitted, or to nothing between such jobs."""
+        before = self._job
+        if before is not None:
+            for link in before.chain:
+                link.close()
+        self._job = None if handed is None else self._read(handed.policy)
+        origin.take_job(self._job)
+
+    def _read(self, text: str) -> Scope:
+        data, policies = _parsed(text)
         bound_paths.update((path, tuple(known) if known else None) for path, known in data["bound"])
         self.root, self.late = data["root"], data["late"]
+        return _scope(data, policies)
 
     def command(self) -> str:
         """Return the command line, or what multiprocessing calls the process."""
         return _command()
 
 
-def _scope(data: dict[str, Any]) -> Scope:
-    policies = [
+@functools.lru_cache(maxsize=64)  # the jobs of one test are handed the same
+def _parsed(text: str) -> tuple[dict[str, Any], list[Policy]]:
+    if text.startswith("@"):
+        with open(text[1:], encoding="utf-8") as file:
+            text = file.read()
+    data = json.loads(text)
+    return data, [
         Policy(
             None if size is None else TestSize(size),
             EnforcementMode(mode),
@@ -56,6 +71,9 @@ def _scope(data: dict[str, Any]) -> Scope:
         )
         for size, mode, allow, known in data["policies"]
     ]
+
+
+def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:
     scope: Scope | None = None
     for home, serial, kind, index, test, fixture, held_by, where, file in reversed(data["scopes"]):
         policy = None if index < 0 else policies[index]

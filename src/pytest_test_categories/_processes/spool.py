@@ -39,7 +39,7 @@ _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _BOUND: Final = 64
 _LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
-_register: Final = atexit.register  # as it is before it is wrapped: what it is given there is ours
+
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
@@ -51,7 +51,7 @@ class _Start(NamedTuple):
         test: The test that started it.
         program: Its name.
         files: The files that it may be; without one there was no start.
-        is_ours: Whether it is this interpreter, which is going to report unless it is killed first.
+        is_ours: Whether it is this interpreter, which reports unless it is killed before it has begun.
     """
 
     run: Run
@@ -131,7 +131,7 @@ class Spawned:
                 self._owner = os.getpid()
                 name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
                 self._home = os.path.join(System.absolute(tempfile.gettempdir()), name)
-                _register(self.close)
+                atexit.register(self.close)
 
     def _make(self) -> None:
         self.expect_fork()
@@ -186,6 +186,26 @@ class Spawned:
         """
         if is_fork_server(argv):
             return Handed("", "", "", *self._companions(), "").text()  # it is asked for processes by many
+        found = self._handed(root)
+        if found is None:
+            return None
+        before, after, home, serial, test = found
+        ident = new_ident()
+        if count:
+            self._note(ident, home, serial, test, run, argv, files)
+        return before + ident + after
+
+    def hand_to_job(self, root: str) -> str:
+        """Return what a job is handed that goes to a process pool; empty if nothing holds it to anything.
+
+        Args:
+            root: Directory that paths in reports are relative to.
+        """
+        found = self._handed(root)
+        return "" if found is None else found[0] + found[1]
+
+    def _handed(self, root: str) -> tuple[str, str, str, int, str] | None:
+        """Return the halves of what is handed down here and now, and whom starts are counted for: home, guard, test."""
         charged = charge()
         if charged is None:
             return None
@@ -214,10 +234,7 @@ class Spawned:
                 self.scopes[scope.serial] = scope
                 if scope.policy is None:
                     self.expecting.add(scope.serial)
-        ident = new_ident()
-        if count:
-            self._note(ident, home, serial, charged.scopes[0].test, run, argv, files)
-        return before + ident + after
+        return before, after, home, serial, charged.scopes[0].test
 
     def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
         policies: list[list[object]] = []
@@ -305,6 +322,9 @@ class Spawned:
             if first == "here":
                 self._hear(str(facts[0]))
                 return None
+            if first == "blind":
+                self._note_blind(str(facts[0]))
+                return None
             if first == "spawn":
                 self._take_start(*facts)
                 return None
@@ -358,6 +378,11 @@ class Spawned:
         if self._pending.pop(ident, None) is None and len(self._heard) < _PENDING:
             self._heard.add(ident)  # on Windows its start may stand in a file that is read later
 
+    def _note_blind(self, ident: str) -> None:
+        start = self._pending.get(ident)
+        if start is not None:
+            self._pending[ident] = start._replace(is_ours=False)
+
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
@@ -368,6 +393,8 @@ class Spawned:
     def _count(self, idents: Iterable[str]) -> None:
         for ident in idents:
             start = self._pending.pop(ident)
+            if start.is_ours:  # it was killed before it began: it would have said that it is watched, or that it isn't
+                continue
             self._unwatched.setdefault(start.run, Unwatched()).add(start)
 
     def unwatched(self, run: Run, collect: Callable[[], None]) -> dict[str, Any]:
@@ -409,12 +436,17 @@ class Spawned:
         elif key not in self._told:
             self._told[key] = tell
             if len(self._told) == 1:
-                atexit.register(self._tell_rest)
+                atexit.register(self.tell_rest)
 
-    def _tell_rest(self) -> None:
+    def tell_rest(self) -> None:
+        """Tell what was counted and not told: at the end of the process, or of a pool's job."""
+        if not self._told:
+            return
         for key, tell in self._told.items():
             if rest := self._sent.rest(key):
                 tell(rest)
+        self._told.clear()
+        atexit.unregister(self.tell_rest)
 
     def after_fork_in_child(self) -> None:
         """Leave what was counted to the parent."""

@@ -25,6 +25,8 @@ def check(path: str) -> None:
     Raises:
         ValueError: There is no such format (the message lists those there are), or what it needs is not installed.
     """
+    if "\0" in path:
+        raise ValueError(f"{path!r} can be no file's name")
     if _suffix(path) not in FORMATS:
         choices = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
         raise ValueError(f"{path!r} names no report format; choose a file name that ends in one of {choices}")

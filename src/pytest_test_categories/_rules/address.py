@@ -140,6 +140,14 @@ class AllowEntry(NamedTuple):
     path: str = ""
     port: int | None = None
 
+    def of_any_size(self) -> AllowEntry:
+        """Return the entry as it widens the one thing that it was given to, whatever the size of that is."""
+        if self.size == "small":
+            return self
+        match = _PREFIX.fullmatch(self.text)
+        # In the text too: that is what other processes are handed.
+        return self._replace(text=f"small: {self.text if match is None else match[2]}", size="small")
+
     def admits_name(self, name: str, port: int | str | None) -> bool:
         """Tell whether the entry names ``name`` (None as port: a look-up, which every port's entry allows)."""
         if not self.name or not self._admits_port(port):
@@ -166,6 +174,9 @@ class AllowEntry(NamedTuple):
 _PREFIX = re.compile(r"(small|medium)\s*:\s*(.*)", re.DOTALL)
 _NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 
+# No name: the C library takes such a host for an address, and no registry has a numeric top-level domain.
+_NUMERIC = re.compile(r"(?:\*\.)?(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*")
+
 
 def parse_allow_entry(text: str) -> AllowEntry:
     """Parse one allow entry.
@@ -177,7 +188,10 @@ def parse_allow_entry(text: str) -> AllowEntry:
     if match := _PREFIX.fullmatch(rest):
         size, rest = match[1], match[2].strip()
     if rest.startswith("unix:") and len(rest) > len("unix:"):
-        return AllowEntry(text.strip(), size, path=rest.removeprefix("unix:"))
+        path = rest.removeprefix("unix:")
+        if "\0" in path[1:] and path[0] != "\0":  # only names in Linux' abstract namespace hold any
+            raise _not_an_entry(text)
+        return AllowEntry(text.strip(), size, path=path)
     host, port = _split_port(rest, text)
     if "/" in host:
         try:
@@ -189,6 +203,8 @@ def parse_allow_entry(text: str) -> AllowEntry:
         raise _not_an_entry(text)
     if (ip := parse_ip(host)) is not None:
         return AllowEntry(text.strip(), size, network=ipaddress.ip_network(ip), port=port)
+    if _NUMERIC.fullmatch(normal_name(host)):
+        raise ValueError(f"{text!r} is not a network allow entry: {host} looks like an IPv4 address and is none")
     if _NAME.fullmatch(normal_name(host)):
         return AllowEntry(text.strip(), size, name=normal_name(host), port=port)
     raise _not_an_entry(text)

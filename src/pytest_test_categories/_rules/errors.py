@@ -154,6 +154,7 @@ for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkA
     _public.__module__ = "pytest_test_categories"
 
 
+_DECLARED: Final = "test_categories_fixture_sizes"
 KERNEL: Final = "kernel"
 """Route of what the Linux kernel layer saw."""
 _REFUSED_UNSEEN: Final = "the refusal did not reach the test: it was caught on the way, or lost in a thread or task"
@@ -271,6 +272,8 @@ def cures(violation: Violation) -> Iterator[str]:
 
 def reach_hints(violation: Violation) -> Iterator[str]:
     """Yield which larger size, or which allow entry, would permit the attempt."""
+    if violation.fixture and violation.held_by and violation.held_by != violation.test:
+        yield from _fixture_hints(violation)
     host, port = split_target(violation.target)
     if violation.size == "medium":
         entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
@@ -283,6 +286,17 @@ def reach_hints(violation: Violation) -> Iterator[str]:
         yield f"medium reaches this machine: {violation.target} is on it"
     else:
         yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+
+
+def _fixture_hints(violation: Violation) -> Iterator[str]:
+    """Yield what is to be changed for a fixture that another test than the one that fails holds to its size."""
+    name = violation.fixture.partition(" ")[0]
+    needs = violation.needs if violation.needs not in {"", violation.size} else "large"
+    if violation.held_by == _DECLARED:
+        yield f"{_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"
+    else:
+        yield f"fixture {name} is {violation.size} because of {violation.held_by}: make that test {needs},"
+        yield f"or declare the fixture's size: {_DECLARED} = {name} = {needs}"
 
 
 def _is_allow_entry(text: str) -> bool:

@@ -106,6 +106,9 @@ def _passed(event: str, subject: Any, address: Any) -> bool:
 
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
+    # The interpreter's own has a socket and an address; what others say under its name is their affair.
+    if len(args) != 2 or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
+        return
     sock, address = args
     kind = _KINDS[event]
     scope = current.get()
@@ -146,6 +149,8 @@ def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
+    if len(args) < _FEWEST.get(event, 1):  # not the interpreter's
+        return
     subject = args[0]
     kind = _KINDS[event]
     if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
@@ -163,7 +168,10 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _flags() -> int:
     """Return the flags of the ``socket.getaddrinfo`` call around an event, which does not carry them."""
-    frame = sys._getframe(3)
+    try:
+        frame = sys._getframe(3)
+    except ValueError:  # native code asks
+        return 0
     if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
         flags = frame.f_locals.get("flags", 0)
         return flags if isinstance(flags, int) else 0
@@ -180,6 +188,8 @@ _KINDS: Final = {
     "socket.gethostbyaddr": Kind.REVERSE_LOOKUP,
     "socket.getnameinfo": Kind.REVERSE_LOOKUP,
 }
+_FEWEST: Final = {"socket.getaddrinfo": 2}
+"""Arguments of an event that are read, where that is more than one."""
 EVENTS: Final = {
     event: _socket_event
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}

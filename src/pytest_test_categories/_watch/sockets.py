@@ -533,10 +533,17 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
 
 
 def is_exempt(frame: FrameType, _called: FrameType | None) -> bool:
-    """Tell whether a call is multiprocessing's own: a child fetches a socket sent to it, a fork server is asked."""
+    """Tell whether a call is multiprocessing's own or a debugger's.
+
+    A child fetches a socket sent to it, a fork server is asked, and pydevd, which debugpy and IDEs bring along,
+    attaches a child to its debugger.
+    """
     return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
         ("get_connection", "multiprocessing.resource_sharer"),
         ("connect_to_new_process", "multiprocessing.forkserver"),
+        ("start_client", "_pydevd_bundle.pydevd_comm"),
+        ("create_server_socket", "_pydevd_bundle.pydevd_comm"),
+        ("_on_run", "_pydevd_bundle.pydevd_comm"),
     }
 
 

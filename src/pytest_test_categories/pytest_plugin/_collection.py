@@ -20,7 +20,7 @@ from pytest_test_categories._rules.policy import (
     Policy,
     TestSize,
     decide,
-    parse_allow,
+    parse_own_allow,
     refuses,
 )
 from pytest_test_categories._rules.violation import Violation
@@ -115,7 +115,7 @@ class Collecting:
         if isinstance(collector, pytest.Class):
             try:
                 EnforcementMode.parse(getattr(collector.obj, "network_mode", None) or self._mode)
-                parse_allow(getattr(collector.obj, "network_allow", ()))
+                parse_own_allow(getattr(collector.obj, "network_allow", ()))
             except ValueError as error:
                 _fail(report, f"{collector.nodeid}: {error}")
 

@@ -76,22 +76,21 @@ class Explain:
         sources = [{"size": given.value, "from": where} for where, given in self._sizes.sources(item)]
         cls = getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
         mode = getattr(cls, "network_mode", None)
-        allow = list(self._allow)
-        allow += (
-            [
-                (entry.text, f"network_allow of {cls.__name__}")
-                for entry in parse_allow(getattr(cls, "network_allow", ()))
-            ]
-            if cls
-            else []
-        )
+        restricted = size is not None and size.rank < TestSize.LARGE.rank
+        allow = [(text, where, _applies(text, size)) for text, where in self._allow]
+        own = [] if cls is None else [(getattr(cls, "network_allow", ()), f"network_allow of {cls.__name__}")]
+        own += [
+            (mark.args, f"@pytest.mark.{_options.ALLOW_MARKER}") for mark in item.iter_markers(_options.ALLOW_MARKER)
+        ]
+        # What is given to one thing widens it whatever its size.
+        allow += [(entry.text, where, restricted) for given, where in own for entry in parse_allow(given)]
         return {
             "id": redacted(item.nodeid),
             "size": "" if size is None else size.value,
             "sources": sources,
             "reaches": _REACHES[size],
             "mode": self._mode if mode is None else EnforcementMode.parse(mode).value,
-            "allow": [{"entry": text, "from": where, "applies": _applies(text, size)} for text, where in allow],
+            "allow": [{"entry": text, "from": where, "applies": applies} for text, where, applies in allow],
             "fixtures": list(self._fixtures(item)),
             "known": [f"{kind} {target}" for kind, target in sorted(self._known(item))],
         }

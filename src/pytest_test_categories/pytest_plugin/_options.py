@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
@@ -31,6 +31,8 @@ MARKERS: Final = {
     "large": "a test that touches any network (pytest-test-categories)",
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
+ALLOW_MARKER: Final = "network_allow"
+_ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
 
 _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
@@ -167,6 +169,7 @@ def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
+    config.addinivalue_line("markers", f"{ALLOW_MARKER}(*entries): {_ALLOW_TEXT}")
 
 
 def of(config: pytest.Config) -> Settings:
@@ -207,7 +210,7 @@ def _parse(config: pytest.Config) -> Settings:
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
     markers, paths, fixtures = (
-        tuple(_rule(f"test_categories_{name}", line) for line in lines)
+        _rules(f"test_categories_{name}", lines)
         for name, lines in zip(("marker_sizes", "path_sizes", "fixture_sizes"), lists, strict=True)
     )
     return Settings(
@@ -261,6 +264,8 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
 
 def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
     file = str(config.getini("test_categories_network_baseline")).strip()
+    if "\0" in file:
+        raise pytest.UsageError(f"test_categories_network_baseline: {file!r} can be no file's name")
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
     if not file:
         for name, given in (("update", update), ("strict", strict)):
@@ -280,7 +285,8 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         try:
             known = Baseline.load(path)
         except BaselineError as error:
-            raise pytest.UsageError(f"test_categories_network_baseline: {file} {error}") from None
+            named = file if file.isprintable() else repr(file)  # one line, whatever it holds
+            raise pytest.UsageError(f"test_categories_network_baseline: {named} {error}") from None
     return {
         "baseline_file": path,
         "baseline": known,
@@ -331,12 +337,28 @@ def _checked(where: str, parse: Callable[..., _T], value: object) -> _T:
         raise pytest.UsageError(f"{where}: {error}") from None
 
 
+def _rules(where: str, lines: Iterable[str]) -> tuple[tuple[str, TestSize], ...]:
+    """Return the rules of a setting; refuse those that contradict another, or the name of a size."""
+    found = tuple(_rule(where, line) for line in lines)
+    known: dict[str, str] = {name: name for name in MARKERS} if where.endswith("marker_sizes") else {}
+    for name, size in found:
+        given = known.setdefault(_directory(name) if where.endswith("path_sizes") else name, size.value)
+        if given != size.value:
+            why = f"@pytest.mark.{name} is the marker of that size" if name in MARKERS else f"it is {given}, too"
+            raise pytest.UsageError(
+                f"{where}: '{name} = {size.value}' can't be: {why}; choose another name, or one size"
+            )
+    return found
+
+
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
     from pytest_test_categories._rules.policy import TestSize
 
     name, equals, size = line.partition("=")
     if not equals or not name.strip():
         raise pytest.UsageError(f"{where}: {line!r} is not a rule; write NAME = SIZE, such as 'unit = small'")
+    if "\0" in name:
+        raise pytest.UsageError(f"{where}: {line!r} has a NUL in it, and no name has one")
     return name.strip(), _checked(where, TestSize.parse, size.strip())
 
 

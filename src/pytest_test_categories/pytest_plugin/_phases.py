@@ -15,9 +15,10 @@ from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
     TestSize,
-    parse_allow,
+    parse_own_allow,
 )
 from pytest_test_categories._runtime import registry
+from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -76,7 +77,7 @@ class Phases:
         allow = getattr(cls, "network_allow", ())
         if mode is None and not allow:
             return policy
-        return Policy(size, self._mode_of(mode), policy.allow + parse_allow(allow))
+        return Policy(size, self._mode_of(mode), policy.allow + parse_own_allow(allow))
 
     def _mode_of(self, mode: EnforcementMode | str | None) -> EnforcementMode:
         """Return the mode of a class; where a run is to refuse nothing, none of them does."""
@@ -93,11 +94,23 @@ class Phases:
             if known is not None and known[0] is parent:
                 return known[1]
         policy = self.policy(self._sizes.of(item), parent.obj if isinstance(parent, pytest.Class) else None)
+        if self._sizes.allows:
+            policy = self._widened(policy, item)
         if policy.mode is EnforcementMode.OFF and self._mode is not EnforcementMode.OFF:
             policy = self._policies[None]
         if not item.own_markers:
             self._policies_below[id(parent)] = (parent, policy)
         return policy
+
+    def _widened(self, policy: Policy, item: pytest.Item) -> Policy:
+        """Return a policy with what the markers of a test, its classes and its module allow."""
+        given = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
+        if not given:
+            return policy
+        try:
+            return policy._replace(allow=policy.allow + parse_own_allow(given))
+        except ValueError as error:  # a fixture has added it: nothing has looked at it before
+            raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{ALLOW_MARKER}: {error}") from None
 
     def label(self, item: pytest.Item) -> str:
         """Return a test's node id, without a group that pytest-xdist hangs on it."""
@@ -129,8 +142,9 @@ class Phases:
     def _fill(self, item: pytest.Item, scope: Scope) -> None:
         """Give a test the fixture's value, so that pytest needn't set it up: most of what an autouse fixture costs."""
         funcargs = getattr(item, "funcargs", None)
-        if funcargs is not None:
-            definitions = item._fixtureinfo.name2fixturedefs.get(_FIXTURE, ())  # type: ignore[attr-defined]
+        info = getattr(item, "_fixtureinfo", None)  # an item of another kind may have one of the two alone
+        if funcargs is not None and info is not None:
+            definitions = info.name2fixturedefs.get(_FIXTURE, ())
             if len(definitions) == 1:  # else a project has put one of its own over it
                 funcargs[_FIXTURE] = self._isolation = NetworkGuard.of(scope)
 
@@ -143,6 +157,15 @@ class Phases:
             name = "" if size is None else size.value
             found[name] = found.get(name, 0) + count
         return found
+
+    def largest(self) -> Policy | None:
+        """Return what the tests that ran were held to at most; None if one of them had no size, or none ran."""
+        ran = list(self._counted.values())
+        sizes = [policy.size for policy in ran if policy.size is not None]
+        if not ran or len(sizes) < len(ran):
+            return None
+        allow = tuple(dict.fromkeys(entry for policy in ran for entry in policy.allow))
+        return Policy(max(sizes, key=lambda size: size.rank), self._mode, allow)
 
     @pytest.fixture(autouse=True)
     def network_isolation(self) -> NetworkGuard:

@@ -104,7 +104,6 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.since = origin.last_serial()
         self.run.children_watched = registry.outside is not None
         self.run.baseline = settings.baseline
         option = config.known_args_namespace
@@ -183,7 +182,9 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        """Leave the threads alone that are alive before the first test module is imported."""
+        """Leave alone what is older than the first test module: threads, and functions for the exit."""
+        if registry.runs == [self.run]:
+            registry.exit.expect()
         origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -225,7 +226,7 @@ class Session:
             threading.excepthook = self._hook_before
         stack.stands_aside.remove(_is_report_hook)
         remove_all(self._entry_points)
-        if registry.leave(self.run) and self._terminal >= 0:
+        if registry.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file
 

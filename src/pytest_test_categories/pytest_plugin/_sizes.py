@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SizeConflictError(Exception):
-    """One function, class, module or parameter set has markers of two sizes."""
+    """One function, class, module or parameter set has markers of two sizes, or one with arguments."""
 
 
 class Sizes:
@@ -27,6 +29,7 @@ class Sizes:
         # By id, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[object, TestSize | None]] = {}
         self._paths: dict[str, TestSize | None] = {}
+        self.allows = False  # whether any test, class or module has a marker that widens it
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -104,19 +107,47 @@ class Sizes:
     def _own(self, node: Any) -> TestSize | None:
         if not node.own_markers:
             return None
+        self._check_arguments(node)
         for marks in _levels(node):
             size = self._one(marks, node)
             if size is not None:
                 return size
         return None
 
+    def _check_arguments(self, node: Any) -> None:
+        for mark in node.own_markers:
+            if mark.name == ALLOW_MARKER:
+                self.allows = True
+                self._check_allow(node, mark)
+            elif (mark.args or mark.kwargs) and mark.name in MARKERS and not self._is_off:
+                raise SizeConflictError(
+                    f"{node.nodeid}: @pytest.mark.{mark.name} takes no arguments; "
+                    f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')"
+                )
+
+    def _check_allow(self, node: Any, mark: Any) -> None:
+        from pytest_test_categories._rules.policy import parse_own_allow
+
+        try:
+            if mark.kwargs or not mark.args:
+                raise ValueError("it takes entries such as 'postgres:5432', and nothing else")
+            parse_own_allow(mark.args)
+        except ValueError as error:
+            if not self._is_off:
+                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{ALLOW_MARKER}: {error}") from None
+
+    @property
+    def _is_off(self) -> bool:
+        """Whether nothing is enforced: then there is no reason to stop."""
+        return self._settings.mode is not None and self._settings.mode.value == "off"
+
     def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
         found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
         if not found:
             return None
         sizes = set(found.values())
-        if len(sizes) > 1 and self._settings.mode is not None and self._settings.mode.value == "off":
-            return max(sizes, key=lambda size: size.rank)  # nothing is enforced: no reason to stop
+        if len(sizes) > 1 and self._is_off:
+            return max(sizes, key=lambda size: size.rank)
         if len(sizes) > 1:
             names = ", ".join(f"@pytest.mark.{name}" for name in sorted(found))
             raise SizeConflictError(f"{node.nodeid} has two sizes: {names}. Keep one of them")

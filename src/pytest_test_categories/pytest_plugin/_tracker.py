@@ -402,8 +402,15 @@ class Tracker:
             complete=not why,
             why_incomplete=why,
             unwatched=counts.get("programs", {}),
-            tool=metadata.version("pytest-test-categories"),
+            tool=_version(),
         )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("pytest-test-categories")
+    except metadata.PackageNotFoundError:  # a source tree that nobody has installed
+        return "unknown"
 
 
 def _target(item: pytest.Item, node: str) -> Target:

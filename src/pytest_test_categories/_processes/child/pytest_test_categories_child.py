@@ -456,7 +456,11 @@ def begin() -> None:
     """Start in a child: hide what the environment carries, hang the doors, and say that this process is watched."""
     value = os.environ.get(VARIABLE)
     given = None if value is None else Handed.parse(value)
-    if given is None or not _package_is_here(given):
+    if given is None:
+        return
+    if not _package_is_here(given):
+        if given.home:  # else the parent takes silence for a process that was killed before it began
+            append(given.home, b'["blind", "%s"]' % given.ident.encode())
         return
     _hide(for_good=not given.home)
     for name in ("posix_spawn", "posix_spawnp", "execve", "execv", "system", "spawnv", "spawnve"):
@@ -477,6 +481,16 @@ def adopt(given: "Handed | None") -> None:
     elif any(name in sys.modules for name in _loads):
         load()
     append(handed.home, b'["here", "%s"]' % handed.ident.encode())
+
+
+def take_job(given: "Handed | None") -> None:
+    """Be held to a job that a pool's worker takes, and to nothing else any more; None between jobs."""
+    global handed
+    handed = given
+    if _registry is not None:
+        _registry.take_job(given)
+    elif given is not None and any(name in sys.modules for name in _loads):
+        load()
 
 
 def _package_is_here(given: Handed) -> bool:

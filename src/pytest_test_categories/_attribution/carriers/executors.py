@@ -1,0 +1,78 @@
+"""Jobs: what a pool's threads are given carries the guard of whoever submitted it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import Carried, current_task, running, spawner, trio_task
+from pytest_test_categories._host.wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import SupportsIndex
+
+
+class Job:
+    """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
+
+    WHAT = "a job"
+    __slots__ = ("__weakref__", "_function", "scope", "task")
+
+    def __init__(self, function: Callable[..., Any], scope: Carried, task: Any = None) -> None:
+        self._function = function
+        self.scope = scope
+        self.task = None if task is None else weakref.ref(task)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function on behalf of its submitter."""
+        __tracebackhide__ = True
+        outer = getattr(running, "job", None)
+        running.job = self
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            running.job = outer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """Be of the function's kind: executors of one's own look whether it is a partial, a coroutine function."""
+        return type(self._function)
+
+    def __getattr__(self, name: str) -> Any:
+        """Look like the function, for those that print its name."""
+        return getattr(self._function, name)
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Copy and pickle as the function: elsewhere it is nobody's job."""
+        return _itself, (self._function,)
+
+
+def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def carrying(function: Callable[..., Any]) -> Job:
+    """Return a function that another thread is to call for who asks for it here and now."""
+    return Job(function, spawner())
+
+
+def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if args and callable(args[0]):
+        args = (Job(args[0], spawner(), current_task() or trio_task()), *args[1:])
+    elif callable(kwargs.get("func")):
+        kwargs = {**kwargs, "func": Job(kwargs["func"], spawner(), current_task() or trio_task())}
+    return wrapped(*args, **kwargs)
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("_thread", "start_new_thread", _submit),
+    EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
+    *(
+        EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
+        for name in ("apply_async", "_map_async", "imap", "imap_unordered")
+    ),
+    # Both keep idle workers and hand them jobs through locks and queues of their own.
+    EntryPoint("anyio._backends._asyncio", "AsyncIOBackend.run_sync_in_worker_thread", _submit),
+    EntryPoint("trio._core._thread_cache", "ThreadCache.start_thread_soon", _submit),
+)

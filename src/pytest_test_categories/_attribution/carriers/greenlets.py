@@ -1,0 +1,48 @@
+"""Greenlets: each carries the guard of whoever spawned it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.carriers.executors import Job
+from pytest_test_categories._attribution.origin import FREE, carried_by_greenlets, resolving, spawner
+from pytest_test_categories._host.wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if args and callable(args[0]):
+        args = (Job(args[0], FREE if resolving.get() else spawner()), *args[1:])
+    return wrapped(*args, **kwargs)
+
+
+def _make(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # A hub runs what anybody scheduled: it is nobody's, whoever was the first to need one.
+    run = args[0] if args else kwargs.get("run")
+    carried_by_greenlets[instance] = None if _is_hub(instance) or _is_hub(getattr(run, "__self__", None)) else spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    carried_by_greenlets[instance] = spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _is_hub(thing: object) -> bool:
+    return any(cls.__name__ in _HUBS and cls.__module__ in _HUB_MODULES for cls in type(thing).__mro__)
+
+
+_HUBS: Final = frozenset({"BaseHub", "Hub"})
+_HUB_MODULES: Final = frozenset({"eventlet.hubs.hub", "gevent.hub"})
+
+ENTRY_POINTS: Final = (
+    # Whoever makes one is its spawner (eventlet, raw greenlets), unless somebody else starts it (gevent).
+    EntryPoint("greenlet", "greenlet.__init__", _make),
+    EntryPoint("gevent.greenlet", "Greenlet.__init__", _make),  # does not ask for greenlet's own by name
+    EntryPoint("gevent.greenlet", "Greenlet.start", _start),
+    EntryPoint("gevent.greenlet", "Greenlet.start_later", _start),
+    EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
+)
+"""A greenlet's context starts empty: what it carries stands in a table."""

@@ -1,0 +1,116 @@
+"""Signals: a handler carries the guard of whoever installed it, whoever the signal interrupts.
+
+Others see the handler that was installed, and never what carries it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.carriers.executors import Job
+from pytest_test_categories._attribution.origin import Scope, current, spawner
+from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SignalJob(Job):
+    """A signal's handler, for the one who installed it."""
+
+    WHAT = "a signal handler"
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the handler on behalf of whoever installed it."""
+        __tracebackhide__ = True
+        here = current.get()
+        if here is not None and isinstance(self.scope, Scope) and self.scope.open and self.scope in here.chain:
+            return self._function(*args, **kwargs)  # it interrupts its own test: also held to blocks that are open
+        token = current.set(None)
+        try:
+            return super().__call__(*args, **kwargs)
+        except NetworkAccessViolationError:
+            if self.is_due:
+                raise
+            return None  # it is on record for whoever installed it: raised, it would end what the signal interrupts
+        finally:
+            current.reset(token)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as the handler does, for those who bound ``getsignal`` before it was wrapped."""
+        return bool(self._function == handler_of(other))
+
+    def __hash__(self) -> int:
+        """Hash as the handler does."""
+        return hash(self._function)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether who installed it still runs, or is a fixture that is up."""
+        return isinstance(self.scope, Scope) and (self.scope.open or self.scope.held)
+
+
+def handler_of(installed: object) -> Any:
+    """Return the handler that somebody installed."""
+    return installed._function if type(installed) is SignalJob else installed
+
+
+_replaced: Final[dict[int, list[Any]]] = {}
+"""What was installed before, by signal: who puts a handler back that was there is not who installed it."""
+_REPLACED: Final = 16  # handlers of one signal that are remembered
+
+
+def _install(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    number: Any = args[0] if args else kwargs.get("signalnum")
+    handler = args[1] if len(args) > 1 else kwargs.get("handler")
+    if callable(handler) and type(handler) is not SignalJob and handler is not _signals().default_int_handler:
+        handler = _carrying(number, handler)
+        if len(args) > 1:
+            args = (args[0], handler, *args[2:])
+        else:
+            kwargs = {**kwargs, "handler": handler}
+    before = wrapped(*args, **kwargs)
+    known = _replaced.setdefault(int(number), [])
+    if callable(before) and all(one is not before for one in known):
+        known[:] = [one for one in known if type(one) is not SignalJob or one.is_due][1 - _REPLACED :]
+        known.append(before)
+    return handler_of(before)
+
+
+def _signals() -> Any:
+    return sys.modules["_signal"]  # its own functions, which nobody has wrapped
+
+
+def _carrying(number: Any, handler: Any) -> Any:
+    """Return a handler as it is to be installed."""
+    with contextlib.suppress(TypeError, ValueError):  # no number at all: the call itself will say so
+        for one in _replaced.get(int(number), ()):
+            if handler_of(one) == handler and (type(one) is not SignalJob or one.is_due):
+                return one
+    scope = spawner()
+    return SignalJob(handler, scope) if isinstance(scope, Scope) else handler
+
+
+def _look(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return handler_of(wrapped(*args, **kwargs))
+
+
+def forget() -> None:
+    """Leave the handlers that are in place to themselves: nothing is guarded any more."""
+    numbers = list(_replaced)
+    _replaced.clear()
+    for number in numbers:
+        installed = _signals().getsignal(number)
+        if type(installed) is SignalJob:
+            with contextlib.suppress(ValueError):  # only the main thread may
+                _signals().signal(number, installed._function)
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("signal", "signal", _install),
+    EntryPoint("signal", "getsignal", _look),
+)

@@ -1,0 +1,32 @@
+"""Threads: a new one carries the guard of whoever starts it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import carried_by_threads, spawner
+from pytest_test_categories._host.wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    carried_by_threads[instance] = spawner()
+    return wrapped(*args, **kwargs)
+
+
+def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
+    thread = getattr(args[0], "__self__", None) if args else None
+    if isinstance(thread, threading.Thread) and thread not in carried_by_threads:
+        carried_by_threads[thread] = spawner()
+    return wrapped(*args, **kwargs)
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("threading", "Thread.start", _start),
+    EntryPoint("threading", "_start_new_thread", _bootstrap),
+    EntryPoint("threading", "_start_joinable_thread", _bootstrap),  # from 3.13 on
+)

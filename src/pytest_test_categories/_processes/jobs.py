@@ -1,0 +1,118 @@
+"""Jobs of process pools: a job carries the guard of who submitted it to whatever worker takes it.
+
+A worker outlives the test that started it, so what the worker itself was handed says nothing about a job. From the
+first job that it takes, a worker is held to its jobs, one after the other: to each from when it is unpickled, which may
+import modules, until it has run.
+
+Workers unpickle what this module defines: it imports nothing that a worker might not need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHILD: Final = "pytest_test_categories_child"
+_RUNTIME: Final = "pytest_test_categories._runtime"
+
+
+class Ticket:
+    """What the submitter of a job hands to the worker that takes it.
+
+    Attributes:
+        process: The process that submitted the job.
+        handed: The guards, as a process that is started is handed them; empty if nothing holds the job.
+    """
+
+    __slots__ = ("handed", "process")
+
+    def __init__(self, process: int, handed: str) -> None:
+        self.process = process
+        self.handed = handed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle such that the worker is held to the job before the job itself is unpickled."""
+        return _arrive, (self.process, self.handed)
+
+
+class PoolJob:
+    """A callable that a process pool's worker runs for who submitted it."""
+
+    __slots__ = ("__weakref__", "_function", "_ticket")
+
+    def __init__(self, ticket: Ticket, function: Callable[..., Any]) -> None:
+        self._ticket = ticket
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, held to what its submitter is held to."""
+        __tracebackhide__ = True
+        ticket = self._ticket
+        if ticket.process == os.getpid():  # it was never sent
+            return self._function(*args, **kwargs)
+        if _taken is not ticket:  # a chunk of map calls it once for each item
+            _take(ticket)
+        try:
+            return self._function(*args, **kwargs)
+        except BaseException as error:
+            # Its traceback goes to the submitter, as text: without this frame.
+            error.__traceback__ = None if error.__traceback__ is None else error.__traceback__.tb_next
+            raise
+        finally:
+            _end()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with any pickler that takes the function."""
+        return PoolJob, (self._ticket, self._function)
+
+    def __repr__(self) -> str:
+        """Show the function."""
+        return repr(self._function)
+
+
+_taken: Ticket | None = None
+
+
+def _arrive(process: int, handed: str) -> Ticket:
+    ticket = Ticket(process, handed)
+    if process != os.getpid():
+        _take(ticket)
+    return ticket
+
+
+def _take(ticket: Ticket) -> None:
+    global _taken  # noqa: PLW0603 - a worker has one job at a time
+    _taken = ticket
+    try:
+        _hold_to(ticket.handed)
+    except (ImportError, OSError, ValueError, LookupError):
+        # The run is over, and its directory gone with it: nobody is there to be told, and the pool must go on.
+        _hold_to("")
+
+
+def _end() -> None:
+    global _taken  # noqa: PLW0603 - as above
+    _taken = None
+    _hold_to("")
+
+
+def _hold_to(handed: str) -> None:
+    child: Any = sys.modules.get(_CHILD)
+    runtime: Any = sys.modules.get(_RUNTIME)
+    given: Any = None
+    if handed:
+        from pytest_test_categories._processes.child.pytest_test_categories_child import Handed
+
+        given = Handed.parse(handed)
+    if child is not None:
+        child.take_job(given)
+    elif runtime is not None:
+        runtime.registry.take_job(given)
+    elif given is not None:  # a worker that was started when nothing was guarded
+        import importlib
+
+        importlib.import_module(_RUNTIME).registry.take_job(given)

@@ -1,0 +1,303 @@
+"""Process pools that outlive a test: a job is held to its submitter's size and charged to it, whoever made the worker."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., pytest.RunResult]
+    Outcomes = Callable[[pytest.RunResult], dict[str, set[str]]]
+    Lines = Callable[[pytest.RunResult], list[str]]
+
+WORKER: Final = """
+import socket, threading
+
+def dial(_=None, port=9):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except Exception as error:
+        return type(error).__name__
+    return "connected"
+
+def dial_in_thread(_=None):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(dial()))
+    thread.start()
+    thread.join()
+    return answers[0]
+
+def dial_often(times):
+    return {dial() for _ in range(times)}
+
+def fail(_=None):
+    raise ValueError("as it is")
+"""
+
+POOLS: Final = {
+    "executor": """
+import concurrent.futures, multiprocessing
+pool = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context({method!r}))
+def run(function, argument): return pool.submit(function, argument).result()
+def run_all(function, arguments): return list(pool.map(function, arguments, chunksize=2))
+def end(): pool.shutdown()
+""",
+    "pool": """
+import multiprocessing
+pools = []
+def made():
+    if not pools: pools.append(multiprocessing.get_context({method!r}).Pool(1))
+    return pools[0]
+def run(function, argument): return made().apply_async(function, (argument,)).get()
+def run_all(function, arguments):
+    answers = made().map(function, arguments, chunksize=2)
+    assert list(made().imap(function, arguments)) == list(made().imap_unordered(function, arguments)) == answers
+    return answers
+def end(): pools.pop().terminate()
+""",
+    "joblib": """
+import joblib
+def run(function, argument): return joblib.Parallel(n_jobs=2)([joblib.delayed(function)(argument)])[0]
+def run_all(function, arguments): return joblib.Parallel(n_jobs=2)(joblib.delayed(function)(a) for a in arguments)
+def end(): joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+""",
+}
+
+METHODS: Final = ["spawn"] if sys.platform == "win32" else ["fork", "spawn", "forkserver"]
+KINDS: Final = [
+    *(pytest.param("executor", method, id=f"executor-{method}") for method in METHODS),
+    *(pytest.param("pool", method, id=f"pool-{method}") for method in METHODS),
+    pytest.param("joblib", "", id="joblib"),
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+def write(pytester: pytest.Pytester, kind: str, method: str, code: str) -> None:
+    if kind == "joblib":
+        pytest.importorskip("joblib")
+    pytester.makepyfile(
+        worker=WORKER,
+        test_it=f"""
+import pytest, worker
+{POOLS[kind].format(method=method)}
+{code}
+@pytest.mark.large
+def test_z_end():
+    end()
+""",
+    )
+
+
+@pytest.mark.parametrize(("kind", "method"), KINDS)
+def test_a_job_is_held_to_its_submitter_whoever_started_the_worker(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, summary: Lines, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+@pytest.mark.large
+def test_a_starts():
+    assert run(abs, -1) == 1
+
+@pytest.mark.small
+def test_b_small():
+    assert run(worker.dial, None) == "NetworkAccessViolationError"
+    assert run(worker.dial_in_thread, None) == "NetworkAccessViolationError"
+
+@pytest.mark.large
+def test_c_large():
+    assert run(worker.dial, None) == run(worker.dial_in_thread, None) == "ConnectionRefusedError"
+    assert set(run_all(worker.dial, range(5))) == {"ConnectionRefusedError"}
+
+@pytest.mark.small
+def test_d_innocent():
+    assert run_all(abs, [-1, -2, -3]) == [1, 2, 3]
+
+@pytest.mark.small
+def test_e_small():
+    assert set(run_all(worker.dial, range(5))) == {"NetworkAccessViolationError"}
+""",
+    )
+    result = run_pytest("-v")
+    assert outcomes(result) == {
+        "test_a_starts": {"PASSED"},
+        "test_b_small": {"FAILED"},
+        "test_c_large": {"PASSED"},
+        "test_d_innocent": {"PASSED"},
+        "test_e_small": {"FAILED"},
+        "test_z_end": {"PASSED"},
+    }
+    text = "\n".join(summary(result))
+    assert "::test_b_small [small]" in text
+    assert "::test_e_small [small]" in text
+    assert "outlived" not in text
+
+
+@pytest.mark.parametrize(("kind", "method"), KINDS)
+def test_a_worker_that_a_small_test_started_is_as_free_as_who_submits(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+@pytest.mark.small
+def test_a_starts():
+    assert run(abs, -1) == 1
+
+@pytest.mark.medium
+def test_b_medium():
+    assert run(worker.dial, None) == "ConnectionRefusedError"
+
+@pytest.mark.large
+def test_c_large():
+    assert run(worker.dial, None) == run(worker.dial_in_thread, None) == "ConnectionRefusedError"
+""",
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=4)
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize(("kind", "method"), KINDS)
+def test_each_refusal_of_a_job_is_counted_when_the_job_has_run(
+    pytester: pytest.Pytester, run_pytest: Run, summary: Lines, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+@pytest.mark.small
+def test_often():
+    run(worker.dial_often, 45)
+    run(worker.dial_often, 5)
+""",
+    )
+    assert "127.0.0.1:9 (x50)" in "\n".join(summary(run_pytest()))
+
+
+@pytest.mark.parametrize(("kind", "method"), KINDS)
+def test_a_job_lets_off_in_warn_mode_is_recorded_for_its_submitter(
+    pytester: pytest.Pytester, run_pytest: Run, summary: Lines, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+@pytest.mark.small
+def test_a_innocent():
+    assert run(abs, -1) == 1
+
+@pytest.mark.small
+def test_b_small():
+    assert run(worker.dial, None) == "ConnectionRefusedError"
+""",
+    )
+    result = run_pytest("--test-categories-enforcement=warn")
+    result.assert_outcomes(passed=3, warnings=None)
+    text = "\n".join(summary(result))
+    assert "::test_b_small [small]" in text
+    assert "::test_a_innocent [small]" not in text
+
+
+@pytest.mark.parametrize(("kind", "method"), [param for param in KINDS if param.values[0] != "joblib"])
+def test_a_job_that_raises_raises_what_it_does_without_the_plugin(
+    pytester: pytest.Pytester, run_pytest: Run, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+@pytest.mark.small
+def test_raises():
+    with pytest.raises(ValueError, match="as it is") as caught:
+        run(worker.fail, None)
+    text = str(caught.value.__cause__)
+    assert "in fail" in text
+    assert "pytest_test_categories" not in text
+
+@pytest.mark.small
+def test_cannot_be_pickled():
+    with pytest.raises(Exception, match="lambda"):
+        run(lambda _: None, None)
+""",
+    )
+    run_pytest().assert_outcomes(passed=3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform has no fork")
+def test_a_leftover_of_a_job_is_its_submitters_whatever_job_runs(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    write(
+        pytester,
+        "executor",
+        "fork",
+        """
+import threading, time
+
+def leave(_):
+    threading.Thread(target=lambda: (time.sleep(0.3), worker.dial()), daemon=True).start()
+
+@pytest.mark.large
+def test_a_leaves():
+    run(leave, None)
+
+@pytest.mark.small
+def test_b_innocent():
+    run(time.sleep, 0.6)
+""",
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=3)
+    assert result.ret == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the platform has no fork")
+def test_a_pools_initializer_is_held_to_who_started_the_worker(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes
+) -> None:
+    pytester.makepyfile(
+        worker=WORKER,
+        test_it="""
+import multiprocessing, pytest, worker
+
+@pytest.mark.small
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_small(method):
+    with multiprocessing.get_context(method).Pool(1, worker.dial) as pool:
+        assert pool.map(abs, [-1]) == [1]
+""",
+    )
+    assert outcomes(run_pytest("-v")) == {"test_small[fork]": {"FAILED"}, "test_small[spawn]": {"FAILED"}}
+
+
+def test_a_pool_of_threads_is_left_to_its_own_row(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes
+) -> None:
+    pytester.makepyfile(
+        worker=WORKER,
+        test_it="""
+import multiprocessing.pool, pytest, worker
+
+pool = multiprocessing.pool.ThreadPool(1)
+
+@pytest.mark.large
+def test_a_large():
+    assert pool.map(worker.dial, [1]) == ["ConnectionRefusedError"]
+
+@pytest.mark.small
+def test_b_small():
+    assert pool.map(worker.dial, [1]) == ["NetworkAccessViolationError"]
+""",
+    )
+    assert outcomes(run_pytest("-v")) == {"test_a_large": {"PASSED"}, "test_b_small": {"FAILED"}}
