@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import importlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -351,6 +353,102 @@ def rnet_blocking(host: str, port: int) -> object:
     return load("rnet").BlockingClient().get(f"http://{host}:{port}/", timeout=3).bytes()
 
 
+def wreq_blocking(host: str, port: int) -> object:
+    return load("wreq.blocking").Client().get(f"http://{host}:{port}/", timeout=dt.timedelta(seconds=3)).bytes()
+
+
+def wreq_async(host: str, port: int) -> object:
+    async def act() -> object:
+        answer = await load("wreq").Client().get(f"http://{host}:{port}/", timeout=dt.timedelta(seconds=3))
+        return await answer.bytes()
+
+    return asyncio.run(act())
+
+
+def impit_get(host: str, port: int) -> object:
+    return load("impit").Client(timeout=3).get(f"http://{host}:{port}/").content
+
+
+def impit_async(host: str, port: int) -> object:
+    async def act() -> object:
+        return (await load("impit").AsyncClient(timeout=3).get(f"http://{host}:{port}/")).content
+
+    return asyncio.run(act())
+
+
+def pyreqwest_sync(host: str, port: int) -> object:
+    client = load("pyreqwest.client").SyncClientBuilder().timeout(dt.timedelta(seconds=3)).build()
+    return bytes(client.get(f"http://{host}:{port}/").build().send().bytes())
+
+
+def pyreqwest_async(host: str, port: int) -> object:
+    async def act() -> object:
+        client = load("pyreqwest.client").ClientBuilder().timeout(dt.timedelta(seconds=3)).build()
+        return bytes(await (await client.get(f"http://{host}:{port}/").build().send()).bytes())
+
+    return asyncio.run(act())
+
+
+def pycurl_duplicate(host: str, port: int) -> object:
+    pycurl = load("pycurl")
+    handle = pycurl.Curl()
+    handle.setopt(pycurl.URL, "http://127.0.0.1:9/")
+    handle.setopt(pycurl.CONNECT_TO, [f"::{host}:{port}"])
+    handle.setopt(pycurl.TIMEOUT, 3)
+    duplicate = handle.duphandle()
+    handle.close()
+    try:
+        return duplicate.perform_rb()
+    finally:
+        duplicate.close()
+
+
+def pygit2_clone(host: str, port: int) -> object:
+    git = load("pygit2")
+    with tempfile.TemporaryDirectory() as directory, contextlib.suppress(git.GitError):
+        git.clone_repository(f"http://{host}:{port}/r.git", f"{directory}/r")
+    return "tried"
+
+
+def duckdb_install(host: str, port: int) -> object:
+    database = load("duckdb")
+    with tempfile.TemporaryDirectory() as directory, contextlib.suppress(database.Error):
+        connection = database.connect(config={"extension_directory": directory})
+        connection.execute(f"install httpfs from 'http://{host}:{port}/extensions'")
+    return "tried"
+
+
+def mysql_connector(host: str, port: int) -> object:
+    mysql = load("mysql.connector")
+    with contextlib.suppress(mysql.Error):
+        mysql.connect(host=host, port=port, user="nobody", connection_timeout=2, use_pure=False)
+    return "tried"
+
+
+def glide_create(host: str, port: int) -> object:
+    glide = load("glide")
+
+    async def act() -> object:
+        settings = glide.GlideClientConfiguration([glide.NodeAddress(host, port)], request_timeout=500)
+        with contextlib.suppress(glide.GlideError, TimeoutError):
+            await asyncio.wait_for(glide.GlideClient.create(settings), 3)
+        return "tried"
+
+    return asyncio.run(act())
+
+
+def pulsar_producer(host: str, port: int) -> object:
+    pulsar = load("pulsar")
+    quiet = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
+    client = pulsar.Client(f"pulsar://{host}:{port}", operation_timeout_seconds=1, logger=quiet)
+    try:
+        with contextlib.suppress(pulsar.PulsarException):
+            client.create_producer("t")
+    finally:
+        client.close()
+    return "tried"
+
+
 # -- stores ------------------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +549,18 @@ CLIENTS: Final = (
     Client("pyarrow-dataset", "pyarrow.dataset", "web", pyarrow_dataset, "pyarrow"),
     Client("polars-http", "polars", "web", polars_scan, "polars"),
     Client("polars-s3", "polars", "web", polars_s3, "polars"),
+    Client("wreq-blocking", "wreq.blocking", "web", wreq_blocking, "wreq"),
+    Client("wreq", "wreq", "web", wreq_async, "wreq"),
+    Client("impit", "impit", "web", impit_get, "impit"),
+    Client("impit-async", "impit", "web", impit_async, "impit"),
+    Client("pyreqwest", "pyreqwest.client", "web", pyreqwest_sync, "pyreqwest"),
+    Client("pyreqwest-async", "pyreqwest.client", "web", pyreqwest_async, "pyreqwest"),
+    Client("pygit2", "pygit2", "web", pygit2_clone, "pygit2"),
+    Client("duckdb", "duckdb", "web", duckdb_install, "duckdb"),
+    Client("mysql-connector", "mysql.connector", "listener", mysql_connector, "mysql"),
+    Client("valkey-glide", "glide", "listener", glide_create, "glide"),
+    Client("pulsar", "pulsar", "listener", pulsar_producer, "pulsar"),
+    Client("pycurl-duplicate", "pycurl", "web", pycurl_duplicate, "pycurl"),
 )
 
 
