@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from typing import Any, Final
 
 from pytest_test_categories._attribution import origin
@@ -62,7 +61,7 @@ def _scope(data: dict[str, Any]) -> Scope:
         scope = Scope(kind, policy, test, parent=scope, file=file, where=where)
         scope.fixture, scope.held_by = fixture, held_by
         scope.home = (home, serial)
-        scope.thread = threading.main_thread().ident or 0
+        scope.thread = origin.MAIN_THREAD
     assert scope is not None
     return scope
 

@@ -184,7 +184,7 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """Leave the threads alone that are alive before the first test module is imported."""
-        origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
+        origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
