@@ -429,7 +429,7 @@ class Registry:
         late = charged.late or ("" if self.process is None or scope.home is None else self.process.late)
         thread = ""
         if not origin.on_own_thread(scope):
-            thread = threading.current_thread().name
+            thread = origin.thread_name()
         if charged.unattributed:
             late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
         target, address = self._target(scope, attempt)

@@ -201,7 +201,7 @@ class _Phase:
         origin.changed()
 
     def __exit__(self, *exc_info: object) -> None:
-        origin.phases.pop()
+        origin.end_phase(self._scope)
         if current.get() is self._scope:
             current.set(self._scope.previous)
         origin.changed()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import ctypes
 import functools
 import inspect
+import os
 import pickle
 import socket
 import threading
@@ -353,3 +355,101 @@ def test_rule_9_what_is_no_job_is_refused_as_ever(arguments: list[object]) -> No
                 executor.submit(*arguments)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="missing 1 required positional argument: 'func'"):
                 pool.apply_async(*arguments)  # type: ignore[arg-type]
+
+
+def test_a_thread_stands_for_itself_also_where_its_number_is_used_again() -> None:
+    seen: list[tuple[int, object]] = []
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: seen.append((threading.get_ident(), origin.this_thread())))
+        thread.start()
+        thread.join()
+    assert len({number for number, _ in seen}) < len(seen), "no number was used again"
+    assert len({id(token) for _, token in seen}) == len(seen)
+    assert origin.this_thread() is origin.MAIN_THREAD
+
+
+def test_a_closed_outer_guard_stays_in_the_chain_for_a_thread_with_its_closers_number() -> None:
+    outer = scope()
+    inner = scope("block", size=TestSize.LARGE, parent=outer)
+    numbers: list[int] = []
+
+    def close() -> None:
+        numbers.append(threading.get_ident())
+        outer.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    closing.join()
+    found: list[tuple[Scope, ...]] = []
+
+    def look() -> None:
+        if threading.get_ident() in numbers:
+            current.set(inner)
+            charged = charge()
+            found.append(() if charged is None else charged.scopes)
+
+    for _ in range(50):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert found, "the number was not used again"
+    assert set(found) == {(inner, outer)}
+
+
+def test_a_closed_outer_guard_stays_in_the_chain_for_other_tasks_of_the_thread() -> None:
+    outer = scope()
+    inner = scope("block", size=TestSize.LARGE, parent=outer)
+
+    async def close() -> None:
+        outer.close()
+
+    async def look() -> tuple[Scope, ...]:
+        current.set(inner)
+        charged = charge()
+        return () if charged is None else charged.scopes
+
+    async def both() -> list[tuple[Scope, ...]]:
+        await asyncio.create_task(close())
+        return [await asyncio.create_task(look()) for _ in range(20)]
+
+    assert set(asyncio.run(both())) == {(inner, outer)}
+
+
+def test_a_phase_that_ends_leaves_those_of_other_threads() -> None:
+    first, second = scope(), scope()
+    origin.phases[:] = [first, second]
+    origin.end_phase(first)
+    assert origin.phases == [second]
+    origin.end_phase(first)
+    assert origin.phases == [second]
+
+
+def test_the_phase_of_a_thread_comes_before_a_later_one_of_another() -> None:
+    mine = scope()
+    theirs = in_thread(scope)
+    assert isinstance(theirs, Scope)
+    origin.phases[:] = [mine, theirs]
+    assert origin.running_phase() is mine
+    found = charge()
+    assert found is not None
+    assert (found.scopes, found.unattributed) == ((mine,), False)
+    assert in_thread(origin.running_phase) is theirs
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a thread by pthread_create")
+def test_looking_who_is_charged_registers_no_thread_that_python_did_not_start() -> None:
+    libc = ctypes.CDLL(None)
+    found: list[object] = []
+
+    def work(_: object) -> int:
+        before = threading.active_count()
+        found.extend((charge(), origin.thread_name(), threading.active_count() - before))
+        return 0
+
+    callback = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(work)
+    thread = ctypes.c_ulong()
+    libc.pthread_create(ctypes.byref(thread), None, callback, None)
+    libc.pthread_join(thread, None)
+    assert found[0] is None
+    assert str(found[1]).startswith("native ")
+    assert found[2] == 0

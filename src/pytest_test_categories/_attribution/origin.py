@@ -7,12 +7,12 @@ from a guard that has closed, the guard of the running phase.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pytest_test_categories._attribution import stack
@@ -36,6 +36,38 @@ def renumber(process: int) -> None:
     """Give the guards of a forked child numbers that its parent has none of."""
     global _serials  # noqa: PLW0603 - as it is in the parent
     _serials = itertools.count(process * OWN_SERIALS + 1)
+
+
+class _Thread:
+    """Stands for one thread: unlike its number it is never used again."""
+
+    __slots__ = ()
+
+
+MAIN_THREAD: Final = _Thread()
+_local = threading.local()
+
+
+def this_thread() -> object:
+    """Return what stands for the running thread, whoever started it."""
+    try:
+        return _local.thread
+    except AttributeError:
+        is_main = threading.get_ident() == threading.main_thread().ident
+        _local.thread = thread = MAIN_THREAD if is_main else _Thread()
+        return thread
+
+
+def running_thread() -> threading.Thread | None:
+    """Return the running thread; None if Python did not start it: ``current_thread`` would register one for it."""
+    active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # not in typeshed
+    return active.get(threading.get_ident())
+
+
+def thread_name() -> str:
+    """Return the name of the running thread; one that Python did not start is called by the system's number."""
+    thread = running_thread()
+    return f"native {threading.get_native_id()}" if thread is None else thread.name
 
 
 class Record:
@@ -90,7 +122,7 @@ class Scope:
     fixture = ""
     held_by = ""
     held = False
-    closer = 0
+    closer: object = None
     alive: weakref.WeakSet[Any] | None = None
     previous: Scope | None = None
     observe: Callable[..., None] | None = None
@@ -121,7 +153,7 @@ class Scope:
         self.records: dict[tuple[str, ...], Record] = {}
         self.memo: set[object] = set()
         self.serial = next(_serials)
-        self.thread = get_ident()
+        self.thread = this_thread()
 
     @property
     def chain(self) -> tuple[Scope, ...]:
@@ -131,7 +163,8 @@ class Scope:
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
         self.open = self.held = False
-        self.closer = _me()
+        task = _running_task()
+        self.closer = this_thread() if task is None else weakref.ref(task)
         tasks = stack.all_tasks()
         if tasks:
             mine = current_task()
@@ -194,7 +227,7 @@ ending: Scope | None = None
 """Where the process ends: what it is held to then."""
 
 phases: list[Scope] = []
-"""The test, or the part of one, that the runner is in; the innermost last."""
+"""The tests, or the parts of tests, that runners are in; the innermost last."""
 carried_by_threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
 carried_by_greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
 _task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
@@ -224,6 +257,21 @@ def changed(scopes: tuple[Scope, ...] | None = None) -> None:
     """
     if on_change is not None:
         on_change(scopes)
+
+
+def running_phase() -> Scope | None:
+    """Return the phase that this thread runs; where it runs none, the latest of all."""
+    latest = phases[-1:]  # in one go: other threads may end theirs meanwhile
+    if len(phases) > 1:
+        me = this_thread()
+        latest = [phase for phase in list(phases) if phase.thread is me][-1:] or latest
+    return latest[0] if latest else None
+
+
+def end_phase(scope: Scope) -> None:
+    """End a phase, and no other: in several threads they end in any order."""
+    with contextlib.suppress(ValueError):
+        phases.remove(scope)
 
 
 def _unpatched(module: str, name: str) -> Any:
@@ -361,17 +409,17 @@ def _standing_charge() -> Charge | None:
     """Return the charge of the running phase, and of the block that this thread is in."""
     block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
     around = () if block is None else _open_chain(block)
-    if not phases:
+    phase = running_phase()
+    if phase is None:
         if ending is not None and not around:
             return Charge(ending.chain, late="after the last test")
         return Charge(around) if around else None
-    phase = phases[-1]
     if phase in around:
         return Charge(around)
     scopes = _open_chain(phase)
     return Charge(
         (*scopes, *(link for link in around if link not in scopes)),
-        unattributed=not around and (phase.thread != get_ident() or _is_nobodys_greenlet()),
+        unattributed=not around and (phase.thread is not this_thread() or _is_nobodys_greenlet()),
     )
 
 
@@ -384,7 +432,7 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
         if (
             link.open
             or (threads and link.held)
-            or (found and not link.open and link.kind != "fixture" and link.closer != _me())
+            or (found and not link.open and link.kind != "fixture" and not _closed_here(link))
         ):
             found.append(link)
     return tuple(found)
@@ -417,9 +465,18 @@ def claim_tasks(scope: Scope | None, tasks: Iterable[Any]) -> None:
         _task_origins.setdefault(task, scope)
 
 
-def _me() -> int:
-    task = current_task()
-    return get_ident() if task is None else id(task)
+def _running_task() -> Any:
+    """Return the task that runs here, asyncio's or trio's, or None."""
+    return current_task() or trio_task()
+
+
+def _closed_here(scope: Scope) -> bool:
+    """Tell whether the running task closed a scope, or, outside of tasks, this thread did."""
+    closer = scope.closer
+    task = _running_task()
+    if task is None:
+        return closer is this_thread()
+    return isinstance(closer, weakref.ref) and closer() is task
 
 
 def late_text(scope: Scope, what: str) -> str:
@@ -432,9 +489,11 @@ _DID: Final = {"a signal handler": "installed"}
 
 
 def _thread_scope() -> Carried:
-    if phases and phases[-1].thread == get_ident():
+    phase = running_phase()
+    if phase is not None and phase.thread is this_thread():
         return None
-    return carried_by_threads.get(threading.current_thread())
+    thread = running_thread()
+    return None if thread is None else carried_by_threads.get(thread)
 
 
 def known_threads() -> list[threading.Thread]:
@@ -456,7 +515,7 @@ def threads_left() -> bool:
 
 def on_own_thread(scope: Scope) -> bool:
     """Tell whether this is the thread that a scope was entered in, or works for a task that waits for it."""
-    return scope.thread == get_ident() or awaiting_task() is not None
+    return scope.thread is this_thread() or awaiting_task() is not None
 
 
 def is_free() -> bool:

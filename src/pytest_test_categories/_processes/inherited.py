@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import sys
-import threading
 from typing import Any, Final
 
 from pytest_test_categories._attribution import origin
@@ -80,7 +79,7 @@ def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:
         scope = Scope(kind, policy, test, parent=scope, file=file, where=where)
         scope.fixture, scope.held_by = fixture, held_by
         scope.home = (home, serial)
-        scope.thread = threading.main_thread().ident or 0
+        scope.thread = origin.MAIN_THREAD
     assert scope is not None
     return scope
 

@@ -185,7 +185,7 @@ class Session:
         """Leave alone what is older than the first test module: threads, and functions for the exit."""
         if registry.runs == [self.run]:
             registry.exit.expect()
-        origin.free_threads(t for t in threading.enumerate() if t is not threading.current_thread())
+        origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
