@@ -418,13 +418,6 @@ def duckdb_install(host: str, port: int) -> object:
     return "tried"
 
 
-def mysql_connector(host: str, port: int) -> object:
-    mysql = load("mysql.connector")
-    with contextlib.suppress(mysql.Error):
-        mysql.connect(host=host, port=port, user="nobody", connection_timeout=2, use_pure=False)
-    return "tried"
-
-
 def glide_create(host: str, port: int) -> object:
     glide = load("glide")
 
@@ -557,7 +550,6 @@ CLIENTS: Final = (
     Client("pyreqwest-async", "pyreqwest.client", "web", pyreqwest_async, "pyreqwest"),
     Client("pygit2", "pygit2", "web", pygit2_clone, "pygit2"),
     Client("duckdb", "duckdb", "web", duckdb_install, "duckdb"),
-    Client("mysql-connector", "mysql.connector", "listener", mysql_connector, "mysql"),
     Client("valkey-glide", "glide", "listener", glide_create, "glide"),
     Client("pulsar", "pulsar", "listener", pulsar_producer, "pulsar"),
     Client("pycurl-duplicate", "pycurl", "web", pycurl_duplicate, "pycurl"),

@@ -787,3 +787,21 @@ def test_a_run_reports_it_like_any_other(
                 "network violations: 3 in 3 places",
             ]
         )
+
+
+def test_mysqls_extension_is_judged_in_a_process_of_its_own() -> None:
+    """It can't be loaded beside some of the other clients' libraries."""
+    script = """
+import mysql.connector
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+try:
+    with network_guard("small"):
+        mysql.connector.connect(host="127.0.0.1", port=9, connection_timeout=1, use_pure=False)
+except NetworkAccessViolationError as error:
+    print(error.violation.target, error.violation.route)
+"""
+    pytest.importorskip("mysql.connector")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    if "C Extension not available" in done.stderr:
+        pytest.skip("the extension can't be loaded here")
+    assert done.stdout.split() == ["127.0.0.1:9", "_mysql_connector.MySQL.connect"], done.stdout + done.stderr
