@@ -215,7 +215,9 @@ class Registry:
             self._vouch(kind, (), attempt.reach)
             return True
         if not refusing:
-            if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
+            # A datagram socket's connect sends nothing; its key is that of a stream's, which does: never remembered.
+            sends = kind is not Kind.CONNECT or attempt.reach is not Reach.NOWHERE
+            if plain and sends and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
                 self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted

@@ -292,3 +292,33 @@ def test_a_thread_goes_on_connecting_where_the_main_thread_enters_a_tighter_bloc
     )
     outcome = run()
     assert outcome.counts == {"passed": 1}, outcome.text
+
+
+def test_rule_9_a_datagram_socket_may_connect_to_a_number_and_is_judged_when_it_sends(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+
+        def probe():
+            sock = socket.socket(type=socket.SOCK_DGRAM)
+            sock.connect(("198.51.100.2", 80))
+            return sock
+
+        @pytest.mark.small
+        def test_asks_for_its_own_address():
+            with probe() as sock:
+                assert sock.getsockname()[0]
+
+        @pytest.mark.small
+        def test_sends():
+            with probe() as sock:
+                sock.send(b"x")
+        """
+    )
+    outcome = run()
+    assert outcome.counts == {"passed": 1, "failed": 1}
+    assert "198.51.100.2:80 at test_" in outcome.text
+    assert outcome.packets == 0

@@ -12,6 +12,8 @@ import operator
 import os
 import socket
 import ssl
+import struct
+import sys
 import urllib.request
 import warnings
 from multiprocessing.connection import Client
@@ -98,6 +100,7 @@ async def datagram(address: Address) -> None:
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         asyncio.DatagramProtocol, remote_addr=address
     )
+    transport.sendto(b"x")  # the connect alone sends nothing
     transport.close()
 
 
@@ -176,7 +179,8 @@ ATTACKS: Final[dict[str, Attack]] = {
     "trio socket": lambda to: trio.run(trio_socket, to),
     "anyio on asyncio": lambda to: anyio.run(anyio_stream, to),
     "anyio on trio": lambda to: anyio.run(anyio_stream, to, backend="trio"),
-    "udp connect": lambda to: with_socket(lambda s: s.connect(to), socket.SOCK_DGRAM),
+    "udp connect and send": lambda to: with_socket(lambda s: (s.connect(to), s.send(b"x")), socket.SOCK_DGRAM),
+    "_socket udp connect": lambda to: with_socket(lambda s: s.connect(to), socket.SOCK_DGRAM, cls=_socket.socket),
     "udp sendto": lambda to: with_socket(lambda s: s.sendto(b"x", to), socket.SOCK_DGRAM),
     "udp sendto with flags": lambda to: with_socket(lambda s: s.sendto(b"x", 0, to), socket.SOCK_DGRAM),
     "udp sendto a name": lambda to: with_socket(lambda s: s.sendto(b"x", ("localhost", to[1])), socket.SOCK_DGRAM),
@@ -261,12 +265,12 @@ def test_netlink_is_not_judged() -> None:
     ],
 )
 def test_locality_is_judged_from_the_address_and_never_from_its_text(size: str, host: str) -> None:
-    for act in (
-        lambda s: s.connect((host, 9)),
-        lambda s: s.connect((host.encode("idna"), 9)),
-        lambda s: s.sendto(b"", (host, 9)),
+    for kind, act in (
+        (socket.SOCK_STREAM, lambda s: s.connect((host, 9))),
+        (socket.SOCK_STREAM, lambda s: s.connect((host.encode("idna"), 9))),
+        (socket.SOCK_DGRAM, lambda s: s.sendto(b"", (host, 9))),
     ):
-        (violation,) = refused(lambda act=act: with_socket(act, socket.SOCK_DGRAM), size)  # type: ignore[misc]
+        (violation,) = refused(lambda kind=kind, act=act: with_socket(act, kind), size)  # type: ignore[misc]
         assert violation.reach == "beyond"
 
 
@@ -760,7 +764,7 @@ class Host(str):
 @pytest.mark.parametrize("address", [Pair(FOREIGN), (Host(FOREIGN[0]), 9)], ids=["tuple", "str"])
 def test_of_a_derived_class_only_what_it_holds_counts(address: Any) -> None:
     with pytest.raises(NetworkAccessViolationError) as caught, network_guard("medium", "strict"):
-        with_socket(lambda s: s.connect(address), kind=socket.SOCK_DGRAM)
+        with_socket(lambda s: s.connect(address))
     assert caught.value.violation.target == "198.51.100.1:9"
 
 
@@ -898,3 +902,55 @@ def test_who_connects_to_loopback_by_number_is_not_told_this_machines_name(
         names.look_ups.remember(socket.gethostname(), (), ["127.0.0.1"], 0)  # as getfqdn() does
         socket.create_connection(("127.0.0.1", 9))
     assert guard.violations[0].target == "127.0.0.1:9"
+
+
+def test_rule_9_a_datagram_connect_to_a_number_passes_and_what_is_sent_is_judged() -> None:
+    for size in ("small", "medium"):
+        with network_guard(size, "strict") as guard, socket.socket(type=socket.SOCK_DGRAM) as sock:
+            with contextlib.suppress(OSError):  # no route
+                sock.connect(FOREIGN)
+        assert guard.violations == []
+
+
+@pytest.mark.parametrize("listen", [lambda s: s.listen(), lambda s: s.listen(5), lambda s: socket.socket.listen(s, 1)])
+def test_listening_on_an_unbound_socket_is_server_work(listen: Any) -> None:
+    (violation,) = refused(lambda: with_socket(listen))
+    assert (violation.kind, violation.route) == ("bind", "socket.listen")
+    with network_guard("medium", "strict"):
+        with_socket(listen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers of Linux")
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_joining_a_multicast_group_is_judged_as_a_send_to_it(size: str) -> None:
+    group = socket.inet_aton("239.1.2.3")
+    six = socket.inet_pton(socket.AF_INET6, "ff05::1:3")
+    other, lo = 4_000_000, socket.if_nametoindex("lo")  # no such interface: nothing is sent in any case
+    in_storage = struct.pack("@I0L", other) + struct.pack("=HH", socket.AF_INET, 0) + group + bytes(120)
+    for family, level, option, value in (
+        (socket.AF_INET, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + socket.inet_aton("198.51.100.1")),
+        (socket.AF_INET, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + bytes(4) + struct.pack("=i", other)),
+        (socket.AF_INET, socket.IPPROTO_IP, 39, group + socket.inet_aton("198.51.100.1") + bytes(4)),
+        (socket.AF_INET, socket.IPPROTO_IP, 42, in_storage),
+        (socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, six + struct.pack("=I", other)),
+    ):
+        join = operator.methodcaller("setsockopt", level, option, value)
+        (violation,) = refused(lambda family=family, join=join: with_socket(join, socket.SOCK_DGRAM, family), size)  # type: ignore[misc]
+        assert (violation.kind, violation.route) == ("send", "socket.setsockopt")
+        assert violation.target in {"239.1.2.3", "ff05::1:3"}
+    with network_guard(size, "strict") as guard, socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for value in (group + socket.inet_aton("127.0.0.1"), group + bytes(4) + struct.pack("=i", lo), b"", group):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, value)
+    assert guard.violations == []
+
+
+def test_a_datagram_connect_lets_no_stream_through() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(NetworkAccessViolationError):
+        address = server.getsockname()
+        with network_guard("small"):
+            with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                probe.connect(address)
+            with socket.socket() as client:
+                client.connect(address)

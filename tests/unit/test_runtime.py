@@ -62,7 +62,7 @@ def answering(address: str) -> Any:
 def test_what_was_permitted_is_remembered_up_to_a_bound() -> None:
     with network_guard("medium", "strict"), socket.socket(type=socket.SOCK_DGRAM) as sock:
         for port in range(1, MEMO_ENTRIES + 100):
-            sock.connect(("127.0.0.1", port))
+            sock.sendto(b"", ("127.0.0.1", port))
         scope = current.get()
         assert scope is not None
         assert len(scope.memo) == MEMO_ENTRIES

@@ -159,7 +159,9 @@ class Client:
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
-        return scopes == self._scopes and (kind not in _LOOK_UPS or reach is Reach.NOWHERE)
+        # It asks a name server only of a look-up that sends something, and doesn't see that a datagram socket's connect
+        # sends nothing.
+        return scopes == self._scopes and (kind in _LOOK_UPS) is (reach is Reach.NOWHERE)
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
         """Tell what a permitted look-up has answered."""

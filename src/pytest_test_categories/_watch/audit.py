@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 family_of: Final = _socket.socket.family.__get__
 """The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
 
+type_of: Final = _socket.socket.type.__get__
+"""The type of a socket, likewise."""
+
 
 class _Passes(threading.local):
     """A thread's own passes: what is permitted to one must not let another's call through."""
@@ -126,6 +129,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         note_binding,
         read_address,
         read_bound_name,
+        reader_of_connect,
     )
 
     family = family_of(sock)
@@ -135,7 +139,8 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         kind = kind_of_bind(kind, family)
         if read_bound_name(kind, family, address) is not None:  # it has been looked up by now
             judge(Kind.LOOKUP, f"_{event}", family, address, sock, read_bound_name)
-    judge(kind, f"_{event}", family, address, sock, read_address)
+    read = read_address if event != "socket.connect" else reader_of_connect(kind, family, sock)
+    judge(kind, f"_{event}", family, address, sock, read)
 
 
 def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:

@@ -20,7 +20,7 @@ from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch.audit import family_of
+from pytest_test_categories._watch.audit import family_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -33,6 +33,7 @@ _CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2,
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
+_IP: Final = (_socket.AF_INET, _socket.AF_INET6)
 _HERE: Final = Scope("expect", None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
@@ -255,21 +256,27 @@ class Sends:
             except OSError:  # not connected: the call itself says so
                 return
         charged = charge()
-        # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
-        if charged is None or not charged.scopes or charged.late or charged.unattributed:
+        if charged is None or not charged.scopes:
             return
         scope = charged.scopes[0]
-        if scope.kind == "collect" or known is scope:
+        if known is scope:
             return
         real = sock if isinstance(sock, _socket.socket) else getattr(sock, "_sock", None)  # gevent's, trio's, asyncio's
         if not isinstance(real, _socket.socket):
+            return
+        # Of a datagram socket the connect sends nothing, and was not judged.
+        datagram = type_of(real) == _socket.SOCK_DGRAM
+        # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
+        if not datagram and (charged.late or charged.unattributed or scope.kind == "collect"):
             return
         try:
             peer = _socket.socket.getpeername(real)
         except OSError:  # not connected: the call itself says so
             return
         if peer:  # a socket pair's end has no name
-            self._judge(Kind.REUSE, route, family_of(real), peer, real, self._read)
+            family = family_of(real)
+            kind = Kind.SEND if datagram and family in _IP else Kind.REUSE
+            self._judge(kind, route, family, peer, real, self._read)
         _clear(sock, scope)
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:

@@ -6,8 +6,10 @@ Adding an entry point is one row: its target, how to read the endpoint from the 
 from __future__ import annotations
 
 import _socket
+import ipaddress
 import operator
 import socket
+import struct
 import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +28,7 @@ from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight, audit, connections
-from pytest_test_categories._watch.audit import family_of
+from pytest_test_categories._watch.audit import family_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +97,101 @@ def _read_ip(family: int, address: Any) -> Sight | None:
     if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
         return None
     return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
+
+
+def read_datagram_connect(kind: Kind, family: int, address: Any) -> Sight | None:
+    """Read the connect of a datagram socket: to a number it sends nothing, and what is sent later is judged then."""
+    sight = read_address(kind, family, address)
+    if sight is None or parse_ip(sight.endpoint.host) is None:
+        return sight
+    return Sight(sight.endpoint, Reach.NOWHERE)
+
+
+def reader_of_connect(kind: Kind, family: int, sock: Any) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return what reads the address of a call on a socket.
+
+    A datagram socket may connect only where its ``send`` meets a wrapper, which the interpreter's own class has none
+    of.
+    """
+    if (
+        kind is Kind.CONNECT
+        and family in IP_FAMILIES
+        and type_of(sock) == _socket.SOCK_DGRAM
+        and type(sock) is not _socket.socket
+    ):
+        return read_datagram_connect
+    return read_address
+
+
+def read_group(_kind: Kind, _family: int, address: Any) -> Sight:
+    """Read the multicast group that a socket joins."""
+    return Sight(Endpoint(address[0]), Reach.BEYOND)
+
+
+def group_joined(option: tuple[Any, Any], value: Any) -> str | None:
+    """Return the multicast group that an option of ``setsockopt`` joins on an interface other than ``lo``, if any.
+
+    The kernel reports a membership by IGMP or MLD, but not of the group of all hosts (RFC 3376, 5; RFC 3810, 6).
+    """
+    form = _JOINS.get(option)
+    if form is None or not isinstance(value, (bytes, bytearray, memoryview)):
+        return None
+    data = bytes(value)
+    try:
+        group, interface = _read_membership(form, data)
+    except (ValueError, struct.error):  # too short: the call itself says so
+        return None
+    if not group.is_multicast or str(group) in _ALL_HOSTS or interface == "lo":
+        return None
+    return str(group)
+
+
+def _read_membership(form: str, data: bytes) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, str]:
+    if form == "ip_mreq":
+        ours, index = ipaddress.IPv4Address(data[4:8]), 0
+        if len(data) >= 12:  # noqa: PLR2004 - Linux' ip_mreqn, or the address of a source
+            (index,) = struct.unpack_from("=i", data, 8)
+        return ipaddress.IPv4Address(data[:4]), "lo" if ours.is_loopback else _interface(index)
+    if form == "ip_mreq_source":
+        return ipaddress.IPv4Address(data[:4]), "lo" if ipaddress.IPv4Address(data[4:8]).is_loopback else ""
+    if form == "ipv6_mreq":
+        return ipaddress.IPv6Address(data[:16]), _interface(struct.unpack_from("=I", data, 16)[0])
+    # group_req, group_source_req: an index, and a sockaddr_storage at the alignment of a long.
+    (index,) = struct.unpack_from("=I", data)
+    at = struct.calcsize("@L")
+    (family,) = struct.unpack_from("=H", data, at)
+    if family == _socket.AF_INET6:
+        return ipaddress.IPv6Address(data[at + 8 : at + 24]), _interface(index)
+    return ipaddress.IPv4Address(data[at + 4 : at + 8]), _interface(index)
+
+
+def _interface(index: int) -> str:
+    try:
+        return _socket.if_indextoname(index) if index > 0 else ""
+    except OSError:  # no such interface: the call itself says so
+        return ""
+
+
+def _joins() -> dict[tuple[Any, Any], str]:
+    """Return the options that join a multicast group, and the form of their values."""
+    four, six = _socket.IPPROTO_IP, getattr(_socket, "IPPROTO_IPV6", 41)
+    found: dict[tuple[Any, Any], str] = {}
+    for level, name, form in (
+        (four, "IP_ADD_MEMBERSHIP", "ip_mreq"),
+        (four, "IP_ADD_SOURCE_MEMBERSHIP", "ip_mreq_source"),
+        (six, "IPV6_JOIN_GROUP", "ipv6_mreq"),
+    ):
+        if hasattr(_socket, name):
+            found[level, getattr(_socket, name)] = form
+    if sys.platform == "linux":  # numbers of linux/in.h: the socket module names few of them
+        found[four, 39] = "ip_mreq_source"
+        for level in (four, six):
+            found[level, 42] = found[level, 46] = "group_req"
+    return found
+
+
+_JOINS: Final = _joins()
+_ALL_HOSTS: Final = frozenset({"224.0.0.1", "ff02::1"})
 
 
 def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
@@ -228,8 +325,9 @@ class _Table:
                     return wrapped(*args, **kwargs)
                 family = family_of(real)
             asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
-            if judge(asks, route, family, address, instance, read_address) and family in IP_FAMILIES:
-                sent = numeric(kind, route, family, address, instance)
+            reads = read_address if asks is not Kind.CONNECT else reader_of_connect(asks, family, real)
+            if judge(asks, route, family, address, instance, reads) and family in IP_FAMILIES:
+                sent = numeric(kind, route, family, address, instance, reads)
                 if sent is not address:
                     args = tuple(sent if arg is address else arg for arg in args)
                     address = sent
@@ -245,7 +343,15 @@ class _Table:
 
         return wrapper
 
-    def _numeric(self, kind: Kind, route: str, family: int, address: Any, sock: Any) -> Any:
+    def _numeric(
+        self,
+        kind: Kind,
+        route: str,
+        family: int,
+        address: Any,
+        sock: Any,
+        read: Callable[[Kind, int, Any], Sight | None],
+    ) -> Any:
         """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
         __tracebackhide__ = True
         host = host_text(address[0])  # of an address that has been judged, and so is one
@@ -264,8 +370,33 @@ class _Table:
         first = str(found[0][4][0])
         self.remember(host, [first])
         resolved = (first, *address[1:])
-        self.judge(kind, route, family, resolved, sock, read_address)
+        self.judge(kind, route, family, resolved, sock, read)
         return resolved
+
+    def listen(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge as a bind what serves on a port that the system chooses, since nothing was bound to the socket."""
+        __tracebackhide__ = True
+        if isinstance(instance, _socket.socket) and (family := family_of(instance)) in IP_FAMILIES:
+            try:
+                host, port = _socket.socket.getsockname(instance)[:2]
+            except OSError:  # closed, or a system that doesn't listen on such: the call itself says so
+                return wrapped(*args, **kwargs)
+            if port == 0:
+                self.judge(Kind.BIND, "socket.listen", family, (host, port), instance, read_address)
+        return wrapped(*args, **kwargs)
+
+    def setsockopt(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the joining of a multicast group, which the system reports to the network, as a send to the group."""
+        try:
+            joins = args[:2] in _JOINS
+        except TypeError:  # the call itself says so
+            joins = False
+        if joins and len(args) > 2 and isinstance(instance, _socket.socket):  # noqa: PLR2004 - (level, option, value)
+            __tracebackhide__ = True
+            group = group_joined((args[0], args[1]), args[2])
+            if group is not None:
+                self.judge(Kind.SEND, "socket.setsockopt", family_of(instance), (group, None), instance, read_group)
+        return wrapped(*args, **kwargs)
 
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
@@ -503,6 +634,8 @@ def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
             for name, kind, event, read in _METHODS
             if hasattr(cls, name)
         ),
+        EntryPoint("socket", "listen", table.listen, owner=cls),
+        EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls),
         *connections.class_rows(table.sends, cls),
     ]
 
