@@ -275,7 +275,7 @@ import os, pytest, socket, threading, time
 def dial():
     with open("dialled", "a") as file:
         try:
-            socket.socket(type=socket.SOCK_DGRAM).connect(("198.51.100.1", 9))
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.1", 9))
             file.write("went out ")
         except BaseException as error:
             file.write(type(error).__name__ + " ")
@@ -335,7 +335,7 @@ import atexit, queue, socket, sys, threading
 
 def dial(where):
     try:
-        socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+        socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
     except Exception as error:
         print(where, type(error).__name__, file=sys.stderr)
     else:
@@ -367,7 +367,7 @@ def test_rule_4_the_exit_is_held_to_the_largest_size_that_ran(
         import atexit, socket, sys
 
         def runners():
-            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
             print("the runner's went out", file=sys.stderr)
 
         atexit.register(runners)
@@ -950,7 +950,7 @@ made = []
 
 def dial():
     try:
-        socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+        socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
     except Exception:
         pass
 
@@ -1028,7 +1028,7 @@ def test_rule_4_what_a_hub_calls_by_itself_is_the_runs(
 
         def dial():
             try:
-                socket.socket(type=socket.SOCK_DGRAM).connect(("198.51.100.1", 9))
+                socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.1", 9))
             except Exception:
                 pass
 
@@ -1057,7 +1057,7 @@ def test_rule_4_a_handlers_refusal_does_not_end_the_test_that_it_interrupts(
         import os, pytest, signal, socket
 
         def dial(*_):
-            socket.socket(type=socket.SOCK_DGRAM).connect(("127.0.0.1", 9))
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
 
         @pytest.mark.small
         def test_a_installs():
