@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import Record, Scope, charge, current
+from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError, report_text
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
 from pytest_test_categories._runtime import registry, root
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.violation import Violation
 
@@ -245,6 +247,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
     if not left or (error is not None and is_control_flow(error)):
         return
     ours = NetworkAccessViolationError([record.snapshot() for record in left], undelivered=True)
+    ours.delivery = Delivery.of_the_rest(left)
     ours.records = left
     if error is None:
         raise ours
@@ -300,8 +303,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         registry.collect_children()
         scope.close()
         records = list(scope.records.values())
-        for record in records:
-            record.deliver(expected=True)
+        Delivery.of_the_rest(records).deliver(expected=True)
         self._seen += [record.snapshot() for record in records]
         # From a child process that was forked before this block only the error has come.
         known = {violation.key for violation in self._seen}

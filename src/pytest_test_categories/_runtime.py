@@ -10,15 +10,17 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import carriers, origin, stack
 from pytest_test_categories._attribution.carriers import signals
 from pytest_test_categories._attribution.carriers.exits import Exit
-from pytest_test_categories._attribution.origin import Asked, Charge, Record, Scope, asked, charge, current
+from pytest_test_categories._attribution.origin import Asked, Charge, Scope, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._ledger.records import Delivery, Expecting, Record
 from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._processes import pools, programs
 from pytest_test_categories._processes.forked import ChildReports
@@ -67,6 +69,7 @@ class Registry:
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
+        self._expecting: weakref.WeakKeyDictionary[object, Expecting] = weakref.WeakKeyDictionary()
         self.process: Inherited | None = None
         self.outside: Outside | None = None
         self.exit = Exit(self.hold, self.release)
@@ -253,8 +256,9 @@ class Registry:
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         violation = self._describe(refusing[0], charged, attempt, route, trace)
-        counted = not self._same_attempt(label, refusing, attempt, violation)
-        records, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
+        # What is refused ends there; only what went on has later steps.
+        counted = strict is not None or not self._same_attempt(label, refusing, attempt, violation)
+        records, delivery, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
         if strict is None:
             if attempt.kind is Kind.CONNECT:
                 connections.note_reported(sock, {link.serial for link in refusing})
@@ -269,7 +273,7 @@ class Registry:
         record = records[refusing.index(strict)]
         _close_refused(attempt, sock)
         error = NetworkAccessViolationError(record.violation)
-        error.records = records
+        error.records, error.delivery = records, delivery
         raise error
 
     def _put_on_record(
@@ -280,8 +284,8 @@ class Registry:
         violation: Violation,
         *,
         counted: bool = True,
-    ) -> tuple[list[Record], bool]:
-        """Record a violation for each scope that refuses; return the records, and whether it was expected."""
+    ) -> tuple[list[Record], Delivery, bool]:
+        """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
         # Whoever said that refusals are expected here takes this one.
         seen_by = [link for link in scopes if link.kind == "expect" and link.open]
         records = []
@@ -293,22 +297,24 @@ class Registry:
                 mine = _replace(mine, late=origin.late_text(link, "a guard"))
             records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
         for record in records:
-            if len(record.kin) < len(records):
-                record.kin = records
+            if len(record.same_attempt) < len(records):
+                record.same_attempt = records
+        delivery = Delivery([(record, 1) for record in records] if counted else ())
         for link in seen_by:
-            link.records.setdefault(violation.key, records[0])
-            records[0].deliver(expected=True)
+            inside = link.records.setdefault(violation.key, Record(violation, attempt))
+            inside.count += counted
+            delivery.deliver(expected=True)
             if link.home is not None:
                 self._spawned.send(link.home, violation, attempt, late=False, expected=True)
             elif self._children is not None and self._children.is_child:
                 self._children.send(link.serial, violation, late=False, expected=True)
-        return records, bool(seen_by)
+        return records, delivery, bool(seen_by)
 
     def take_from_outside(
         self, refusing: list[Scope], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
     ) -> None:
         """Put on record what another process has seen, and judged by what held for ``scopes``."""
-        records, expected = self._put_on_record(refusing, scopes, attempt, violation)
+        records, _, expected = self._put_on_record(refusing, scopes, attempt, violation)
         strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
         if not strict and not expected and refusing[0].kind != "collect":
             self._warn(records[0], stack.Trace())
@@ -499,6 +505,27 @@ class Registry:
         for ours in _our_errors(error):
             self._deliver_error(ours, expected=expected, ended=ended)
 
+    def enter_expecting(self, block: object) -> None:
+        """Note that a block of a test runner's begins that expects our errors: ``pytest.raises``, ``assertRaises``."""
+        self.collect_children()
+        self._expecting[block] = Expecting(self._records_here())
+
+    def leave_expecting(self, block: object, error: BaseException | None) -> None:
+        """End such a block: the error that it has caught, if any, tells of all that was refused inside of it."""
+        expecting = self._expecting.pop(block, None)
+        if error is None:
+            return
+        self.collect_children()
+        self.deliver(error, expected=True)
+        if expecting is not None:
+            expecting.deliver(self._records_here())
+
+    @staticmethod
+    def _records_here() -> list[Record]:
+        charged = charge()
+        scopes = () if charged is None else charged.scopes
+        return [record for scope in scopes for record in list(scope.records.values())]
+
     def unseen(self) -> list[Violation]:
         """Return what strict guards have refused in this process, and nobody was told of; nothing in its children."""
         if self.process is not None or (self._children is not None and self._children.is_child):
@@ -519,17 +546,17 @@ class Registry:
         if error.records:
             if not error.violations[0].location:
                 self._locate(error)
-            for record in error.records:
-                record.deliver(expected=expected)
+            error.delivery.deliver(expected=expected)
             return
         # One that came back from another process: find the records by what they say.
         self.collect_children()
         scopes = [link for scope in (ended, current.get(), *origin.phases) if scope for link in scope.chain]
-        for scope in scopes:
-            for violation in error.violations:
-                for key, record in scope.records.items():
-                    if key == violation.key:
-                        record.deliver(expected=expected)
+        if error.delivery is None:
+            counts = {violation.key: violation.count for violation in error.violations}
+            found = {record: counts[key] for s in scopes for key, record in s.records.items() if key in counts}
+            error.delivery = Delivery(found.items()) if found else None
+        if error.delivery is not None:
+            error.delivery.deliver(expected=expected)
 
     def _locate(self, error: NetworkAccessViolationError) -> None:
         """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
@@ -661,7 +688,7 @@ class Registry:
             record = into.setdefault(violation.key, Record(violation, report.attempt))
             record.count += report.times
             if expected:
-                record.deliver(expected=True)
+                Delivery([(record, report.times)]).deliver(expected=True)
             self._on_record()
 
 
@@ -733,9 +760,17 @@ def _assert_raises_exit(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     caught = wrapped(*args, **kwargs)
-    if caught and names_our_class(instance.expected):
-        registry.deliver(args[1] if len(args) > 1 else None, expected=True)
+    if names_our_class(instance.expected):
+        registry.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
+
+
+def _assert_raises_enter(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if names_our_class(instance.expected):
+        registry.enter_expecting(instance)
+    return wrapped(*args, **kwargs)
 
 
 def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -753,6 +788,7 @@ def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
 
 def _delivery_points() -> list[EntryPoint]:
     return [
+        EntryPoint("unittest.case", "_AssertRaisesContext.__enter__", _assert_raises_enter),
         EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit),
         EntryPoint("os", "_exit", _exit_at_once),
     ]

@@ -301,3 +301,102 @@ def test_swallowed_often():
         "    198.51.100.1:9 (x5) at test_once.py:11 in dial",
         "sizes: 2 small",
     ]
+
+
+@pytest.mark.parametrize("order", ["swallowed first", "expected first"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        "with expect_network_violation(): dial()",
+        "with pytest.raises(NetworkAccessViolationError): dial()",
+        "pytest.raises(NetworkAccessViolationError, dial)",
+        "with pytest.RaisesGroup(NetworkAccessViolationError): in_group()",
+        "unittest.TestCase().assertRaises(NetworkAccessViolationError, dial)",
+    ],
+)
+def test_rule_2_a_swallowed_attempt_fails_its_test_whatever_is_expected_at_the_same_line(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], block: str, order: str
+) -> None:
+    steps = ["    swallow()\n", f"    {block}\n"]
+    both = "".join(steps if order == "swallowed first" else steps[::-1])
+    pytester.makepyfile(
+        f"""
+import socket, unittest
+import pytest
+from pytest_test_categories import NetworkAccessViolationError, expect_network_violation
+pytestmark = pytest.mark.small
+
+def dial():
+    with socket.socket() as sock:
+        sock.connect(("127.0.0.1", 9))
+
+def in_group():
+    try:
+        dial()
+    except NetworkAccessViolationError as error:
+        raise ExceptionGroup("group", [error]) from None
+
+def swallow():
+    try:
+        dial()
+    except Exception:
+        pass
+
+def test_alone():
+    {block}
+
+def test_both():
+{both}
+"""
+    )
+    result = run_pytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*did not reach the test*", "*::test_both*"])
+
+
+def test_rule_2_retries_inside_of_a_raises_block_are_delivered_by_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+        from pytest_test_categories import NetworkAccessViolationError
+
+        @pytest.mark.small
+        def test_retries():
+            with pytest.raises(NetworkAccessViolationError):
+                for last in (False, False, True):
+                    try:
+                        socket.create_connection(("127.0.0.1", 9))
+                    except NetworkAccessViolationError:
+                        if last:
+                            raise
+        """
+    )
+    run_pytest().assert_outcomes(passed=1)
+
+
+def test_rule_2_a_refused_connect_is_no_step_of_a_refused_look_up(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+        from pytest_test_categories import expect_network_violation, network_guard
+
+        @pytest.mark.small
+        def test_connects():
+            with expect_network_violation():
+                socket.getaddrinfo("api.example.com", 80)
+            for _ in range(2):
+                try:
+                    socket.create_connection(("127.0.0.1", 80))
+                except Exception:
+                    pass
+        """
+    )
+    result = run_pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*127.0.0.1:80 (x2)*"])

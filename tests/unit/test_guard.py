@@ -181,8 +181,7 @@ class TestRule3AGuardOnlyTightens:
                 try:
                     dial(listener)
                 except NetworkAccessViolationError as error:
-                    for record in error.records:
-                        record.deliver(expected=True)
+                    error.delivery.deliver(expected=True)
                 return not any(guard.violations for guard in guards)
 
         assert permitted(outer, inner) == (permitted(outer) and permitted(inner))

@@ -21,9 +21,8 @@ import pytest
 from pytest_test_categories import network_guard
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import FREE, Record, Scope, charge, current, free_threads
+from pytest_test_categories._attribution.origin import FREE, Scope, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
@@ -249,18 +248,6 @@ def test_a_block_judges_with_the_phase_that_it_does_not_know() -> None:
         origin.phases.clear()
         guard.__exit__(None, None, None)
     assert contextvars.Context().run(charge) is None
-
-
-def test_delivery_of_a_record_is_delivery_of_its_kin() -> None:
-    violation = Violation(test="t", size="small", kind="connect", target="x:1")
-    one, two = Record(violation), Record(violation)
-    one.kin = two.kin = [one, two]
-    one.count = two.count = 3
-    one.deliver()
-    assert (two.delivered, two.expected) == (3, 0)
-    two.deliver(expected=True)
-    assert one.expected == 3
-    assert one.snapshot().count == 3
 
 
 def test_a_finished_threads_number_may_be_used_again() -> None:

@@ -20,8 +20,8 @@ from pytest_test_categories._attribution import stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_test_categories._rules.policy import Attempt, Policy
-    from pytest_test_categories._rules.violation import Violation
+    from pytest_test_categories._ledger.records import Record
+    from pytest_test_categories._rules.policy import Policy
 
 RECORDS_PER_SCOPE: Final = 1000
 """Distinct violations that one scope keeps apart; further ones are counted together."""
@@ -68,41 +68,6 @@ def thread_name() -> str:
     """Return the name of the running thread; one that Python did not start is called by the system's number."""
     thread = running_thread()
     return f"native {threading.get_native_id()}" if thread is None else thread.name
-
-
-class Record:
-    """A violation, how often it happened, and how much of that somebody has been told of."""
-
-    __slots__ = ("attempt", "count", "delivered", "expected", "kin", "registry", "violation")
-
-    def __init__(self, violation: Violation, attempt: Attempt | None = None) -> None:
-        self.violation = violation
-        self.attempt = attempt  # what was judged, to judge it again when a module's sizes are known
-        self.count = 0
-        self.delivered = 0
-        self.expected = 0  # of those, how many reached somebody who had asked for them
-        self.kin: list[Record] = [self]  # records that other guards made of the same attempts
-        self.registry: dict[
-            str | tuple[str, type[Warning], int], int
-        ] = {}  # for the warnings module, which says a thing once by it
-
-    @property
-    def fails(self) -> bool:
-        """Whether it fails a strict test: what the baseline lists doesn't."""
-        return self.violation.verdict != "known"
-
-    def deliver(self, *, expected: bool = False) -> None:
-        """Note that the violation ends the guard, or is in a report; or that somebody expected it."""
-        for record in self.kin:
-            record.delivered = record.count
-            if expected:
-                record.expected = record.count
-
-    def snapshot(self) -> Violation:
-        """Return the violation with its count so far."""
-        violation = self.violation
-        count = self.count or 1  # others see a record before it is counted
-        return violation if violation.count == count else violation._replace(count=count)
 
 
 class Scope:
@@ -175,7 +140,7 @@ class Scope:
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
         # A copy, made in one go: other threads add records meanwhile.
-        return [record for record in list(self.records.values()) if record.count > record.delivered and record.fails]
+        return [record for record in list(self.records.values()) if record.undelivered and record.fails]
 
 
 class _Free:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_test_categories._attribution.origin import Record, Scope
+    from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.errors import NetworkAccessWarning

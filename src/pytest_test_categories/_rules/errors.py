@@ -127,7 +127,8 @@ class NetworkAccessViolationError(HermeticityViolationError):
         else:
             self.violations = ()
         self.undelivered = undelivered
-        self.records: list[Any] = []  # the guard's own, for delivery; they stay in this process
+        self.records: list[Any] = []  # the guard's own; they stay in this process, as does what it tells of
+        self.delivery: Any = None
         super().__init__(self.text or self.violations, undelivered)
 
     def __reduce__(self) -> tuple[object, ...]:

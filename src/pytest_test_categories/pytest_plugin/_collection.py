@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Record, Scope, current
+from pytest_test_categories._attribution.origin import Scope, current
+from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.errors import (
     NetworkAccessViolationError,
     report_text,

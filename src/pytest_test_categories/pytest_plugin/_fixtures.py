@@ -9,6 +9,7 @@ import pytest
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._guard import finish
+from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
@@ -358,5 +359,4 @@ class FixtureGuard:
             self._phases.fixture_scopes.append(scope)
         registry.deliver(error)
         finish(scope, error)
-        for record in scope.records.values():
-            record.delivered = record.count
+        Delivery.of_the_rest(list(scope.records.values())).deliver()

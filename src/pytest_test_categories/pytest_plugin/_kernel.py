@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Record, Scope
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._kernel import probe
+from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
 from pytest_test_categories._rules.errors import KERNEL
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
@@ -19,6 +19,7 @@ from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
+    from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._kernel.client import Client
     from pytest_test_categories._kernel.wire import Report
     from pytest_test_categories._rules.address import AllowEntry

@@ -9,6 +9,7 @@ import pytest
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, current, phases
 from pytest_test_categories._guard import NetworkGuard, is_skip
+from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._report.baseline import plain_id
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import (
@@ -23,7 +24,7 @@ from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from pytest_test_categories._attribution.origin import Record
+    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
@@ -272,6 +273,7 @@ class Phases:
 def end_of_phase(records: list[Record]) -> NetworkAccessViolationError:
     """Return the error that tells what was refused and caught."""
     error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=True)
+    error.delivery = Delivery.of_the_rest(records)
     error.records = records
     return error
 

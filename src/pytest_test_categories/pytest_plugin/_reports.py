@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, report_text
 from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin._phases import (
@@ -61,16 +62,17 @@ class Reports:
             self._fail(item, error, report, scope)
         scopes = [scope, *self._phases.fixture_scopes]
         self._phases.fixture_scopes.clear()
-        untold = [record for s in scopes for record in s.undelivered() if record.delivered == 0]
-        untold += [record for ours in registry.errors_in(error) if ours not in _shown(error) for record in ours.records]
+        carried = registry.errors_in(error)
+        shown = [one for ours in carried if ours in _shown(error) for one in ours.records]
+        untold = [record for s in scopes for record in s.undelivered() if record not in shown]
+        untold += [record for ours in carried if ours not in _shown(error) for record in ours.records]
         if untold and report.outcome == "failed" and strict_of(scope):
             report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
-            for record in untold:
-                record.deliver()
+            Delivery.of_the_rest(untold).deliver()
         records = [record for s in scopes for record in s.records.values()]
         # Those of other guards: of a block in the test, or of one that a fixture has entered.
         for ours in registry.errors_in(error):
-            records += [record for record in ours.records if not any(one in records for one in record.kin)]
+            records += [record for record in ours.records if not any(one in records for one in record.same_attempt)]
         if violations := to_tell(records):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
@@ -109,8 +111,7 @@ class Reports:
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
-        for record in left.values():
-            record.deliver()
+        Delivery.of_the_rest(left.values()).deliver()
 
 
 def _shown(error: BaseException | None) -> list[BaseException]:

@@ -120,8 +120,11 @@ class Session:
         self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
         self._entry_points = [
-            EntryPoint("_pytest.raises", "RaisesExc.__exit__", _raises_exit),
-            EntryPoint("_pytest.raises", "RaisesGroup.__exit__", _raises_exit),
+            *(
+                EntryPoint("_pytest.raises", f"{cls}.{name}", wrapper)
+                for cls in ("RaisesExc", "RaisesGroup")
+                for name, wrapper in (("__enter__", _raises_enter), ("__exit__", _raises_exit))
+            ),
         ]
         self._reports: Reports | None = None
         self.run.on_record = self._expect_reports
@@ -239,11 +242,22 @@ def _duplicate(descriptor: int) -> int:
         return -1
 
 
+def _raises_enter(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True
+    if _expects_ours(instance):
+        registry.enter_expecting(instance)
+    return wrapped(*args, **kwargs)
+
+
+def _expects_ours(raises: Any) -> bool:
+    return any(_names_ours(expected) for expected in raises.expected_exceptions)
+
+
 def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
     caught = wrapped(*args, **kwargs)
-    if caught and any(_names_ours(expected) for expected in instance.expected_exceptions):
-        registry.deliver(args[1] if len(args) > 1 else None, expected=True)
+    if _expects_ours(instance):
+        registry.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._attribution.origin import Record
+from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.errors import line_text
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation

@@ -1,0 +1,115 @@
+"""Attempts on record: how often each was made, and how many of them somebody was told of.
+
+Guarantees:
+
+- Delivery is counted by attempt, while memory grows with the number of places only: a record counts the attempts that
+  were made from one line to one target.
+- A ``Delivery`` counts its attempts once, however often the exception that carries it is looked at.
+- What was refused by several guards is one attempt: telling of it tells each of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_test_categories._rules.policy import Attempt
+    from pytest_test_categories._rules.violation import Violation
+
+
+class Record:
+    """A violation, how often it happened, and how many of these attempts somebody has been told of.
+
+    Attributes:
+        violation: What happened.
+        attempt: What was judged, to judge it again when a module's sizes are known.
+        count: How many attempts it stands for.
+        delivered: Of those, how many ended a guard, or are in a report.
+        expected: Of those, how many reached somebody who had asked for them.
+        same_attempt: The records that other guards made of the same attempts, this one among them.
+        registry: For the warnings module, which says a thing once by it.
+    """
+
+    __slots__ = ("attempt", "count", "delivered", "expected", "registry", "same_attempt", "violation")
+
+    def __init__(self, violation: Violation, attempt: Attempt | None = None) -> None:
+        self.violation = violation
+        self.attempt = attempt
+        self.count = 0
+        self.delivered = 0
+        self.expected = 0
+        self.same_attempt: list[Record] = [self]
+        self.registry: dict[str | tuple[str, type[Warning], int], int] = {}
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails a strict test: what the baseline lists doesn't."""
+        return self.violation.verdict != "known"
+
+    @property
+    def undelivered(self) -> int:
+        """How many of its attempts nobody was told of."""
+        return max(0, self.count - self.delivered)
+
+    def snapshot(self) -> Violation:
+        """Return the violation with its count so far."""
+        violation = self.violation
+        count = self.count or 1  # others see a record before it is counted
+        return violation if violation.count == count else violation._replace(count=count)
+
+
+class Delivery:
+    """Attempts that one exception, report or block tells of.
+
+    Args:
+        shares: Records, and how many attempts of each.
+    """
+
+    __slots__ = ("_delivered", "_expected", "_shares")
+
+    def __init__(self, shares: Iterable[tuple[Record, int]]) -> None:
+        self._shares = tuple(shares)
+        self._delivered = self._expected = False
+
+    @classmethod
+    def of_the_rest(cls, records: Iterable[Record]) -> Self:
+        """Return the delivery of all that nobody was told of, in these records and in those of the same attempts."""
+        shares: dict[Record, int] = {}
+        for record in records:
+            for one in record.same_attempt:
+                shares[one] = max(shares.get(one, 0), min(record.undelivered, one.undelivered))
+        return cls(shares.items())
+
+    def deliver(self, *, expected: bool = False) -> None:
+        """Note that the attempts have ended a guard, or are in a report; or that somebody expected them."""
+        if not self._delivered:
+            self._delivered = True
+            for record, times in self._shares:
+                record.delivered += times
+        if expected and not self._expected:
+            self._expected = True
+            for record, times in self._shares:
+                record.expected += times
+
+
+class Expecting:
+    """Takes the attempts that are refused in a block which expects refusals, when one of them has ended the block.
+
+    Those that were made before it stay as they were.
+
+    Args:
+        records: The records that there are when the block begins.
+    """
+
+    __slots__ = ("_before",)
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._before = {record: record.undelivered for record in records}
+
+    def deliver(self, records: Iterable[Record]) -> None:
+        """Note that somebody expected what was put on record since."""
+        before = self._before
+        shares = ((record, record.undelivered - before.get(record, 0)) for record in records)
+        Delivery((record, times) for record, times in shares if times > 0).deliver(expected=True)
