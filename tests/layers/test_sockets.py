@@ -27,6 +27,7 @@ import wrapt
 
 from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
 from pytest_test_categories._host import names
+from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._watch import sockets
 
 if TYPE_CHECKING:
@@ -463,8 +464,7 @@ def test_rule_8_the_socket_of_a_refused_connect_is_closed_and_of_a_refused_sendt
 def raise_nothing_undelivered() -> None:
     """Tell the guards that pytest.raises saw their errors: there is no plugin here that would."""
     for scope in registry_scopes():
-        for record in scope.records.values():
-            record.deliver(expected=True)
+        Delivery.of_the_rest(scope.records.values()).deliver(expected=True)
 
 
 def registry_scopes() -> list[Any]:
