@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, charge, current
 from pytest_test_categories._ledger.records import Delivery
-from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError, report_text
+from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
+from pytest_test_categories._rules.wording import report_text
 from pytest_test_categories._runtime import registry, root
 
 if TYPE_CHECKING:

@@ -26,13 +26,11 @@ from pytest_test_categories._processes import pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
+from pytest_test_categories._rules.advice import library_of_route
 from pytest_test_categories._rules.errors import (
     HermeticityViolationError,
     NetworkAccessViolationError,
     NetworkAccessWarning,
-    library_of_route,
-    line_text,
-    warning_text,
 )
 from pytest_test_categories._rules.policy import (
     Attempt,
@@ -45,6 +43,7 @@ from pytest_test_categories._rules.policy import (
     refuses,
 )
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import line_text, warning_text
 from pytest_test_categories._watch import audit, clients, connections, sockets
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories import _guard
-from pytest_test_categories._rules import errors
+from pytest_test_categories._rules import wording
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _options
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
-PACKAGE: Final = Path(errors.__file__).parent
+PACKAGE: Final = Path(wording.__file__).parents[1]
 
 
 def table(page: Path, heading: str) -> list[list[str]]:
@@ -101,7 +101,7 @@ def test_each_error_code_has_a_page_and_each_page_a_code() -> None:
 def test_the_report_links_to_the_page_of_its_code() -> None:
     site = re.search(r"^site_url: (.*)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
     assert site is not None
-    assert f"{site[1]}errors/TC001" == errors.DOCUMENTATION
+    assert f"{site[1]}errors/TC001" == wording.DOCUMENTATION
 
 
 def test_each_page_is_in_the_navigation() -> None:

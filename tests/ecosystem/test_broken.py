@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from pytest_test_categories._rules.errors import CURES
+from pytest_test_categories._rules.advice import CURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,7 +32,7 @@ from pytest_test_categories import (
     expect_network_violation,
     network_guard,
 )
-from pytest_test_categories._rules.errors import report_text
+from pytest_test_categories._rules.wording import report_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

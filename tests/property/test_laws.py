@@ -27,8 +27,8 @@ from pytest_test_categories._rules.address import (
     parse_allow_entry,
     parse_ip,
 )
-from pytest_test_categories._rules.errors import report_text, warning_text
 from pytest_test_categories._rules.policy import Attempt, Kind, LookedUp, Policy, decide, parse_allow
+from pytest_test_categories._rules.wording import report_text, warning_text
 
 if TYPE_CHECKING:
     import pytest

@@ -16,8 +16,8 @@ from tests.report.samples import big_report, small_report
 
 from pytest_test_categories._report import sarif
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._rules.errors import DOCUMENTATION
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import DOCUMENTATION
 
 USERS = "tests/test_users.py"
 

@@ -16,7 +16,8 @@ from pytest_test_categories import (
     Violation,
 )
 from pytest_test_categories._rules.address import parse_allow_entry
-from pytest_test_categories._rules.errors import CURES, line_text, place_text, report_text, warning_text
+from pytest_test_categories._rules.advice import CURES
+from pytest_test_categories._rules.wording import line_text, place_text, report_text, warning_text
 
 ISSUE = Violation(
     test="tests/test_api.py::test_fetch_user",

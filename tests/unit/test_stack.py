@@ -17,7 +17,7 @@ import pytest
 
 from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.stack import Place, Trace, is_project_file, read_exception, relative
-from pytest_test_categories._rules.errors import CURES
+from pytest_test_categories._rules.advice import CURES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

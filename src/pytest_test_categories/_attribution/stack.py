@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._rules.errors import CURES
+from pytest_test_categories._rules.advice import CURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

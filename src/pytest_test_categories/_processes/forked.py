@@ -10,8 +10,8 @@ import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._host.system import System
-from pytest_test_categories._rules.errors import line_text
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import line_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,17 +12,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._rules.address import split_target, stable_target
-from pytest_test_categories._rules.errors import (
-    KERNEL,
-    cures,
-    facts,
-    library_of_route,
-    line_text,
-    place_text,
-    reach_hints,
-)
+from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import KERNEL, facts, line_text, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

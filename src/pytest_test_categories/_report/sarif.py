@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from pytest_test_categories._rules.errors import DOCUMENTATION
+from pytest_test_categories._rules.wording import DOCUMENTATION
 
 if TYPE_CHECKING:
     from pytest_test_categories._report.model import Access, Position, Report

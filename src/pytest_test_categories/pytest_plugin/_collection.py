@@ -11,11 +11,7 @@ import pytest
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._ledger.records import Record
-from pytest_test_categories._rules.errors import (
-    NetworkAccessViolationError,
-    report_text,
-    warning_text,
-)
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
@@ -25,6 +21,7 @@ from pytest_test_categories._rules.policy import (
     refuses,
 )
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import report_text, warning_text
 from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError

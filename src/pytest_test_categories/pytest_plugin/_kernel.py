@@ -12,9 +12,9 @@ from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._kernel import probe
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
-from pytest_test_categories._rules.errors import KERNEL
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import KERNEL
 from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _options
 

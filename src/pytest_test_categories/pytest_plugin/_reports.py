@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._ledger.records import Delivery
-from pytest_test_categories._rules.errors import NetworkAccessViolationError, report_text
+from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.wording import report_text
 from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,

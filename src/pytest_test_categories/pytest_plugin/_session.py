@@ -14,10 +14,7 @@ from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.runs import Run
-from pytest_test_categories._rules.errors import (
-    NetworkAccessViolationError,
-    NetworkAccessWarning,
-)
+from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin import _options

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._ledger.records import Record
-from pytest_test_categories._rules.errors import line_text
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import line_text
 from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY

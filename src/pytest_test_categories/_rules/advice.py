@@ -1,0 +1,146 @@
+"""What to do instead of using the network: by client library, by target, by size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pytest_test_categories._rules.address import parse_allow_entry, split_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._rules.violation import Violation
+
+_HTTP: Final = {
+    "aiobotocore": "moto in server mode, or a stubbed client",
+    "aiohttp": "aioresponses",
+    "boto3": "moto",
+    "botocore": "moto",
+    "http.client": "pook, httpretty or manual patching",
+    "httpcore": "respx or pytest-httpx",
+    "httpx": "respx or pytest-httpx",
+    "curl_cffi": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "impit": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "pyreqwest": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "wreq": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "httpr": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "primp": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "pycurl": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "requests": "responses or requests-mock",
+    "rnet": "a fake client, or a local HTTP server and @pytest.mark.medium",
+    "tornado": "pook or manual patching",
+    "urllib": "pook, httpretty or manual patching",
+    "urllib3": "pook, httpretty or manual patching",
+}
+_SERVICES: Final = dict.fromkeys(
+    (
+        "aiomysql",
+        "aiopg",
+        "asyncpg",
+        "elasticsearch",
+        "kafka",
+        "ldap3",
+        "glide",
+        "motor",
+        "mysql",
+        "pulsar",
+        "MySQLdb",
+        "adbc_driver_manager",
+        "connectorx",
+        "pg8000",
+        "pika",
+        "psycopg",
+        "psycopg2",
+        "psycopg_pool",
+        "pylibmc",
+        "pymongo",
+        "pymssql",
+        "pymysql",
+        "pyodbc",
+    ),
+    "a fake repository, or a local server and @pytest.mark.medium",
+) | {
+    "aiodns": "manual patching",
+    "aiosmtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
+    "confluent_kafka": "a fake producer or consumer, or test.mock.num.brokers and @pytest.mark.medium",
+    "deltalake": "a table in tmp_path",
+    "duckdb": "files of tmp_path",
+    "ftplib": "manual patching",
+    "grpc": "grpc_testing or a fake stub, or a server in this process and @pytest.mark.medium",
+    "obstore": "obstore.store.MemoryStore",
+    "paramiko": "manual patching",
+    "polars": "files of tmp_path",
+    "pyarrow": "pyarrow.fs.LocalFileSystem and tmp_path",
+    "pygit2": "a repository in tmp_path",
+    "snowflake": "a fake repository",
+    "redis": "fakeredis, or a local server and @pytest.mark.medium",
+    "smtplib": "manual patching, or a local aiosmtpd and @pytest.mark.medium",
+    "temporalio": "temporalio.testing, or a local server and @pytest.mark.medium",
+    "websockets": "manual patching, or a local server and @pytest.mark.medium",
+    "zmq": "inproc:// endpoints",
+}
+CURES: Final = _HTTP | _SERVICES
+"""What to use instead of the network, by client library (its top-level module)."""
+
+
+def library_of_route(route: str) -> str:
+    """Return the client library that a native client's entry point belongs to, where no frame of it tells."""
+    top = route.partition(".")[0].lstrip("_")
+    return top if top in CURES else ""
+
+
+_METADATA: Final = {
+    "169.254.169.254": (
+        "the metadata probe of a cloud SDK: AWS_EC2_METADATA_DISABLED=true stops boto, NO_GCE_CHECK=true google-auth"
+    ),
+    "metadata.google.internal": "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
+}
+_DECLARED: Final = "test_categories_fixture_sizes"
+
+
+def cures(violation: Violation) -> Iterator[str]:
+    """Yield what to use instead of the network, where the violation tells."""
+    host = violation.target.rpartition(":")[0] or violation.target
+    if hint := _METADATA.get(host) or _METADATA.get(violation.target):
+        yield hint
+    if cure := CURES.get(violation.library):
+        yield f"seen: {violation.library}. Use {cure}"
+    if violation.cassette:
+        yield "under a VCR cassette: record once with --test-categories-enforcement=off"
+
+
+def reach_hints(violation: Violation) -> Iterator[str]:
+    """Yield which larger size, or which allow entry, would permit the attempt."""
+    if violation.fixture and violation.held_by and violation.held_by != violation.test:
+        yield from _fixture_hints(violation)
+    host, port = split_target(violation.target)
+    if violation.size == "medium":
+        entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
+        if _is_allow_entry(entry):
+            yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
+            yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"
+        else:
+            yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+    elif violation.reach == "machine":
+        yield f"medium reaches this machine: {violation.target} is on it"
+    else:
+        yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+
+
+def _fixture_hints(violation: Violation) -> Iterator[str]:
+    """Yield what is to be changed for a fixture that another test than the one that fails holds to its size."""
+    name = violation.fixture.partition(" ")[0]
+    needs = violation.needs if violation.needs not in {"", violation.size} else "large"
+    if violation.held_by == _DECLARED:
+        yield f"{_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"
+    else:
+        yield f"fixture {name} is {violation.size} because of {violation.held_by}: make that test {needs},"
+        yield f"or declare the fixture's size: {_DECLARED} = {name} = {needs}"
+
+
+def _is_allow_entry(text: str) -> bool:
+    try:
+        parse_allow_entry(text)
+    except ValueError:
+        return False
+    return True
