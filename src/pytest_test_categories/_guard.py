@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._ledger.ledger import errors_in
 from pytest_test_categories._ledger.records import Delivery
+from pytest_test_categories._ledger.runs import innermost, runs
 from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
 from pytest_test_categories._rules.wording import report_text
-from pytest_test_categories._runtime import registry, root
+from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,15 +114,15 @@ class NetworkGuard:
         """
         if self._mode is not None:
             return self._mode
-        if registry.runs:
-            return EnforcementMode.OFF if registry.runs[-1] is None else registry.runs[-1].mode
+        if runs:
+            return EnforcementMode.OFF if runs[-1] is None else runs[-1].mode
         return EnforcementMode.parse(os.environ.get(MODE_VARIABLE) or EnforcementMode.STRICT)
 
     @property
     def violations(self) -> list[Violation]:
         """What the guard has seen so far, in strict and in warn mode, first things first."""
         scopes = [scope for scope in self._entered if scope is not None]
-        registry.collect_children()
+        registry.collect()
         found = dict(self._records)
         for scope in scopes:
             found.update(scope.records)
@@ -129,8 +131,8 @@ class NetworkGuard:
     def policy(self) -> Policy:
         """Return what the guard would hold code to if it were entered now."""
         allow = self._allow
-        if registry.run is not None:
-            allow += registry.run.allow
+        if (run := innermost()) is not None:
+            allow += run.allow
         elif from_environment := os.environ.get(ALLOW_VARIABLE):
             allow += parse_allow(from_environment)
         return Policy(self.size, self.mode, allow)
@@ -165,13 +167,13 @@ class NetworkGuard:
         """
         __tracebackhide__ = True
         origin.stand_down(scope)
-        registry.collect_children()
+        registry.collect()
         scope.close()
         self._records.update(scope.records)
         registry.release()
-        if scope.records and registry.run is not None and scope.home is None:
-            registry.run.of_blocks += scope.records.values()
-        registry.deliver(error, ended=scope)
+        if scope.records and (run := innermost()) is not None and scope.home is None:
+            run.of_blocks += scope.records.values()
+        registry.ledger.deliver(error, ended=scope)
         finish(scope, error)
 
     def __enter__(self) -> Self:
@@ -182,7 +184,7 @@ class NetworkGuard:
     def _enter(self, frame: Any, label: str = "") -> Scope | None:
         while frame.f_back is not None and frame.f_globals.get("__name__") == "contextlib":  # an exit stack
             frame = frame.f_back
-        where = f"{self!r} at {stack.relative(frame.f_code.co_filename, root())}:{frame.f_lineno}"
+        where = f"{self!r} at {stack.relative(frame.f_code.co_filename, registry.root())}:{frame.f_lineno}"
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
@@ -255,7 +257,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
     if is_skip(error):
         raise ours from error
     # The failure stays what it was; a traceback shows the note below it.
-    if scope.parent is None and scope.kind == "block" and registry.run is None:
+    if scope.parent is None and scope.kind == "block" and innermost() is None:
         error.add_note(report_text(ours.violations, undelivered=True))
 
 
@@ -301,17 +303,17 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         if current.get() is scope:
             current.set(scope.previous)
         origin.changed()
-        registry.collect_children()
+        registry.collect()
         scope.close()
         records = list(scope.records.values())
         Delivery.of_the_rest(records).deliver(expected=True)
         self._seen += [record.snapshot() for record in records]
         # From a child process that was forked before this block only the error has come.
         known = {violation.key for violation in self._seen}
-        self._seen += [v for ours in registry.errors_in(error) for v in ours.violations if v.key not in known]
+        self._seen += [v for ours in errors_in(error) for v in ours.violations if v.key not in known]
         if error is None and not self._seen and self._guarded:
             raise AssertionError("expect_network_violation: nothing was refused in this block")
-        registry.deliver(error, expected=True)
+        registry.ledger.deliver(error, expected=True)
         return _only_ours(error)
 
 

@@ -153,7 +153,7 @@ class SizedTest(_Base):
         method = getattr(self, self._testMethodName)
         expected = any(getattr(it, "__unittest_expecting_failure__", False) for it in (self, method))
         if not is_skip(error) and not expected:
-            registry.deliver(error)
+            registry.ledger.deliver(error)
 
     @classmethod
     def setUpClass(cls) -> None:

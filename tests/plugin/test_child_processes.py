@@ -255,7 +255,7 @@ def test_a_layer_that_watches_every_program_switches_the_line_off(
         """
 def pytest_sessionstart():
     from pytest_test_categories._runtime import registry
-    registry.run.children_watched = True
+    innermost().children_watched = True
 """
     )
     write(

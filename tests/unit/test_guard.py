@@ -35,6 +35,7 @@ from pytest_test_categories import (
     network_guard,
 )
 from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, current
+from pytest_test_categories._ledger.runs import runs
 from pytest_test_categories._runtime import registry
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ def dial_without_guard(listener: Address) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("ENFORCEMENT", "NETWORK_ALLOW"):
         monkeypatch.delenv(f"TEST_CATEGORIES_{name}", raising=False)
-    monkeypatch.setattr(registry, "runs", [])  # as outside pytest, whatever plugin this run has
+    outer, runs[:] = list(runs), []  # as outside pytest, whatever plugin this run has
+    yield
+    runs[:] = outer
 
 
 @pytest.fixture(autouse=True)

@@ -29,11 +29,13 @@ from pytest_test_categories import (
 )
 from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host.names import look_ups
-from pytest_test_categories._ledger.runs import Run
-from pytest_test_categories._runtime import MEMO_ENTRIES, registry
+from pytest_test_categories._judge import MEMO_ENTRIES
+from pytest_test_categories._ledger.runs import Run, runs
+from pytest_test_categories._runtime import registry
 from pytest_test_categories._watch import sockets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     Address = tuple[str, int]
@@ -42,9 +44,11 @@ FOREIGN: Final = ("198.51.100.1", 9)
 
 
 @pytest.fixture(autouse=True)
-def _no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "runs", [])  # as outside pytest, whatever plugin this run has
+def _no_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("TEST_CATEGORIES_NETWORK_ALLOW", raising=False)
+    outer, runs[:] = list(runs), []  # as outside pytest, whatever plugin this run has
+    yield
+    runs[:] = outer
 
 
 def dial(address: Address = FOREIGN) -> None:
@@ -202,13 +206,13 @@ class TestChildrenThatOutliveTheirGuard:
         with bystander:
             os.write(go, b"x")
             os.waitpid(child, 0)
-            registry.collect_children()
+            registry.collect()
         os.close(start)
         os.close(go)
 
-    def test_in_a_run_it_is_late(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_in_a_run_it_is_late(self) -> None:
         run = Run(EnforcementMode.STRICT, (), os.getcwd(), lambda _: None, NetworkAccessWarning)
-        monkeypatch.setattr(registry, "runs", [run])
+        runs.append(run)
         told: list[int] = []
         run.on_record = lambda: told.append(1)
         registry.hold()  # as a run does

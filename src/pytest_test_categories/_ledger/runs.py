@@ -69,3 +69,8 @@ class Run:
 
 runs: Final[list[Run | None]] = []
 """The innermost last; None stands for one in off mode, where guards that name no mode watch nothing."""
+
+
+def innermost() -> Run | None:
+    """Return the innermost session that watches, if there is one."""
+    return next((run for run in reversed(runs) if run is not None), None)

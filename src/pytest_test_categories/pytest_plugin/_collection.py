@@ -68,7 +68,7 @@ class Collecting:
             origin.phases.pop()
             current.set(outer)
             origin.changed()
-            registry.collect_children()
+            registry.collect()
             holds.close()
             keeps.close()
 
@@ -170,7 +170,7 @@ class Collecting:
             observing = self._run.observing
             if observing is not None and (refusing is None or self._mode is EnforcementMode.OFF):
                 watching = [observing] if refusing is None else [scope, observing]
-                registry.observe(watching, attempt, record.snapshot()._replace(size=""))
+                registry.ledger.keep_observed(watching, attempt, record.snapshot()._replace(size=""))
         return found
 
     def _module_error(

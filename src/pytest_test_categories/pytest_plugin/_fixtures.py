@@ -346,17 +346,17 @@ class FixtureGuard:
         if current.get() is scope:
             current.set(scope.previous)
         origin.changed()
-        registry.collect_children()
+        registry.collect()
         scope.close()
         self._finish(scope, None)
 
     def _finish(self, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        registry.collect_children()
+        registry.collect()
         if not scope.records:
             return
         if scope not in self._phases.fixture_scopes:
             self._phases.fixture_scopes.append(scope)
-        registry.deliver(error)
+        registry.ledger.deliver(error)
         finish(scope, error)
         Delivery.of_the_rest(list(scope.records.values())).deliver()

@@ -11,6 +11,7 @@ from pytest_test_categories._attribution import origin
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._kernel import probe
 from pytest_test_categories._ledger.records import Record
+from pytest_test_categories._ledger.runs import innermost
 from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._rules.violation import Violation
@@ -60,7 +61,7 @@ class Kernel:
         for report, scopes in found:
             self._put_on_record(report, scopes)
         if lost:
-            run = registry.run
+            run = innermost()
             if run is not None:
                 run.announce(f"test categories: {lost} further refusals by the kernel layer were not kept")
 
@@ -75,7 +76,9 @@ class Kernel:
         if watching and not refusing:
             charged = next(scope for scope in scopes if scope.policy is not None)
             late = _LATE if report.before else ""
-            registry.observe(watching, attempt, self._violation(report, attempt, charged)._replace(late=late))
+            registry.ledger.keep_observed(
+                watching, attempt, self._violation(report, attempt, charged)._replace(late=late)
+            )
             return
         refusing = refusing or [scope for scope in scopes if scope.policy is not None]
         if not refusing:
@@ -86,11 +89,11 @@ class Kernel:
             self._keep(violation._replace(late=_LATE))
             return
         if report.refused or report.own or not _is_known(violation, refusing[0]):
-            registry.take_from_outside(refusing, scopes, attempt, violation)
+            registry.ledger.take_from_outside(refusing, scopes, attempt, violation)
 
     def _keep(self, violation: Violation) -> None:
         """Charge the run with what no test is charged with."""
-        run = registry.run
+        run = innermost()
         if run is not None:
             run.late.setdefault(violation.key, Record(violation)).count += 1
             run.on_record()
@@ -183,7 +186,7 @@ def confirm(settings: Settings) -> None:
         _state.reason = client.refusal()
         if _state.reason:
             _state.word = ""
-            registry.outside = None
+            registry.judge.outside = None
             origin.on_change = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
@@ -217,7 +220,7 @@ def _start(config: pytest.Config) -> None:
     os.environ[VARIABLE] = path or _AROUND
     if client is not None:
         _state.client = client
-        registry.outside = Kernel(client)
+        registry.judge.outside = Kernel(client)
         origin.on_change = client.publish
 
 

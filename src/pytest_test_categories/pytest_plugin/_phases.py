@@ -239,7 +239,7 @@ class Phases:
         current.set(self._outer)
         if origin.on_change is not None:
             origin.on_change(None if phases or self._outer is not None else ())
-        registry.collect_children()
+        registry.collect()
         if scope.records or self.fixture_scopes:
             self._tell(item, scope, error)
 
@@ -255,7 +255,7 @@ class Phases:
         __tracebackhide__ = True
         for told in (error, *(info.value for info in getattr(item, "_excinfo", None) or ())):
             if told is not None and not is_skip(told):
-                registry.deliver(told)
+                registry.ledger.deliver(told)
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it
             self._run.noted += to_tell(record for s in (scope, *self.fixture_scopes) for record in s.records.values())
         if not strict_of(scope) or (error is not None and not is_skip(error)):

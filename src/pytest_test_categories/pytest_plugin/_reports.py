@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_test_categories._ledger.ledger import errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.wording import report_text
@@ -56,14 +57,14 @@ class Reports:
     ) -> None:
         error = None if call.excinfo is None else call.excinfo.value
         if report.outcome == "failed":
-            registry.deliver(error)
+            registry.ledger.deliver(error)
             if isinstance(error, NetworkAccessViolationError) and error.undelivered and call.excinfo is not None:
                 report.longrepr = call.excinfo.getrepr(style="value", chain=False)
-        elif strict_of(scope) or registry.errors_in(error):
+        elif strict_of(scope) or errors_in(error):
             self._fail(item, error, report, scope)
         scopes = [scope, *self._phases.fixture_scopes]
         self._phases.fixture_scopes.clear()
-        carried = registry.errors_in(error)
+        carried = errors_in(error)
         shown = [one for ours in carried if ours in _shown(error) for one in ours.records]
         untold = [record for s in scopes for record in s.undelivered() if record not in shown]
         untold += [record for ours in carried if ours not in _shown(error) for record in ours.records]
@@ -72,7 +73,7 @@ class Reports:
             Delivery.of_the_rest(untold).deliver()
         records = [record for s in scopes for record in s.records.values()]
         # Those of other guards: of a block in the test, or of one that a fixture has entered.
-        for ours in registry.errors_in(error):
+        for ours in errors_in(error):
             records += [record for record in ours.records if not any(one in records for one in record.same_attempt)]
         if violations := to_tell(records):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
@@ -97,9 +98,9 @@ class Reports:
         scope: Scope,
     ) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
-        ours = registry.errors_in(error)
+        ours = errors_in(error)
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
-            registry.deliver(error, expected=True)
+            registry.ledger.deliver(error, expected=True)
             return
         left = {id(record): record for record in scope.undelivered()}
         left |= {id(record): record for one in ours for record in one.records}

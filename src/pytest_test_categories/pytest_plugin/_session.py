@@ -13,7 +13,7 @@ from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
-from pytest_test_categories._ledger.runs import Run
+from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
@@ -101,7 +101,7 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.children_watched = registry.outside is not None
+        self.run.children_watched = registry.judge.outside is not None
         self.run.baseline = settings.baseline
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
@@ -125,7 +125,7 @@ class Session:
         ]
         self._reports: Reports | None = None
         self.run.on_record = self._expect_reports
-        registry.runs.append(self.run)
+        runs.append(self.run)
         registry.hold()
         install_all(self._entry_points)
         stack.stands_aside.append(_is_report_hook)
@@ -183,7 +183,7 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         """Leave alone what is older than the first test module: threads, and functions for the exit."""
-        if registry.runs == [self.run]:
+        if runs == [self.run]:
             registry.exit.expect()
         origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
@@ -242,7 +242,7 @@ def _duplicate(descriptor: int) -> int:
 def _raises_enter(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
     if _expects_ours(instance):
-        registry.enter_expecting(instance)
+        registry.ledger.enter_expecting(instance)
     return wrapped(*args, **kwargs)
 
 
@@ -254,7 +254,7 @@ def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ..
     __tracebackhide__ = True
     caught = wrapped(*args, **kwargs)
     if _expects_ours(instance):
-        registry.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
+        registry.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 

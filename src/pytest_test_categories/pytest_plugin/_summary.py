@@ -60,7 +60,7 @@ class Summary:
         try:
             return (yield)
         finally:
-            registry.collect_children()
+            registry.collect()
             output = getattr(self._config, "workeroutput", None)
             if output is not None:
                 output[_OUTPUT] = {

@@ -258,7 +258,7 @@ class Tracker:
         try:
             return (yield)
         finally:
-            registry.collect_children()
+            registry.collect()
             rest = [violation.to_dict() for violation in (*self._drain(), *to_tell(self._run.of_blocks))]
             if session.shouldfail or session.shouldstop:
                 self._narrow(f"the run stopped early: {session.shouldfail or session.shouldstop}")

@@ -1,0 +1,158 @@
+"""The judge: finds out whom an attempt concerns, and whether they permit it.
+
+Guarantees:
+
+- An attempt goes on only if each guard around it permits it, or warns: as ``decide`` says, by no rule of this file's.
+- What no guard restricts, and what is permitted on this machine, is remembered in the scope that it was permitted in
+  (the memo): the next such call costs one look.
+- The ledger has every refusal before anybody hears of it.
+
+Assumes that layers ask it on the thread and in the context of the call, before the call has any effect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import charge, current
+from pytest_test_categories._host.names import look_ups, reach_of_address
+from pytest_test_categories._rules.address import Reach, is_local_ip, parse_ip
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, TestSize, decide, refuses
+from pytest_test_categories._watch import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._attribution.origin import Charge, Scope
+    from pytest_test_categories._ledger.ledger import Ledger
+    from pytest_test_categories._watch import Outside, Sight
+
+MEMO_ENTRIES: Final = 1024
+"""So many permitted targets are remembered for a scope."""
+
+
+class Judge:
+    """Judges attempts, and has those put on record that somebody refuses, or wants to know of.
+
+    Args:
+        ledger: Where they are put on record.
+
+    Attributes:
+        outside: The layer outside of this process, if there is one: it is told what it would see otherwise.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.outside: Outside | None = None
+
+    def ask(
+        self,
+        kind: Kind,
+        route: str,
+        family: int,
+        address: Any,
+        sock: Any,
+        read: Callable[[Kind, int, Any], Sight | None],
+    ) -> bool:
+        """Judge one attempt; returns if it may go on: True if some guard restricts what it leads to.
+
+        Args:
+            kind: What sort of access it is.
+            route: The entry point, for reports.
+            family: Address family, as the socket module numbers them.
+            address: The address as the call has it.
+            sock: The socket, closed when a connect or bind is refused.
+            read: Makes an endpoint of family and address; None if such calls are not judged.
+
+        Raises:
+            NetworkAccessViolationError: A strict guard refuses it.
+        """
+        __tracebackhide__ = True
+        key = (kind, family, address)
+        scope = current.get()
+        plain = type(address) is tuple and bool(address) and type(address[0]) is str
+        if plain and scope is not None and scope.open:
+            try:
+                if key in scope.memo:
+                    return False
+            except TypeError:  # an unhashable address: the call itself will say what is wrong with it
+                pass
+        charged = charge()
+        if charged is None or not charged.scopes:
+            self._vouch(kind, (), Reach.BEYOND)
+            return False
+        sight = read(kind, family, address)
+        if sight is None:
+            return False
+        ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
+        reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
+        attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        refusing: list[Scope] = []
+        watching: list[Scope] = []
+        unrestricted, on_record = True, False
+        for link in charged.scopes:
+            policy = link.policy
+            if policy is None:
+                unrestricted = False
+                continue
+            if link.observe is not None:
+                unrestricted = False
+                link.observe(attempt)
+            if not decide(policy, attempt).permitted:
+                if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but somebody wants to know
+                    unrestricted = False
+                    watching.append(link)
+                elif kind is Kind.REUSE and connections.is_reported(sock, link.serial):
+                    on_record = True  # as this socket's connect: another socket there is news
+                else:
+                    refusing.append(link)
+            elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
+                unrestricted = False
+        if refusing:
+            self._refuse(refusing, charged, attempt, route, sock)
+        elif watching and watching[-1].kind == "observe":
+            self._ledger.observe(watching, charged, attempt, route)
+        else:
+            if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
+                self._memoize(scope, charged, key, attempt)
+            self._vouch(kind, charged.scopes, attempt.reach)
+            return not unrestricted
+        self._vouch(kind, (), attempt.reach)  # warned about, noted, or nobody's: it goes on
+        return True
+
+    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
+        """Have it put on record; then a strict guard ends the call, and another warns."""
+        __tracebackhide__ = True
+        strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
+        try:
+            warned = self._ledger.refuse(refusing, strict, charged, attempt, route)
+        except Exception:
+            # Close what the call leaves in its caller's hands: the error is none that callers clean up after.
+            if sock is not None and (attempt.kind is Kind.CONNECT or attempt.kind is Kind.BIND):
+                sock.close()
+            raise
+        if warned and attempt.kind is Kind.CONNECT:
+            connections.note_reported(sock, {link.serial for link in refusing})
+
+    def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
+        if self.outside is not None:
+            self.outside.vouch(kind, scopes, reach)
+
+    def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
+        """Remember what is permitted, in the innermost scope; never a datagram socket's connect.
+
+        That one sends nothing, and has the key of a stream's connect, which does.
+        """
+        if scope is None or charged.scopes[0] is not scope:
+            return
+        if attempt.kind is Kind.CONNECT and attempt.reach is Reach.NOWHERE:
+            return
+        if any(link.observe is not None for link in charged.scopes):
+            return
+        with contextlib.suppress(TypeError):
+            if len(scope.memo) < MEMO_ENTRIES:
+                scope.memo.add(key)
+            # One that wants to hear of each call empties the memos when it says so: it may just have done that.
+            if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
+                scope.memo.discard(key)

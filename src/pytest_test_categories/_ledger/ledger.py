@@ -1,0 +1,430 @@
+"""The ledger: puts attempts on record, describes them once, and knows who was told of them.
+
+Guarantees:
+
+- Each guard that refuses has a record of its own; an attempt that another process is to be told of is sent there.
+- An exception delivers its own attempts, a block that expects refusals those that were made inside it.
+- What can't be charged to anybody who still runs is with the run's late violations.
+
+Assumes that attempts are judged: it asks no rule but for how to describe them.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution.origin import Asked, Charge, Scope, asked, charge, current
+from pytest_test_categories._host.names import look_ups, own_names
+from pytest_test_categories._ledger.records import Delivery, Expecting, Record
+from pytest_test_categories._ledger.runs import Run, innermost, runs
+from pytest_test_categories._rules.address import Endpoint, normal_name, parse_ip
+from pytest_test_categories._rules.advice import library_of_route
+from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, needed_size, refuses
+from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.wording import line_text, warning_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES_RESOLVED = 1024
+"""So often the look-up of one name may have gone on (warn mode) before its connects."""
+
+
+class Surroundings(Protocol):
+    """The process that a ledger is in, among others that it tells, or that tell it."""
+
+    def root(self) -> str:
+        """Return the directory that paths in reports are relative to."""
+
+    def process_text(self) -> str:
+        """Return what to call this process in reports; nothing for the one that a run began in."""
+
+    def late_text(self) -> str:
+        """Return why what this process does comes late; nothing if it doesn't."""
+
+    def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
+        """Tell the process that ``scope`` is of; False if that is this one."""
+
+    def collect(self) -> None:
+        """Take in what other processes have to tell."""
+
+
+class Ledger:
+    """What is on record in this process.
+
+    Args:
+        surroundings: The processes around.
+
+    Attributes:
+        ended: The last run, when none is left: what its tests left over is its own.
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        self._expecting: weakref.WeakKeyDictionary[object, Expecting] = weakref.WeakKeyDictionary()
+        self.ended: Run | None = None
+
+    # -- putting on record -----------------------------------------------------------------------------------------
+
+    def refuse(
+        self, refusing: list[Scope], strict: Scope | None, charged: Charge, attempt: Attempt, route: str
+    ) -> bool:
+        """Put on record what some guards refuse; True if it was and goes on, False if it is nobody's.
+
+        Args:
+            refusing: The guards, innermost first.
+            strict: The one of them that raises; None if all warn.
+            charged: Who is charged.
+            attempt: What they refuse.
+            route: The entry point.
+
+        Raises:
+            NetworkAccessViolationError: One is strict.
+            NetworkAccessWarning: None is, under ``-W error``.
+        """
+        __tracebackhide__ = True
+        label = asked.get()
+        if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
+            # The baseline knows it by what was asked for, whatever the look-up answered.
+            attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
+        trace = _read_stack(refusing[0])
+        if _is_nobodys(trace, attempt):
+            return False
+        violation = self._describe(refusing[0], charged, attempt, route, trace)
+        # What is refused ends there; only what went on has later steps.
+        counted = strict is not None or not _same_attempt(label, refusing, attempt, violation)
+        records, delivery, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
+        if strict is not None:
+            error = NetworkAccessViolationError(records[refusing.index(strict)].violation)
+            error.records, error.delivery = records, delivery
+            raise error
+        # A program's output may be read by the test: where the guard was handed down, it only records.
+        if counted and not expected and refusing[0].kind != "collect" and refusing[0].home is None:
+            _warn(records[0], trace)
+        return True
+
+    def take_from_outside(
+        self, refusing: list[Scope], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
+    ) -> None:
+        """Put on record what another process has seen, and judged by what held for ``scopes``."""
+        records, _, expected = self._put_on_record(refusing, scopes, attempt, violation)
+        strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
+        if not strict and not expected and refusing[0].kind != "collect":
+            _warn(records[0], stack.Trace())
+
+    def _put_on_record(
+        self,
+        refusing: list[Scope],
+        scopes: tuple[Scope, ...],
+        attempt: Attempt,
+        violation: Violation,
+        *,
+        counted: bool = True,
+    ) -> tuple[list[Record], Delivery, bool]:
+        """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
+        # Whoever said that refusals are expected here takes this one.
+        seen_by = [link for link in scopes if link.kind == "expect" and link.open]
+        records = []
+        for link in refusing:
+            mine = violation
+            if link is not refusing[0] or not violation.needs:  # the layer outside of this process leaves that to us
+                mine = _as_seen_by(link, violation, attempt)
+            if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
+                mine = mine._replace(late=origin.late_text(link, "a guard"))
+            records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
+        for record in records:
+            if len(record.same_attempt) < len(records):
+                record.same_attempt = records
+        delivery = Delivery([(record, 1) for record in records] if counted else ())
+        for link in seen_by:
+            inside = link.records.setdefault(violation.key, Record(violation, attempt))
+            inside.count += counted
+            delivery.deliver(expected=True)
+            self._around.send(link, violation, attempt, late=False, expected=True)
+        return records, delivery, bool(seen_by)
+
+    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool) -> Record:
+        run = innermost() or self.ended
+        late = bool(violation.late)
+        into = scope.records
+        if late and run is not None:
+            into = run.late
+        elif late:
+            into = scope.late = scope.late or {}
+        record = into.get(violation.key)
+        if record is None and not counted:  # a further step of an attempt that is on record, of another kind
+            record = next((one for one in list(into.values()) if _is_step_of(violation, one.violation)), None)
+        new = record is None
+        if record is None:
+            if len(into) >= origin.RECORDS_PER_SCOPE:
+                violation = violation._replace(target="further targets", location="", function="")
+                record = into.get(violation.key)
+            if record is None:
+                fresh = Record(violation, attempt)
+                record = into.setdefault(violation.key, fresh)  # another thread may have been quicker
+                new = record is fresh
+        if counted or new:
+            record.count += 1
+        if new:
+            for one in runs:  # a run inside a guarded test may put something on record for the test
+                if one is not None:
+                    one.on_record()
+        kept_here = not (counted or new) or not self._around.send(
+            scope, record.violation, attempt, late=late, expected=expected
+        )
+        if new and kept_here and run is not None:
+            _announce(run, violation, late=late)
+        return record
+
+    # -- observing -------------------------------------------------------------------------------------------------
+
+    def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
+        """Note an attempt that goes on, for those who want to know of all."""
+        trace = _read_stack(charged.scopes[0])
+        if _is_nobodys(trace, attempt):
+            return
+        label = asked.get()
+        part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
+        for link in charged.scopes:
+            part.append(link)
+            if link.kind == "observe":
+                if link in watching:
+                    scope = next(one for one in part if one.policy is not None)
+                    violation = self._describe(scope, charged, attempt, route, trace)
+                    if not _same_attempt(label, [link], attempt, violation):
+                        self.keep_observed([one for one in part if one in watching], attempt, violation)
+                part = []
+
+    def keep_observed(self, watching: list[Scope], attempt: Attempt, violation: Violation) -> None:
+        """Note what a layer has seen, and nobody refuses.
+
+        Args:
+            watching: Scopes in off mode whose size does not permit it, and those of runs that observe.
+            attempt: What was seen.
+            violation: The same, described.
+        """
+        breach = any(link.kind != "observe" for link in watching)
+        run = innermost()
+        seen = violation._replace(verdict="observed" if breach else "permitted")
+        for link in watching:
+            if link.kind == "observe":
+                mine = seen
+                if not mine.needs:  # the layer outside of this process leaves that to us
+                    mine = seen._replace(needs=needed_size(attempt, run.allow if run is not None else ()).value)
+                if not self._around.send(link, mine, attempt, late=False, expected=False):
+                    add_observed(link, mine, attempt, 1)
+
+    # -- describing ------------------------------------------------------------------------------------------------
+
+    def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: stack.Trace) -> Violation:
+        where_from = self._around.root()
+        late = charged.late or ("" if scope.home is None else self._around.late_text())
+        thread = "" if origin.on_own_thread(scope) else origin.thread_name()
+        if charged.unattributed:
+            late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
+        target, address = _target(scope, attempt)
+        at, test = trace.at, trace.test
+        return _as_seen_by(
+            scope,
+            Violation(
+                test="",
+                size="",
+                kind=attempt.kind._value_,
+                target=target,
+                route=route,
+                reach=attempt.reach._value_,
+                address=address,
+                location="" if at is None else at.text(where_from),
+                function="" if at is None else at.function,
+                called_from="" if test is None else test.text(where_from),
+                library=trace.library or library_of_route(route),
+                cassette=trace.cassette,
+                importing=trace.importing,
+                thread=thread,
+                process=self._around.process_text(),
+                late=late,
+            ),
+            attempt,
+        )
+
+    # -- delivering ------------------------------------------------------------------------------------------------
+
+    def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
+        """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
+        for ours in errors_in(error):
+            if ours.records:
+                if not ours.violations[0].location:
+                    self._locate(ours)
+            elif ours.delivery is None:  # it came back from another process: find the records by what they say
+                self._around.collect()
+                scopes = [link for scope in (ended, current.get(), *origin.phases) if scope for link in scope.chain]
+                counts = {violation.key: violation.count for violation in ours.violations}
+                found = {record: counts[key] for s in scopes for key, record in s.records.items() if key in counts}
+                ours.delivery = Delivery(found.items()) if found else None
+            if ours.delivery is not None:
+                ours.delivery.deliver(expected=expected)
+
+    def enter_expecting(self, block: object) -> None:
+        """Note that a block of a test runner's begins that expects our errors: ``pytest.raises``, ``assertRaises``."""
+        self._around.collect()
+        self._expecting[block] = Expecting(_records_here())
+
+    def leave_expecting(self, block: object, error: BaseException | None) -> None:
+        """End such a block: the error that it has caught, if any, tells of all that was refused inside of it."""
+        expecting = self._expecting.pop(block, None)
+        if error is None:
+            return
+        self._around.collect()
+        self.deliver(error, expected=True)
+        if expecting is not None:
+            expecting.deliver(_records_here())
+
+    def _locate(self, error: NetworkAccessViolationError) -> None:
+        """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
+        scope = current.get() or (origin.phases[-1] if origin.phases else None)
+        trace = stack.read_exception(error, "" if scope is None else str(scope.file))
+        if trace.at is None:
+            return
+        facts: dict[str, Any] = {
+            "location": trace.at.text(self._around.root()),
+            "function": trace.at.function,
+            "called_from": "" if trace.test is None else trace.test.text(self._around.root()),
+        }
+        for record in error.records:
+            record.violation = record.violation._replace(library=record.violation.library or trace.library, **facts)
+        first, *others = error.violations
+        error.violations = (
+            first._replace(library=first.library or trace.library, **facts),
+            *others,
+        )
+
+
+def add_observed(link: Scope, violation: Violation, attempt: Attempt | None, times: int) -> None:
+    """Note what was seen so often in a scope that observes."""
+    key = (violation.verdict, violation.kind, violation.fixture, violation.process, *violation.key)
+    link.records.setdefault(key, Record(violation, attempt)).count += times
+
+
+def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
+    """Return those of our errors that an exception is, or carries in causes, context and group."""
+    return list(_our_errors(error)) if error is not None else []
+
+
+def unseen() -> list[Violation]:
+    """Return what the strict guards of running phases have refused, and nobody was told of."""
+    scopes = {link.serial: link for phase in origin.phases for link in phase.chain}
+    return [
+        record.snapshot()
+        for scope in scopes.values()
+        if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
+        for record in scope.undelivered()
+    ]
+
+
+def _records_here() -> list[Record]:
+    charged = charge()
+    scopes = () if charged is None else charged.scopes
+    return [record for scope in scopes for record in list(scope.records.values())]
+
+
+def _our_errors(error: BaseException) -> Iterator[NetworkAccessViolationError]:
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, NetworkAccessViolationError):
+            yield link
+        pending += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            pending += link.exceptions
+
+
+def _read_stack(scope: Scope) -> stack.Trace:
+    return stack.read(sys._getframe(3), str(scope.file), origin.awaiting_task() or origin.current_task())
+
+
+def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
+    """Tell whether it is the runner's own, or an import's test of itself.
+
+    urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
+    """
+    return trace.aside or (trace.self_test and attempt.kind is Kind.BIND)
+
+
+def _same_attempt(label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
+    """Tell whether guards that let go on (warn, observe) have this attempt on record, from an earlier step of it."""
+    if label is not None:
+        serials = {link.serial for link in refusing}
+        if serials <= label.reported:
+            return True
+        label.reported |= serials
+        return False
+    scope = refusing[0]
+    name = violation.target.rpartition(":")[0] or violation.target
+    if attempt.kind is Kind.LOOKUP or attempt.kind is Kind.REVERSE_LOOKUP:
+        if scope.resolved is None:
+            scope.resolved = {}
+        scope.resolved[name] = min(scope.resolved.get(name, 0) + 1, NAMES_RESOLVED)
+        return False
+    if scope.resolved is not None and scope.resolved.get(name, 0) > 0 and violation.address:
+        scope.resolved[name] -= 1
+        return True
+    return False
+
+
+def _is_step_of(violation: Violation, other: Violation) -> bool:
+    return violation._replace(kind=other.kind, verdict=other.verdict).key == other.key
+
+
+def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violation:
+    """Return a violation as a guard sees it: whose it is, and what would permit it."""
+    policy = scope.policy
+    strict = policy is not None and policy.mode is EnforcementMode.STRICT
+    verdict = "warned" if policy is None or not strict else "refused" if refuses(policy, attempt) else "known"
+    return violation._replace(
+        test=scope.test,
+        size="" if policy is None or policy.size is None else policy.size._value_,
+        fixture=scope.fixture,
+        held_by=scope.held_by,
+        guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+        verdict=verdict,
+        needs=needed_size(attempt, policy.allow if policy is not None else ())._value_,
+    )
+
+
+def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
+    """Return what the test asked for, and the numeric address behind it if that differs."""
+    endpoint = attempt.endpoint
+    label = asked.get()
+    if label is not None and endpoint.family == "ip":
+        target = Endpoint(label.host, label.port)
+        return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
+    ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+    name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
+    # This machine's own name is not what somebody asked for who connects to loopback by number.
+    mine = ip is not None and ip.is_loopback and normal_name(name) in own_names() if name else False
+    if name and not mine and parse_ip(name) is None:
+        return str(Endpoint(name, endpoint.port)), str(endpoint)
+    return str(endpoint), ""
+
+
+def _announce(run: Run, violation: Violation, *, late: bool) -> None:
+    if run.decided and late:
+        run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
+    elif violation.thread:
+        run.announce(f"{warning_text(violation)} (thread {violation.thread})")
+
+
+def _warn(record: Record, trace: stack.Trace) -> None:
+    run = innermost()
+    category = NetworkAccessWarning if run is None else run.warning
+    filename, line = (trace.at.filename, trace.at.line) if trace.at is not None else ("<unknown>", 0)
+    warnings.warn_explicit(warning_text(record.violation), category, filename, line, registry=record.registry)
