@@ -20,11 +20,8 @@ from pytest_test_categories._report.model import (
     Position,
     Report,
     position_of,
-    printable,
-    program_of,
-    redacted,
-    relative_place,
 )
+from pytest_test_categories._report.published import printable, program_of, redacted, relative_place
 from pytest_test_categories._rules.violation import Violation
 
 ORDERS = "tests/test_orders.py"

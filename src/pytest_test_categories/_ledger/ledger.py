@@ -24,7 +24,7 @@ from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._rules.address import Endpoint, normal_name, parse_ip
 from pytest_test_categories._rules.advice import library_of_route
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, needed_size, refuses
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, needed_size, refuses
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text, warning_text
 
@@ -388,7 +388,8 @@ def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violati
     """Return a violation as a guard sees it: whose it is, and what would permit it."""
     policy = scope.policy
     strict = policy is not None and policy.mode is EnforcementMode.STRICT
-    verdict = "warned" if policy is None or not strict else "refused" if refuses(policy, attempt) else "known"
+    judged = None if policy is None else decide(policy, attempt)
+    verdict = "warned" if judged is None or not strict else "known" if judged.known else "refused"
     return violation._replace(
         test=scope.test,
         size="" if policy is None or policy.size is None else policy.size._value_,
@@ -397,6 +398,7 @@ def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violati
         guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
         verdict=verdict,
         needs=needed_size(attempt, policy.allow if policy is not None else ())._value_,
+        because="" if judged is None else judged.because,
     )
 
 

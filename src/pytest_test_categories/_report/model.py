@@ -11,7 +11,15 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_test_categories._rules.address import split_target, stable_target
+from pytest_test_categories._report.published import (
+    is_plain,
+    program_of,
+    publishable,
+    published,
+    published_id,
+    relative_place,
+)
+from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
@@ -57,70 +65,7 @@ _SEEN: Final = {
     "kernel": "seen by the kernel layer",
     "client": "seen at the entry point of a native client",
 }
-# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too. A bracket
-# at the end is that of a node id.
-_URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
-_URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
-_ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
-_PROCESS: Final = re.compile(
-    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
-)
-_SYSTEMS_OWN: Final = (*(f"/{top}/" for top in ("run", "var", "tmp", "dev", "private")), ".../", "@")
-_FORKED: Final = "a forked child"
-_NAMELESS: Final = frozenset({_FORKED, "a process"})
 _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P<line>\d+)")
-
-
-def redacted(text: str) -> str:
-    """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
-    return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
-
-
-def printable(text: str) -> str:
-    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def publishable(text: str) -> str:
-    """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
-    return text if text.isprintable() and "://" not in text else redacted(printable(text))
-
-
-def relative_place(place: str) -> str:
-    """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
-    place = _path(place)
-    return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
-
-
-def program_of(process: str) -> str:
-    """Return the program of a child process, without its number and its arguments."""
-    if not process:
-        return ""
-    match = _PROCESS.match(process)
-    command = match[1].strip() if match else process
-    if command in _NAMELESS:
-        return command
-    words = command.split()
-    return _path(words[0]).rpartition("/")[2] if words else _FORKED
-
-
-def _path(text: str) -> str:
-    """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
-    text = text.replace("\\", "/")
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def _is_plain(node: str) -> bool:
-    """Tell quickly whether there is nothing in a node id to take out."""
-    return node.isprintable() and "://" not in node and "\\" not in node and node[:1] != "/" and node[1:2] != ":"
-
-
-def published_id(test: str) -> str:
-    """Return a node id as it may leave the machine."""
-    file, colons, inside = publishable(test).partition("::")
-    return (relative_place(file) if _ABSOLUTE.match(file) else file) + colons + inside
 
 
 class Position(NamedTuple):
@@ -139,14 +84,6 @@ def position_of(place: str) -> Position | None:
     """Return what ``path:line`` points at; None if that is no file below the root directory."""
     match = _PLACE.fullmatch(place)
     return Position(match["file"], int(match["line"])) if match else None
-
-
-def published_target(target: str) -> str:
-    """Return a target as it may leave the machine, and as another run would have it: of a socket's path what tells."""
-    if target.startswith("unix:"):
-        path = stable_target(target).removeprefix("unix:")
-        target = f"unix:{path if path.startswith(_SYSTEMS_OWN) else relative_place(path)}"
-    return publishable(target)
 
 
 def layer_of(route: str) -> str:
@@ -179,7 +116,8 @@ class Access(NamedTuple):
     @classmethod
     def of(cls, violation: Violation) -> Access:
         """Return what a guard has put on record."""
-        return cls(violation, violation.verdict, violation.needs or SIZES[-2], layer=layer_of(violation.route))
+        needs = violation.needs or SIZES[-2]
+        return cls(violation, violation.verdict, needs, violation.because, layer_of(violation.route))
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -231,7 +169,7 @@ class Access(NamedTuple):
             *((f"with {v.library}",) if v.library else ()),
             *facts(v),
             *((_SEEN[self.layer],) if self.layer in _SEEN and not by_itself else ()),
-            *((self.because,) if self.because else ()),
+            *((self.because,) if self.because and not self.is_breach else ()),
         )
 
     @property
@@ -254,25 +192,7 @@ class Access(NamedTuple):
 
     def published(self) -> Access:
         """Return the access as it may leave the machine: no absolute path, no secrets."""
-        v = self.violation
-        return self._replace(
-            violation=v._replace(
-                test=published_id(v.test),
-                target=published_target(v.target),
-                address=publishable(v.address),
-                location=relative_place(v.location),
-                function=printable(v.function),
-                called_from=relative_place(v.called_from),
-                thread=publishable(v.thread),
-                process=program_of(v.process),
-                fixture=publishable(v.fixture),
-                held_by=published_id(v.held_by),
-                guard=relative_place(v.guard.rpartition(" at ")[2]) if v.guard else "",
-                importing=publishable(v.importing),
-                late=publishable(v.late),
-            ),
-            because=publishable(self.because),
-        )
+        return self._replace(violation=published(self.violation), because=publishable(self.because))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the access as JSON-safe values."""
@@ -316,7 +236,7 @@ class Case(NamedTuple):
 
     def published(self) -> Case:
         """Return the test as it may leave the machine: no absolute path, no secrets."""
-        if _is_plain(self.id) and self.id.startswith(self.file):  # most of them
+        if is_plain(self.id) and self.id.startswith(self.file):  # most of them
             return self
         return self._replace(id=published_id(self.id), file=relative_place(self.file))
 

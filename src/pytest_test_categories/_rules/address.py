@@ -102,7 +102,7 @@ def parse_ip(host: str) -> IPAddress | None:
                 return None
         return six.ipv4_mapped or six
     # inet_aton is the C library's own parser and looks nothing up; it would let text after a blank pass.
-    if not host or host[0] not in "0123456789" or any(c.isspace() or c == "\0" for c in host):
+    if not host or host[0] not in "0123456789" or "\0" in host or host.split() != [host]:
         return None
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))

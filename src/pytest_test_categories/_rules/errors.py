@@ -42,6 +42,7 @@ class NetworkAccessViolationError(HermeticityViolationError):
         self.undelivered = undelivered
         self.records: list[Any] = []  # the guard's own; they stay in this process, as does what it tells of
         self.delivery: Any = None
+        self._told: tuple[tuple[Violation, ...], str] = ((), "")  # the text of these violations: runners ask often
         super().__init__(self.text or self.violations, undelivered)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -59,7 +60,9 @@ class NetworkAccessViolationError(HermeticityViolationError):
 
     def __str__(self) -> str:
         """Return the TC001 text."""
-        return self.text or report_text(self.violations, undelivered=self.undelivered)
+        if self._told[0] is not self.violations:
+            self._told = (self.violations, self.text or report_text(self.violations, undelivered=self.undelivered))
+        return self._told[1] or self.text
 
 
 def _rebuild(

@@ -49,13 +49,9 @@ class TestSize(enum.Enum):
         """
         return _parse(cls, value, "a test size")
 
-    @property
-    def rank(self) -> int:
+    def __init__(self, _value: str) -> None:
+        self.rank: int = len(type(self).__members__)
         """The size's place in the order, smallest first, from 0."""
-        return _RANK[self]
-
-
-_RANK = {size: rank for rank, size in enumerate(TestSize)}
 
 
 class EnforcementMode(enum.Enum):

@@ -33,6 +33,7 @@ class Violation(NamedTuple):
         verdict: What became of it: ``refused``, ``warned`` or ``known`` (the baseline lists it, so that it only
             warned); in what a report says of attempts that break no rule, ``permitted`` or ``observed``.
         needs: The smallest size that permits it.
+        because: Why it was permitted, or not.
     """
 
     test: str
@@ -57,6 +58,7 @@ class Violation(NamedTuple):
     count: int = 1  # type: ignore[assignment]  # a field of ours, not tuple's method
     verdict: str = "refused"
     needs: str = ""
+    because: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

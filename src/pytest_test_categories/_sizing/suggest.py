@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pytest_test_categories._report.model import SIZES, published_id
+from pytest_test_categories._report.model import SIZES
+from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.policy import TestSize
 
 if TYPE_CHECKING:

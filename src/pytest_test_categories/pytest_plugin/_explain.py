@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._host.files import write_whole
-from pytest_test_categories._report.model import redacted, relative_place
+from pytest_test_categories._report.published import redacted, relative_place
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow
 from pytest_test_categories.pytest_plugin import _options
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_test_categories._ledger.ledger import errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
-from pytest_test_categories._rules.wording import report_text
+from pytest_test_categories._rules.wording import line_text, report_text
 from pytest_test_categories._runtime import names_our_class, registry
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
@@ -56,36 +56,47 @@ class Reports:
         scope: Scope,
     ) -> None:
         error = None if call.excinfo is None else call.excinfo.value
+        carried = errors_in(error)
         if report.outcome == "failed":
             registry.ledger.deliver(error)
             if isinstance(error, NetworkAccessViolationError) and error.undelivered and call.excinfo is not None:
                 report.longrepr = call.excinfo.getrepr(style="value", chain=False)
-        elif strict_of(scope) or errors_in(error):
-            self._fail(item, error, report, scope)
+        elif strict_of(scope) or carried:
+            self._fail(item, error, carried, report, scope)
         scopes = [scope, *self._phases.fixture_scopes]
         self._phases.fixture_scopes.clear()
-        carried = errors_in(error)
-        shown = [one for ours in carried if ours in _shown(error) for one in ours.records]
-        untold = [record for s in scopes for record in s.undelivered() if record not in shown]
-        untold += [record for ours in carried if ours not in _shown(error) for record in ours.records]
-        if untold and report.outcome == "failed" and strict_of(scope):
-            report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
-            Delivery.of_the_rest(untold).deliver()
+        if report.outcome == "failed" and strict_of(scope):
+            self._add_section(report, error, carried, scopes)
         records = [record for s in scopes for record in s.records.values()]
         # Those of other guards: of a block in the test, or of one that a fixture has entered.
-        for ours in errors_in(error):
+        for ours in carried:
             records += [record for record in ours.records if not any(one in records for one in record.same_attempt)]
         if violations := to_tell(records):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
 
+    @staticmethod
+    def _add_section(
+        report: pytest.TestReport,
+        error: BaseException | None,
+        carried: list[NetworkAccessViolationError],
+        scopes: list[Scope],
+    ) -> None:
+        """Tell in a section of a failure's report what its traceback does not."""
+        seen = _shown(error)
+        shown = [one for ours in carried if ours in seen for one in ours.records]
+        untold = [record for scope in scopes for record in scope.undelivered() if record not in shown]
+        untold += [record for ours in carried if ours not in seen for record in ours.records]
+        if untold:
+            report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
+            Delivery.of_the_rest(untold).deliver()
+
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
-        from pytest_test_categories._report.model import Access
+        from pytest_test_categories._report.published import published
 
         for violation in violations:
-            access = Access.of(violation).published()
-            told = (PROPERTY, f"{violation.kind} {access.line} ({violation.verdict})")
+            told = (PROPERTY, f"{violation.kind} {line_text(published(violation))} ({violation.verdict})")
             if told not in item.user_properties:
                 item.user_properties.append(told)
                 report.user_properties.append(told)
@@ -94,11 +105,11 @@ class Reports:
         self,
         item: pytest.Item,
         error: BaseException | None,
+        ours: list[NetworkAccessViolationError],
         report: pytest.TestReport,
         scope: Scope,
     ) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
-        ours = errors_in(error)
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
             registry.ledger.deliver(error, expected=True)
             return

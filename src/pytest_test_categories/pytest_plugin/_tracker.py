@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._report.baseline import origin, plain_id
-from pytest_test_categories._report.model import Access, Case, Report, published_id, relative_place
+from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._report.published import published_id, relative_place
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 from pytest_test_categories._sizing.suggest import function_of

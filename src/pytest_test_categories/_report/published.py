@@ -1,0 +1,118 @@
+"""What may leave the machine: no absolute paths, user names, passwords, query strings, or arguments of programs.
+
+Reports and properties of tests are made of what these functions return.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._rules.address import stable_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._rules.violation import Violation
+
+# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too. A bracket
+# at the end is that of a node id.
+_URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
+_URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
+_ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
+_PROCESS: Final = re.compile(
+    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
+)
+_SYSTEMS_OWN: Final = (*(f"/{top}/" for top in ("run", "var", "tmp", "dev", "private")), ".../", "@")
+_FORKED: Final = "a forked child"
+_NAMELESS: Final = frozenset({_FORKED, "a process"})
+
+
+def redacted(text: str) -> str:
+    """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
+    return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
+
+
+def printable(text: str) -> str:
+    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def publishable(text: str) -> str:
+    """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
+    return text if text.isprintable() and "://" not in text else redacted(printable(text))
+
+
+def relative_place(place: str) -> str:
+    """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
+    place = _path(place)
+    return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
+
+
+def program_of(process: str) -> str:
+    """Return the program of a child process, without its number and its arguments."""
+    if not process:
+        return ""
+    match = _PROCESS.match(process)
+    command = match[1].strip() if match else process
+    if command in _NAMELESS:
+        return command
+    words = command.split()
+    return _path(words[0]).rpartition("/")[2] if words else _FORKED
+
+
+def _path(text: str) -> str:
+    """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
+    text = text.replace("\\", "/")
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def is_plain(node: str) -> bool:
+    """Tell quickly whether there is nothing in a node id to take out."""
+    return node.isprintable() and "://" not in node and "\\" not in node and node[:1] != "/" and node[1:2] != ":"
+
+
+def published_id(test: str) -> str:
+    """Return a node id as it may leave the machine."""
+    file, colons, inside = publishable(test).partition("::")
+    return (relative_place(file) if _ABSOLUTE.match(file) else file) + colons + inside
+
+
+def published_target(target: str) -> str:
+    """Return a target as it may leave the machine, and as another run would have it: of a socket's path what tells."""
+    if target.startswith("unix:"):
+        path = stable_target(target).removeprefix("unix:")
+        target = f"unix:{path if path.startswith(_SYSTEMS_OWN) else relative_place(path)}"
+    return publishable(target)
+
+
+def _place_of_guard(guard: str) -> str:
+    return relative_place(guard.rpartition(" at ")[2])
+
+
+_PARTS: Final[dict[str, Callable[[str], str]]] = {
+    "test": published_id,
+    "target": published_target,
+    "address": publishable,
+    "location": relative_place,
+    "function": printable,
+    "called_from": relative_place,
+    "thread": publishable,
+    "process": program_of,
+    "fixture": publishable,
+    "held_by": published_id,
+    "guard": _place_of_guard,
+    "importing": publishable,
+    "late": publishable,
+}
+
+
+def published(violation: Violation) -> Violation:
+    """Return a violation as it may leave the machine."""
+    parts: dict[str, Any] = {}
+    for name, publish in _PARTS.items():
+        if text := getattr(violation, name):
+            parts[name] = publish(text)
+    return violation._replace(**parts)
