@@ -15,8 +15,16 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
+from pytest_test_categories._host.c_library import (
+    asks_for_local_names,
+    refused_by_c_library,
+    refuses_arguments,
+    refuses_name_flags,
+)
 from pytest_test_categories._host.names import (
     SYSTEM_LOG_SOCKETS,
+    hosts_file,
+    is_own_name,
     name_here,
     reach_of_interface,
     reach_of_name,
@@ -87,7 +95,8 @@ def _read_ip(family: int, address: Any) -> Sight | None:
         port = operator.index(address[1])
     except TypeError:
         return None
-    if not _is_sound(address[0]) or not -_C_INT <= port < _C_INT:
+    # CPython hands the root of all names over as it is, here.
+    if (not _is_sound(address[0]) and host != ".") or not -_C_INT <= port < _C_INT:
         return None
     if host == "":
         return Sight(Endpoint("0.0.0.0", port), Reach.MACHINE)  # noqa: S104 - what an empty host means
@@ -95,6 +104,8 @@ def _read_ip(family: int, address: Any) -> Sight | None:
         return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
     reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
     if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
+        return None
+    if reach is Reach.BEYOND and host != "<broadcast>" and ends_here(address[0], family):
         return None
     return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
 
@@ -223,9 +234,22 @@ def unix_path(address: Any) -> str | None:
     return "@" + address[1:] if address.startswith("\0") else address
 
 
-def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sight | None:
-    """Read a look-up's ``(host, port, flags)``; None if it sends nothing."""
-    host, port, flags = address
+_OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
+"""Modules that ask name servers in the C library's place, once they are loaded."""
+
+
+def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
+    """Tell whether the C library ends the look-up of a name by itself: whoever asks it sends nothing."""
+    return (
+        refused_by_c_library(host, family, flags)
+        and not hosts_file.addresses(host_text(host))  # which is asked first
+        and sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
+    )
+
+
+def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read a look-up's ``(host, port, flags)``; None if it sends nothing whoever is asked."""
+    host, port, flags = address[:3]
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
     if isinstance(host, str):
@@ -241,15 +265,81 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sig
     return Sight(Endpoint(host, shown), reach_of_name(host))
 
 
-def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sight | None:
+def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
     """Read the look-up of an address's name (or, as ``gethostbyaddr`` takes both, of a name)."""
-    host, port, flags = address
+    host = address[0]
     if not isinstance(host, (str, bytes, bytearray)):
         return None
-    ip = parse_ip(host_text(host))
+    text = host_text(host)
+    if text == "<broadcast>":  # CPython's word for it
+        text = "255.255.255.255"
+    ip = parse_ip(text)
     if ip is None:
-        return read_lookup(kind, family, (host, port, flags))
-    return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
+        return read_lookup(kind, family, address)
+    return Sight(Endpoint(text), reach_of_reverse(ip, mapped=_is_mapped(text)))
+
+
+def _is_mapped(host: str) -> bool:
+    """Tell whether an IPv4 address stands inside an IPv6 one."""
+    return ":" in host and "." in str(parse_ip(host))
+
+
+def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read ``(host, port, flags, family, type, protocol)`` of what the C library is asked; None if it asks nobody."""
+    return _unless_it_ends_here(read_lookup(kind, family, address), address)
+
+
+def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read the same of a call that is given an address, or a name."""
+    return _unless_it_ends_here(read_reverse(kind, family, address), address)
+
+
+def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read the same of the functions that refuse a NUL."""
+    host = address[0]
+    if isinstance(host, str) and "\0" in host:
+        return None
+    if isinstance(host, (bytes, bytearray)) and b"\0" in host:
+        return None
+    return (read_c_lookup if kind is Kind.LOOKUP else read_c_reverse)(kind, family, address)
+
+
+def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight | None:
+    if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
+        return sight
+    host, port, flags, wanted, kind_of_socket, proto = address
+    name = host.partition("\0" if isinstance(host, str) else b"\0")[0]  # as read_lookup does
+    if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
+        return None
+    return sight
+
+
+def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return a reader for a wrapper, which answers for this machine's own name where a server would be asked."""
+
+    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+        sight = read(kind, family, address)
+        if sight is None or sight.reach is not Reach.MACHINE or not is_own_name(sight.endpoint.host):
+            return sight
+        return Sight(sight.endpoint, Reach.NOWHERE)
+
+    return reader
+
+
+def unanswered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return a reader for the audit hook, which can't answer: local names that a server is asked for are foreign."""
+
+    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+        sight = read(kind, family, address)
+        if sight is None or sight.reach is Reach.BEYOND or not asks_for_local_names():
+            return sight
+        if parse_ip(sight.endpoint.host) is None:
+            asks = spelled_here(sight.endpoint.host, address[3]) is not None
+        else:
+            asks = sight.reach is Reach.MACHINE  # its name is not in the hosts file
+        return Sight(sight.endpoint, Reach.BEYOND) if asks else sight
+
+    return reader
 
 
 def numeric_host(address: Any) -> Any:
@@ -261,8 +351,9 @@ def numeric_host(address: Any) -> Any:
 
 def _name_here(host: Any) -> str | None:
     """Return the name of an address of this machine's own, where a server would be asked for it."""
-    ip = parse_ip(host_text(host)) if isinstance(host, (str, bytes, bytearray)) else None
-    return None if ip is None else name_here(ip)
+    text = host_text(host) if isinstance(host, (str, bytes, bytearray)) else ""
+    ip = parse_ip(text)
+    return None if ip is None else name_here(ip, mapped=_is_mapped(text))
 
 
 # -- wrappers ----------------------------------------------------------------------------------------------------------
@@ -358,9 +449,9 @@ class _Table:
         if host in {"", "<broadcast>"} or parse_ip(host) is not None:
             return address
         if kind is Kind.BIND:
-            self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
+            self.judge(Kind.LOOKUP, route, family, address, sock, read_bound_name)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
-        asked_for = spelled_here(host, six=family == _socket.AF_INET6) or asked_for
+        asked_for = spelled_here(host, family) or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         audit.allow(one_shot)
         try:
@@ -401,11 +492,14 @@ class _Table:
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
         needed = 2 if flags_at else 1
+        read = answered(read)
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = called = args[0] if args else kwargs.get("host")
-            if kind is Kind.LOOKUP and type(host) is str and parse_ip(host) is not None:
+            if kind is Kind.LOOKUP and type(host) is str and (ip := parse_ip(host)) is not None:
+                if route.endswith("_ex") and "x" in host:  # it would be asked for, since it has a letter
+                    args = (str(ip), *args[1:])
                 return wrapped(*args, **kwargs)  # nothing is looked up
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
@@ -417,18 +511,25 @@ class _Table:
             named = None
             if event == "socket.getnameinfo":
                 subject = numeric_host(host)
-                if not flags & socket.NI_NUMERICHOST and self.judge(kind, route, 0, (subject, None, 0), None, read):
+                if (
+                    not flags & socket.NI_NUMERICHOST
+                    and not (flags and refuses_name_flags(flags))
+                    and self.judge(kind, route, 0, (subject, None, 0, 0, 0, 0), None, read)
+                ):
                     named = _name_here(subject)
                     if named is not None:  # of the C library only the service is wanted
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
-            elif self.judge(kind, route, 0, (host, port, flags), None, read):
+            elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
                 named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
-                family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
-                called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
+                mapped = flags & _socket.AI_V4MAPPED  # IPv4 addresses will do
+                called = spelled_here(host_text(host), 0 if mapped else rest[0]) or host
                 if called is not host:
+                    if kind is Kind.REVERSE_LOOKUP and parse_ip(called) is not None:  # a server would be asked its name
+                        self.remember("", [])
+                        return host_text(host), [], [called]
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
             one_shot = (event, called, None)
             audit.allow(one_shot)
@@ -492,6 +593,18 @@ class _Table:
         if isinstance(sock, _socket.socket):
             self.judge(Kind.CONNECT, "loop.sock_connect", family_of(sock), address, sock, read_address)
         return wrapped(*args, **kwargs)
+
+
+def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return family, socket type and protocol that a resolver function is asked for."""
+    if event != "socket.getaddrinfo":
+        return _socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0
+    given = args[2:5]
+    return (
+        given[0] if given else kwargs.get("family", 0),
+        given[1] if len(given) > 1 else kwargs.get("type", 0),
+        given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
+    )
 
 
 def addresses_in(answer: Any) -> list[str]:
@@ -566,11 +679,11 @@ _METHODS: Final = (
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
 _LOOKUPS: Final = (
-    ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_lookup, 5),
-    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
-    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
-    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_reverse, 0),
-    ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_reverse, 1),
+    ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_c_lookup, 5),
+    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_c_name, 0),
+    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_c_name, 0),
+    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_c_name, 0),
+    ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_c_reverse, 1),
 )
 
 
