@@ -197,8 +197,7 @@ class NetworkGuard:
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
-            scope.previous = current.get()
-            current.set(scope)
+            scope.push()
             origin.stand(scope)
         return scope
 
@@ -229,8 +228,8 @@ class NetworkGuard:
         # The one of this context, if it was entered more than once; else the latest.
         scope = next((link for link in (() if here is None else here.chain) if link in entered), entered[-1])
         self._entered.remove(scope)
-        if scope is not None and here is scope:
-            current.set(scope.previous)
+        if scope is not None:
+            scope.pop()
         return scope
 
     async def __aenter__(self) -> Self:
@@ -295,9 +294,8 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         self._guarded = charged is not None and any(map(_can_refuse, charged.scopes))
         scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
         scope.file = "" if outer is None else outer.file
-        scope.previous = current.get()
         self._scope = scope
-        current.set(scope)
+        scope.push()
         origin.changed()
         return self._seen
 
@@ -311,8 +309,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         __tracebackhide__ = True
         scope = self._scope
         assert scope is not None
-        if current.get() is scope:
-            current.set(scope.previous)
+        scope.pop()
         origin.changed()
         registry.collect_children()
         scope.close()

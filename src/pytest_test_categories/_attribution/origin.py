@@ -90,6 +90,8 @@ class Scope:
     closer: object = None
     alive: weakref.WeakSet[Any] | None = None
     previous: Scope | None = None
+    mark: weakref.ref[_Mark] | None = None
+    outer_mark: _Mark | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
     home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
@@ -125,11 +127,30 @@ class Scope:
         """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
         return (self, *self.around)
 
+    def push(self) -> None:
+        """Make this the innermost scope of the running context."""
+        self.previous, self.outer_mark = current.get(), _mark.get()
+        mark = None if self.mark is None else self.mark()  # a generator's guard is pushed for each step
+        if mark is None:
+            mark = _Mark()
+            self.mark = weakref.ref(mark)
+        current.set(self)
+        _mark.set(mark)
+
+    def pop(self) -> None:
+        """End what ``push`` began, unless another scope is the innermost by now."""
+        if current.get() is self:
+            current.set(self.previous)
+            _mark.set(self.outer_mark)
+            self.outer_mark = None
+
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
         self.open = self.held = False
         task = _running_task()
         self.closer = this_thread() if task is None else weakref.ref(task)
+        if self.mark is not None and self.mark() is None:
+            return  # no task has a context of this scope: looking at all of them, for each of n, would cost n * n
         tasks = stack.all_tasks()
         if tasks:
             mine = current_task()
@@ -168,6 +189,15 @@ class Asked:
         self.port = port
         self.reported: set[int] = set()
 
+
+class _Mark:
+    """Lives for as long as a context is alive that was copied while a scope was the innermost one."""
+
+    __slots__ = ("__weakref__",)
+
+
+_mark: ContextVar[_Mark | None] = ContextVar("network_guard_mark", default=None)
+"""Set and reset with ``current``. The scope itself knows its mark only weakly, so that just contexts keep it alive."""
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
