@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.violation import Violation
 

@@ -15,7 +15,7 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from pytest_test_categories._attribution import stack
+from pytest_test_categories._attribution import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +88,7 @@ class Scope:
     held_by = ""
     held = False
     closer: object = None
-    alive: weakref.WeakSet[Any] | None = None
+    closed_at: int | None = None  # which moment of the tasks' it was
     previous: Scope | None = None
     mark: weakref.ref[_Mark] | None = None
     outer_mark: _Mark | None = None
@@ -149,14 +149,12 @@ class Scope:
         self.open = self.held = False
         task = _running_task()
         self.closer = this_thread() if task is None else weakref.ref(task)
-        if self.mark is not None and self.mark() is None:
-            return  # no task has a context of this scope: looking at all of them, for each of n, would cost n * n
-        tasks = stack.all_tasks()
-        if tasks:
-            mine = current_task()
-            self.alive = weakref.WeakSet(task for task in tasks if task is not mine)
-            if self.kind == "test":
-                claim_tasks(self, self.alive)
+        if self.kind == "test":
+            if left := tasks.all_tasks():
+                mine = current_task()
+                claim_tasks(self, (task for task in left if task is not mine))
+        elif self.mark is None or self.mark() is not None:  # else no task has a context of this scope
+            self.closed_at = tasks.moment()
 
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
@@ -444,7 +442,9 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
         return scope
     if task in _task_origins:
         return _task_origins[task]
-    return scope if scope is not None and scope.alive is not None and task in scope.alive else None
+    if scope is None or scope.closed_at is None or _closed_here(scope):
+        return None
+    return scope if tasks.was_there(task, scope.closed_at) else None
 
 
 def current_task() -> Any:
@@ -454,9 +454,9 @@ def current_task() -> Any:
     return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
 
 
-def claim_tasks(scope: Scope | None, tasks: Iterable[Any]) -> None:
+def claim_tasks(scope: Scope | None, left: Iterable[Any]) -> None:
     """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
-    for task in tasks:
+    for task in left:
         _task_origins.setdefault(task, scope)
 
 
@@ -539,3 +539,4 @@ def forget() -> None:
     carried_by_threads.clear()
     carried_by_greenlets.clear()
     _task_origins.clear()
+    tasks.forget()
