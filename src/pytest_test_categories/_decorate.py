@@ -6,7 +6,6 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._guard import NetworkGuard
 from pytest_test_categories._runtime import registry
 
@@ -119,24 +118,21 @@ def label_of(name: str) -> str:
 class _Step:
     """Makes a scope current for one step of a function, coroutine or generator."""
 
-    __slots__ = ("_outer", "_scope")
+    __slots__ = ("_scope",)
 
     def __init__(self, scope: Scope | None) -> None:
         self._scope = scope
 
     def __enter__(self) -> None:
         if self._scope is not None:
-            self._outer = current.get()
-            self._scope.previous = self._outer
-            current.set(self._scope)
+            self._scope.push()
             origin.stand(self._scope)
 
     def __exit__(self, *exc_info: object) -> None:
         if self._scope is None:
             return
         origin.stand_down(self._scope)
-        if current.get() is self._scope:
-            current.set(self._outer)
+        self._scope.pop()
         origin.changed()
 
 

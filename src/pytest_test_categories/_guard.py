@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.violation import Violation
+
+    # What entries that have ended saw, counted together: a violation, and how often.
+    _Counts = dict[tuple[str, ...], tuple[Violation, list[int]]]
 
 MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
 ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
@@ -85,7 +87,7 @@ class NetworkGuard:
         self._mode = None if mode is None else EnforcementMode.parse(mode)
         self._allow = parse_own_allow(allow if isinstance(allow, str) else tuple(allow))
         self._entered: list[Scope | None] = []
-        self._records: dict[tuple[str, ...], Record] = {}
+        self._ended: _Counts = {}
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -98,7 +100,7 @@ class NetworkGuard:
             policy.mode,
             policy.allow,
         )
-        guard._entered, guard._records = [scope], {}
+        guard._entered, guard._ended = [scope], {}
         return guard
 
     def __repr__(self) -> str:
@@ -121,12 +123,21 @@ class NetworkGuard:
     @property
     def violations(self) -> list[Violation]:
         """What the guard has seen so far, in strict and in warn mode, first things first."""
-        scopes = [scope for scope in self._entered if scope is not None]
         registry.collect()
-        found = dict(self._records)
-        for scope in scopes:
-            found.update(scope.records)
-        return [record.snapshot() for record in found.values()]
+        found = {key: (violation, [*counts]) for key, (violation, counts) in list(self._ended.items())}
+        for scope in list(self._entered):
+            if scope is not None:
+                self._count(scope, found)
+        return [violation._replace(count=counts[0]) for violation, counts in found.values()]
+
+    def _count(self, scope: Scope, into: _Counts) -> None:
+        """Add what an entry saw; where the guard is entered inside itself, the outer entry has seen the same."""
+        if any(link in self._entered for link in scope.around):
+            return
+        for record in list(scope.records.values()):
+            violation = record.snapshot()
+            _, counts = into.setdefault(violation.key, (violation, [0]))
+            counts[0] += violation.count  # one step for the interpreter: entries may end in several threads at once
 
     def policy(self) -> Policy:
         """Return what the guard would hold code to if it were entered now."""
@@ -169,11 +180,11 @@ class NetworkGuard:
         origin.stand_down(scope)
         registry.collect()
         scope.close()
-        self._records.update(scope.records)
         registry.release()
         if scope.records and (run := innermost()) is not None and scope.home is None:
             run.of_blocks += scope.records.values()
         registry.ledger.deliver(error, ended=scope)
+        self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
         finish(scope, error)
 
     def __enter__(self) -> Self:
@@ -188,8 +199,7 @@ class NetworkGuard:
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
-            scope.previous = current.get()
-            current.set(scope)
+            scope.push()
             origin.stand(scope)
         return scope
 
@@ -203,6 +213,7 @@ class NetworkGuard:
 
         Raises:
             NetworkAccessViolationError: Strict mode, and a violation was caught by the code inside.
+            RuntimeError: The guard is not entered.
         """
         __tracebackhide__ = True
         scope = self._leave()
@@ -210,16 +221,17 @@ class NetworkGuard:
             self.shut(scope, error)
 
     def _leave(self) -> Scope | None:
+        __tracebackhide__ = True
         here = current.get()
-        chain = () if here is None else here.chain
+        # A test's own guard was entered by its runner, which leaves it.
+        entered = [scope for scope in self._entered if scope is None or scope.kind == "block"]
+        if not entered:
+            raise RuntimeError(f"{self!r} is not entered: there is nothing to leave")
         # The one of this context, if it was entered more than once; else the latest.
-        scope = next(
-            (link for link in chain if link in self._entered),
-            self._entered[-1] if self._entered else None,
-        )
+        scope = next((link for link in (() if here is None else here.chain) if link in entered), entered[-1])
         self._entered.remove(scope)
-        if scope is not None and here is scope:
-            current.set(scope.previous)
+        if scope is not None:
+            scope.pop()
         return scope
 
     async def __aenter__(self) -> Self:
@@ -284,9 +296,8 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         self._guarded = charged is not None and any(map(_can_refuse, charged.scopes))
         scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
         scope.file = "" if outer is None else outer.file
-        scope.previous = current.get()
         self._scope = scope
-        current.set(scope)
+        scope.push()
         origin.changed()
         return self._seen
 
@@ -300,8 +311,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         __tracebackhide__ = True
         scope = self._scope
         assert scope is not None
-        if current.get() is scope:
-            current.set(scope.previous)
+        scope.pop()
         origin.changed()
         registry.collect()
         scope.close()

@@ -507,6 +507,10 @@ def test_medium(client, network_isolation):
     assert client.size.value == "medium"
     local()
     assert client.violations == []
+    with pytest.raises(RuntimeError, match="is not entered"):  # the plugin entered it, and leaves it
+        network_isolation.__exit__(None, None, None)
+    with network_isolation:
+        local()
 """.replace("MODE", "'strict'")
     )
     assert outcomes(run_pytest("-v")) == {"test_small": {"FAILED"}, "test_medium": {"PASSED"}}

@@ -227,7 +227,57 @@ class TestRule3AGuardOnlyTightens:
             with pytest.raises(NetworkAccessViolationError), guard, guard, guard:
                 dial()
         dial(listener)
-        assert guard.violations[0].count >= 1
+        assert [violation.count for violation in guard.violations] == [2]  # inside itself it counts each once
+
+    @pytest.mark.filterwarnings("ignore::pytest_test_categories.NetworkAccessWarning")
+    @pytest.mark.parametrize("form", ["with", "async", "stack"])
+    def test_entered_again_it_goes_on_counting(self, form: str) -> None:
+        guard = network_guard("small", "warn")
+
+        async def main() -> None:
+            async with guard:
+                reach()
+
+        def reach() -> None:
+            for port in (9, 10):
+                with contextlib.suppress(OSError):
+                    dial(("127.0.0.1", port))
+
+        for times in range(1, 4):
+            if form == "async":
+                asyncio.run(main())
+            else:
+                with contextlib.ExitStack() as stack, contextlib.nullcontext() if form == "stack" else guard:
+                    if form == "stack":
+                        stack.enter_context(guard)
+                    reach()
+                    assert [violation.count for violation in guard.violations] == [times, times]
+            assert [(v.target, v.count) for v in guard.violations] == [("127.0.0.1:9", times), ("127.0.0.1:10", times)]
+
+    def test_entered_again_after_a_delivery_the_line_is_one(self) -> None:
+        guard = network_guard("small", "strict")
+
+        async def main() -> None:
+            async with guard:
+                await asyncio.get_running_loop().run_in_executor(None, dial)
+
+        for _ in range(3):
+            with pytest.raises(NetworkAccessViolationError):
+                asyncio.run(main())
+        assert [(v.count, bool(v.location)) for v in guard.violations] == [(3, True)]
+
+    @pytest.mark.parametrize("mode", ["strict", "off"])
+    def test_left_without_being_entered_it_says_so(self, mode: str) -> None:
+        guard = network_guard("small", mode)
+        with pytest.raises(RuntimeError, match=r"network_guard\('small', '\w+'\) is not entered"):
+            guard.__exit__(None, None, None)
+        with guard:
+            pass
+        with pytest.raises(RuntimeError, match="is not entered"):
+            asyncio.run(guard.__aexit__(None, None, None))
+        with guard:
+            pass
+        assert guard.violations == []
 
     def test_left_out_of_order(self, listener: Address) -> None:
         outer, inner = network_guard("small", "strict"), network_guard("medium", "strict")

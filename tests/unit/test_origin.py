@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import network_guard
-from pytest_test_categories._attribution import origin
+from pytest_test_categories._attribution import origin, tasks
 from pytest_test_categories._attribution.carriers.executors import Job
 from pytest_test_categories._attribution.origin import FREE, Scope, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
@@ -172,6 +172,61 @@ def test_a_task_that_was_alive_when_its_guard_closed_is_a_leftover() -> None:
     assert isinstance(late, origin.Charge)
     assert late.scopes == (mine,)
     assert "by a task" in late.late
+
+
+def test_a_task_that_was_made_after_its_guard_closed_is_the_running_phases() -> None:
+    """A kept runner's context says nothing about now: also beside a leftover of the same context."""
+    found: list[object] = []
+    phase = scope()
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def look() -> None:
+            await go.wait()
+            found.append(charge())
+
+        with network_guard("large", "strict"):
+            mine = current.get()
+            assert mine is not None
+            kept = contextvars.copy_context()
+            leftover = asyncio.create_task(look(), name="a leftover")
+        origin.phases.append(phase)
+        new = kept.run(asyncio.create_task, look())
+        go.set()
+        await leftover
+        await new
+        assert [charged.scopes for charged in found if isinstance(charged, origin.Charge)] == [mine.chain, (phase,)]
+
+    asyncio.run(main())
+
+
+def test_a_guard_looks_at_no_task_when_no_context_of_its_own_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    moment = tasks.moment
+
+    def look() -> int:
+        looks.append(moment())
+        return looks[-1]
+
+    monkeypatch.setattr(tasks, "moment", look)
+
+    async def work() -> None:
+        with network_guard("small", "strict"):
+            await asyncio.sleep(0)
+
+    async def leave() -> asyncio.Task[None]:
+        with network_guard("small", "strict"):
+            return asyncio.create_task(asyncio.sleep(0))
+
+    async def main() -> None:
+        await asyncio.gather(*(work() for _ in range(20)))
+        assert not looks
+        left = await asyncio.gather(*(leave() for _ in range(3)))
+        assert len(looks) == 3
+        await asyncio.gather(*left)
+
+    asyncio.run(main())
 
 
 def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:

@@ -615,54 +615,6 @@ def test_a_task_that_begins_to_wait_while_it_is_read_is_no_obstacle() -> None:
     assert stack._frames_of(task) == [step.gi_frame]
 
 
-# -- all tasks ---------------------------------------------------------------------------------------------------------
-
-
-def test_all_tasks_that_are_not_done_are_listed() -> None:
-    async def main() -> None:
-        done = asyncio.create_task(asyncio.sleep(0))
-        await done
-        waiting = asyncio.create_task(asyncio.sleep(10))
-        found = stack.all_tasks()
-        assert waiting in found
-        assert asyncio.current_task() in found
-        assert done not in found
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-
-    asyncio.run(main())
-    assert stack.all_tasks() == []
-
-
-def test_without_asyncio_there_are_no_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "_task_sets", [])
-    monkeypatch.delitem(sys.modules, "asyncio.tasks")
-    assert stack.all_tasks() == []
-
-
-def test_a_task_made_meanwhile_by_another_thread_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Task:
-        def done(self) -> bool:
-            return False
-
-    class Changing:
-        """A set that changes while it is read, the first times."""
-
-        def __init__(self, times: int) -> None:
-            self.times = times
-
-        def __iter__(self) -> Iterator[Task]:
-            self.times -= 1
-            if self.times >= 0:
-                raise RuntimeError("Set changed size during iteration")
-            return iter([Task()])
-
-    monkeypatch.setattr(stack, "_task_sets", [Changing(3)])
-    assert len(stack.all_tasks()) == 1
-    monkeypatch.setattr(stack, "_task_sets", [Changing(1000)])
-    assert stack.all_tasks() == []
-
-
 # -- exceptions --------------------------------------------------------------------------------------------------------
 
 

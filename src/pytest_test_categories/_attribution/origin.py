@@ -15,7 +15,7 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from pytest_test_categories._attribution import stack
+from pytest_test_categories._attribution import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,8 +88,10 @@ class Scope:
     held_by = ""
     held = False
     closer: object = None
-    alive: weakref.WeakSet[Any] | None = None
+    closed_at: int | None = None  # which moment of the tasks' it was
     previous: Scope | None = None
+    mark: weakref.ref[_Mark] | None = None
+    outer_mark: _Mark | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
     home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
@@ -125,17 +127,34 @@ class Scope:
         """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
         return (self, *self.around)
 
+    def push(self) -> None:
+        """Make this the innermost scope of the running context."""
+        self.previous, self.outer_mark = current.get(), _mark.get()
+        mark = None if self.mark is None else self.mark()  # a generator's guard is pushed for each step
+        if mark is None:
+            mark = _Mark()
+            self.mark = weakref.ref(mark)
+        current.set(self)
+        _mark.set(mark)
+
+    def pop(self) -> None:
+        """End what ``push`` began, unless another scope is the innermost by now."""
+        if current.get() is self:
+            current.set(self.previous)
+            _mark.set(self.outer_mark)
+            self.outer_mark = None
+
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
         self.open = self.held = False
         task = _running_task()
         self.closer = this_thread() if task is None else weakref.ref(task)
-        tasks = stack.all_tasks()
-        if tasks:
-            mine = current_task()
-            self.alive = weakref.WeakSet(task for task in tasks if task is not mine)
-            if self.kind == "test":
-                claim_tasks(self, self.alive)
+        if self.kind == "test":
+            if left := tasks.all_tasks():
+                mine = current_task()
+                claim_tasks(self, (task for task in left if task is not mine))
+        elif self.mark is None or self.mark() is not None:  # else no task has a context of this scope
+            self.closed_at = tasks.moment()
 
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
@@ -168,6 +187,15 @@ class Asked:
         self.port = port
         self.reported: set[int] = set()
 
+
+class _Mark:
+    """Lives for as long as a context is alive that was copied while a scope was the innermost one."""
+
+    __slots__ = ("__weakref__",)
+
+
+_mark: ContextVar[_Mark | None] = ContextVar("network_guard_mark", default=None)
+"""Set and reset with ``current``. The scope itself knows its mark only weakly, so that just contexts keep it alive."""
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
@@ -414,7 +442,9 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
         return scope
     if task in _task_origins:
         return _task_origins[task]
-    return scope if scope is not None and scope.alive is not None and task in scope.alive else None
+    if scope is None or scope.closed_at is None or _closed_here(scope):
+        return None
+    return scope if tasks.was_there(task, scope.closed_at) else None
 
 
 def current_task() -> Any:
@@ -424,9 +454,9 @@ def current_task() -> Any:
     return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
 
 
-def claim_tasks(scope: Scope | None, tasks: Iterable[Any]) -> None:
+def claim_tasks(scope: Scope | None, left: Iterable[Any]) -> None:
     """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
-    for task in tasks:
+    for task in left:
         _task_origins.setdefault(task, scope)
 
 
@@ -509,3 +539,4 @@ def forget() -> None:
     carried_by_threads.clear()
     carried_by_greenlets.clear()
     _task_origins.clear()
+    tasks.forget()

@@ -310,37 +310,6 @@ def _futures_in(held: Any) -> Iterator[Any]:
             yield from getattr(queue, "_getters", ())
 
 
-_task_sets: list[Any] = []
-
-
-def _all_tasks() -> list[Any]:
-    """Return every asyncio task that is not done, whatever its loop."""
-    if not _task_sets:
-        tasks = sys.modules.get("asyncio.tasks")
-        if tasks is None:
-            return []
-        # 3.11 has one weak set; 3.12 splits eager tasks off.
-        _task_sets.extend(
-            held
-            for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
-            if (held := getattr(tasks, name, None)) is not None
-        )
-    found: list[Any] = []
-    for held in _task_sets:
-        if not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
-            continue
-        for _ in range(10):
-            try:
-                found.extend(held)
-                break
-            except RuntimeError:  # another thread made a task meanwhile
-                continue
-    return [task for task in found if not task.done()]
-
-
-all_tasks = _all_tasks
-
-
 def read_exception(error: BaseException, test_file: str = "") -> Trace:
     """Return what the frames tell that an exception has passed through, as ``read`` does of a stack."""
     found = _Reading(test_file)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pytest
 
-from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution import origin, tasks
 from pytest_test_categories._attribution.origin import Scope, current
 from pytest_test_categories._guard import finish
 from pytest_test_categories._ledger.records import Delivery
@@ -322,9 +322,8 @@ class FixtureGuard:
         origin.changed()
         scope.open, scope.held = False, True
         scope.closer = 0
-        tasks = stack.all_tasks()
-        if tasks:
-            origin.claim_tasks(None, tasks)
+        if left := tasks.all_tasks():
+            origin.claim_tasks(None, left)
         try:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:
