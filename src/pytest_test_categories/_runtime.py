@@ -192,6 +192,12 @@ class Registry:
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        if (
+            sight.stays is not None
+            and any(link.policy is not None and not decide(link.policy, attempt).permitted for link in charged.scopes)
+            and sight.stays()
+        ):
+            attempt = attempt._replace(reach=Reach.NOWHERE)
         refusing = []
         watching: list[Scope] = []
         unrestricted, on_record = True, False
