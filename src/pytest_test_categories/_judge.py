@@ -88,6 +88,8 @@ class Judge:
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
+            attempt = attempt._replace(reach=Reach.NOWHERE)
         refusing: list[Scope] = []
         watching: list[Scope] = []
         unrestricted, on_record = True, False
@@ -156,3 +158,8 @@ class Judge:
             # One that wants to hear of each call empties the memos when it says so: it may just have done that.
             if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
                 scope.memo.discard(key)
+
+
+def _somebody_minds(charged: Charge, attempt: Attempt) -> bool:
+    """Tell whether one of those who are charged does not permit an attempt."""
+    return any(link.policy is not None and not decide(link.policy, attempt).permitted for link in charged.scopes)

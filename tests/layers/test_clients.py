@@ -21,6 +21,7 @@ from tests.layers import native_clients
 from tests.layers.native_clients import CLIENTS, Client, address_of, load, missing
 
 from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories._host import unix_sockets
 from pytest_test_categories._watch.clients.rows import ROWS
 
 if TYPE_CHECKING:
@@ -368,7 +369,10 @@ def test_one_foreign_host_of_several_is_enough(postgres_server: Server) -> None:
     assert refused("medium", lambda: psycopg2.connect(dsn)) == [("connect", "198.51.100.8:5433")]
 
 
-def test_an_allow_entry_lets_a_service_through_by_name_and_by_socket(postgres: PostgresServer) -> None:
+def test_an_allow_entry_lets_a_service_through_by_name_and_by_socket(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unix_sockets.our_family, "holds", lambda _path: False)  # as a service of the system's
     psycopg2 = pytest.importorskip("psycopg2")
     path = f"{postgres.socket_dir}/.s.PGSQL.{postgres.port}"
     dsn = f"host={postgres.socket_dir} port={postgres.port} user=postgres dbname=postgres"

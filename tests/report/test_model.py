@@ -329,4 +329,6 @@ def test_a_note_says_what_saw_it(layer: str, facts: dict[str, str], notes: tuple
 
 
 def test_a_reason_is_a_note() -> None:
-    assert access(verdict="permitted")._replace(because="allowed by postgres:5432").notes == ("allowed by postgres:5432",)
+    assert access(verdict="permitted")._replace(because="allowed by postgres:5432").notes == (
+        "allowed by postgres:5432",
+    )

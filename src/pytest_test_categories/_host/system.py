@@ -28,6 +28,7 @@ class System:
     unlink = staticmethod(os.unlink)
     rmdir = staticmethod(os.rmdir)
     listdir = staticmethod(os.listdir)
+    readlink = staticmethod(os.readlink)
     access = staticmethod(os.access)
     get_inheritable = staticmethod(os.get_inheritable)
     sleep = staticmethod(time.sleep)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope
+from pytest_test_categories._host.unix_sockets import our_family
+from pytest_test_categories._processes.child.pytest_test_categories_child import append_to
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
-from pytest_test_categories._watch.sockets import bound_paths
 
 _COMMAND: Final = 120
 
@@ -46,7 +47,8 @@ class Inherited:
 
     def _read(self, text: str) -> Scope:
         data, policies = _parsed(text)
-        bound_paths.update((path, tuple(known) if known else None) for path, known in data["bound"])
+        our_family.root, our_family.inherited = data["root_process"], frozenset(data["inherited"])
+        our_family.share(data["bound"], functools.partial(append_to, data["bound"]))
         self.root, self.late = data["root"], data["late"]
         return _scope(data, policies)
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.system import System
+from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._processes.child.pytest_test_categories_child import (
     REPORTS,
     Handed,
     append,
+    append_to,
     is_fork_server,
     new_ident,
     program_name,
@@ -26,7 +28,6 @@ from pytest_test_categories._processes.forked import ChildReport, Strides, repor
 from pytest_test_categories._rules.address import Endpoint, Reach
 from pytest_test_categories._rules.policy import Attempt, Kind, TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._watch.sockets import bound_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
-_BOUND: Final = 64
 _LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
 
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
@@ -132,6 +132,7 @@ class Spawned:
                 name = f"pytest-test-categories-{self._owner:x}-{os.urandom(16).hex()}"
                 self._home = os.path.join(System.absolute(tempfile.gettempdir()), name)
                 atexit.register(self.close)
+                our_family.share(os.path.join(self._home, "sockets"), self._keep_bound)
 
     def _make(self) -> None:
         self.expect_fork()
@@ -148,6 +149,10 @@ class Spawned:
         self._make()
         append(self._home, line)
 
+    def _keep_bound(self, line: bytes) -> None:
+        self._make()
+        append_to(our_family.told, line)
+
     def close(self) -> None:
         """Remove the directory, at the end of what is guarded."""
         if self._owner != os.getpid():
@@ -160,6 +165,7 @@ class Spawned:
         self._fresh.clear()
         self._heard.clear()
         atexit.unregister(self.close)
+        our_family.told, our_family.tell = "", None
         for _ in range(3):  # a child may write just now
             try:
                 for entry in System.listdir(home):
@@ -223,7 +229,7 @@ class Spawned:
             (scope.home for scope in reversed(scopes) if scope.home is not None),
             (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
         )
-        key = (tuple(scope.serial for scope in scopes), late, root, self._home, len(bound_paths))
+        key = (tuple(scope.serial for scope in scopes), late, root, self._home)
         known, before, after = self._halves
         if known != key:
             policy = self._policy_text(scopes, late, root)
@@ -259,7 +265,9 @@ class Spawned:
             "late": late,
             "policies": policies,
             "scopes": listed,
-            "bound": sorted(bound_paths.items())[:_BOUND],
+            "root_process": our_family.root,
+            "inherited": sorted(our_family.inherited),
+            "bound": our_family.told,
         }
         text = json.dumps(handed)
         return text if len(text) < _LONGEST else self._policy_file(text)

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """What a layer reads from a call: its aim, and how far it goes (None: as far as its address)."""
+    """What a layer reads from a call.
+
+    Attributes:
+        endpoint: Its aim.
+        reach: How far it goes; None: as far as its address.
+        stays: Finds out at some cost whether it goes nowhere after all; asked only where that makes a difference.
+    """
 
     endpoint: Endpoint
     reach: Reach | None = None
+    stays: Callable[[], bool] | None = None
 
 
 if TYPE_CHECKING:  # making a Protocol costs more than this whole package's other classes

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import current
-from pytest_test_categories._host import names
+from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._rules.policy import Kind
 
@@ -126,7 +126,6 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     from pytest_test_categories._watch.sockets import (
         AF_UNIX,
         kind_of_bind,
-        note_binding,
         read_address,
         read_bound_name,
         reader_of_connect,
@@ -134,7 +133,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
-        note_binding(address)
+        unix_sockets.our_family.note_path(address)
     if kind is Kind.BIND:
         kind = kind_of_bind(kind, family)
         if read_bound_name(kind, family, address) is not None:  # it has been looked up by now

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._attribution.origin import Scope, charge, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
+from pytest_test_categories._host.unix_sockets import our_family, peer_process
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch.audit import family_of, type_of
@@ -33,6 +34,7 @@ _CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2,
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
+_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 _IP: Final = (_socket.AF_INET, _socket.AF_INET6)
 _HERE: Final = Scope("expect", None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
@@ -129,10 +131,11 @@ def _inheritable_sockets() -> set[tuple[int, int, int]]:
 
 _inherited: Final = _inheritable_sockets()
 """Those that were there when the layers were loaded."""
+our_family.inherited = frozenset(inode for *_, inode, _device in (*_inherited, *_own))
 
 
-def _peer_of(descriptor: int) -> tuple[int, Any]:
-    """Return a socket's family and the address of its peer; the socket stays as it is.
+def _peer_of(descriptor: int) -> tuple[int, Any, int]:
+    """Return a socket's family, its peer's address and, of unix sockets, process; the socket stays as it is.
 
     Raises:
         OSError: It is no socket, or has no peer.
@@ -146,7 +149,7 @@ def _peer_of(descriptor: int) -> tuple[int, Any]:
     try:
         if not _NONBLOCKING:
             os.set_blocking(descriptor, blocking)
-        return family_of(found), found.getpeername()
+        return family_of(found), found.getpeername(), peer_process(found)
     finally:
         found.detach()
 
@@ -165,6 +168,13 @@ def _clear(sock: Any, scope: Scope) -> None:
         _cleared[identity(sock)] = (scope, weakref.ref(sock))
     except TypeError:  # no weak reference to it: it is asked about each time
         return
+
+
+def note_connected(sock: Any) -> None:
+    """Let a unix socket send whose connect was judged here and now: its peer's name is what the server called it."""
+    charged = charge()
+    if charged is not None and charged.scopes:
+        _clear(sock, charged.scopes[0])
 
 
 def _sweep() -> None:
@@ -273,8 +283,8 @@ class Sends:
             peer = _socket.socket.getpeername(real)
         except OSError:  # not connected: the call itself says so
             return
-        if peer:  # a socket pair's end has no name
-            family = family_of(real)
+        family = family_of(real)
+        if peer and not (family == _UNIX and our_family.has(peer_process(real))):  # a socket pair's end has no name
             kind = Kind.SEND if datagram and family in _IP else Kind.REUSE
             self._judge(kind, route, family, peer, real, self._read)
         _clear(sock, scope)
@@ -416,10 +426,10 @@ class Sends:
         if scope.kind == "collect":
             return
         try:
-            family, peer = _peer_of(descriptor)
+            family, peer, process = _peer_of(descriptor)
         except OSError:  # not connected: the call itself says so
             return
-        if not peer:  # a socket pair's end has no name
+        if not peer or (family == _UNIX and our_family.has(process)):  # a socket pair's end has no name
             return
         sock = _known_as(descriptor)
         if sock is None or _cleared_for(sock) not in {_HERE, scope}:

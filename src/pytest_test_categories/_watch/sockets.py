@@ -6,6 +6,7 @@ Adding an entry point is one row: its target, how to read the endpoint from the 
 from __future__ import annotations
 
 import _socket
+import functools
 import ipaddress
 import operator
 import socket
@@ -31,7 +32,7 @@ from pytest_test_categories._host.names import (
     reach_of_reverse,
     spelled_here,
 )
-from pytest_test_categories._host.system import System
+from pytest_test_categories._host.unix_sockets import name_of, our_family
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
@@ -53,10 +54,6 @@ _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
 _SOCKET_GLOBALS: Final = vars(socket)
 
-bound_paths: dict[str, tuple[int, int] | None] = {}
-"""Unix sockets that this process bound itself: device and file number by absolute path, if they could be told."""
-
-
 # -- reading endpoints -------------------------------------------------------------------------------------------------
 
 
@@ -65,11 +62,12 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
     if family in IP_FAMILIES:
         return _read_ip(family, address)
     if family == AF_UNIX:
-        path = unix_path(address)
+        path = name_of(address)
         if path is None or kind is Kind.BIND:
             return None
-        inside = path in SYSTEM_LOG_SOCKETS or is_bound_here(path)
-        return Sight(Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+        if path in SYSTEM_LOG_SOCKETS or our_family.knows(path):
+            return Sight(Endpoint(path, family="unix"), Reach.NOWHERE)
+        return Sight(Endpoint(path, family="unix"), Reach.MACHINE, functools.partial(our_family.holds, path))
     if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
         return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
     if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
@@ -223,15 +221,6 @@ def _is_sound(host: str | bytes | bytearray) -> bool:
         except UnicodeError:
             return False
     return b"\0" not in host
-
-
-def unix_path(address: Any) -> str | None:
-    """Return the path of a unix socket's address, an abstract one with ``@`` in front; None if it is none."""
-    if isinstance(address, (bytes, bytearray)):
-        address = bytes(address).decode("utf-8", "surrogateescape")
-    if not isinstance(address, str):
-        return None
-    return "@" + address[1:] if address.startswith("\0") else address
 
 
 _OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
@@ -428,8 +417,10 @@ class _Table:
                 result = wrapped(*args, **kwargs)
             finally:
                 audit.withdraw(one_shot)
-            if kind is Kind.BIND and family == AF_UNIX:
-                note_bound(address)
+            if family == AF_UNIX and kind is Kind.BIND:
+                our_family.note(real, address)
+            elif family == AF_UNIX and kind is Kind.CONNECT:
+                connections.note_connected(instance)
             return result
 
         return wrapper
@@ -616,41 +607,6 @@ def addresses_in(answer: Any) -> list[str]:
     if isinstance(answer, list):
         return [str(info[4][0]) for info in answer if isinstance(info, tuple) and len(info) == 5 and info[4]]  # noqa: PLR2004 - getaddrinfo's tuple
     return []
-
-
-def note_bound(address: Any) -> None:
-    """Remember that this process bound a unix socket."""
-    path = unix_path(address)
-    if path:
-        bound_paths[_absolute(path)] = _identity(path)
-
-
-def is_bound_here(path: str) -> bool:
-    """Tell whether a unix socket is one that this process bound itself, and not another that took its place."""
-    path = _absolute(path)
-    if path not in bound_paths:
-        return False
-    known = bound_paths[path]
-    return known is None or _identity(path) in {known, None}  # where there is nothing any more, nothing is reached
-
-
-def note_binding(address: Any) -> None:
-    """Remember a bind that is about to happen, unless something is in its way."""
-    path = unix_path(address)
-    if path and _identity(path) is None:
-        bound_paths[_absolute(path)] = None
-
-
-def _absolute(path: str) -> str:
-    return path if path.startswith("@") else System.absolute(path)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        stat = System.stat(path)
-    except (OSError, ValueError):  # an abstract one, or one that is about to be bound
-        return None
-    return stat.st_dev, stat.st_ino
 
 
 def _first(args: tuple[Any, ...]) -> Any:

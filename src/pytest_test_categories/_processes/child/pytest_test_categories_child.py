@@ -100,9 +100,13 @@ def append(home: str, line: bytes) -> None:
     The file is opened for each line: a program may close all descriptors that it finds. Appending is atomic but on
     Windows, where each process has a file of its own.
     """
-    name = REPORTS if os.name != "nt" else f"{REPORTS}.{os.getpid()}"
+    append_to(os.path.join(home, REPORTS if os.name != "nt" else f"{REPORTS}.{os.getpid()}"), line)
+
+
+def append_to(path: str, line: bytes) -> None:
+    """Write a line of its own into a file; where its directory is gone, nobody listens any more."""
     try:
-        file = os.open(os.path.join(home, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError:
         return
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.names import reach_of_name
+from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight, audit
@@ -15,7 +16,6 @@ from pytest_test_categories._watch.sockets import (
     AF_UNIX,
     addresses_in,
     ends_here,
-    note_bound,
     read_address,
     read_lookup,
     read_reverse,
@@ -97,7 +97,7 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
     family, address = place(where)
     if family == "unix":
         if kind is Kind.BIND:
-            note_bound(address)
+            our_family.note_path(address)
         judge(kind, route, AF_UNIX, address, None, read_address)
         return
     if route.startswith("uvloop.") and address[0] and parse_ip(address[0]) is None and ends_here(address[0]):

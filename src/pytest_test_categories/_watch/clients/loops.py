@@ -7,9 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_test_categories._attribution.stack import exempt_codes
+from pytest_test_categories._host.unix_sockets import name_of
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._watch.clients.places import text
-from pytest_test_categories._watch.sockets import AF_UNIX, unix_path
+from pytest_test_categories._watch.sockets import AF_UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def unix(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[
     """Read ``create_unix_connection(factory, path)``."""
     path = _argument(args, kwargs, 1, "path")
     if path is not None:
-        yield f"unix:{unix_path(path) if isinstance(path, (str, bytes)) else path}"
+        yield f"unix:{name_of(path) if isinstance(path, (str, bytes)) else path}"
 
 
 def sock_connect(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -64,7 +65,7 @@ def datagram_local(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 def _datagram(address: Any, kwargs: dict[str, Any]) -> Iterator[Where]:
     if kwargs.get("family") == AF_UNIX and isinstance(address, (str, bytes)):
-        yield f"unix:{unix_path(address)}"
+        yield f"unix:{name_of(address)}"
     else:
         yield from _pair(address)
 
@@ -73,7 +74,7 @@ def sendto(transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
     """Read ``sendto(data, addr)`` of a datagram transport; without an address it goes where it is connected to."""
     address = _argument(args, kwargs, 1, "addr")
     if isinstance(address, str):
-        yield f"unix:{unix_path(address)}"
+        yield f"unix:{name_of(address)}"
     elif address is None:
         yield from _pair(transport.get_extra_info("peername"))
     else:

@@ -1,0 +1,305 @@
+"""Whose unix sockets are: those of this process and its family, whatever spelling reaches them.
+
+A family is a process that guards tests (its root) and all that it has started. A socket in the file system is known by
+device, inode and the time at which it was made, since inodes are used again; one in Linux' abstract namespace by its
+name, as long as it is open. What this process binds is noted. Of the others
+
+- Linux tells what each unix socket is bound to (sock_diag(7)), and which processes hold it (proc(5)): that holds for
+  programs of any language;
+- elsewhere, Python processes write what they bind into a file of their family.
+
+A daemon that has left its family is none of it.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import json
+import os
+import struct
+import sys
+import weakref
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from pytest_test_categories._host.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Identity: TypeAlias = "tuple[int, int, int]"
+
+_REMEMBERED: Final = 4096
+"""So many sockets are known of without asking anybody; in other systems than Linux, that is all there are."""
+
+
+def identity(path: str) -> Identity | None:
+    """Return device, inode and time of making of what is at a path; None if there is nothing."""
+    try:
+        stat = System.stat(path)
+    except (OSError, ValueError):
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns  # links and renames change st_ctime
+
+
+def name_of(address: object) -> str | None:
+    """Return the path of a unix socket's address, an abstract name with ``@`` in front; None if it is none."""
+    if isinstance(address, (bytes, bytearray)):
+        address = bytes(address).decode("utf-8", "surrogateescape")
+    if not isinstance(address, str):
+        return None
+    return "@" + address[1:] if address.startswith("\0") else address
+
+
+class _Bound(NamedTuple):
+    """What the system says of a unix socket that has a name: its inode as a socket, the name, the file."""
+
+    inode: int
+    name: str
+    file: int
+    device: int
+
+    def is_at(self, key: Identity) -> bool:
+        """Tell whether it is bound to a file."""
+        if self.file != key[1] & 0xFFFFFFFF:  # it tells so many bits
+            return False
+        device = os.makedev(self.device >> 20, self.device & 0xFFFFF)
+        # btrfs and some overlays give files another device than that of their file system.
+        return device == key[0] or identity(self.name) == key
+
+
+class Family:
+    """The unix sockets of a process and of those that it started.
+
+    Args:
+        root: The process; by default this one, which it is in its forked children, too.
+
+    Attributes:
+        inherited: Inodes (of sockets, as ``fstat`` has them) that the root had from whoever started it.
+        tell: See ``share``.
+        told: Likewise.
+    """
+
+    def __init__(self, root: int = 0) -> None:
+        self.root = root or os.getpid()
+        self.inherited: frozenset[int] = frozenset()
+        self.tell: Callable[[bytes], None] | None = None
+        self.told = ""
+        self._read = 0
+        self._known: dict[Identity, None] = {}
+        self._paths: dict[str, bool] = {}  # whether it is still to be found out what is there
+        self._names: dict[str, weakref.ref[_socket.socket]] = {}
+
+    def share(self, told: str, tell: Callable[[bytes], None]) -> None:
+        """Tell the others of what is bound, and what has been: that is for where nobody can be asked.
+
+        Args:
+            told: The file that they all read.
+            tell: Writes a line into it.
+        """
+        if self.told:  # as this process was told to
+            return
+        self.told, self.tell = told, tell
+        if self._paths and not can_ask():
+            for path in list(self._paths):
+                tell(json.dumps([path, identity(path)]).encode())
+
+    def note(self, sock: object, address: object) -> None:
+        """Note that a socket of this process was bound."""
+        path = name_of(address)
+        if path and not path.startswith("@"):
+            self._add(System.absolute(path), identity(path))
+        elif path is not None and isinstance(sock, _socket.socket):
+            with contextlib.suppress(OSError):
+                if name := name_of(_socket.socket.getsockname(sock)):
+                    self._names[name] = weakref.ref(sock, lambda _: self._names.pop(name, None))
+
+    def note_path(self, address: object) -> None:
+        """Note that a path is about to be bound, where nobody can be asked afterwards."""
+        path = name_of(address)
+        if path and not path.startswith("@") and not can_ask() and identity(path) is None:
+            self._add(System.absolute(path), None)
+
+    def _add(self, path: str, key: Identity | None) -> None:
+        self._keep(path, key)
+        if self.tell is not None and not can_ask():
+            self.tell(json.dumps([path, key]).encode())
+
+    def _keep(self, path: str, key: Identity | None) -> None:
+        self._paths[path] = key is None
+        if key is not None:
+            self._known[key] = None
+        with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another thread does so, too
+            if len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+            if len(self._paths) > _REMEMBERED:
+                del self._paths[next(iter(self._paths))]
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a path or abstract name is known to lead to one of the family, or to nothing any more."""
+        if name.startswith("@"):
+            ref = self._names.get(name)
+            sock = None if ref is None else ref()
+            return sock is not None and _socket.socket.fileno(sock) >= 0
+        key = identity(name)
+        if key is not None and key in self._known:
+            return True
+        if not self._paths:
+            return False
+        path = System.absolute(name)
+        if key is None or not self._paths.get(path, False):
+            return key is None and path in self._paths
+        self._keep(path, key)  # the first time that it is looked at since it was bound
+        return True
+
+    def holds(self, name: str) -> bool:
+        """Find out whether one of the family holds the socket that a path or abstract name leads to.
+
+        Args:
+            name: It, as this process sees it.
+        """
+        if not can_ask():
+            self._hear()
+            return self.knows(name)
+        abstract = name.startswith("@")
+        key = None if abstract else identity(name)
+        if key is None and not abstract:
+            return False
+        found = [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
+        wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
+        if not wanted or not any(_holds(process, wanted) for process in self._processes()):
+            return False
+        if key is not None:
+            self._keep(System.absolute(name), key)
+        return True
+
+    def has(self, process: int) -> bool:
+        """Tell whether a process is one of the family; no other than this one where that can't be found out."""
+        return process == os.getpid() or (process > 0 and can_ask() and process in self._processes())
+
+    def _hear(self) -> None:
+        """Take in what others of the family have bound."""
+        with contextlib.suppress(OSError):  # nobody has bound any
+            data = System.contents(self.told)
+            lines, self._read = data[self._read :].splitlines(), len(data)
+            for line in lines:
+                with contextlib.suppress(ValueError, TypeError):  # its writer was killed
+                    path, key = json.loads(line)
+                    self._keep(path, None if key is None else tuple(key))
+
+    def _processes(self) -> Iterator[int]:
+        """Yield the numbers of the family's processes; the one that is sought is mostly one of the first."""
+        found = list(dict.fromkeys((os.getpid(), self.root)))
+        yield from found
+        children: dict[int, list[int]] = {}
+        for entry in System.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError):  # it has ended
+                    status = System.contents(f"/proc/{entry}/stat")
+                    parent = int(status.rpartition(b")")[2].split()[1])
+                    children.setdefault(parent, []).append(int(entry))
+        for process in found:
+            born = children.pop(process, [])
+            yield from born
+            found += born
+
+
+our_family: Final = Family()
+
+
+# -- what Linux says ---------------------------------------------------------------------------------------------------
+
+_NETLINK, _RAW, _SOCK_DIAG = 16, 3, 4
+_HEADER: Final = struct.Struct("=IHHII")  # size, type, flags, number, process
+_ASK: Final = struct.Struct("=BBHIIIII")  # family, protocol, padding, states, inode, what to show, cookie
+_ONE: Final = struct.Struct("=BBBxI8x")  # family, type, state, inode
+_BY_FAMILY, _ALL_OF_THEM, _DONE, _ERROR = 20, 0x301, 3, 2
+_SHOW_NAME, _SHOW_FILE = 1, 2
+_NAME, _FILE = 0, 1
+_CONNECTED: Final = 1
+_EVERY: Final = 0xFFFFFFFF
+_LARGEST: Final = 1 << 16
+_can_ask: list[bool] = []
+
+
+def can_ask() -> bool:
+    """Tell whether the system says who holds a unix socket."""
+    if not _can_ask:
+        found = False
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError, ValueError, struct.error):
+                # Another process-number namespace's /proc would speak of other processes.
+                found = int(System.readlink("/proc/self")) == os.getpid() and _bound_sockets() is not None
+        _can_ask.append(found)
+    return _can_ask[0]
+
+
+def _bound_sockets() -> list[_Bound]:
+    """Return the unix sockets that somebody may connect or send to.
+
+    Raises:
+        OSError: The system doesn't say.
+    """
+    sock = _socket.socket(_NETLINK, _RAW, _SOCK_DIAG)
+    try:
+        sock.setblocking(True)
+        sock.send(
+            _HEADER.pack(_HEADER.size + _ASK.size, _BY_FAMILY, _ALL_OF_THEM, 1, 0)
+            + _ASK.pack(_socket.AF_UNIX, 0, 0, _EVERY, 0, _SHOW_NAME | _SHOW_FILE, _EVERY, _EVERY)
+        )
+        found: list[_Bound] = []
+        while _take(sock.recv(_LARGEST), found):
+            pass
+        return found
+    finally:
+        sock.close()
+
+
+def _take(data: bytes, found: list[_Bound]) -> bool:
+    """Take in the sockets that a message tells of; returns whether there are more messages."""
+    at = 0
+    while at < len(data):
+        size, what, *_ = _HEADER.unpack_from(data, at)
+        if what == _ERROR:
+            raise OSError(-struct.unpack_from("=i", data, at + _HEADER.size)[0], "sock_diag")
+        if what == _DONE:
+            return False
+        _family, kind, state, inode = _ONE.unpack_from(data, at + _HEADER.size)
+        facts = dict(_attributes(data, at + _HEADER.size + _ONE.size, at + size))
+        # What a server has accepted has the server's name, too.
+        if facts and not (state == _CONNECTED and kind != _socket.SOCK_DGRAM):
+            name = facts.get(_NAME, b"")
+            text = name if name.startswith(b"\0") else name.partition(b"\0")[0]
+            file, device = struct.unpack("=II", facts[_FILE]) if _FILE in facts else (0, 0)
+            found.append(_Bound(inode, name_of(text) or "", file, device))
+        at += (size + 3) & ~3
+    return True
+
+
+def _attributes(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    while at + 4 <= end:
+        size, what = struct.unpack_from("=HH", data, at)
+        yield what, data[at + 4 : at + size]
+        at += (max(size, 4) + 3) & ~3
+
+
+def _holds(process: int, wanted: set[str]) -> bool:
+    """Tell whether a process has one of some descriptors, as /proc names what they lead to."""
+    directory = f"/proc/{process}/fd"
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        for entry in System.listdir(directory):
+            with contextlib.suppress(OSError):  # it is closed by now
+                if System.readlink(f"{directory}/{entry}") in wanted:
+                    return True
+    return False
+
+
+def peer_process(sock: _socket.socket) -> int:
+    """Return the process that serves what a stream socket is connected to, as it began to listen; 0 if nobody says."""
+    option = getattr(_socket, "SO_PEERCRED", None)
+    if option is None:
+        return 0
+    try:
+        return int(struct.unpack("=3i", _socket.socket.getsockopt(sock, _socket.SOL_SOCKET, option, 12))[0])
+    except (OSError, struct.error):
+        return 0
