@@ -242,14 +242,34 @@ on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
 """Called when other scopes judge what the main thread does: a layer outside of this process is told."""
 
 
+on_thread_end: Callable[[], None] | None = None
+"""Called in a thread that was told of by ``on_change``, when it ends."""
+
+
 def changed(scopes: tuple[Scope, ...] | None = None) -> None:
     """Note that a scope has begun or ended to judge.
 
     Args:
-        scopes: Those that judge the main thread now, where the caller knows: as ``charge`` would find them.
+        scopes: Those that judge this thread now, where the caller knows: as ``charge`` would find them.
     """
     if on_change is not None:
         on_change(scopes)
+
+
+def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., Any]:
+    """Return a new thread's function such that a layer outside of this process is told what holds the thread."""
+    if on_change is None or carried is None:
+        return function
+
+    def run(*args: Any) -> Any:
+        changed(() if isinstance(carried, _Free) else _open_chain(carried, threads=True) or carried.chain)
+        try:
+            return function(*args)
+        finally:
+            if on_thread_end is not None:
+                on_thread_end()
+
+    return run
 
 
 def running_phase() -> Scope | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 import time
+from _thread import get_native_id
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._attribution import origin
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.policy import Policy
 
 _PUBLISHED: Final = 512
-"""So many publications are remembered, to find the scopes that a report belongs to."""
+"""So many publications are remembered, to find the scopes that a report belongs to; and those that still hold."""
 _POLICIES: Final = 4096
 _SETTLE_SECONDS: Final = 1.0
 _LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
@@ -56,13 +59,17 @@ class Client:
         self._taken = self._lost = 0
         self._main = threading.get_ident()
         self._pid = os.getpid()
-        self._number = 0
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
         self._scopes: tuple[Scope, ...] = ()
         self._published: dict[int, tuple[Scope, ...]] = {}
+        self._order: deque[int] = deque()
+        self._threads: dict[int, tuple[tuple[Scope, ...], int]] = {}
+        self._enclosing: frozenset[Scope] = frozenset()
         self._indices: dict[tuple[Policy, ...], int] = {(): 0}
         self._known: dict[tuple[int, ...], tuple[tuple[Policy, ...], int]] = {}
-        self._latest: tuple[Scope, ...] = ()
-        self._word = self._last = 0
+        self._latest: tuple[tuple[Scope, ...], int] = ((), 0)
+        self._last = 0
         self._span = (0, 0)
         self._load = -1
         with contextlib.suppress(OSError):  # some sandboxes have none: processes of one tick aren't told apart there
@@ -71,16 +78,23 @@ class Client:
 
     def _become_child(self) -> None:
         self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
+        self._threads = {get_native_id(): (self._scopes, wire.LARGEST_INDEX)}  # what held when it started judges it
 
     # -- what holds ----------------------------------------------------------------------------------------------------
 
+    def begin_tests(self) -> None:
+        """Leave threads and processes that are there already to whoever runs the tests."""
+        self._page.begin_tests()
+
     def publish(self, scopes: tuple[Scope, ...] | None = None) -> None:
-        """Let what the main thread is held to now hold for the process and all its descendants.
+        """Let what this thread is held to now hold for it; if it is the main one, for the process and its descendants.
 
         Args:
             scopes: Those that judge it, if the caller knows.
         """
         if threading.get_ident() != self._main:
+            if self._main and get_native_id() != self._pid:  # else a greenlet, or a forked child
+                self._publish_thread(scopes)
             return
         if scopes is None:
             if origin.in_event_loop():
@@ -95,27 +109,86 @@ class Client:
             scope.memo.clear()
         word = 0
         if scopes:
-            if scopes != self._latest:  # else the next phase of the same test
-                self._begin(scopes)
-            word = self._word
+            latest, word = self._latest
+            if scopes != latest:  # else the next phase of the same test
+                word = self._begin(scopes)
+                self._latest = (scopes, word)
+                self._last = self._last_process()
         self._page.publish(word, self._last)
         if before and before[0].kind == "fixture":
             self._page.note_span(self._span[0], self._span[1])
         if scopes and scopes[0].kind == "fixture":
             self._span = (wire.ticks(), word)
 
-    def _begin(self, scopes: tuple[Scope, ...]) -> None:
-        """Give a number to scopes that have not been published before."""
-        if not self._number:
+    def _publish_thread(self, scopes: tuple[Scope, ...] | None) -> None:
+        """Let what this thread is held to hold for it, if anybody is known to have started it."""
+        known = True
+        if scopes is None:
+            if origin.in_event_loop():
+                return
+            charged = charge()
+            scopes = () if charged is None else charged.scopes
+            known = charged is None or not charged.unattributed
+        thread = get_native_id()
+        held = self._threads.get(thread)
+        if not known:
+            if held is not None:
+                self.release_thread()
+        elif held is None or held[0] != scopes:
+            word = self._word_for(scopes)
+            with self._lock:
+                self._threads[thread] = (scopes, word)
+                self._page.hold_thread(thread, word)
+                self._note_enclosing(scopes, () if held is None else held[0])
+
+    def release_thread(self) -> None:
+        """Note that this thread ends, or that nobody knows any more whose it is."""
+        thread = get_native_id()
+        with self._lock:
+            held = self._threads.pop(thread, None)
+            if held is not None:
+                self._page.release_thread(thread)
+                self._note_enclosing((), held[0])
+
+    def _note_enclosing(self, scopes: tuple[Scope, ...], before: tuple[Scope, ...]) -> None:
+        """Keep which guards have tighter ones inside that hold in some thread: what they permit is to be vouched for.
+
+        Such a thread may run in a context of the outer guard alone, and that it was permitted before.
+        """
+        if len(scopes) > 1 or len(before) > 1:
+            enclosing = {link for held, _word in self._threads.values() for link in held[1:]}
+            for link in enclosing - self._enclosing:
+                link.memo.clear()
+            self._enclosing = frozenset(enclosing)
+
+    def word_of_work(self) -> int:
+        """Return the word for what this thread does here and now, to be said where it is done instead."""
+        charged = charge()
+        return self._word_for(() if charged is None else charged.scopes)
+
+    def _word_for(self, scopes: tuple[Scope, ...]) -> int:
+        for known, word in (self._latest, *list(self._threads.values())):
+            if known == scopes:
+                return word
+        return self._begin(scopes) if scopes else 0
+
+    def _begin(self, scopes: tuple[Scope, ...]) -> int:
+        """Give a number to scopes that have not been published before; return their word."""
+        if not self._page.first:
             self._page.begin_tests()
-        number = self._number = self._number + 1
-        self._latest = scopes
-        self._last = self._last_process()
-        self._word = number << wire.WORD_BITS | self._index(scopes)
+        number = next(self._numbers)
         published = self._published
         published[number] = scopes
-        if len(published) > _PUBLISHED:
-            del published[next(iter(published))]
+        self._order.append(number)
+        if len(self._order) > _PUBLISHED:
+            oldest = self._order.popleft()
+            first = published[oldest][0]
+            in_force = any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values()))
+            if in_force or ((first.open or first.held) and first.kind != "observe"):
+                self._order.append(oldest)
+            else:
+                del published[oldest]
+        return number << wire.WORD_BITS | self._index(scopes)
 
     def _last_process(self) -> int:
         """Return the number of the process that was started last: times of /proc tell no more than hundredths."""
@@ -137,12 +210,13 @@ class Client:
         return known[1]
 
     def _new_index(self, policies: tuple[Policy, ...]) -> int:
-        index = self._indices.get(policies)
-        if index is None:
-            index = min(len(self._indices), wire.LARGEST_INDEX)
-            self._indices[policies] = index
-            self._say("policies", index, wire.encode_policies(policies), urgent=True)
-        return index
+        with self._lock:
+            index = self._indices.get(policies)
+            if index is None:
+                index = min(len(self._indices), wire.LARGEST_INDEX)
+                self._say("policies", index, wire.encode_policies(policies), urgent=True)
+                self._indices[policies] = index
+            return index
 
     # -- what a Python layer knows -------------------------------------------------------------------------------------
 
@@ -154,20 +228,31 @@ class Client:
             scopes: Those that permit it; none if it goes on for another reason.
             reach: How far it goes.
         """
-        if self._page.now & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
-            self._say("vouch", threading.get_native_id(), kind in _LOOK_UPS)
+        if self._held_here()[1] & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
+            self._say("vouch", get_native_id(), kind in _LOOK_UPS)
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
         # It asks a name server only of a look-up that sends something, and doesn't see that a datagram socket's connect
         # sends nothing.
-        return scopes == self._scopes and (kind in _LOOK_UPS) is (reach is Reach.NOWHERE)
+        return (
+            scopes == self._held_here()[0]
+            and (kind in _LOOK_UPS) is (reach is Reach.NOWHERE)
+            and not (self._enclosing and scopes and scopes[0] in self._enclosing)
+        )
+
+    def _held_here(self) -> tuple[tuple[Scope, ...] | None, int]:
+        """Return by what the supervisor judges this thread: scopes, None if that isn't known here, and the word."""
+        thread = get_native_id()
+        if thread == self._pid:
+            return self._scopes, self._page.now
+        return self._threads.get(thread, (None, wire.LARGEST_INDEX))
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
         """Tell what a permitted look-up has answered."""
-        if self._page.now & wire.LARGEST_INDEX:
+        if self._held_here()[1] & wire.LARGEST_INDEX:
             texts = [entry.text for entry in allow]
-            self._say("names", threading.get_native_id(), name, texts, addresses)
+            self._say("names", get_native_id(), name, texts, addresses)
 
     def _say(self, *message: object, urgent: bool = False) -> None:
         for piece in wire.encode(message):

@@ -65,6 +65,8 @@ class Question(NamedTuple):
         call: The system call's name.
         arguments: Its arguments.
         old: Whether it is a 32 bit program's.
+        word: What the caller is held to.
+        known: Whether that is known; else it is what the test process is held to.
     """
 
     number: int
@@ -72,6 +74,8 @@ class Question(NamedTuple):
     call: str
     arguments: tuple[int, ...]
     old: bool
+    word: int
+    known: bool
 
 
 class Aim(NamedTuple):
@@ -84,12 +88,11 @@ class Aim(NamedTuple):
 class LookUp:
     """A look-up whose connect has been seen, and whose name hasn't."""
 
-    __slots__ = ("address", "connected", "deadline", "question", "since", "told", "word")
+    __slots__ = ("address", "connected", "deadline", "question", "since", "told")
 
-    def __init__(self, question: Question, aim: Endpoint, word: int, *, connected: bool) -> None:
+    def __init__(self, question: Question, aim: Endpoint, *, connected: bool) -> None:
         self.question = question
         self.address = aim
-        self.word = word
         self.connected = connected
         self.told = False
         self.since = time.monotonic()
@@ -121,6 +124,7 @@ class Watched:
         self.bound: set[str] = set()
         self.held: dict[tuple[int, int], LookUp] = {}
         self.passed: set[tuple[int, bytes]] = set()
+        self._origins: dict[int, tuple[int, int, int]] = {}  # by thread: when it and the tests began, and its word
         self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
         self.unjudged = False
         self._complained = False
@@ -143,8 +147,8 @@ class Watched:
             self.policies[int(index)] = wire.decode_policies(policies)
         elif what == "vouch":
             thread, look_up = rest
-            if len(self.vouched) > _HELD:
-                self.vouched.clear()
+            if len(self.vouched) > _HELD:  # calls that were not asked about
+                del self.vouched[next(iter(self.vouched))]
             seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
             self.vouched[int(thread)] = (bool(look_up), time.monotonic() + seconds)
         elif what == "names":
@@ -157,6 +161,32 @@ class Watched:
                 held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
         else:
             self.control.dropped += 1
+
+    def held_to(self, thread: int) -> tuple[int, bool]:
+        """Return what a caller is held to, and whether that is known: else it is what holds for the test process now.
+
+        The test process says so of its main thread, and of others that Python started. Of a native thread, and of
+        another process, the time at which it started tells.
+        """
+        page = self.page
+        if thread == self.pid:
+            return page.now, True
+        word = page.word_of(thread)
+        if word is not None:
+            return word, True
+        # A number is used again: it is the same thread if it started at the same time.
+        since, first = started(thread), page.first
+        found = self._origins.get(thread)
+        if found is not None and found[:2] == (since, first):
+            return found[2], True
+        pid = process_of(thread)
+        word = page.word_at(since, thread) if pid == self.pid else page.word_at(started(pid), pid)
+        if word is None:
+            return page.now, False
+        if len(self._origins) >= _HELD:
+            self._origins.clear()
+        self._origins[thread] = (since, first, word)
+        return word, True
 
     def tell(self, report: wire.Report) -> None:
         """Put a report into the pipe."""
@@ -288,20 +318,18 @@ class Supervisor:
                 self._forget(watched)
             return
         number, thread, _flags, call, arch, _pointer, *arguments = wire.QUESTION.unpack(raw)
-        word = watched.page.now
         name = self._calls.get((arch, call), "")
-        if watched.unjudged or (not word & wire.LARGEST_INDEX and name != "bind"):
-            self._send(watched, number, _PERMITTED)
-            return
+        verdict: int | None = _PERMITTED
         try:
-            key = self._key(thread, arguments, word) if name == "connect" else None
-            if key is not None and key in watched.passed:
-                verdict: int | None = _PERMITTED
-            else:
-                question = Question(number, thread, name, tuple(arguments), arch != self._arch)
-                verdict = self._judge(watched, question, word)
-                if key is not None and verdict == _PERMITTED and self._always_passes(watched, word, key[1]):
-                    watched.passed.add(key)
+            word, known = watched.held_to(thread)
+            if not watched.unjudged and (word & wire.LARGEST_INDEX or name == "bind"):
+                key = self._key(thread, arguments, word) if name == "connect" else None
+                if key is None or key not in watched.passed:
+                    old = arch != self._arch
+                    question = Question(number, thread, name, tuple(arguments), old, word, known)
+                    verdict = self._judge(watched, question)
+                    if key is not None and verdict == _PERMITTED and self._always_passes(watched, word, key[1]):
+                        watched.passed.add(key)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may wait for ever
             self._complain(error)
             verdict = _PERMITTED
@@ -383,7 +411,7 @@ class Supervisor:
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
-    def _judge(self, watched: Watched, question: Question, word: int) -> int | None:
+    def _judge(self, watched: Watched, question: Question) -> int | None:
         """Return the answer: an error number, or one of the two above; None if it comes later."""
         try:
             question = self._unfolded(question)
@@ -395,11 +423,11 @@ class Supervisor:
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EACCES}:  # gone, or a bad pointer: the kernel says what is wrong
                 return _PERMITTED
-            return self._unreadable(watched, question, word)
+            return self._unreadable(watched, question)
         if not self._there(watched, question):
             return _PERMITTED
         for aim in aims:
-            verdict = self._judge_aim(watched, question, word, aim)
+            verdict = self._judge_aim(watched, question, aim)
             if verdict != _PERMITTED:
                 return verdict
         return _PERMITTED
@@ -421,29 +449,29 @@ class Supervisor:
             return False
         return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
 
-    def _judge_aim(self, watched: Watched, question: Question, word: int, aim: Aim) -> int | None:
+    def _judge_aim(self, watched: Watched, question: Question, aim: Aim) -> int | None:
         endpoint = aim.endpoint
         kind = _CALL_KINDS[question.call]
         if endpoint.family == "unix":
-            return self._judge_path(watched, question, word, endpoint)
+            return self._judge_path(watched, question, endpoint)
         if endpoint.family == "packet":  # whose bind says where its frames go
             packet = Attempt(Kind.CONNECT, endpoint, reach_of_interface(endpoint.host))
-            return self._refuse(watched, question, word, packet)
+            return self._refuse(watched, question, packet)
         if kind is not Kind.BIND and self._servers.asks(endpoint):
-            return self._judge_look_up(watched, question, word, aim)
+            return self._judge_look_up(watched, question, aim)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
         reach = Reach.BEYOND if ip is None else reach_of_address(ip)
         names = () if ip is None else watched.look_ups.names_of(ip)
         attempt = Attempt(kind, endpoint, reach, names)
-        if not self._refusing(watched, word, attempt):
+        if not self._refusing(watched, question.word, attempt):
             return _PERMITTED
         datagram = kind is not Kind.SEND and self._is_datagram(question)
         # getaddrinfo sorts its answers by such connects, and our own look at an address makes such binds.
         if datagram and (endpoint.port == 0 if kind is Kind.BIND else reach is Reach.MACHINE):
             return _PERMITTED  # nothing is sent, and nobody can be waiting
-        return self._refuse(watched, question, word, attempt, look_up=datagram)
+        return self._refuse(watched, question, attempt, look_up=datagram)
 
-    def _judge_path(self, watched: Watched, question: Question, word: int, endpoint: Endpoint) -> int:
+    def _judge_path(self, watched: Watched, question: Question, endpoint: Endpoint) -> int:
         path = endpoint.host
         if not path.startswith(("/", "@")):
             path = _absolute(question.thread, path)
@@ -455,12 +483,10 @@ class Supervisor:
             watched.hear()
             if self._is_vouched(watched, question, look_up=True):
                 return _PERMITTED
-            return errno.ENOENT if self._policies(watched, self._held_to(watched, question, word)[0]) else _PERMITTED
+            return errno.ENOENT if self._policies(watched, question.word) else _PERMITTED
         inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
-        if not self._refusing(watched, word, attempt):
-            return _PERMITTED
-        return self._refuse(watched, question, word, attempt)
+        return self._refuse(watched, question, attempt)
 
     def _policies(self, watched: Watched, word: int) -> tuple[Policy, ...]:
         index = word & wire.LARGEST_INDEX
@@ -471,19 +497,16 @@ class Supervisor:
     def _refusing(self, watched: Watched, word: int, attempt: Attempt) -> list[Policy]:
         return [policy for policy in self._policies(watched, word) if not decide(policy, attempt).permitted]
 
-    def _refuse(
-        self, watched: Watched, question: Question, word: int, attempt: Attempt, *, look_up: bool = False
-    ) -> int:
+    def _refuse(self, watched: Watched, question: Question, attempt: Attempt, *, look_up: bool = False) -> int:
         """Refuse what the policies in force don't permit, unless somebody knows better; put it into a report."""
+        refusing = self._refusing(watched, question.word, attempt)
+        if not refusing:
+            return _PERMITTED
         watched.hear()
         if self._is_vouched(watched, question, look_up=look_up):
             return _PERMITTED
-        word, known = self._held_to(watched, question, word)
-        refusing = self._refusing(watched, word, attempt)
-        if not refusing:
-            return _PERMITTED
         strict = any(refuses(policy, attempt) for policy in refusing)
-        self._report(watched, question, word, attempt, refused=strict, before=not known)
+        self._report(watched, question, attempt, refused=strict)
         return errno.EACCES if strict else _PERMITTED
 
     def _is_vouched(self, watched: Watched, question: Question, *, look_up: bool) -> bool:
@@ -500,47 +523,35 @@ class Supervisor:
         del watched.vouched[question.thread]
         return True
 
-    def _held_to(self, watched: Watched, question: Question, word: int) -> tuple[int, bool]:
-        """Return what held when the caller's process started, and whether that is known: else what holds now."""
-        pid = process_of(question.thread)
-        if pid == watched.pid:
-            return word, True
-        found = watched.page.word_at(started(pid), pid)
-        return (word, False) if found is None else (found, True)
-
-    def _unreadable(self, watched: Watched, question: Question, word: int) -> int:
+    def _unreadable(self, watched: Watched, question: Question) -> int:
         kind = _CALL_KINDS[question.call]
         attempt = Attempt(kind, Endpoint("an address that may not be read"), Reach.BEYOND)
-        if not self._refusing(watched, word, attempt):
-            return _PERMITTED
-        return self._refuse(watched, question, word, attempt)
+        return self._refuse(watched, question, attempt)
 
     # -- look-ups ------------------------------------------------------------------------------------------------------
 
-    def _judge_look_up(self, watched: Watched, question: Question, word: int, aim: Aim) -> int | None:
+    def _judge_look_up(self, watched: Watched, question: Question, aim: Aim) -> int | None:
         nameless = Attempt(Kind.LOOKUP, aim.endpoint, Reach.BEYOND)
         by_address = nameless._replace(kind=Kind.CONNECT)  # an entry may name the server and its port
-        if not self._refusing(watched, word, by_address):
+        refusing = self._refusing(watched, question.word, by_address)
+        if not refusing:
             return _PERMITTED
         watched.hear()
         if self._is_vouched(watched, question, look_up=True):
             return _PERMITTED
-        word, _known = self._held_to(watched, question, word)
-        if not self._refusing(watched, word, by_address):
-            return _PERMITTED
         if aim.payload[0]:
             name = queried_name(self._memory.read(question.thread, aim.payload[0], min(aim.payload[1], _LONGEST_QUERY)))
             if name:
-                return self._judge_name(watched, question, word, name, None)
+                return self._judge_name(watched, question, name, None)
         if question.call != "connect" or not self._is_datagram(question):
-            return self._refuse(watched, question, word, nameless, look_up=True)
+            return self._refuse(watched, question, nameless, look_up=True)
         # A connect of datagrams sends nothing. The message that follows says the name.
         pid = process_of(question.thread)
-        strict = any(p.mode is EnforcementMode.STRICT for p in self._refusing(watched, word, by_address))
+        strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
         self._tell_nameless(question.thread)
         if len(watched.held) >= _HELD:
             watched.held.pop(next(iter(watched.held)))
-        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, word, connected=not strict)
+        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, connected=not strict)
         self._holding = True
         self._count_pending(watched)
         return _PRETENDED if strict else _PERMITTED
@@ -559,28 +570,27 @@ class Supervisor:
             return _PERMITTED  # sent on a socket that isn't connected: it fails, and is reported without a name
         held.told = True
         self._count_pending(watched)
-        return self._judge_name(watched, question, held.word, name, held)
+        word, known = held.question.word, held.question.known
+        return self._judge_name(watched, question._replace(word=word, known=known), name, held)
 
-    def _judge_name(
-        self, watched: Watched, question: Question, word: int, name: str, held: LookUp | None
-    ) -> int | None:
+    def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
         attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant))
-        if meant != name and self._refusing(watched, word, attempt):  # an entry may name it in full
+        if meant != name and self._refusing(watched, question.word, attempt):  # an entry may name it in full
             in_full = attempt._replace(endpoint=Endpoint(name))
-            attempt = attempt if self._refusing(watched, word, in_full) else in_full
-        if self._refusing(watched, word, attempt):
-            verdict = self._refuse(watched, question, word, attempt, look_up=True)
+            attempt = attempt if self._refusing(watched, question.word, in_full) else in_full
+        if self._refusing(watched, question.word, attempt):
+            verdict = self._refuse(watched, question, attempt, look_up=True)
             if verdict != _PERMITTED or held is None or held.connected:
                 return verdict
-        self._resolve(watched, question, name, word, held)
+        self._resolve(watched, question, name, held)
         return None
 
-    def _resolve(self, watched: Watched, question: Question, name: str, word: int, held: LookUp | None) -> None:
+    def _resolve(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> None:
         """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
         import threading
 
-        entries = tuple(entry for policy in self._policies(watched, word) for entry in policy.allow)
+        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
         finished = self._finished()
 
         def look_up() -> None:
@@ -656,8 +666,7 @@ class Supervisor:
 
     def _report_nameless(self, watched: Watched, held: LookUp) -> None:
         attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
-        _word, known = self._held_to(watched, held.question, held.word)
-        self._report(watched, held.question, held.word, attempt, refused=not held.connected, before=not known)
+        self._report(watched, held.question, attempt, refused=not held.connected)
 
     def _count_pending(self, watched: Watched) -> None:
         watched.page.pending = sum(not held.told for held in watched.held.values())
@@ -672,14 +681,12 @@ class Supervisor:
             return False
         return name.startswith(b"UDP")
 
-    def _report(
-        self, watched: Watched, question: Question, word: int, attempt: Attempt, *, refused: bool, before: bool
-    ) -> None:
+    def _report(self, watched: Watched, question: Question, attempt: Attempt, *, refused: bool) -> None:
         endpoint = attempt.endpoint
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
         pid = process_of(question.thread)
         report = wire.Report(
-            word=word,
+            word=question.word,
             kind=attempt.kind.value,
             host=endpoint.host,
             port=endpoint.port,
@@ -692,7 +699,7 @@ class Supervisor:
             thread_name=_text(f"/proc/{question.thread}/comm"),
             command=command_of(pid),
             own=pid == watched.pid,
-            before=before,
+            before=not question.known,
         )
         watched.tell(report)
 
@@ -713,7 +720,7 @@ def process_of(thread: int) -> int:
 
 
 def started(pid: int) -> int:
-    """Return when a process started, in the ticks of ``wire.ticks``; the present if it is gone."""
+    """Return when a process or thread started, in the ticks of ``wire.ticks``; the present if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The second field is a name, which may hold blanks and brackets.

@@ -156,11 +156,13 @@ class Page:
     A *word* says what holds: the number of the publication, and the index of the policies. Zero as index: go on.
     """
 
-    SIZE: Final = 65536
+    SIZE: Final = 81920
     _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS, _TAKEN = range(8)
     _SPAN_AT, _SPAN_COUNT = 16, 256
     _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
-    _MOMENT_COUNT = (SIZE // 8 - _MOMENT_AT) // 3
+    _THREAD_COUNT = 1024  # two words each: number and word
+    _THREAD_AT = SIZE // 8 - 2 * _THREAD_COUNT
+    _MOMENT_COUNT = (_THREAD_AT - _MOMENT_AT) // 3
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, self.SIZE)
@@ -192,10 +194,43 @@ class Page:
         words[self._MOMENTS] = count + 1
         words[self._NOW] = word
 
+    @property
+    def first(self) -> int:
+        """What started before is nobody's; 0 until anything has been watched."""
+        return self._words[self._FIRST]
+
     def begin_tests(self) -> None:
         """Note that what started before now is nobody's."""
-        if not self._words[self._FIRST]:
-            self._words[self._FIRST] = ticks()
+        self._words[self._FIRST] = ticks()
+
+    def hold_thread(self, thread: int, word: int) -> None:
+        """Put a word in force for one thread, whatever holds for the process."""
+        words = self._words
+        free = 0
+        for at in self._places(thread):
+            if words[at] == thread:
+                words[at + 1] = word
+                return
+            if not words[at]:
+                free = free or at
+        if free:  # else it is one of very many, and held to what held when it started
+            words[free + 1] = word
+            words[free] = thread
+
+    def release_thread(self, thread: int) -> None:
+        """End that: the thread ends, whose number may be another's then."""
+        words = self._words
+        for at in self._places(thread):
+            if words[at] == thread:
+                words[at] = 0
+
+    def word_of(self, thread: int) -> int | None:
+        """Return the word in force for a thread; None if none was put in force."""
+        words = self._words
+        return next((words[at + 1] for at in self._places(thread) if words[at] == thread), None)
+
+    def _places(self, thread: int) -> list[int]:
+        return [self._THREAD_AT + 2 * ((thread + step) % self._THREAD_COUNT) for step in range(_STEPS)]
 
     def note_span(self, since: int, word: int) -> None:
         """Keep for long what held from ``since`` until now: the set-up of a fixture that many tests use."""
@@ -206,7 +241,7 @@ class Page:
         words[self._SPANS] = count + 1
 
     def word_at(self, moment: int, pid: int) -> int | None:
-        """Return the word that held when a process started; None if that isn't known any more."""
+        """Return the word that held when a process or thread started; None if that isn't known any more."""
         words = self._words
         if not words[self._FIRST] or moment < words[self._FIRST]:
             return 0
@@ -216,12 +251,7 @@ class Page:
             at = self._MOMENT_AT + 3 * (number % self._MOMENT_COUNT)
             if words[at] > moment:
                 continue
-            # Within one tick: rather somebody's than nobody's, and not of those that began when it was there already.
-            if (
-                words[at] == moment
-                and number
-                and (not words[at + 1] & LARGEST_INDEX or 0 <= words[at + 2] - pid < _NEAR)
-            ):
+            if words[at] == moment and number and not _began_before(words[at + 1], words[at + 2], pid):
                 continue
             return words[at + 1]
         count = words[self._SPANS]
@@ -264,10 +294,23 @@ class Page:
         self._words[self._PENDING] = count
 
 
+_STEPS: Final = 8
+"""In so many places of the table a thread may stand."""
 _NEAR: Final = 4096
 """Numbers of processes further apart have begun anew in between."""
 WORD_BITS: Final = 16
 LARGEST_INDEX: Final = (1 << WORD_BITS) - 1
+
+
+def _began_before(word: int, last: int, pid: int) -> bool:
+    """Tell whether a word was in force when a process started, of those that were published within the same tick.
+
+    Args:
+        word: It. Rather somebody's than nobody's.
+        last: The last process that had started when it was published; 0 if nobody looked.
+        pid: The process.
+    """
+    return not 0 <= last - pid < _NEAR and bool(word if last else word & LARGEST_INDEX)
 
 
 def ticks() -> int:

@@ -52,6 +52,9 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
     class Outside(Protocol):
         """A layer outside of this process: the judge tells it what it would see otherwise."""
 
+        def begin_tests(self) -> None:
+            """Leave what has been started so far to whoever runs the tests."""
+
         def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
             """Tell whether it lets go on by itself what ``scopes`` permit; if that ends, it empties their memos."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
 """In the environment of what a run with the kernel layer starts: where workers register, or ``around``."""
 _AROUND: Final = "around"
-_LATE: Final = "by a process that was there before this test, started by nobody knows which"
+_LATE: Final = "by a process or thread that was there before this test, started by nobody knows which"
 _UNKNOWN: Final = "a test that ended long ago"
 
 
@@ -42,6 +42,10 @@ class Kernel:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    def begin_tests(self) -> None:
+        """Leave what has been started so far to whoever runs the tests."""
+        self._client.begin_tests()
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor lets go on by itself what ``scopes`` permit."""
@@ -119,7 +123,9 @@ class Kernel:
             fixture="" if scope is None else scope.fixture,
             held_by="" if scope is None else scope.held_by,
             guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,
-            late="" if scope is None or scope.open or scope.held else origin.late_text(scope, "a process"),
+            late=""
+            if scope is None or scope.open or scope.held
+            else origin.late_text(scope, "a thread" if report.own else "a process"),
         )
 
 
@@ -187,7 +193,7 @@ def confirm(settings: Settings) -> None:
         if _state.reason:
             _state.word = ""
             registry.judge.outside = None
-            origin.on_change = None
+            origin.on_change = origin.on_thread_end = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
@@ -222,6 +228,7 @@ def _start(config: pytest.Config) -> None:
         _state.client = client
         registry.judge.outside = Kernel(client)
         origin.on_change = client.publish
+        origin.on_thread_end = client.release_thread
 
 
 def _distributes(config: pytest.Config) -> bool:

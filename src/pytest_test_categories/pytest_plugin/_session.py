@@ -185,6 +185,8 @@ class Session:
         """Leave alone what is older than the first test module: threads, and functions for the exit."""
         if runs == [self.run]:
             registry.exit.expect()
+            if registry.outside is not None:
+                registry.outside.begin_tests()
         origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Carried, current_task, running, spawner, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
@@ -29,10 +30,14 @@ class Job:
         __tracebackhide__ = True
         outer = getattr(running, "job", None)
         running.job = self
+        if origin.on_change is not None:
+            origin.on_change(None)
         try:
             return self._function(*args, **kwargs)
         finally:
             running.job = outer
+            if origin.on_change is not None:
+                origin.on_change(None)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import Scope, current, spawner
+from pytest_test_categories._attribution.origin import Scope, changed, current, spawner
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 
@@ -39,6 +39,7 @@ class SignalJob(Job):
             return None  # it is on record for whoever installed it: raised, it would end what the signal interrupts
         finally:
             current.reset(token)
+            changed()
 
     def __eq__(self, other: object) -> bool:
         """Compare as the handler does, for those who bound ``getsignal`` before it was wrapped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import carried_by_threads, spawner
+from pytest_test_categories._attribution.origin import announced, carried_by_threads, spawner
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     thread = getattr(args[0], "__self__", None) if args else None
     if isinstance(thread, threading.Thread) and thread not in carried_by_threads:
         carried_by_threads[thread] = spawner()
+    if isinstance(thread, threading.Thread):
+        args = (announced(args[0], carried_by_threads.get(thread)), *args[1:])
     return wrapped(*args, **kwargs)
 
 

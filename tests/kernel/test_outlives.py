@@ -1,0 +1,249 @@
+"""What outlives its test is held to what its test was, whoever runs meanwhile: in both directions, and told of nobody else."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kernel.conftest import Outcome
+
+pytestmark = pytest.mark.usefixtures("kernel")
+
+WAYS: Final = '''
+"""Ways to go on when the test is over; each connects once ``go`` is there, and says how that went."""
+
+import concurrent.futures, ctypes, os, pathlib, signal, socket, struct, subprocess, sys, threading, time
+
+GO, ANSWER = pathlib.Path("go"), pathlib.Path("answer")
+libc = ctypes.CDLL(None, use_errno=True)
+PORT = 45454
+SHELL = (
+    "while [ ! -e go ]; do sleep 0.02; done; (exec 3<>/dev/tcp/127.0.0.1/45454) && echo connected >new || echo refused >new;"
+    "mv new answer"
+)
+Routine = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+kept = []
+
+
+def dial():
+    sock = libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    address = struct.pack("=H", socket.AF_INET) + struct.pack(">H", PORT) + socket.inet_aton("127.0.0.1") + bytes(8)
+    failed = libc.connect(sock, address, 16)
+    os.close(sock)
+    return "refused" if failed else "connected"
+
+
+def later(*_):
+    while not GO.exists():
+        time.sleep(0.02)
+    pathlib.Path("new").write_text(dial())
+    os.replace("new", ANSWER)
+    return 0
+
+
+def program():
+    kept.append(subprocess.Popen(["bash", "-c", SHELL]))
+
+
+def spawned():
+    os.posix_spawn("/bin/bash", ["bash", "-c", SHELL], dict(os.environ))
+
+
+def daemon():
+    subprocess.run(["bash", "-c", f"(setsid bash -c '{SHELL}' &)"])
+
+
+def forked_twice():
+    child = os.fork()
+    if not child:
+        os.setsid()
+        if not os.fork():
+            later()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def native_thread():
+    routine = Routine(later)
+    thread = ctypes.c_ulong()
+    kept.append(routine)
+    assert libc.pthread_create(ctypes.byref(thread), None, routine, None) == 0
+
+
+def thread():
+    threading.Thread(target=later, daemon=True).start()
+
+
+def job():
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    kept.append(pool)
+    pool.submit(later)
+
+
+def handler():
+    def handle(*_):
+        pathlib.Path("answer").write_text(dial())
+
+    signal.signal(signal.SIGALRM, handle)
+
+
+def result():
+    if signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
+        signal.raise_signal(signal.SIGALRM)
+    GO.touch()
+    deadline = time.monotonic() + 10
+    while not ANSWER.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return ANSWER.read_text().strip()
+'''
+NAMES: Final = ("program", "spawned", "daemon", "forked_twice", "native_thread", "thread", "job", "handler")
+TESTS: Final = """
+import socket
+import pytest
+import ways
+
+servers = []
+
+
+@pytest.fixture
+def fixture():
+    ways.{way}()
+    yield
+
+
+@pytest.mark.large
+def test_a_server():
+    servers.append(socket.create_server(("127.0.0.1", ways.PORT)))
+
+
+@pytest.mark.{before}
+def test_b_leaves():
+    ways.{way}()
+
+
+@pytest.mark.{after}
+def test_c_meanwhile():
+    assert ways.result() == "{result}"
+"""
+
+
+@pytest.mark.parametrize("way", NAMES)
+@pytest.mark.parametrize("after", ["medium", "large"])
+def test_a_small_tests_leftover_is_refused_and_told_as_its_own(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, after: str
+) -> None:
+    pytester.makepyfile(ways=WAYS, test_it=TESTS.format(way=way, before="small", after=after, result="refused"))
+    outcome = run("-q")
+    assert outcome.counts == {"passed": 3}, outcome.text
+    assert outcome.result.ret == 1
+    charged = r"no running test is charged with[\s\S]*::test_b_leaves \[small\]\n(    .*\n)*    127[.]0[.]0[.]1:45454"
+    assert re.search(charged, outcome.text), outcome.text
+    assert "by nobody" not in outcome.text
+
+
+@pytest.mark.parametrize("way", NAMES)
+@pytest.mark.parametrize("before", ["medium", "large"])
+def test_a_larger_tests_leftover_goes_on_and_no_smaller_test_is_charged(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, before: str
+) -> None:
+    pytester.makepyfile(ways=WAYS, test_it=TESTS.format(way=way, before=before, after="small", result="connected"))
+    outcome = run("-q")
+    assert outcome.counts == {"passed": 3}, outcome.text
+    assert outcome.result.ret == 0, outcome.text
+
+
+@pytest.mark.parametrize("way", [name for name in NAMES if name != "handler"])
+def test_what_a_fixture_started_is_held_to_its_size(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, way: str
+) -> None:
+    pytester.makepyfile(
+        ways=WAYS,
+        test_it=f"""
+        import socket
+        import pytest
+        import ways
+
+        @pytest.fixture(scope="module")
+        def service():
+            server = socket.create_server(("127.0.0.1", ways.PORT))
+            ways.{way}()
+            yield
+            server.close()
+
+        @pytest.mark.medium
+        def test_a_medium(service):
+            pass
+
+        @pytest.mark.small
+        def test_b_bystander():
+            assert ways.result() == "connected"
+
+        @pytest.mark.medium
+        def test_c_medium(service):
+            pass
+        """,
+    )
+    outcome = run("-q")
+    assert outcome.counts == {"passed": 3}, outcome.text
+    assert outcome.result.ret == 0, outcome.text
+
+
+def test_threads_older_than_the_collection_are_the_runners(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        ways=WAYS,
+        conftest="""
+        import socket
+        import ways
+
+        server = socket.create_server(("127.0.0.1", ways.PORT))
+        ways.native_thread()
+        """,
+        test_it="""
+        import pytest
+        import ways
+
+        @pytest.mark.small
+        def test_bystander():
+            assert ways.result() == "connected"
+        """,
+    )
+    outcome = run("-q", "-W", "ignore")
+    assert outcome.counts == {"passed": 1}, outcome.text
+    assert "no running test is charged" not in outcome.text
+
+
+def test_a_pools_thread_is_held_to_each_of_its_jobs(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        ways=WAYS,
+        test_it="""
+        import concurrent.futures, socket
+        import pytest
+        import ways
+
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        servers = []
+
+        @pytest.mark.large
+        def test_a_server():
+            servers.append(socket.create_server(("127.0.0.1", ways.PORT)))
+            assert pool.submit(ways.dial).result() == "connected"
+
+        @pytest.mark.small
+        def test_b_small():
+            assert pool.submit(ways.dial).result() == "refused"
+
+        @pytest.mark.medium
+        def test_c_medium():
+            assert pool.submit(ways.dial).result() == "connected"
+        """,
+    )
+    outcome = run("-q")
+    assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
+    assert "::test_b_small [small]\n    127.0.0.1:45454" in outcome.text
