@@ -20,7 +20,7 @@ from pytest_test_categories._rules.errors import (
 )
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
-from pytest_test_categories.pytest_plugin import _options
+from pytest_test_categories.pytest_plugin import _options, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
@@ -143,7 +143,8 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
-        manager.register(Summary(self.run, self._phases, self._fixtures, config), "test-categories-summary")
+        self._summary = Summary(self.run, self._phases, self._fixtures, config)
+        manager.register(self._summary, "test-categories-summary")
 
     def _register_results(self, config: pytest.Config) -> None:
         """Register what gathers the whole run, where somebody asks for something that is made of it."""
@@ -202,6 +203,8 @@ class Session:
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
+        if self._settings.path_sizes or self._settings.fixture_sizes:
+            self._summary.note_unused(_selection.unused(session, everything, self._settings, self._sizes))
         if self._tracker is not None:
             self._tracker.note_selection(everything, items)
             if self._settings.baseline is not None:
