@@ -20,7 +20,7 @@ from pytest_test_categories._rules.errors import (
 )
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
-from pytest_test_categories.pytest_plugin import _options, _selection
+from pytest_test_categories.pytest_plugin import _options, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
@@ -125,6 +125,7 @@ class Session:
                 for cls in ("RaisesExc", "RaisesGroup")
                 for name, wrapper in (("__enter__", _raises_enter), ("__exit__", _raises_exit))
             ),
+            *_runners.entry_points(self._phases),
         ]
         self._reports: Reports | None = None
         self.run.on_record = self._expect_reports
@@ -212,6 +213,7 @@ class Session:
         if self._tracker is not None and self._settings.suggest:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
+        self._phases.note_items(items)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
         return result
