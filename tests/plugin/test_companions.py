@@ -565,3 +565,160 @@ def test_after_medium():
     # tried, and nobody asked for our class by name.
     assert failed == {"test_small_narrows_what_runs_inside", "test_after"}
     assert not [name for name, words in found.items() if "ERROR" in words]
+
+
+ALL_AT_ONCE: Final = """
+import threading
+import pytest
+
+def pytest_runtest_call(item):
+    item.runtest()
+
+def pytest_runtestloop(session):
+    manager = session.config.pluginmanager
+    others = [manager.get_plugin("runner")]
+
+    def phase(item, when):
+        call = manager.subset_hook_caller("pytest_runtest_" + when, others)
+        arguments = {"nextitem": None} if when == "teardown" else {}
+        return item, pytest.CallInfo.from_call(lambda: call(item=item, **arguments), when=when)
+
+    def tell(item, info):
+        item.ihook.pytest_runtest_logreport(report=item.ihook.pytest_runtest_makereport(item=item, call=info))
+
+    for item in session.items:
+        tell(*phase(item, "setup"))
+    infos = []
+    threads = [threading.Thread(target=lambda item=item: infos.append(phase(item, "call"))) for item in session.items]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for item, info in infos:
+        tell(item, info)
+    for item in ORDER(session.items):
+        tell(*phase(item, "teardown"))
+    return True
+"""
+
+
+@pytest.mark.parametrize("order", ["list", "reversed"])
+def test_rule_9_tests_that_a_runner_has_under_way_at_once_are_judged_and_charged_one_by_one(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    order: str,
+) -> None:
+    pytester.makeconftest(ALL_AT_ONCE.replace("ORDER", order))
+    pytester.makepyfile(
+        HEAD
+        + """
+import threading
+everybody = threading.Barrier(4)
+
+@pytest.mark.small
+def test_clean(): everybody.wait(); everybody.wait()
+
+@pytest.mark.small
+def test_swallows(): everybody.wait(); swallowed(); everybody.wait()
+
+@pytest.mark.medium
+def test_serves():
+    everybody.wait()
+    socket.create_server(("127.0.0.1", 0)).close()
+    everybody.wait()
+
+@pytest.mark.medium
+def test_guard(network_isolation):
+    everybody.wait(); swallowed(); everybody.wait()
+    assert [violation.size for violation in network_isolation.violations] == ["medium"]
+"""
+    )
+    result = run_pytest("-v", "--tb=short")
+    assert outcomes(result) == {
+        "test_clean": {"PASSED"},
+        "test_serves": {"PASSED"},
+        "test_swallows": {"FAILED"},
+        "test_guard": {"FAILED"},
+    }
+    lines = summary(result)
+    assert [line.strip().partition("::")[2] for line in lines if "::" in line] == [
+        "test_guard [medium]",
+        "test_swallows [small]",
+    ]
+    assert lines[-1] == "sizes: 2 small, 2 medium"
+
+
+COROUTINES: Final = """
+import asyncio
+import pytest
+
+@pytest.fixture
+async def dials():
+    try: await asyncio.open_connection("127.0.0.1", 9)
+    except Exception: pass
+    yield
+
+@pytest.mark.MARK
+async def test_a_clean(network_isolation):
+    for _ in range(8): await asyncio.sleep(0.02)
+    assert not network_isolation.violations
+
+@pytest.mark.MARK
+async def test_b_swallows():
+    await asyncio.sleep(0.05)
+    try: await asyncio.open_connection("127.0.0.1", 9)
+    except Exception: pass
+
+@pytest.mark.MARK
+async def test_c_raises():
+    await asyncio.sleep(0.03)
+    await asyncio.open_connection("127.0.0.1", 9)
+
+@pytest.mark.MARK
+async def test_e_fixture(DIALS): await asyncio.sleep(0.05)
+
+@pytest.mark.medium
+@pytest.mark.MARK
+async def test_f_serves():
+    server = await asyncio.start_server(print, "127.0.0.1", 0)
+    await asyncio.sleep(0.05)
+    server.close()
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "warn", "off"])
+@pytest.mark.parametrize(
+    ("plugin", "mark", "fixture"),
+    [
+        ("pytest_asyncio_cooperative", "asyncio_cooperative", "dials"),
+        ("pytest_asyncio_concurrent", "asyncio_concurrent(group='g')", "network_isolation"),
+    ],
+)
+def test_rule_9_coroutine_tests_that_run_at_once_are_judged_and_charged_one_by_one(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    plugin: str,
+    mark: str,
+    fixture: str,
+    mode: str,
+) -> None:
+    pytest.importorskip(plugin)
+    pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
+    pytester.makepyfile(COROUTINES.replace("MARK", mark).replace("DIALS", fixture))
+    report = ("--network-report=report.json",) if mode == "off" else ()
+    result = run_pytest("-v", "-p", f"{plugin}.plugin", "-Wignore", *report, mode=mode)
+    found = outcomes(result)
+    failed = {name for name, words in found.items() if words != {"PASSED"}}
+    result.stdout.no_fnmatch_line("*AttributeError*")
+    if mode != "strict":  # nobody serves there: what raises fails by itself
+        assert failed == {"test_c_raises"}
+        return
+    swallowed = {"test_b_swallows"} | ({"test_e_fixture"} if fixture == "dials" else set())
+    assert {name: found[name] for name in failed} == dict.fromkeys(swallowed | {"test_c_raises"}, {"FAILED"})
+    told = [line.strip().partition("::")[2] for line in summary(result) if "::" in line]
+    assert told == [f"{name} [small]" for name in sorted(failed)]
+    assert summary(result)[-1] == "sizes: 4 small, 1 medium"

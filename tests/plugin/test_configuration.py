@@ -338,3 +338,70 @@ def test_two_sizes_by_a_conftest_hook_are_a_usage_error(
     assert "test_one has two sizes: @pytest.mark.large, @pytest.mark.small. Keep one of them" in said
     assert "INTERNALERROR" not in said
     assert result.ret in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED}
+
+
+UNDEFINED = "no collected file, conftest or plugin defines it"
+
+UNUSED = """
+[pytest]
+test_categories_enforcement = strict
+test_categories_path_sizes =
+    tests = medium
+    tests/unit = small
+    tests/unti = small
+    tests/empty = small
+    tests/unit/test_one.py = small
+test_categories_fixture_sizes =
+    docker = large
+    dokcer = large
+    tmp_path = small
+    of_module = medium
+"""
+
+
+@pytest.fixture
+def unused(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Write a project whose settings have rules that no test and no fixture answers to."""
+    pytester.makeini(UNUSED)
+    (pytester.path / "tests/empty").mkdir(parents=True)
+    (pytester.path / "tests/unit").mkdir()
+    (pytester.path / "tests/conftest.py").write_text("import pytest\n@pytest.fixture\ndef docker(): pass\n")
+    (pytester.path / "tests/unit/test_one.py").write_text(
+        "import pytest\n@pytest.fixture\ndef of_module(): pass\ndef test_one(): pass\ndef test_two(): pass\n"
+    )
+    return pytester
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), (".",), ("-k", "one"), ("--deselect=tests/unit",), ("tests", "-o", "testpaths=tests")]
+)
+def test_rule_12_settings_that_found_nothing_in_the_whole_project_are_told_once(
+    unused: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+    arguments: tuple[str, ...],
+) -> None:
+    lines = [line for line in summary(run_pytest(*arguments, workers=workers)) if line.startswith("test_categories_")]
+    assert lines == [
+        "test_categories_path_sizes: 'tests/empty = small' matched no test: no collected test is in it",
+        "test_categories_path_sizes: 'tests/unti = small' matched no test: there is no such directory or file",
+        f"test_categories_fixture_sizes: 'dokcer = large' names no fixture: {UNDEFINED}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("tests/unit",), ("tests/unit/test_one.py::test_one",), ("--ignore=tests/empty",)]
+)
+def test_settings_that_found_nothing_in_a_part_of_the_project_are_not_told(
+    unused: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int, arguments: tuple[str, ...]
+) -> None:
+    result = run_pytest(*arguments, workers=workers)
+    result.stdout.no_fnmatch_line("test_categories_*")
+
+
+def test_settings_that_found_nothing_are_not_told_where_a_module_could_not_be_collected(
+    unused: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    (unused.path / "tests/test_broken.py").write_text("1 / 0")
+    run_pytest("--continue-on-collection-errors").stdout.no_fnmatch_line("test_categories_*")

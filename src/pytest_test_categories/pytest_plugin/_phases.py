@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -22,7 +23,7 @@ from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
     from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._ledger.runs import Run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _FIXTURE: Final = "network_isolation"
+_KEPT: Final = 32
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
@@ -42,6 +44,32 @@ SECTION: Final = "TC001 network access"
 def _hidden(info: pytest.ExceptionInfo[BaseException]) -> bool:
     """Hide a frame of ours, but for groups: pytest 8.4 fails on a group none of whose frames is shown."""
     return not isinstance(info.value, BaseExceptionGroup)
+
+
+class _Test:
+    """One item that runs or has run, from its set-up on: several may be under way at once.
+
+    Attributes:
+        item: The item; it stands for itself, since two may have one node id.
+        scope: What it is held to.
+        inner: The scope that is current in its phases: its own, or a guard that a fixture has entered for it.
+        outer: The scope that was current before the phase that it is in.
+        has_run: Whether its body has run before its set-up, and what it refused is still to be told.
+    """
+
+    __slots__ = ("has_run", "inner", "item", "outer", "scope")
+
+    def __init__(self, item: pytest.Item, scope: Scope) -> None:
+        self.item = item
+        self.scope = self.inner = scope
+        self.outer: Scope | None = None
+        self.has_run = False
+
+    def end(self) -> None:
+        """Close the scope; what the test has left behind is late from now on."""
+        self.has_run = False
+        if self.scope.open:
+            self.scope.close()
 
 
 class Phases:
@@ -57,11 +85,10 @@ class Phases:
             None: Policy(None, self._mode, settings.allow),
         }
         self._allow = settings.allow
-        self.scope: Scope | None = None
-        self._isolation: NetworkGuard | None = None
-        self._inner: Scope | None = None
-        self._outer: Scope | None = None
-        self._last = ""
+        self._now: _Test | None = None  # the latest
+        self._tests: dict[int, _Test] = {}  # by identity: those that run, and some that ran, for their reports
+        self._room = _KEPT
+        self._uncounted: set[int] = set()
         self._counts: dict[int, int] = {}
         self._counted: dict[int, Policy] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
@@ -122,23 +149,43 @@ class Phases:
         known = None if self._run.baseline is None else self._run.baseline.of(test, fixture)
         return policy._replace(known=known) if known else policy
 
-    def _open(self, item: pytest.Item) -> Scope:
-        self._end()  # for a runner that never tore the last one down
+    def note_items(self, items: Iterable[pytest.Item]) -> None:
+        """Note what was collected: that is counted, once each, and not the groups that a runner makes of it."""
+        self._uncounted.update(map(object.__hash__, items))
+
+    @property
+    def scope(self) -> Scope | None:
+        """What the latest test is held to."""
+        return None if self._now is None else self._now.scope
+
+    def scope_of(self, item: pytest.Item) -> Scope | None:
+        """Return what a test is, or was, held to; None if no report of it is due, or none has been for long."""
+        test = self._known(item)
+        return None if test is None or test.has_run else test.scope
+
+    def _known(self, item: pytest.Item) -> _Test | None:
+        now = self._now
+        return now if now is not None and now.item is item else self._tests.get(object.__hash__(item))
+
+    def _open(self, item: pytest.Item) -> _Test:
+        known = self._known(item)
+        if known is not None:  # it is run again; a runner may not have torn it down
+            known.end()
         policy = self._policy_of(item)
-        nodeid = item.nodeid
         if self._run.baseline is not None:
             policy = self.with_known(policy, self.label(item))
-        if nodeid != self._last:  # not a rerun
-            self._last = nodeid
+        scope = Scope("test", policy, self.label(item), parent=self._run.base, file=item.path)
+        key = object.__hash__(item)
+        if key in self._uncounted:
+            self._uncounted.discard(key)
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
             self._counted[id(policy)] = policy
-        self.scope = self._inner = scope = Scope(
-            "test", policy, self.label(item), parent=self._run.base, file=item.path
-        )
-        self._outer = current.get()
-        self._isolation = None
+        self._now = test = self._tests[key] = _Test(item, scope)
+        if len(self._tests) > self._room:
+            self._tests = {key: one for key, one in self._tests.items() if one.scope.open}
+            self._room = 2 * len(self._tests) + _KEPT
         self._fill(item, scope)
-        return scope
+        return test
 
     def _fill(self, item: pytest.Item, scope: Scope) -> None:
         """Give a test the fixture's value, so that pytest needn't set it up: most of what an autouse fixture costs."""
@@ -147,7 +194,7 @@ class Phases:
         if funcargs is not None and info is not None:
             definitions = info.name2fixturedefs.get(_FIXTURE, ())
             if len(definitions) == 1:  # else a project has put one of its own over it
-                funcargs[_FIXTURE] = self._isolation = NetworkGuard.of(scope)
+                funcargs[_FIXTURE] = NetworkGuard.of(scope)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -169,9 +216,9 @@ class Phases:
         return Policy(max(sizes, key=lambda size: size.rank), self._mode, allow)
 
     @pytest.fixture(autouse=True)
-    def network_isolation(self) -> NetworkGuard:
+    def network_isolation(self, request: pytest.FixtureRequest) -> NetworkGuard:
         """Return the guard of the running test. Name it in a fixture that is to run under it."""
-        return NetworkGuard.of(self.scope)  # type: ignore[arg-type]  # a test is running
+        return NetworkGuard.of(self._running(request.node).scope)
 
     # -- phases --------------------------------------------------------------------------------------------------------
 
@@ -179,8 +226,10 @@ class Phases:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
         """Guard the set-up of a test."""
         __tracebackhide__ = _hidden
-        scope = self._open(item)
-        self._enter(scope)
+        test = self._known(item)
+        if test is None or not test.has_run:
+            test = self._open(item)
+        self._enter(test)
         error: BaseException | None = None
         try:
             return (yield)
@@ -188,14 +237,15 @@ class Phases:
             error = raised
             raise
         finally:
-            self._leave(item, scope, error)
+            self._leave(test, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
         """Guard the body of a test."""
         __tracebackhide__ = _hidden
-        scope = self.scope if self.scope is not None and self.scope.open else self._open(item)
-        self._enter(scope)
+        test = self._running(item)
+        test.has_run = False  # what it refused is told in this phase
+        self._enter(test)
         error: BaseException | None = None
         try:
             return (yield)
@@ -203,14 +253,15 @@ class Phases:
             error = raised
             raise
         finally:
-            self._leave(item, scope, error)
+            self._leave(test, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
         """Guard the tear-down of a test, and end its guard."""
         __tracebackhide__ = _hidden
-        scope = self.scope if self.scope is not None and self.scope.open else self._open(item)
-        self._enter(scope)
+        test = self._running(item)
+        test.has_run = False
+        self._enter(test)
         error: BaseException | None = None
         try:
             return (yield)
@@ -219,29 +270,53 @@ class Phases:
             raise
         finally:
             try:
-                self._leave(item, scope, error)
+                self._leave(test, error)
             finally:
-                self._end()
+                test.end()
 
-    def _enter(self, scope: Scope) -> None:
+    @contextlib.contextmanager
+    def body(self, item: pytest.Item) -> Iterator[None]:
+        """Hold a body to its test where it runs outside of the test's phases: before them, or in a thread of one."""
+        test = self._known(item)
+        if test is None or not test.scope.open:
+            test = self._open(item)
+            test.has_run = True
+        outer = current.get()
+        current.set(test.inner)
+        try:
+            yield
+        finally:
+            current.set(outer)
+
+    def _running(self, item: pytest.Item) -> _Test:
+        """Return a test that runs; begin it, if its runner has left its set-up out."""
+        test = self._known(item)
+        return test if test is not None and test.scope.open else self._open(item)
+
+    def _enter(self, test: _Test) -> None:
+        self._now = test
+        scope = test.scope
         if self._run.standing:
             self._enclose(scope)
+        test.outer = current.get()
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
-        current.set(self._inner)
+        inner = test.inner
+        current.set(inner)
         phases.append(scope)
         if origin.on_change is not None:
-            origin.on_change(scope.chain if self._inner is scope and not self._run.standing else None)
+            origin.on_change(scope.chain if inner is scope and not self._run.standing else None)
 
-    def _leave(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
+    def _leave(self, test: _Test, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        phases.pop()
-        self._inner = current.get()
-        current.set(self._outer)
+        scope = test.scope
+        origin.end_phase(scope)  # the last one, but for runners that have several under way
+        test.inner = current.get() or scope
+        current.set(test.outer)
         if origin.on_change is not None:
-            origin.on_change(None if phases or self._outer is not None else ())
+            origin.on_change(None if phases or test.outer is not None else ())
         registry.collect()
-        if scope.records or self.fixture_scopes:
-            self._tell(item, scope, error)
+        if (scope.records or self.fixture_scopes) and not test.has_run:
+            self._tell(test.item, scope, error)
 
     def _enclose(self, scope: Scope) -> None:
         """Put the guards around a test that fixtures of broad scope have entered."""
@@ -263,11 +338,6 @@ class Phases:
         left = scope.undelivered()
         if left:
             raise end_of_phase(left) from error
-
-    def _end(self) -> None:
-        if self.scope is not None and self.scope.open:
-            self.scope.close()
-        self._inner = None
 
 
 def end_of_phase(records: list[Record]) -> NetworkAccessViolationError:

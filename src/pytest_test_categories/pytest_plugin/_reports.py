@@ -43,7 +43,7 @@ class Reports:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Fail a report that pytest or unittest made of a violation and did not fail, and hang violations on it."""
         report = yield
-        scope = self._phases.scope
+        scope = self._phases.scope_of(item)
         if scope is not None and (scope.records or self._phases.fixture_scopes or call.excinfo is not None):
             self._report(item, call, report, scope)
         return report

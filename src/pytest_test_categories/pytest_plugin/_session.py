@@ -17,7 +17,7 @@ from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
-from pytest_test_categories.pytest_plugin import _options
+from pytest_test_categories.pytest_plugin import _options, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
@@ -122,6 +122,7 @@ class Session:
                 for cls in ("RaisesExc", "RaisesGroup")
                 for name, wrapper in (("__enter__", _raises_enter), ("__exit__", _raises_exit))
             ),
+            *_runners.entry_points(self._phases),
         ]
         self._reports: Reports | None = None
         self.run.on_record = self._expect_reports
@@ -140,7 +141,8 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
-        manager.register(Summary(self.run, self._phases, self._fixtures, config), "test-categories-summary")
+        self._summary = Summary(self.run, self._phases, self._fixtures, config)
+        manager.register(self._summary, "test-categories-summary")
 
     def _register_results(self, config: pytest.Config) -> None:
         """Register what gathers the whole run, where somebody asks for something that is made of it."""
@@ -185,8 +187,8 @@ class Session:
         """Leave alone what is older than the first test module: threads, and functions for the exit."""
         if runs == [self.run]:
             registry.exit.expect()
-            if registry.outside is not None:
-                registry.outside.begin_tests()
+            if registry.judge.outside is not None:
+                registry.judge.outside.begin_tests()
         origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -201,6 +203,8 @@ class Session:
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
+        if self._settings.path_sizes or self._settings.fixture_sizes:
+            self._summary.note_unused(_selection.unused(session, everything, self._settings, self._sizes))
         if self._tracker is not None:
             self._tracker.note_selection(everything, items)
             if self._settings.baseline is not None:
@@ -208,6 +212,7 @@ class Session:
         if self._tracker is not None and self._settings.suggest:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
+        self._phases.note_items(items)
         if self._plan.needed:
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
         return result

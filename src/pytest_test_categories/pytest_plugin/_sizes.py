@@ -84,6 +84,10 @@ class Sizes:
         self._paths[path] = size
         return size
 
+    def covers(self, rule: str, paths: Iterable[str]) -> bool:
+        """Tell whether a path rule covers one of some files, whatever other rule goes before it."""
+        return any(_covers(rule, self._inside(path)) for path in paths)
+
     def check(self, node: pytest.Item | pytest.Collector) -> None:
         """Look at a node's own markers.
 

@@ -11,7 +11,7 @@ from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 from pytest_test_categories._runtime import registry
-from pytest_test_categories.pytest_plugin import _unwatched
+from pytest_test_categories.pytest_plugin import _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Summary:
         self._counts: dict[str, int] = {}
         self._notes: dict[str, dict[str, Any]] = {}
         self._unwatched: dict[str, Any] = {}
+        self._unused: dict[str, None] = {}
+
+    def note_unused(self, texts: Iterable[str]) -> None:
+        """Note what to say of settings that found nothing: it is said if the whole project was collected."""
+        self._unused.update(dict.fromkeys(texts))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -47,6 +52,7 @@ class Summary:
         _add(self._counts, output["counts"])
         _merge(self._notes, output["notes"])
         _unwatched.merge(self._unwatched, output["unwatched"])
+        self.note_unused(output["unused"])
         for data in output["late"]:
             violation = Violation.from_dict(data)
             record = self._run.late.setdefault(violation.key, Record(violation))
@@ -67,6 +73,7 @@ class Summary:
                     "counts": dict(self._phases.counts),
                     "notes": self._fixtures.notes,
                     "unwatched": _unwatched.counts(self._run),
+                    "unused": list(self._unused),
                     "late": [record.snapshot().to_dict() for record in self._run.late.values()],
                     "noted": [violation.to_dict() for violation in self._run.noted],
                 }
@@ -88,6 +95,7 @@ class Summary:
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
+            *(self._unused if self._unused and _selection.is_whole(self._config) else ()),
             *_size_lines(self._counts),
         ]
         if not lines:

@@ -6,7 +6,6 @@ A report, the baseline, suggested sizes and annotations are all made of what it 
 from __future__ import annotations
 
 import json
-import os
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +13,11 @@ import pytest
 
 from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._report.published import published_id, relative_place
+from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 from pytest_test_categories._sizing.suggest import function_of
-from pytest_test_categories.pytest_plugin import _options, _unwatched
+from pytest_test_categories.pytest_plugin import _options, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, to_tell
 
 if TYPE_CHECKING:
@@ -32,19 +31,6 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories_tracker"
-_NARROWING: Final = {
-    "--lf": "lf",
-    "--sw": "stepwise",
-    "--collect-only": "collectonly",
-    "--setup-only": "setuponly",
-    "--setup-plan": "setupplan",
-    "--fixtures": "showfixtures",
-    "--fixtures-per-test": "show_fixtures_per_test",
-    "--cache-show": "cacheshow",
-    "--ignore": "ignore",
-    "--ignore-glob": "ignore_glob",
-}
-"""Options after which not every test has run, and where each is kept."""
 _PHASES: Final = frozenset({"setup", "call", "teardown"})
 
 
@@ -326,43 +312,21 @@ class Tracker:
     def deselects(self) -> bool:
         """Whether a test that was not collected may exist all the same."""
         chosen = any("::" in argument for argument in self._config.args)
-        return chosen or bool(self._deselected) or bool(self._narrowed) or bool(self._narrowing())
-
-    def _narrowing(self) -> list[str]:
-        """Return the options of the run that leave tests out, or run none."""
-        option = self._config.option
-        given = [name for name, field in _NARROWING.items() if getattr(option, field, None)]
-        if self._config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
-            inside = relative(str(self._config.invocation_params.dir), str(self._config.rootpath))
-            if inside != str(self._config.rootpath).replace("\\", "/"):
-                given.append(f"started in {relative_place(inside)}")
-        return given
+        return chosen or bool(self._deselected) or bool(self._narrowed) or bool(_selection.narrowing(self._config))
 
     def why_incomplete(self) -> tuple[str, ...]:
         """Return why not every test of the project ran to its end, a line each."""
         reasons = list(self._narrowed)
         if self._deselected:
             reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
-        if paths := self._chosen():
+        if paths := _selection.chosen(self._config):
             reasons.append(f"only {', '.join(paths)}")
-        reasons += self._narrowing()
+        reasons += _selection.narrowing(self._config)
         unfinished = sum(not test.finished for test in self._tests.values())
         unfinished += len(self._collected.difference(self._tests))
         if unfinished:
             reasons.append(f"{unfinished} {'test' if unfinished == 1 else 'tests'} did not run to the end")
         return tuple(reasons)
-
-    def _chosen(self) -> list[str]:
-        """Return the paths of the command line, if they leave out a part of the project's tests."""
-        config = self._config
-        if config.args_source is not pytest.Config.ArgsSource.ARGS:
-            return []
-        root = str(config.rootpath)
-        whole = {os.path.normpath(os.path.join(root, path)) for path in config.getini("testpaths") or [root]}
-        given = {os.path.normpath(os.path.join(str(config.invocation_params.dir), path)) for path in config.args}
-        if whole <= given or root in given:
-            return []
-        return [relative_place(relative(path, root)) for path in config.args]
 
     def violations(self) -> list[Violation]:
         """Return everything that was seen, breaches and what was permitted, in no order."""
@@ -438,9 +402,3 @@ def _read_target(text: str) -> Target:
         tuple(tuple(Place(*place) for place in level) for level in classes),
         observed,
     )
-
-
-def relative(path: str, root: str) -> str:
-    """Return a path relative to the root directory, as node ids write it."""
-    inside = os.path.normpath(path).replace("\\", "/")
-    return inside.removeprefix(root.replace("\\", "/") + "/")

@@ -1,0 +1,95 @@
+"""Which of the project's tests a run collects, and which settings found nothing among all of them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_test_categories.pytest_plugin._options import Settings
+    from pytest_test_categories.pytest_plugin._sizes import Sizes
+
+_NARROWING: Final = {
+    "--lf": "lf",
+    "--sw": "stepwise",
+    "--collect-only": "collectonly",
+    "--setup-only": "setuponly",
+    "--setup-plan": "setupplan",
+    "--fixtures": "showfixtures",
+    "--fixtures-per-test": "show_fixtures_per_test",
+    "--cache-show": "cacheshow",
+    "--ignore": "ignore",
+    "--ignore-glob": "ignore_glob",
+}
+"""Options after which not every test has run, and where each is kept."""
+
+
+def narrowing(config: pytest.Config) -> list[str]:
+    """Return the options of a run that leave tests out, or run none."""
+    from pytest_test_categories._report.model import relative_place
+
+    given = [name for name, field in _NARROWING.items() if getattr(config.option, field, None)]
+    if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+        inside = _relative(str(config.invocation_params.dir), str(config.rootpath))
+        if inside != str(config.rootpath).replace("\\", "/"):
+            given.append(f"started in {relative_place(inside)}")
+    return given
+
+
+def chosen(config: pytest.Config) -> list[str]:
+    """Return the paths of the command line, if they leave out a part of the project's tests."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return []
+    from pytest_test_categories._report.model import relative_place
+
+    root = str(config.rootpath)
+    whole = {os.path.normpath(os.path.join(root, path)) for path in config.getini("testpaths") or [root]}
+    given = {os.path.normpath(os.path.join(str(config.invocation_params.dir), path)) for path in config.args}
+    if whole <= given or root in given:
+        return []
+    return [relative_place(_relative(path, root)) for path in config.args]
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Tell whether all of the project's tests were to be collected, those too that were then deselected."""
+    reasons = set(narrowing(config)) - {"--collect-only", "--setup-only", "--setup-plan"}
+    return not reasons and not chosen(config)
+
+
+def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Settings, sizes: Sizes) -> Iterator[str]:
+    """Yield what is to be said of rules that no collected item answers to; nothing where a module failed.
+
+    Args:
+        session: The session that has collected.
+        items: What it has collected, before any was deselected.
+        settings: The rules.
+        sizes: Knows which files a path rule covers.
+    """
+    if session.testsfailed:
+        return
+    if settings.path_sizes:
+        paths = {str(item.path) for item in items}
+        for rule, size in settings.path_sizes:
+            if not sizes.covers(rule, paths):
+                there = os.path.exists(os.path.join(str(session.config.rootpath), rule))
+                why = "no collected test is in it" if there else "there is no such directory or file"
+                yield f"test_categories_path_sizes: '{rule or '.'} = {size.value}' matched no test: {why}"
+    if settings.fixture_sizes:
+        fixtures: Any = session._fixturemanager
+        for name, size in settings.fixture_sizes:
+            # None for a name that no loaded file has; what this node can't see is an empty list.
+            if fixtures.getfixturedefs(name, session) is None:
+                yield (
+                    f"test_categories_fixture_sizes: '{name} = {size.value}' names no fixture: "
+                    "no collected file, conftest or plugin defines it"
+                )
+
+
+def _relative(path: str, root: str) -> str:
+    """Return a path relative to the root directory, as node ids write it."""
+    inside = os.path.normpath(path).replace("\\", "/")
+    return inside.removeprefix(root.replace("\\", "/") + "/")
