@@ -30,7 +30,7 @@ _NARROWING: Final = {
 
 def narrowing(config: pytest.Config) -> list[str]:
     """Return the options of a run that leave tests out, or run none."""
-    from pytest_test_categories._report.model import relative_place
+    from pytest_test_categories._report.published import relative_place
 
     given = [name for name, field in _NARROWING.items() if getattr(config.option, field, None)]
     if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
@@ -44,7 +44,7 @@ def chosen(config: pytest.Config) -> list[str]:
     """Return the paths of the command line, if they leave out a part of the project's tests."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return []
-    from pytest_test_categories._report.model import relative_place
+    from pytest_test_categories._report.published import relative_place
 
     root = str(config.rootpath)
     whole = {os.path.normpath(os.path.join(root, path)) for path in config.getini("testpaths") or [root]}
