@@ -136,6 +136,8 @@ class NetworkGuard:
             return
         for record in list(scope.records.values()):
             violation = record.snapshot()
+            if len(into) >= origin.RECORDS_PER_SCOPE and violation.key not in into:
+                violation = violation._replace(target="further targets", location="", function="")
             _, counts = into.setdefault(violation.key, (violation, [0]))
             counts[0] += violation.count  # one step for the interpreter: entries may end in several threads at once
 
@@ -181,8 +183,8 @@ class NetworkGuard:
         registry.collect()
         scope.close()
         registry.release()
-        if scope.records and (run := innermost()) is not None and scope.home is None:
-            run.of_blocks += scope.records.values()
+        if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:
+            run.of_blocks.add(scope.records.values())
         registry.ledger.deliver(error, ended=scope)
         self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
         finish(scope, error)

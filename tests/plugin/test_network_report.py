@@ -287,6 +287,33 @@ def test_a_guard_of_ones_own_is_enforced_all_the_same(
     assert (access["verdict"], access["count"]) == ("permitted", 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"), [((), 0), (("--network-report=report.json",), 1)], ids=["plain", "report"]
+)
+def test_records_of_guards_inside_tests_are_kept_for_the_report_only(
+    pytester: pytest.Pytester, run_pytest: Run, options: tuple[str, ...], kept: int
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import gc, socket, pytest
+        from pytest_test_categories import network_guard
+        from pytest_test_categories._ledger.records import Record
+        def record(): return {{o for o in gc.get_objects() if type(o) is Record}}
+        def test_guards():
+            before = record()
+            for _ in range(50):
+                with pytest.raises(AssertionError), network_guard("small", "warn"), pytest.warns(Warning):
+                    with socket.socket(type=socket.SOCK_DGRAM) as sock: sock.sendto(b"", ("127.0.0.1", 9))
+                    raise AssertionError
+            gc.collect()
+            assert len(record() - before) == {kept} * 50
+        """
+    )
+    assert run_pytest(*options, mode=None).ret == 0
+    if options:
+        assert [access["target"] for access in read(pytester)["accesses"]] == ["127.0.0.1:9"]
+
+
 @pytest.mark.parametrize("option", ["--network-report=report.json", "--network-suggest-sizes=print"])
 def test_no_outcome_changes_where_nothing_is_enforced(
     pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int], option: str

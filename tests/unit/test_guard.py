@@ -755,6 +755,15 @@ class TestRecords:
         assert len(guard.violations) == RECORDS_PER_SCOPE + 1
         assert (guard.violations[-1].target, guard.violations[-1].count) == ("further targets", 500)
 
+    def test_distinct_targets_of_all_entries_are_bounded(self) -> None:
+        guard = network_guard("small", "strict")
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            for port in range(1, RECORDS_PER_SCOPE + 101):
+                with guard, expect_network_violation():
+                    sock.sendto(b"", ("198.51.100.1", port))
+        assert len(guard.violations) == RECORDS_PER_SCOPE + 1
+        assert (guard.violations[-1].target, guard.violations[-1].count) == ("further targets", 100)
+
     def test_threads_lose_no_count(self) -> None:
         go = threading.Event()
 

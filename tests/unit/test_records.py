@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._ledger.records import Delivery, Expecting, Record
+from pytest_test_categories._ledger.records import Delivery, Expecting, Gathered, Record
 from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
@@ -126,3 +126,25 @@ def test_rule_2_an_error_tells_of_its_own_attempt_to_every_guard_around() -> Non
             dial()
     assert caught.value.undelivered
     assert [violation.count for violation in outer.violations] == [2]
+
+
+def test_what_is_gathered_of_guards_is_bounded_and_complete() -> None:
+    gathered = Gathered()
+    for number in range(3 * gathered.LIMIT):
+        at_one_place, expected, elsewhere = record(2), record(1), record(1)
+        expected.expected = 1
+        elsewhere.violation = elsewhere.violation._replace(target=f"{number}:1")
+        gathered.add([at_one_place, expected, elsewhere])
+    kept = gathered.records
+    assert len(kept) < 2 * gathered.LIMIT
+    assert sum(one.count - one.expected for one in kept) == 3 * gathered.LIMIT * 3
+    assert sum(one.count - one.expected for one in kept if one.violation.target == "x:1") == 3 * gathered.LIMIT * 2
+    assert "further targets" in {one.violation.target for one in kept}
+
+
+def test_the_latest_records_are_kept_themselves_since_their_errors_may_be_expected_later() -> None:
+    gathered = Gathered()
+    gathered.add([record(1) for _ in range(gathered.LIMIT)])
+    latest = record(1)
+    gathered.add([latest])
+    assert [one for one in gathered.records if one is latest] == [latest]

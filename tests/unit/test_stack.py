@@ -496,6 +496,36 @@ async def fetch(call):
     assert found.at == Place(OTHER, 2, "inner")
 
 
+ANYIO = """
+import anyio, asyncio
+async def connect():
+    found = []
+    async def dial(done):
+        await anyio.sleep(0)
+        found.append(here(TEST, asyncio.current_task()))
+        done.set()
+    async def outer(done):
+        async with anyio.create_task_group() as group:
+            group.start_soon(dial, done)
+    async with anyio.create_task_group() as group:
+        done = anyio.Event()
+        group.start_soon(%s, done)
+        await done.wait()
+    return found[0]
+"""
+
+
+@pytest.mark.parametrize("started", ["dial", "outer"])
+@pytest.mark.parametrize("waiting", ["await", "gather", "create_task", "task_group"])
+def test_a_task_of_an_anyio_group_is_its_parents_before_that_waits_for_the_group(waiting: str, started: str) -> None:
+    pytest.importorskip("anyio")
+    connect = library("httpx.client", ANYIO % started, here=here, TEST=TEST)["connect"]
+    found = run(waiting, connect)
+    assert found.at == Place(USERS, BODIES[waiting][0], "fetch")
+    assert found.test == Place(TEST, 2, "test_fetch")
+    assert found.library == "httpx"
+
+
 def test_a_trio_task_is_read_and_the_one_whose_nursery_it_is_in() -> None:
     trio = pytest.importorskip("trio")
     source = """

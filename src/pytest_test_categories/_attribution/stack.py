@@ -304,7 +304,9 @@ def _futures_in(held: Any) -> Iterator[Any]:
     if hasattr(kind, "_asyncio_future_blocking"):
         yield held
     elif kind.__module__.startswith(("asyncio.", "anyio.")):
-        groups = (getattr(held, name, None) for name in ("_parent_task", "_on_completed_fut"))  # asyncio's, anyio's
+        # A task group's parent: asyncio's; anyio's, which need not wait for its group yet; one that does.
+        host = getattr(getattr(held, "cancel_scope", None), "_host_task", None)
+        groups = (getattr(held, "_parent_task", None), host, getattr(held, "_on_completed_fut", None))
         yield from (waiting for waiting in groups if waiting is not None)
         for queue in (held, getattr(held, "_done", None)):  # as_completed, up to 3.12 and from 3.13 on
             yield from getattr(queue, "_getters", ())

@@ -10,7 +10,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,3 +113,39 @@ class Expecting:
         before = self._before
         shares = ((record, record.undelivered - before.get(record, 0)) for record in records)
         Delivery((record, times) for record, times in shares if times > 0).deliver(expected=True)
+
+
+class Gathered:
+    """What guards that have ended have on record, until a report takes it.
+
+    Attributes:
+        records: Theirs; of many, the older ones of one place are made one.
+    """
+
+    LIMIT: Final = 1000
+
+    __slots__ = ("records",)
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Keep what a guard that ends has on record: itself, since its errors may be expected later."""
+        if len(self.records) >= self.LIMIT:
+            self._merge()
+        self.records += records
+
+    def _merge(self) -> None:
+        once: dict[tuple[str, ...], Record] = {}
+        for record in self.records:
+            if record.count > record.expected:
+                violation = record.violation
+                if len(once) >= self.LIMIT // 2 and _place_of(violation) not in once:
+                    violation = violation._replace(target="further targets", location="", function="")
+                merged = once.setdefault(_place_of(violation), Record(violation))
+                merged.count += record.count - record.expected
+        self.records[:] = once.values()
+
+
+def _place_of(violation: Violation) -> tuple[str, ...]:
+    return (violation.kind, violation.verdict, violation.fixture, violation.guard, violation.process, *violation.key)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._attribution.origin import Scope
-    from pytest_test_categories._ledger.records import Record
+    from pytest_test_categories._ledger.records import Gathered, Record
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.errors import NetworkAccessWarning
@@ -33,7 +33,7 @@ class Run:
         noted: Violations that a warned-about import made: no test reports them.
         decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
         standing: Guards that fixtures of broad scope have entered and not left.
-        of_blocks: Records of guards inside tests that have ended, for who gathers all.
+        of_blocks: What guards inside tests that have ended have on record; None where nobody gathers that.
         groups: Whether node ids carry groups of pytest-xdist's.
         observing: The scope that takes note of all that the run does, if somebody wants to know.
         baseline: Violations that the project knows of, if it keeps a list.
@@ -61,7 +61,7 @@ class Run:
         self.base = base
         self.standing: list[Scope] = []
         self.children_watched = False
-        self.of_blocks: list[Record] = []
+        self.of_blocks: Gathered | None = None
         self.groups = False
         self.observing: Scope | None = None
         self.baseline: Baseline | None = None

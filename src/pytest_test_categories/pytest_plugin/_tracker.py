@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._ledger.records import Gathered
 from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.model import Access, Case, Report
 from pytest_test_categories._report.published import published_id
@@ -95,6 +96,7 @@ class Tracker:
         self._collected: set[str] = set()
         self._users: dict[str, list[str]] = {}
         self._worker = hasattr(config, "workerinput")
+        self._of_blocks = run.of_blocks = Gathered()
 
     def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
         """Note what suggested sizes are made of, beside the run: what tests use, and where they stand."""
@@ -133,7 +135,7 @@ class Tracker:
         """Hang on a report what its phase reached for, and take it in where the run ends."""
         fields = report.__dict__
         observing = self._run.observing
-        told = (observing is not None and observing.records) or self._run.of_blocks or REPORT_KEY in fields
+        told = (observing is not None and observing.records) or self._of_blocks.records or REPORT_KEY in fields
         if told or self._worker or "node" in fields:
             if "node" not in fields:  # xdist's controller has them from its workers
                 self._hang(report, fields)
@@ -153,8 +155,8 @@ class Tracker:
         if report.when == "setup" and self._worker:
             uses = self._uses.get(self._plain(report.nodeid), ())
             fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=uses)
-        seen = [*self._drain(), *to_tell(self._run.of_blocks)]
-        self._run.of_blocks.clear()
+        seen = [*self._drain(), *to_tell(self._of_blocks.records)]
+        self._of_blocks.records.clear()
         if seen:
             fields.setdefault(REPORT_KEY, {})["accesses"] = [violation.to_dict() for violation in seen]
 
@@ -246,7 +248,7 @@ class Tracker:
             return (yield)
         finally:
             registry.collect()
-            rest = [violation.to_dict() for violation in (*self._drain(), *to_tell(self._run.of_blocks))]
+            rest = [violation.to_dict() for violation in (*self._drain(), *to_tell(self._of_blocks.records))]
             if session.shouldfail or session.shouldstop:
                 self._narrow(f"the run stopped early: {session.shouldfail or session.shouldstop}")
             if exitstatus == pytest.ExitCode.INTERRUPTED:
