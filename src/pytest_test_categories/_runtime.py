@@ -22,7 +22,7 @@ from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.records import Delivery, Expecting, Record
 from pytest_test_categories._ledger.runs import Run, runs
-from pytest_test_categories._processes import pools, programs
+from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, normal_name, parse_ip
@@ -585,9 +585,10 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, root(), self.run, count=count)
 
-    def hand_to_job(self) -> str:
-        """Return what a job is handed that is submitted to a process pool here and now."""
-        return self._spawned.hand_to_job(root()) if self.holders else ""
+    def hand_to_job(self) -> tuple[str, int | None]:
+        """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
+        word = self.outside.word_of_work() if self.outside is not None else None
+        return self._spawned.hand_to_job(root()) if self.holders else "", jobs.word_here() if word is None else word
 
     def take_job(self, handed: Any) -> None:
         """Hold this process, a pool's worker, to a job; None between jobs."""
