@@ -23,7 +23,7 @@ from pytest_test_categories._judge import Judge
 from pytest_test_categories._ledger.ledger import Ledger, add_observed, unseen
 from pytest_test_categories._ledger.records import Delivery, Record
 from pytest_test_categories._ledger.runs import Run, innermost, runs
-from pytest_test_categories._processes import pools, programs
+from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._rules.errors import HermeticityViolationError
@@ -189,9 +189,12 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, self.root(), innermost(), count=count)
 
-    def hand_to_job(self) -> str:
-        """Return what a job is handed that is submitted to a process pool here and now."""
-        return self._spawned.hand_to_job(self.root()) if self.holders else ""
+    def hand_to_job(self) -> tuple[str, int | None]:
+        """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
+        word = self.judge.outside.word_of_work() if self.judge.outside is not None else None
+        return self._spawned.hand_to_job(
+            self.root()
+        ) if self.holders else "", jobs.word_here() if word is None else word
 
     def take_job(self, handed: Any) -> None:
         """Hold this process, a pool's worker, to a job; None between jobs."""

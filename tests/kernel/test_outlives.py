@@ -132,8 +132,7 @@ def test_c_meanwhile():
 """
 
 
-@pytest.mark.parametrize("way", NAMES)
-@pytest.mark.parametrize("after", ["medium", "large"])
+@pytest.mark.parametrize(("way", "after"), [("program", "medium"), *((name, "large") for name in NAMES)])
 def test_a_small_tests_leftover_is_refused_and_told_as_its_own(
     run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, after: str
 ) -> None:
@@ -146,8 +145,7 @@ def test_a_small_tests_leftover_is_refused_and_told_as_its_own(
     assert "by nobody" not in outcome.text
 
 
-@pytest.mark.parametrize("way", NAMES)
-@pytest.mark.parametrize("before", ["medium", "large"])
+@pytest.mark.parametrize(("way", "before"), [("native_thread", "medium"), *((name, "large") for name in NAMES)])
 def test_a_larger_tests_leftover_goes_on_and_no_smaller_test_is_charged(
     run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, before: str
 ) -> None:
@@ -202,8 +200,11 @@ def test_threads_older_than_the_collection_are_the_runners(
         import socket
         import ways
 
-        server = socket.create_server(("127.0.0.1", ways.PORT))
+        servers = []
         ways.native_thread()
+
+        def pytest_sessionstart():
+            servers.append(socket.create_server(("127.0.0.1", ways.PORT)))
         """,
         test_it="""
         import pytest
@@ -247,3 +248,73 @@ def test_a_pools_thread_is_held_to_each_of_its_jobs(run: Callable[..., Outcome],
     outcome = run("-q")
     assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
     assert "::test_b_small [small]\n    127.0.0.1:45454" in outcome.text
+
+
+POOLS: Final = """
+import concurrent.futures, multiprocessing, socket
+import pytest
+import ways
+
+servers = []
+
+
+class Loky:
+    def submit(self, function):
+        import joblib
+
+        class Done:
+            result = staticmethod(lambda: joblib.Parallel(n_jobs=2)([joblib.delayed(function)()])[0])
+
+        return Done
+
+
+@pytest.fixture(scope="module")
+def pool():
+    if "{kind}" == "loky":
+        yield Loky()
+        return
+    context = multiprocessing.get_context("{kind}")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server():
+    with socket.create_server(("127.0.0.1", ways.PORT), backlog=50):
+        yield
+
+
+@pytest.mark.{first}
+def test_b_first(pool):
+    assert pool.submit(ways.dial).result() == "{firsts}"
+
+
+@pytest.mark.{second}
+def test_c_second(pool):
+    assert pool.submit(ways.dial).result() == "{seconds}"
+    assert pool.submit(ways.dial).result() == "{seconds}"
+
+
+@pytest.mark.{first}
+def test_d_third(pool):
+    assert pool.submit(ways.dial).result() == "{firsts}"
+"""
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn", "forkserver", "loky"])
+@pytest.mark.parametrize("sizes", [("small", "large"), ("medium", "small")])
+def test_a_process_pools_worker_is_held_to_each_of_its_jobs(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, kind: str, sizes: tuple[str, str]
+) -> None:
+    if kind == "loky":
+        pytest.importorskip("joblib")
+    first, second = sizes
+    firsts, seconds = ("refused" if size == "small" else "connected" for size in sizes)
+    tests = POOLS.format(kind=kind, first=first, second=second, firsts=firsts, seconds=seconds)
+    pytester.makepyfile(ways=WAYS, test_it=tests)
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
+    small = ["test_c_second"] if second == "small" else ["test_b_first", "test_d_third"]
+    assert re.findall(r"^FAILED test_it.py::(\w+)", outcome.text, re.MULTILINE) == small, outcome.text
+    assert "no running test is charged" not in outcome.text
+    for name in small:
+        assert f"::{name} [small]\n    127.0.0.1:45454" in outcome.text, outcome.text

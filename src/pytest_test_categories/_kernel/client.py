@@ -161,8 +161,10 @@ class Client:
                 link.memo.clear()
             self._enclosing = frozenset(enclosing)
 
-    def word_of_work(self) -> int:
-        """Return the word for what this thread does here and now, to be said where it is done instead."""
+    def word_of_work(self) -> int | None:
+        """Return the word for what this thread does here and now; None in a forked child, which publishes nothing."""
+        if not self._main:
+            return None
         charged = charge()
         return self._word_for(() if charged is None else charged.scopes)
 

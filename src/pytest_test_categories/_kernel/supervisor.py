@@ -10,6 +10,7 @@ import queue
 import select
 import socket
 import struct
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -46,6 +47,13 @@ SETTLED_SECONDS: Final = 0.03
 """How long when a test has ended."""
 _COMPLAINTS: Final = 10
 _PERMITTED, _PRETENDED = 0, -1
+# struct msghdr: address, its size, where the parts are and how many; struct iovec: address and size.
+_MESSAGE, _OLD_MESSAGE = struct.Struct("=QI4xQQ"), struct.Struct("=IIII")
+_PART, _OLD_PART = struct.Struct("=QQ"), struct.Struct("=II")
+_ABOVE: Final = frozenset({0, 1, os.getpid()})
+"""Nobody's processes, and the supervisor, which adopts those whose parents have ended."""
+_DEEPEST: Final = 32
+_FORK_SERVER: Final = "from multiprocessing.forkserver import main"
 _SOCKETCALLS: Final = {2: "bind", 3: "connect", 11: "sendto", 16: "sendmsg", 20: "sendmmsg"}
 _CALL_KINDS: Final = {
     "connect": Kind.CONNECT,
@@ -99,6 +107,13 @@ class LookUp:
         self.deadline = self.since + NAME_SECONDS
 
 
+class _Jobs(NamedTuple):
+    """The jobs of a pool's worker: when the worker started, and what held from which moment on."""
+
+    since: int
+    words: deque[tuple[int, int]]
+
+
 class Watched:
     """One test process: what it has published, and by what it is told.
 
@@ -125,6 +140,7 @@ class Watched:
         self.held: dict[tuple[int, int], LookUp] = {}
         self.passed: set[tuple[int, bytes]] = set()
         self._origins: dict[int, tuple[int, int, int]] = {}  # by thread: when it and the tests began, and its word
+        self._jobs: dict[int, _Jobs] = {}
         self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
         self.unjudged = False
         self._complained = False
@@ -175,18 +191,47 @@ class Watched:
         if word is not None:
             return word, True
         # A number is used again: it is the same thread if it started at the same time.
-        since, first = started(thread), page.first
+        (since, _), first = start_of(thread), page.first
+        jobs = self._jobs.get(thread)
+        if jobs is not None and jobs.since == since:
+            return jobs.words[-1][1], True
         found = self._origins.get(thread)
         if found is not None and found[:2] == (since, first):
             return found[2], True
-        pid = process_of(thread)
-        word = page.word_at(since, thread) if pid == self.pid else page.word_at(started(pid), pid)
+        word = self._word_at(process_of(thread), since, thread)
         if word is None:
             return page.now, False
         if len(self._origins) >= _HELD:
             self._origins.clear()
         self._origins[thread] = (since, first, word)
         return word, True
+
+    def _word_at(self, pid: int, moment: int, number: int, steps: int = 0) -> int | None:
+        """Return the word that held in a process when it started another one, or a thread; None if that isn't known.
+
+        A program that was started is held to one word for as long as it lives, and so is all that it starts itself.
+        """
+        if pid == self.pid or pid in _ABOVE or steps > _DEEPEST:
+            return self.page.word_at(moment, number)
+        since, parent = start_of(pid)
+        jobs = self._jobs.get(pid)
+        if jobs is not None and jobs.since == since:
+            earlier = [word for at, word in jobs.words if at <= moment]
+            if earlier:
+                return earlier[-1]
+        if _FORK_SERVER in command_of(pid):  # it starts processes for whoever asks
+            return self.page.word_at(moment, number)
+        return self._word_at(parent, since, pid, steps + 1)
+
+    def take_job(self, thread: int, word: int) -> None:
+        """Hold a thread, which runs other processes' jobs, to the word of the one that it takes now."""
+        since, _ = start_of(thread)
+        jobs = self._jobs.get(thread)
+        if jobs is None or jobs.since != since:
+            if len(self._jobs) >= _HELD:
+                del self._jobs[next(iter(self._jobs))]
+            jobs = self._jobs[thread] = _Jobs(since, deque(maxlen=_REMEMBERED))
+        jobs.words.append((wire.ticks(), word))
 
     def tell(self, report: wire.Report) -> None:
         """Put a report into the pipe."""
@@ -321,6 +366,10 @@ class Supervisor:
         name = self._calls.get((arch, call), "")
         verdict: int | None = _PERMITTED
         try:
+            if name == "sendmsg" and arguments[2] & 0xFFFFFFFF == wire.JOB:
+                watched.take_job(thread, self._said(thread, arguments[1]))
+                self._send(watched, number, _PRETENDED)
+                return
             word, known = watched.held_to(thread)
             if not watched.unjudged and (word & wire.LARGEST_INDEX or name == "bind"):
                 key = self._key(thread, arguments, word) if name == "connect" else None
@@ -387,17 +436,22 @@ class Supervisor:
                 yield Aim(endpoint, payload)
 
     def _message(self, question: Question, at: int) -> Iterator[Aim]:
-        # struct msghdr: address, its size, where the parts are and how many.
-        form = struct.Struct("=IIII" if question.old else "=QI4xQQ")
+        form = _OLD_MESSAGE if question.old else _MESSAGE
         address, size, parts, count = form.unpack(self._memory.read(question.thread, at, form.size))
         yield from self._aim(question.thread, address, size, self._part(question, parts, count))
 
     def _part(self, question: Question, parts: int, count: int) -> tuple[int, int]:
         if not count or not parts:
             return (0, 0)
-        form = struct.Struct("=II" if question.old else "=QQ")
+        form = _OLD_PART if question.old else _PART
         base, size = form.unpack(self._memory.read(question.thread, parts, form.size))
         return (base, size)
+
+    def _said(self, thread: int, at: int) -> int:
+        """Return the word that a worker says by ``wire.JOB``."""
+        _address, _size, parts, _count = _MESSAGE.unpack(self._memory.read(thread, at, _MESSAGE.size))
+        base, size = _PART.unpack(self._memory.read(thread, parts, _PART.size))
+        return int.from_bytes(self._memory.read(thread, base, min(size, 8)), sys.byteorder)
 
     def _unfolded(self, question: Question) -> Question:
         """Return what ``socketcall`` of 32 bit programs stands for."""
@@ -558,10 +612,8 @@ class Supervisor:
 
     def _named(self, watched: Watched, question: Question, held: LookUp) -> int | None:
         """Judge a look-up by the name in its message."""
-        form = struct.Struct("=QI4xQQ")
-        _address, _size, parts, count = form.unpack(
-            self._memory.read(question.thread, question.arguments[1], form.size)
-        )
+        message = self._memory.read(question.thread, question.arguments[1], _MESSAGE.size)
+        _address, _size, parts, count = _MESSAGE.unpack(message)
         at, size = self._part(question, parts, count)
         name = queried_name(self._memory.read(question.thread, at, min(size, _LONGEST_QUERY))) if at else ""
         if not self._there(watched, question):
@@ -719,14 +771,15 @@ def process_of(thread: int) -> int:
         return thread
 
 
-def started(pid: int) -> int:
-    """Return when a process or thread started, in the ticks of ``wire.ticks``; the present if it is gone."""
+def start_of(pid: int) -> tuple[int, int]:
+    """Return when a process or thread started, in the ticks of ``wire.ticks``, and its parent; now and 0 if gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The second field is a name, which may hold blanks and brackets.
-            return int(file.read().rpartition(b")")[2].split()[19])
+            fields = file.read().rpartition(b")")[2].split()
+            return int(fields[19]), int(fields[1])
     except (OSError, IndexError, ValueError):
-        return wire.ticks()
+        return wire.ticks(), 0
 
 
 def command_of(pid: int) -> str:

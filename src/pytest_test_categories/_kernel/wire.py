@@ -35,6 +35,8 @@ SET_FLAGS: Final = 0x40082104
 GO_ON: Final = 1
 AT_NUMBER: Final = 1  # SECCOMP_ADDFD_FLAG_SETFD
 SYNC_WAKE_UP: Final = 1
+JOB: Final = 0x54430001
+"""Flags of the ``sendmsg`` by which a pool's worker says what it is held to: see ``_processes.jobs``."""
 
 
 # -- another process's memory ------------------------------------------------------------------------------------------

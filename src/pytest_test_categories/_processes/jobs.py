@@ -9,6 +9,7 @@ Workers unpickle what this module defines: it imports nothing that a worker migh
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_JOB: Final = 0x54430001  # as in _kernel.wire
 _CHILD: Final = "pytest_test_categories_child"
 _RUNTIME: Final = "pytest_test_categories._runtime"
 
@@ -26,17 +28,19 @@ class Ticket:
     Attributes:
         process: The process that submitted the job.
         handed: The guards, as a process that is started is handed them; empty if nothing holds the job.
+        word: The guards, as the layer outside of the submitter's process knows them; None if there is none.
     """
 
-    __slots__ = ("handed", "process")
+    __slots__ = ("handed", "process", "word")
 
-    def __init__(self, process: int, handed: str) -> None:
+    def __init__(self, process: int, handed: str, word: int | None) -> None:
         self.process = process
         self.handed = handed
+        self.word = word
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle such that the worker is held to the job before the job itself is unpickled."""
-        return _arrive, (self.process, self.handed)
+        return _arrive, (self.process, self.handed, self.word)
 
 
 class PoolJob:
@@ -77,8 +81,13 @@ class PoolJob:
 _taken: Ticket | None = None
 
 
-def _arrive(process: int, handed: str) -> Ticket:
-    ticket = Ticket(process, handed)
+def word_here() -> int | None:
+    """Return the word of the job that runs here."""
+    return None if _taken is None else _taken.word
+
+
+def _arrive(process: int, handed: str, word: int | None) -> Ticket:
+    ticket = Ticket(process, handed, word)
     if process != os.getpid():
         _take(ticket)
     return ticket
@@ -87,6 +96,8 @@ def _arrive(process: int, handed: str) -> Ticket:
 def _take(ticket: Ticket) -> None:
     global _taken  # noqa: PLW0603 - a worker has one job at a time
     _taken = ticket
+    if ticket.word is not None:
+        _say(ticket.word)
     try:
         _hold_to(ticket.handed)
     except (ImportError, OSError, ValueError, LookupError):
@@ -96,8 +107,25 @@ def _take(ticket: Ticket) -> None:
 
 def _end() -> None:
     global _taken  # noqa: PLW0603 - as above
+    if _taken is not None and _taken.word is not None:
+        _say(0)
     _taken = None
     _hold_to("")
+
+
+def _say(word: int) -> None:
+    """Tell the layer outside what this thread is held to: its supervisor is asked about each ``sendmsg``.
+
+    None of its pipes leads to a program that was started. Where nobody is asked, the call fails.
+    """
+    from _socket import AF_UNIX, SOCK_DGRAM, socket  # which nobody wraps
+
+    with contextlib.suppress(OSError):
+        sock = socket(AF_UNIX, SOCK_DGRAM)
+        try:
+            sock.sendmsg([word.to_bytes(8, sys.byteorder)], (), _JOB)
+        finally:
+            sock.close()
 
 
 def _hold_to(handed: str) -> None:

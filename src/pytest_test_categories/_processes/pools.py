@@ -25,7 +25,7 @@ _CALLBACKS: Final = frozenset({"callback", "error_callback"})
 MODULES: Final = ("concurrent.futures._base", *_EXECUTORS, *_POOLS)
 
 
-def entry_points(hand_to_job: Callable[[], str]) -> list[EntryPoint]:
+def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[EntryPoint]:
     """Return the rows of the table.
 
     Args:
@@ -40,9 +40,9 @@ def entry_points(hand_to_job: Callable[[], str]) -> list[EntryPoint]:
             callbacks = (
                 (carrying(one) if callable(one) else one for one in args[3:]) if _is_pool(instance) else args[3:]
             )
-            args = (PoolJob(Ticket(os.getpid(), hand_to_job()), args[0]), *args[1:3], *callbacks)
+            args = (PoolJob(Ticket(os.getpid(), *hand_to_job()), args[0]), *args[1:3], *callbacks)
         elif not args and callable(kwargs.get("func")):
-            kwargs = {**kwargs, "func": PoolJob(Ticket(os.getpid(), hand_to_job()), kwargs["func"])}
+            kwargs = {**kwargs, "func": PoolJob(Ticket(os.getpid(), *hand_to_job()), kwargs["func"])}
         return wrapped(*args, **(_carrying(kwargs) if _is_pool(instance) else kwargs))
 
     # A subclass that looks at what it is given does so before it calls these.

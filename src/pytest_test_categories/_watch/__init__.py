@@ -55,6 +55,9 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
         def begin_tests(self) -> None:
             """Leave what has been started so far to whoever runs the tests."""
 
+        def word_of_work(self) -> int | None:
+            """Return how it knows what is done here and now, for whoever does it elsewhere; None if it can't tell."""
+
         def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
             """Tell whether it lets go on by itself what ``scopes`` permit; if that ends, it empties their memos."""
 

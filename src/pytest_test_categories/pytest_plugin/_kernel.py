@@ -47,6 +47,10 @@ class Kernel:
         """Leave what has been started so far to whoever runs the tests."""
         self._client.begin_tests()
 
+    def word_of_work(self) -> int | None:
+        """Return the word for what this thread does here and now, for a worker that does it elsewhere."""
+        return self._client.word_of_work()
+
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor lets go on by itself what ``scopes`` permit."""
         return self._client.agrees(kind, scopes, reach)
