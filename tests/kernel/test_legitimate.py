@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.outsiders import unix_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -322,3 +323,93 @@ def test_rule_9_a_datagram_socket_may_connect_to_a_number_and_is_judged_when_it_
     assert outcome.counts == {"passed": 1, "failed": 1}
     assert "198.51.100.2:80 at test_" in outcome.text
     assert outcome.packets == 0
+
+
+UNIX_CLIENTS: Final = """
+import os, socket, subprocess, sys
+import pytest
+
+SERVER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print('x', flush=True); sys.stdin.read()"
+CLIENT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1].replace('@', chr(0)))"
+UNSEEN = [sys.executable, "-I", "-S", "-c"]
+
+
+def dial(path, cwd=None):
+    return subprocess.run([*UNSEEN, CLIENT, path], cwd=cwd, stderr=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.fixture(params=["ours", "childs"])
+def served(request):
+    if request.param == "ours":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("own")
+            server.listen()
+            yield
+    else:
+        with subprocess.Popen([*UNSEEN, SERVER, "own"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            yield
+
+
+@pytest.fixture(autouse=True)
+def there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+"""
+
+
+def test_rule_9_unix_sockets_are_free_to_native_clients(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        UNIX_CLIENTS
+        + """
+@pytest.mark.small
+def test_small(served):
+    os.mkdir("below")
+    os.symlink("../own", "below/link")
+    os.symlink("below", "there")
+    os.link("own", "hard")
+    assert dial("own") and dial("below/link") and dial("there/link") and dial("hard")
+    assert dial("../own", cwd="below")
+    assert dial("/proc/self/cwd/own")
+    os.rename("own", "published")
+    assert dial("published")
+
+
+@pytest.mark.small
+def test_abstract():
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("")
+        server.listen()
+        assert dial("@" + server.getsockname()[1:].decode())
+"""
+    )
+    outcome = run("-v")
+    assert outcome.counts == {"passed": 3}, outcome.text
+
+
+def test_rule_9_what_replaced_a_unix_socket_is_refused_to_native_clients(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        UNIX_CLIENTS
+        + """
+@pytest.mark.small
+@pytest.mark.parametrize("before", [False, True])
+def test_small(served, before):
+    if before:
+        assert dial("own")
+    os.unlink("own")
+    os.symlink(os.environ["FOREIGN_SOCKET"], "own")
+    assert not dial("own")
+    os.unlink("own")
+    os.link(os.environ["FOREIGN_SOCKET"], "own")
+    assert not dial("own")
+    assert not dial("/proc/self/cwd/own")
+"""
+    )
+    path = pytester.path / "foreign"
+    with unix_server("foreign"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FOREIGN_SOCKET", str(path))
+            outcome = run("-v", "-p", "no:cacheprovider")
+    assert outcome.counts == {"failed": 4}, outcome.text
+    assert "assert not" not in outcome.text.partition("FAILURES")[2]

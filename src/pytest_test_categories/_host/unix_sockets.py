@@ -72,7 +72,8 @@ class Family:
     """The unix sockets of a process and of those that it started.
 
     Args:
-        root: The process; by default this one, which it is in its forked children, too.
+        root: The process; by default this one, which it is in its forked children, too. With another, this process
+            is no relative.
 
     Attributes:
         inherited: Inodes (of sockets, as ``fstat`` has them) that the root had from whoever started it.
@@ -82,6 +83,7 @@ class Family:
 
     def __init__(self, root: int = 0) -> None:
         self.root = root or os.getpid()
+        self._foreign = bool(root)
         self.inherited: frozenset[int] = frozenset()
         self.tell: Callable[[bytes], None] | None = None
         self.told = ""
@@ -189,7 +191,7 @@ class Family:
 
     def _processes(self) -> Iterator[int]:
         """Yield the numbers of the family's processes; the one that is sought is mostly one of the first."""
-        found = list(dict.fromkeys((os.getpid(), self.root)))
+        found = [self.root] if self._foreign else list(dict.fromkeys((os.getpid(), self.root)))
         yield from found
         children: dict[int, list[int]] = {}
         for entry in System.listdir("/proc"):

@@ -22,6 +22,7 @@ from pytest_test_categories._host.names import (
     reach_of_interface,
     reach_of_name,
 )
+from pytest_test_categories._host.unix_sockets import Family, can_ask
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
 from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
@@ -136,7 +137,7 @@ class Watched:
         self.policies: dict[int, tuple[Policy, ...]] = {0: ()}
         self.vouched: dict[int, tuple[bool, float]] = {}
         self.look_ups = LookUps()
-        self.bound: set[str] = set()
+        self.family = Family(pid)
         self.held: dict[tuple[int, int], LookUp] = {}
         self.passed: set[tuple[int, bytes]] = set()
         self._origins: dict[int, tuple[int, int, int]] = {}  # by thread: when it and the tests began, and its word
@@ -530,16 +531,20 @@ class Supervisor:
         if not path.startswith(("/", "@")):
             path = _absolute(question.thread, path)
         if question.call == "bind":
-            if len(watched.bound) < wire.LARGEST_INDEX:
-                watched.bound.add(path)
+            watched.family.note_path(path)
             return _PERMITTED
         if path.startswith(RESOLVER_SOCKETS):
             watched.hear()
             if self._is_vouched(watched, question, look_up=True):
                 return _PERMITTED
             return errno.ENOENT if self._policies(watched, question.word) else _PERMITTED
-        inside = path in watched.bound or path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
+        inside = path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+        if not self._refusing(watched, question.word, attempt):
+            return _PERMITTED
+        here = _as_seen_by(question.thread, path)
+        if watched.family.knows(here) or watched.family.holds(here):
+            return _PERMITTED
         return self._refuse(watched, question, attempt)
 
     def _policies(self, watched: Watched, word: int) -> tuple[Policy, ...]:
@@ -799,6 +804,16 @@ def _text(path: str) -> str:
             return file.read().decode("utf-8", "backslashreplace").strip()
     except OSError:
         return ""
+
+
+def _as_seen_by(thread: int, path: str) -> str:
+    """Return by what name this process finds what a thread's path leads to, which may have a root of its own."""
+    if path.startswith("@") or not can_ask():
+        return path
+    for own in ("/proc/self/", "/proc/thread-self/"):
+        if path.startswith(own):
+            path = f"/proc/{thread}/{path.removeprefix(own)}"
+    return f"/proc/{thread}/root{path}"
 
 
 def _absolute(thread: int, path: str) -> str:
