@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._watch import audit
+from pytest_test_categories._watch import audit, passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def test_a_pass_is_good_for_one_event_of_one_thread_on_one_socket(event: str) ->
     try:
         with socket.socket() as sock, socket.socket() as other:
             one_shot = (event, sock, FOREIGN)
-            audit.allow(one_shot)
+            passes.allow(one_shot)
             audit._hook(event, (other, FOREIGN))
             audit._hook(event, (sock, ("198.51.100.1", 10)))
             thread = threading.Thread(target=audit._hook, args=(event, (sock, FOREIGN)))
@@ -64,9 +64,9 @@ def test_a_pass_is_good_for_one_event_of_one_thread_on_one_socket(event: str) ->
             assert len(asked) == 3
             audit._hook(event, (sock, FOREIGN))
             assert len(asked) == 4
-            audit.allow(one_shot)
-            audit.withdraw(one_shot)
-            audit.withdraw(one_shot)
+            passes.allow(one_shot)
+            passes.withdraw(one_shot)
+            passes.withdraw(one_shot)
             audit._hook(event, (sock, FOREIGN))
             assert len(asked) == 5
     finally:
@@ -83,7 +83,7 @@ def test_a_permitted_call_leaves_no_pass_behind(listener: tuple[str, int]) -> No
         socket.getaddrinfo("localhost", 80)
         with contextlib.suppress(OSError):
             socket.gethostbyname("256.256.256.256.localhost")
-        assert audit._passes.open == []
+        assert passes._passes.open == []
 
 
 def test_a_call_inside_a_permitted_call_has_no_pass() -> None:
@@ -162,11 +162,11 @@ def test_a_permitted_call_inside_a_permitted_call_leaves_its_pass_alone(
             inner.connect(listener)
         with socket.socket() as inner, contextlib.suppress(TypeError):
             inner.connect((listener[0], Turning(listener[1], lambda: inner.connect(None))))  # type: ignore[arg-type]
-        open_inside.append(len(audit._passes.open))
+        open_inside.append(len(passes._passes.open))
 
     with network_guard("medium", "strict"), socket.socket() as sock:
         unknown.run(sock.connect, (listener[0], Turning(listener[1], meanwhile)))
-        assert audit._passes.open == []
+        assert passes._passes.open == []
     assert open_inside == [1]
 
 
@@ -189,7 +189,7 @@ def test_passes_of_calls_that_take_turns_are_each_good_for_their_own(
             unknown.run(sock.connect, (listener[0], Turning(listener[1], other.switch)))
         other.switch()
         assert other.dead
-        assert audit._passes.open == []
+        assert passes._passes.open == []
     assert judged == []
 
 

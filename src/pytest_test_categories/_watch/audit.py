@@ -9,35 +9,31 @@ from __future__ import annotations
 
 import _socket
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._rules.policy import Kind
+from pytest_test_categories._watch.endpoints import (
+    AF_UNIX,
+    family_of,
+    kind_of_bind,
+    numeric_host,
+    read_address,
+    read_bound_name,
+    read_c_lookup,
+    read_c_reverse,
+    reader_of_connect,
+    unanswered,
+)
+from pytest_test_categories._watch.passes import passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._watch import Judge
 
-
-family_of: Final = _socket.socket.family.__get__
-"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
-
-type_of: Final = _socket.socket.type.__get__
-"""The type of a socket, likewise."""
-
-
-class _Passes(threading.local):
-    """A thread's own passes: what is permitted to one must not let another's call through."""
-
-    def __init__(self) -> None:
-        self.open: list[tuple[str, Any, Any]] = []
-
-
-_passes: Final = _Passes()
 
 _judge: Judge | None = None
 _opened: Callable[[Any], None] | None = None
@@ -68,43 +64,11 @@ def deactivate() -> None:
     _judge = None
 
 
-def allow(one_shot: tuple[str, Any, Any]) -> None:
-    """Note what a wrapper has judged: ``(event, socket or host, address)``, good for one event of this thread."""
-    _passes.open.append(one_shot)
-
-
-def withdraw(one_shot: tuple[str, Any, Any]) -> None:
-    """Take back a pass that no event used."""
-    passes = _passes.open
-    if not passes:  # the usual case: the event used it
-        return
-    for index in range(len(passes) - 1, -1, -1):
-        if passes[index] is one_shot:
-            del passes[index]
-            return
-
-
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event in EVENTS:
         judge = _judge
         if judge is not None:
             EVENTS[event](judge, event, args)
-
-
-def _passed(event: str, subject: Any, address: Any) -> bool:
-    passes = _passes.open
-    if not passes:
-        return False
-    known = passes[-1]  # the usual case
-    if known[1] is subject and known[2] is address and known[0] == event:
-        passes.pop()
-        return True
-    for index in range(len(passes) - 1, -1, -1):
-        known = passes[index]
-        if known[0] == event and known[1] is subject and (known[2] is address or known[2] is None):
-            del passes[index]
-            return True
-    return False
 
 
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
@@ -121,16 +85,8 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
                 return
         except (TypeError, IndexError):  # an address that no call takes
             pass
-    if address is None or _passed(event, sock, address) or id(sock) in names.probes:
+    if address is None or passed(event, sock, address) or id(sock) in names.probes:
         return
-    from pytest_test_categories._watch.sockets import (
-        AF_UNIX,
-        kind_of_bind,
-        read_address,
-        read_bound_name,
-        reader_of_connect,
-    )
-
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
         unix_sockets.our_family.note_path(address)
@@ -159,10 +115,8 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     kind = _KINDS[event]
     if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
         return  # nothing is looked up
-    if subject is None or _passed(event, subject, None):
+    if subject is None or passed(event, subject, None):
         return
-    from pytest_test_categories._watch.sockets import numeric_host, read_c_lookup, read_c_reverse, unanswered
-
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
     port, flags, rest = None, 0, (_socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0)

@@ -21,7 +21,7 @@ from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import our_family, peer_process
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch.audit import family_of, type_of
+from pytest_test_categories._watch.endpoints import family_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

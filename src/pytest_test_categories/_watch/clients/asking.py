@@ -10,16 +10,10 @@ from pytest_test_categories._host.names import reach_of_name
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch import Sight, audit
+from pytest_test_categories._watch import Sight, passes
 from pytest_test_categories._watch.clients.places import place
-from pytest_test_categories._watch.sockets import (
-    AF_UNIX,
-    addresses_in,
-    ends_here,
-    read_address,
-    read_lookup,
-    read_reverse,
-)
+from pytest_test_categories._watch.endpoints import AF_UNIX, ends_here, read_address, read_lookup, read_reverse
+from pytest_test_categories._watch.sockets import addresses_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,13 +111,13 @@ def _ask_about_answers(
     """Resolve a name that should be this machine's, as the client is about to: a resolver may say otherwise."""
     __tracebackhide__ = True
     one_shot = ("socket.getaddrinfo", address[0], None)
-    audit.allow(one_shot)
+    passes.allow(one_shot)
     try:
         answers = addresses_in(_socket.getaddrinfo(address[0], None, 0, _socket.SOCK_STREAM))
     except (OSError, UnicodeError):  # the client will say so itself
         return
     finally:
-        audit.withdraw(one_shot)
+        passes.withdraw(one_shot)
     remember(address[0], answers)
     for answer in answers:
         judge(kind, route, AF_IP, (answer, address[1]), None, read_place)
