@@ -637,6 +637,10 @@ def take_down() -> None:
                 setattr(owner, name, original)
 
 
+RUNTIME = "pytest_test_categories._runtime"
+"""What puts the layers in place: named here, not imported, as it stands above this folder."""
+
+
 def load() -> bool:
     """Bring in the layers; False if that can't be done, or is being done just now."""
     if _registry is not None:
@@ -646,13 +650,13 @@ def load() -> bool:
         return False
     _loading.add(me)
     try:
-        import pytest_test_categories._runtime
+        __import__(RUNTIME)
     except ImportError:
         # The program has changed the path since.
         before = list(sys.path)
         sys.path += [os.path.dirname(os.path.dirname(os.path.dirname(DIRECTORY))), _beside]
         try:
-            import pytest_test_categories._runtime  # noqa: F401
+            __import__(RUNTIME)
         finally:
             sys.path[:] = before
     finally:
