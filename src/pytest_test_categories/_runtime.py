@@ -86,7 +86,8 @@ class Registry:
             if self.holders == 1:
                 audit.activate(self.judge.ask, sockets.opened(self.judge.ask))
                 clients.activate(self.judge.ask, self.remember)
-                stack.exempt_codes.update(sockets.exempt_codes())
+                for code in sockets.exempt_codes():
+                    stack.exempt(code)
                 if sockets.is_exempt not in stack.stands_aside:
                     stack.stands_aside.append(sockets.is_exempt)
 

@@ -31,7 +31,8 @@ _STDLIB: Final = tuple(
         for path in (where, os.path.realpath(where))
     }
 )
-_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_SITE: Final = f"{os.sep}site-packages{os.sep}"
+_DIST: Final = f"{os.sep}dist-packages{os.sep}"
 
 _files: dict[str, bool] = {}
 
@@ -43,7 +44,7 @@ def is_project_file(filename: str) -> bool:
         if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
             _files.clear()
         known = _files[filename] = filename.startswith("<doctest ") or not (
-            filename.startswith(("<", _PACKAGE, *_STDLIB)) or any(part in filename for part in _INSTALLED)
+            filename.startswith(("<", _PACKAGE, *_STDLIB)) or _SITE in filename or _DIST in filename
         )
     return known
 
@@ -89,43 +90,41 @@ class Trace(NamedTuple):
     self_test: bool = False
 
 
-exempt_codes: set[CodeType] = set()
-"""Code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``."""
+exempt_codes: dict[str, set[CodeType]] = {}
+"""By name, code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``."""
+
+
+def exempt(code: CodeType) -> None:
+    """Let the network calls of a function be nobody's attempt."""
+    exempt_codes.setdefault(code.co_name, set()).add(code)
+
 
 stands_aside: list[Callable[[FrameType, FrameType | None], bool]] = []
 """Asked about a frame and the one that it called: does everything below belong to the test runner?"""
 
-_IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
-
-# What a frame's code is, worked out once: the same frames stand below every attempt of a test.
-_OTHER, _EXEMPT, _ASKED, _IMPORT, _TELLING = range(5)
 identity: Final = object.__hash__
 """What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
 
-_kinds: dict[int, int] = {}  # by identity: code objects are slow to hash
-_codes: list[CodeType] = []  # kept alive, so that no id is used again
+_IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
+_SHARED: Final = "<string>"
+"""What any module's generated code says that it is in."""
+
+_OTHER, _CLIENT, _OWN = range(3)
+"""Whose a file is: nobody's who matters, a client library's, the project's."""
 
 
-def _kind_of(frame: FrameType) -> int:
-    """Return and remember what a frame's code is: nothing to us, or something that ``read`` looks at."""
-    code = frame.f_code
-    if code in exempt_codes:
-        kind = _EXEMPT
-    elif code.co_name in ASIDE_NAMES:
-        kind = _ASKED
-    elif code.co_filename == _IMPORT_CODE and code.co_name == "_load_unlocked":
-        kind = _IMPORT
-    elif code.co_name == "<module>" or is_project_file(code.co_filename) or _library_of(frame):
-        kind = _TELLING
-    else:
-        kind = _OTHER
-    if len(_codes) > 20_000:  # noqa: PLR2004 - as above
-        _kinds.clear()
-        _codes.clear()
-    _codes.append(code)
-    _kinds[identity(code)] = kind
-    return kind
+def _whose(frame: FrameType) -> int:
+    """Return and remember whose file a frame's code is in."""
+    filename = frame.f_code.co_filename
+    whose = _OWN if is_project_file(filename) else _CLIENT if _library_of(frame) else _OTHER
+    if filename != _SHARED:
+        if len(_owners) > 20_000:  # noqa: PLR2004 - as above
+            _owners.clear()
+        _owners[filename] = whose
+    return whose
 
+
+_owners: dict[str, int] = {}
 
 ASIDE_NAMES: Final = frozenset(
     {"_multicall", "_on_run", "connect_to_new_process", "create_server_socket", "get_connection", "start_client"}
@@ -150,23 +149,24 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
     called = None
     while frame is not None:
         code = frame.f_code
-        kind = _kinds.get(identity(code))
-        if kind is None:
-            kind = _kind_of(frame)
-        if kind or (installed_test and code.co_filename == test_file):
-            if kind is _EXEMPT:
-                return Trace(aside=True)
-            if kind is _ASKED:
-                for aside in stands_aside:
-                    if aside(frame, called):
-                        return Trace(aside=True)
-            elif kind is _IMPORT and not importing and module:
-                importing = module
-                self_test = found.at is None
-            if not settled:
-                settled = found.take(frame, code.co_filename)
-            if code.co_name == "<module>":
-                module = frame.f_globals.get("__name__") or ""
+        name, filename = code.co_name, code.co_filename
+        if name in exempt_codes and code in exempt_codes[name]:
+            return Trace(aside=True)
+        if name in ASIDE_NAMES:
+            for aside in stands_aside:
+                if aside(frame, called):
+                    return Trace(aside=True)
+        elif name == "_load_unlocked" and filename == _IMPORT_CODE and not importing and module:
+            importing = module
+            self_test = found.at is None
+        elif name == "<module>":
+            module = frame.f_globals.get("__name__") or ""
+        if not settled:
+            whose = _owners.get(filename)
+            if whose is None:
+                whose = _whose(frame)
+            if whose or (installed_test and filename == test_file):
+                settled = found.take(frame, filename)
         if frame is edge:
             found.take_awaiters(task)
             task = None

@@ -6,7 +6,7 @@ import _socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pytest_test_categories._attribution.stack import exempt_codes
+from pytest_test_categories._attribution.stack import exempt
 from pytest_test_categories._host.unix_sockets import name_of
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._watch.clients.places import text
@@ -125,7 +125,7 @@ def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 def eventlet_pair(_module: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
     """Exempt the making of eventlet's wake-up pair, as ``socketpair`` is where it connects a socket to itself."""
     setup = sys.modules["eventlet.tpool"].setup
-    exempt_codes.add(getattr(setup, "__wrapped__", setup).__code__)
+    exempt(getattr(setup, "__wrapped__", setup).__code__)
 
 
 def rloop_transport(_loop: Any, result: Any) -> None:
