@@ -251,7 +251,9 @@ class Registry:
             # The baseline knows it by what was asked for, whatever the look-up answered.
             attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
         strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
-        trace = stack.read(sys._getframe(2), str(refusing[0].file), origin.awaiting_task() or origin.current_task())
+        trace = stack.read(
+            sys._getframe(2), str(refusing[0].file), origin.awaiting_task() or origin.current_task(), origin.made_at()
+        )
         # urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
@@ -324,7 +326,7 @@ class Registry:
     def _observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
         """Note an attempt that goes on, for those who want to know of all."""
         file = str(charged.scopes[0].file)
-        trace = stack.read(sys._getframe(2), file, origin.awaiting_task() or origin.current_task())
+        trace = stack.read(sys._getframe(2), file, origin.awaiting_task() or origin.current_task(), origin.made_at())
         if trace.aside or (trace.self_test and attempt.kind is Kind.BIND):
             return
         label = asked.get()
@@ -803,6 +805,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "_thread",
         "_winapi",
         "anyio._backends._asyncio",
+        "asyncio.base_events",
         "asyncio.unix_events",
         "concurrent.futures.thread",
         "gevent.greenlet",

@@ -15,10 +15,11 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from pytest_test_categories._attribution import tasks
+from pytest_test_categories._attribution import stack, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
 
     from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.policy import Policy
@@ -203,6 +204,35 @@ resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=Fals
 """Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
 
 
+made: ContextVar[stack.Made | None] = ContextVar("network_guard_made", default=None)
+"""The line of the project's that made this task, or the one that made it."""
+
+_made_threads: weakref.WeakKeyDictionary[threading.Thread, stack.Made | None] = weakref.WeakKeyDictionary()
+
+
+def made_at() -> stack.Made | None:
+    """Return the line that made this task, job or thread; None if nobody's line is known."""
+    line = made.get()
+    if line is not None:
+        return line
+    job: Work | None = getattr(running, "job", None)
+    if job is not None:
+        return job.made
+    thread = running_thread()
+    return None if thread is None else _made_threads.get(thread)
+
+
+def maker(frame: FrameType) -> stack.Made | None:
+    """Return the line that makes what is made here: the nearest of the project's, or the one that made this work."""
+    return stack.line_of_caller(frame) or made_at()
+
+
+def note_thread(thread: threading.Thread, frame: FrameType) -> None:
+    """Remember who starts a thread: what it carries, and which line did it."""
+    carried_by_threads[thread] = spawner()
+    _made_threads[thread] = maker(frame)
+
+
 class Charge(NamedTuple):
     """The scopes that judge an attempt, innermost first.
 
@@ -232,6 +262,7 @@ class Work(Protocol):
     WHAT: str
     scope: Carried
     task: Callable[[], Any] | None  # a weak reference to the one that waits for it
+    made: stack.Made | None
 
 
 running = threading.local()
@@ -343,6 +374,7 @@ class _FreeWork:
     WHAT = "a job"
     scope: Carried = FREE
     task: Callable[[], Any] | None = None
+    made: stack.Made | None = None
 
 
 def take_job(scope: Scope | None) -> None:
@@ -537,6 +569,7 @@ def awaiting_task() -> Any:
 def forget() -> None:
     """Forget threads and tasks, when nothing is guarded any more."""
     carried_by_threads.clear()
+    _made_threads.clear()
     carried_by_greenlets.clear()
     _task_origins.clear()
     tasks.forget()
