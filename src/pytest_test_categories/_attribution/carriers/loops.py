@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +25,12 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
         finally:
             made.reset(token)
     if created := getattr(task, "_source_traceback", None):  # in asyncio's debug mode: it says who made the task
-        del created[-1]
+        while created and (created[-1].filename == __file__ or _WRAPT in created[-1].filename):
+            del created[-1]
     return task
+
+
+_WRAPT: Final = f"{os.sep}wrapt{os.sep}"  # of which not all is C everywhere
 
 
 ENTRY_POINTS: Final = (
