@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._attribution import carriers, origin, stack
 from pytest_test_categories._attribution.carriers import signals
 from pytest_test_categories._attribution.carriers.exits import Exit
-from pytest_test_categories._attribution.origin import Asked, Charge, Scope, asked, charge, current
+from pytest_test_categories._attribution.origin import Asked, Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names, reach_of_address
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
@@ -213,7 +213,7 @@ class Registry:
                     refusing.append(link)
             elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
                 unrestricted = False
-        if not refusing and watching and watching[-1].kind == "observe":
+        if not refusing and watching and watching[-1].kind.observes:
             self._observe(watching, charged, attempt, route)
             self._vouch(kind, (), attempt.reach)
             return True
@@ -265,7 +265,7 @@ class Registry:
             if attempt.kind is Kind.CONNECT:
                 connections.note_reported(sock, {link.serial for link in refusing})
             # A program's output may be read by the test: where the guard was handed down, it only records.
-            if counted and not expected and refusing[0].kind != "collect" and refusing[0].home is None:
+            if counted and not expected and refusing[0].kind is not ScopeKind.COLLECT and refusing[0].home is None:
                 try:
                     self._warn(records[0], trace)
                 except Warning:  # under -W error the call ends here, as a strict one does
@@ -289,7 +289,7 @@ class Registry:
     ) -> tuple[list[Record], Delivery, bool]:
         """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
         # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in scopes if link.kind == "expect" and link.open]
+        seen_by = [link for link in scopes if link.kind.expects and link.open]
         records = []
         for link in refusing:
             mine = violation
@@ -318,7 +318,7 @@ class Registry:
         """Put on record what another process has seen, and judged by what held for ``scopes``."""
         records, _, expected = self._put_on_record(refusing, scopes, attempt, violation)
         strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
-        if not strict and not expected and refusing[0].kind != "collect":
+        if not strict and not expected and refusing[0].kind is not ScopeKind.COLLECT:
             self._warn(records[0], stack.Trace())
 
     # -- observing -------------------------------------------------------------------------------------------------
@@ -333,12 +333,12 @@ class Registry:
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
         for link in charged.scopes:
             part.append(link)
-            if link.kind == "observe" and link in watching:
+            if link.kind.observes and link in watching:
                 scope = next(one for one in part if one.policy is not None)
                 violation = self._describe(scope, charged, attempt, route, trace)
                 if not self._same_attempt(label, [link], attempt, violation):
                     self.observe([one for one in part if one in watching], attempt, violation)
-            if link.kind == "observe":
+            if link.kind.observes:
                 part = []
 
     def observe(self, watching: list[Scope], attempt: Attempt, violation: Violation) -> None:
@@ -349,10 +349,10 @@ class Registry:
             attempt: What was seen.
             violation: The same, described.
         """
-        breach = any(link.kind != "observe" for link in watching)
+        breach = any(link.kind.judges for link in watching)
         seen = violation._replace(verdict="observed" if breach else "permitted")
         for link in watching:
-            if link.kind != "observe":
+            if not link.kind.observes:
                 continue
             mine = seen
             if not mine.needs:  # the layer outside of this process leaves that to us
@@ -463,7 +463,7 @@ class Registry:
             process=self._process_text(),
             fixture=scope.fixture,
             held_by=scope.held_by,
-            guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+            guard=scope.guard,
             late=late,
             verdict=_verdict(scope, attempt),
             needs=needed_size(attempt, scope.policy.allow if scope.policy is not None else ()).value,
@@ -674,11 +674,11 @@ class Registry:
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it
-            if scope is not None and scope.kind == "observe":
+            if scope is not None and scope.kind.observes:
                 self._keep_observed(scope, violation, report.attempt, report.times)
                 continue
             others = [other() for other in scopes.valuerefs()] if report.expected else []
-            expected = any(other is not None and other.kind == "expect" and other.open for other in others)
+            expected = any(other is not None and other.kind.expects and other.open for other in others)
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
             elif run is not None and not (scope is None and report.serial > origin.OWN_SERIALS):
@@ -738,7 +738,7 @@ def _of(violation: Violation, scope: Scope, attempt: Attempt) -> Violation:
         size="" if size is None else size.value,
         fixture=scope.fixture,
         held_by=scope.held_by,
-        guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+        guard=scope.guard,
         verdict=_verdict(scope, attempt),
         needs=needed_size(attempt, scope.policy.allow if scope.policy is not None else ()).value,
     )

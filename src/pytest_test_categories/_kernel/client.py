@@ -99,9 +99,9 @@ class Client:
                 self._begin(scopes)
             word = self._word
         self._page.publish(word, self._last)
-        if before and before[0].kind == "fixture":
+        if before and before[0].kind is origin.ScopeKind.FIXTURE:
             self._page.note_span(self._span[0], self._span[1])
-        if scopes and scopes[0].kind == "fixture":
+        if scopes and scopes[0].kind is origin.ScopeKind.FIXTURE:
             self._span = (wire.ticks(), word)
 
     def _begin(self, scopes: tuple[Scope, ...]) -> None:

@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint
@@ -34,7 +34,7 @@ _CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2,
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
 _IP: Final = (_socket.AF_INET, _socket.AF_INET6)
-_HERE: Final = Scope("expect", None, "")
+_HERE: Final = Scope(ScopeKind.EXPECT, None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
@@ -267,7 +267,7 @@ class Sends:
         # Of a datagram socket the connect sends nothing, and was not judged.
         datagram = type_of(real) == _socket.SOCK_DGRAM
         # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
-        if not datagram and (charged.late or charged.unattributed or scope.kind == "collect"):
+        if not datagram and (charged.late or charged.unattributed or scope.kind is ScopeKind.COLLECT):
             return
         try:
             peer = _socket.socket.getpeername(real)
@@ -413,7 +413,7 @@ class Sends:
         if charged is None or not charged.scopes or charged.late or charged.unattributed:
             return
         scope = charged.scopes[0]
-        if scope.kind == "collect":
+        if scope.kind is ScopeKind.COLLECT:
             return
         try:
             family, peer = _peer_of(descriptor)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope, current, phases
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, phases
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._report.baseline import plain_id
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _FIXTURE: Final = "network_isolation"
+_TEST: Final = ScopeKind.TEST  # looked up once, not for each test
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
@@ -132,9 +133,7 @@ class Phases:
             self._last = nodeid
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
             self._counted[id(policy)] = policy
-        self.scope = self._inner = scope = Scope(
-            "test", policy, self.label(item), parent=self._run.base, file=item.path
-        )
+        self.scope = self._inner = scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
         self._outer = current.get()
         self._isolation = None
         self._fill(item, scope)
