@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._ledger.ledger import errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._ledger.runs import innermost, runs
@@ -161,7 +161,7 @@ class NetworkGuard:
             policy = policy._replace(known=outer.policy.known)
         registry.hold()
         scope = Scope(
-            "block",
+            ScopeKind.BLOCK,
             policy,
             label or (outer.test if outer is not None else where),
             parent=outer,
@@ -226,7 +226,7 @@ class NetworkGuard:
         __tracebackhide__ = True
         here = current.get()
         # A test's own guard was entered by its runner, which leaves it.
-        entered = [scope for scope in self._entered if scope is None or scope.kind == "block"]
+        entered = [scope for scope in self._entered if scope is None or scope.kind is ScopeKind.BLOCK]
         if not entered:
             raise RuntimeError(f"{self!r} is not entered: there is nothing to leave")
         # The one of this context, if it was entered more than once; else the latest.
@@ -271,7 +271,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
     if is_skip(error):
         raise ours from error
     # The failure stays what it was; a traceback shows the note below it.
-    if scope.parent is None and scope.kind == "block" and innermost() is None:
+    if scope.parent is None and scope.kind is ScopeKind.BLOCK and innermost() is None:
         error.add_note(report_text(ours.violations, undelivered=True))
 
 
@@ -296,7 +296,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         charged = charge()
         outer = charged.scopes[0] if charged is not None and charged.scopes else None
         self._guarded = charged is not None and any(map(_can_refuse, charged.scopes))
-        scope = Scope("expect", None, "" if outer is None else outer.test, parent=outer)
+        scope = Scope(ScopeKind.EXPECT, None, "" if outer is None else outer.test, parent=outer)
         scope.file = "" if outer is None else outer.file
         self._scope = scope
         scope.push()

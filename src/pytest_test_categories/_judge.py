@@ -113,7 +113,7 @@ class Judge:
                 unrestricted = False
         if refusing:
             self._refuse(refusing, charged, attempt, route, sock)
-        elif watching and watching[-1].kind == "observe":
+        elif watching and watching[-1].kind.observes:
             self._ledger.observe(watching, charged, attempt, route)
         else:
             if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):

@@ -273,11 +273,11 @@ class Registry:
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it
-            if scope is not None and scope.kind == "observe":
+            if scope is not None and scope.kind.observes:
                 add_observed(scope, violation, report.attempt, report.times)
                 continue
             others = [other() for other in scopes.valuerefs()] if report.expected else []
-            expected = any(other is not None and other.kind == "expect" and other.open for other in others)
+            expected = any(other is not None and other.kind.expects and other.open for other in others)
             if scope is not None and (scope.open or scope.held) and not report.late:
                 into = scope.records
             elif run is not None and not (scope is None and report.serial > origin.OWN_SERIALS):
@@ -349,6 +349,7 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "_thread",
         "_winapi",
         "anyio._backends._asyncio",
+        "asyncio.base_events",
         "asyncio.unix_events",
         "concurrent.futures.thread",
         "gevent.greenlet",

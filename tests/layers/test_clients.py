@@ -20,7 +20,7 @@ import wrapt
 from tests.layers import native_clients
 from tests.layers.native_clients import CLIENTS, Client, address_of, load, missing
 
-from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories import NetworkAccessViolationError, NetworkAccessWarning, network_guard
 from pytest_test_categories._host import unix_sockets
 from pytest_test_categories._watch.clients.rows import ROWS
 
@@ -305,7 +305,7 @@ def test_every_row_is_wrapped_while_guarded_and_as_it_was_afterwards() -> None:
 def test_a_library_that_is_imported_under_the_guard_is_watched(tmp_path: Any) -> None:
     script = """
 import sys
-from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories import NetworkAccessViolationError, NetworkAccessWarning, network_guard
 with network_guard("large"):
     assert not {"psycopg2", "zmq", "pytest_test_categories._watch.clients.databases"} & set(sys.modules)
     import psycopg2, zmq
@@ -709,6 +709,75 @@ def test_cares_asks_for_names_by_the_rules() -> None:
         channel.close()
 
 
+@pytest.fixture
+def resolver() -> Any:
+    made = pytest.importorskip("dns.resolver").Resolver(configure=False)
+    made.nameservers, made.lifetime = ["198.51.100.53"], 5
+    return made
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize("name", ["api.example.com", "_dmarc.example.com."], ids=["relative", "absolute"])
+def test_rule_7_dnspython_is_refused_once_and_by_name(resolver: Any, size: str, name: str) -> None:
+    start = time.monotonic()
+    assert refused(size, lambda: resolver.resolve(name, "MX")) == [("lookup", name.rstrip("."))]
+    assert time.monotonic() - start < 1
+
+
+def test_rule_7_dnspythons_asynchronous_resolver_is_refused_when_it_is_awaited() -> None:
+    resolver = pytest.importorskip("dns.asyncresolver").Resolver(configure=False)
+    resolver.nameservers = ["198.51.100.53"]
+
+    async def main() -> None:
+        step = resolver.resolve("api.example.com")
+        await asyncio.sleep(0)
+        await step
+
+    assert refused("small", lambda: asyncio.run(main())) == [("lookup", "api.example.com")]
+
+
+def test_what_dnspython_sends_after_a_warning_is_the_same_attempt(resolver: Any) -> None:
+    resolver.lifetime = 0.2
+    resolver.nameservers = ["127.0.0.1"]
+    with network_guard("small", "warn") as guard, pytest.warns(NetworkAccessWarning), contextlib.suppress(Exception):
+        resolver.resolve("api.example.com")
+    assert [(one.target, one.count) for one in guard.violations] == [("api.example.com", 1)]
+
+
+def test_a_name_server_of_the_tests_own_may_answer_for_any_name(resolver: Any) -> None:
+    message, rrset = pytest.importorskip("dns.message"), pytest.importorskip("dns.rrset")
+
+    def serve() -> None:
+        wire, address = serving.recvfrom(512)
+        answer = message.make_response(message.from_wire(wire))
+        answer.answer.append(rrset.from_text("api.example.com.", 60, "IN", "A", "192.0.2.1"))
+        serving.sendto(answer.to_wire(), address)
+
+    with socket.socket(type=socket.SOCK_DGRAM) as serving, network_guard("medium") as guard:
+        serving.bind(("127.0.0.1", 0))
+        serving.settimeout(5)
+        resolver.nameservers, resolver.port = ["127.0.0.1"], serving.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert [str(record) for record in resolver.resolve("api.example.com")] == ["192.0.2.1"]
+        thread.join()
+    assert guard.violations == []
+
+
+def test_rule_9_dnspython_works_where_what_sends_is_faked(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    message, rrset = pytest.importorskip("dns.message"), pytest.importorskip("dns.rrset")
+
+    def udp(asked: Any, *_args: Any, **_kwargs: Any) -> Any:
+        answer = message.make_response(asked)
+        answer.answer.append(rrset.from_text("api.example.com.", 60, "IN", "A", "192.0.2.1"))
+        return message.from_wire(answer.to_wire())
+
+    monkeypatch.setattr("dns.query.udp", udp)
+    with network_guard("small") as guard:
+        assert [str(record) for record in resolver.resolve("api.example.com")] == ["192.0.2.1"]
+    assert guard.violations == []
+
+
 def test_a_call_that_cannot_be_read_is_refused_where_it_could_lead_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     pycurl = pytest.importorskip("pycurl")
     from pytest_test_categories._watch.clients import web
@@ -797,7 +866,7 @@ def test_mysqls_extension_is_judged_in_a_process_of_its_own() -> None:
     """It can't be loaded beside some of the other clients' libraries."""
     script = """
 import mysql.connector
-from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories import NetworkAccessViolationError, NetworkAccessWarning, network_guard
 try:
     with network_guard("small"):
         mysql.connector.connect(host="127.0.0.1", port=9, connection_timeout=1, use_pure=False)

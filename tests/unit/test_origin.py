@@ -21,7 +21,7 @@ import pytest
 from pytest_test_categories import network_guard
 from pytest_test_categories._attribution import origin, tasks
 from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import FREE, Scope, charge, current, free_threads
+from pytest_test_categories._attribution.origin import FREE, Scope, ScopeKind, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import registry
 
@@ -42,7 +42,7 @@ def _layers() -> Iterator[None]:
 
 
 def scope(kind: str = "test", *, size: TestSize = TestSize.SMALL, parent: Scope | None = None) -> Scope:
-    return Scope(kind, Policy(size, EnforcementMode.STRICT), "a test", parent=parent)
+    return Scope(ScopeKind(kind), Policy(size, EnforcementMode.STRICT), "a test", parent=parent)
 
 
 def in_thread(call: object) -> object:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.carriers.signals import SignalJob, forget
-from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import registry
 
@@ -27,7 +27,7 @@ NUMBER = signal.SIGUSR1 if hasattr(signal, "SIGUSR1") else signal.SIGINT
 
 
 def scope(kind: str = "test", parent: Scope | None = None) -> Scope:
-    return Scope(kind, Policy(TestSize.SMALL, EnforcementMode.STRICT), "a test", parent=parent)
+    return Scope(ScopeKind(kind), Policy(TestSize.SMALL, EnforcementMode.STRICT), "a test", parent=parent)
 
 
 @pytest.fixture(autouse=True)

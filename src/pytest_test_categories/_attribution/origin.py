@@ -8,6 +8,7 @@ from a guard that has closed, the guard of the running phase.
 from __future__ import annotations
 
 import contextlib
+import enum
 import itertools
 import sys
 import threading
@@ -15,10 +16,11 @@ import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-from pytest_test_categories._attribution import tasks
+from pytest_test_categories._attribution import stack, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
 
     from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.policy import Policy
@@ -70,12 +72,36 @@ def thread_name() -> str:
     return f"native {threading.get_native_id()}" if thread is None else thread.name
 
 
+class ScopeKind(enum.StrEnum):
+    """What a scope is for.
+
+    Attributes:
+        judges: Whether its policy may refuse.
+        observes: Whether it takes note of all that is reached.
+        expects: Whether it takes what is refused inside, and permits everything.
+        claims_tasks: Whether tasks that outlive it are its leftovers, whatever context they have.
+    """
+
+    BLOCK = "block"
+    TEST = "test"
+    FIXTURE = "fixture"
+    COLLECT = "collect"
+    EXPECT = "expect"  # a block that expects refusals
+    OBSERVE = "observe"  # around everything that a run with a report does
+
+    def __init__(self, name: str) -> None:
+        # Attributes rather than comparisons: to look a member up in its class is slow before Python 3.12.
+        self.observes = name == "observe"
+        self.expects = name == "expect"
+        self.judges = not (self.observes or self.expects)
+        self.claims_tasks = name == "test"
+
+
 class Scope:
     """One entered guard: a policy, for as long as it holds, and what it refused.
 
     Attributes:
-        kind: ``block``, ``test``, ``fixture``, ``collect``, ``expect`` (which permits everything and takes note), or
-            ``observe`` (which does the same, around everything that a run with a report does).
+        kind: What it is for.
         policy: None for ``expect``.
         test: Label of the test, for reports.
         where: For a block, where it was entered.
@@ -101,7 +127,7 @@ class Scope:
 
     def __init__(
         self,
-        kind: str,
+        kind: ScopeKind,
         policy: Policy | None,
         test: str,
         *,
@@ -127,6 +153,11 @@ class Scope:
         """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
         return (self, *self.around)
 
+    @property
+    def guard(self) -> str:
+        """Where it was entered, if it is a block inside another guard; else nothing."""
+        return self.where if self.kind is ScopeKind.BLOCK and self.parent is not None else ""
+
     def push(self) -> None:
         """Make this the innermost scope of the running context."""
         self.previous, self.outer_mark = current.get(), _mark.get()
@@ -149,7 +180,7 @@ class Scope:
         self.open = self.held = False
         task = _running_task()
         self.closer = this_thread() if task is None else weakref.ref(task)
-        if self.kind == "test":
+        if self.kind.claims_tasks:
             if left := tasks.all_tasks():
                 mine = current_task()
                 claim_tasks(self, (task for task in left if task is not mine))
@@ -203,6 +234,35 @@ resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=Fals
 """Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
 
 
+made: ContextVar[stack.Made | None] = ContextVar("network_guard_made", default=None)
+"""The line of the project's that made this task, or the one that made it."""
+
+_made_threads: weakref.WeakKeyDictionary[threading.Thread, stack.Made | None] = weakref.WeakKeyDictionary()
+
+
+def made_at() -> stack.Made | None:
+    """Return the line that made this task, job or thread; None if nobody's line is known."""
+    line = made.get()
+    if line is not None:
+        return line
+    job: Work | None = getattr(running, "job", None)
+    if job is not None:
+        return job.made
+    thread = running_thread()
+    return None if thread is None else _made_threads.get(thread)
+
+
+def maker(frame: FrameType) -> stack.Made | None:
+    """Return the line that makes what is made here: the nearest of the project's, or the one that made this work."""
+    return stack.line_of_caller(frame) or made_at()
+
+
+def note_thread(thread: threading.Thread, frame: FrameType) -> None:
+    """Remember who starts a thread: what it carries, and which line did it."""
+    carried_by_threads[thread] = spawner()
+    _made_threads[thread] = maker(frame)
+
+
 class Charge(NamedTuple):
     """The scopes that judge an attempt, innermost first.
 
@@ -232,6 +292,7 @@ class Work(Protocol):
     WHAT: str
     scope: Carried
     task: Callable[[], Any] | None  # a weak reference to the one that waits for it
+    made: stack.Made | None
 
 
 running = threading.local()
@@ -363,6 +424,7 @@ class _FreeWork:
     WHAT = "a job"
     scope: Carried = FREE
     task: Callable[[], Any] | None = None
+    made: stack.Made | None = None
 
 
 def take_job(scope: Scope | None) -> None:
@@ -389,7 +451,7 @@ def charge() -> Charge | None:
 
 def _charge_of_this_process() -> Charge | None:
     scope = current.get()
-    if scope is not None and scope.kind == "fixture" and not scope.open:
+    if scope is not None and not scope.open and scope.kind is ScopeKind.FIXTURE:
         # Kept runners (anyio's, asyncio's) hold the context of the set-up that made them: it says nothing about now.
         scope, kept = None, True
     else:
@@ -440,12 +502,12 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
     """Return the scopes of a chain that judge: the open ones, and closed ones around an open one that it outlived."""
     found: list[Scope] = []
     for link in scope.chain:
-        if link.kind == "observe" and not found:  # it is always open, and says nothing about who is charged
+        if link.kind.observes and not found:  # it is always open, and says nothing about who is charged
             continue
         if (
             link.open
             or (threads and link.held)
-            or (found and not link.open and link.kind != "fixture" and not _closed_here(link))
+            or (found and not link.open and link.kind is not ScopeKind.FIXTURE and not _closed_here(link))
         ):
             found.append(link)
     return tuple(found)
@@ -543,7 +605,7 @@ def spawner() -> Carried:
     if is_free():
         return FREE
     found = charge()
-    if found is None or found.unattributed or not found.scopes or found.scopes[0].kind == "collect":
+    if found is None or found.unattributed or not found.scopes or found.scopes[0].kind is ScopeKind.COLLECT:
         return None
     return found.scopes[0]
 
@@ -557,6 +619,7 @@ def awaiting_task() -> Any:
 def forget() -> None:
     """Forget threads and tasks, when nothing is guarded any more."""
     carried_by_threads.clear()
+    _made_threads.clear()
     carried_by_greenlets.clear()
     _task_origins.clear()
     tasks.forget()

@@ -10,7 +10,7 @@ import functools
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pytest_test_categories._rules.advice import CURES
 
@@ -44,9 +44,36 @@ def is_project_file(filename: str) -> bool:
         if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
             _files.clear()
         known = _files[filename] = filename.startswith("<doctest ") or not (
-            filename.startswith(("<", _PACKAGE, *_STDLIB)) or _SITE in filename or _DIST in filename
+            filename.startswith(("<", _PACKAGE, *_STDLIB))
+            or _SITE in filename
+            or _DIST in filename
+            or _is_script(filename)
         )
     return known
+
+
+def _is_script(filename: str) -> bool:
+    """Tell whether a file is an installed command, such as ``bin/pytest``."""
+    directory, name = os.path.split(os.path.abspath(filename))
+    return directory == os.path.dirname(sys.executable) or name in {"pytest", "py.test"}
+
+
+Made: TypeAlias = "tuple[CodeType, int]"
+"""The line that made a task, a thread or a job: nothing of its frame is kept."""
+
+
+def line_of_caller(frame: FrameType | None) -> Made | None:
+    """Return the innermost line of the project's own code, as far out as the running step of an event loop goes."""
+    while frame is not None:
+        code = frame.f_code
+        filename = code.co_filename
+        known = _files.get(filename)  # this is done for each task: no call where none is needed
+        if known or (known is None and is_project_file(filename)):
+            return code, frame.f_lineno
+        if code.co_name in _STEPS and code.co_qualname in _STEPS.values():
+            return None
+        frame = frame.f_back
+    return None
 
 
 class Place(NamedTuple):
@@ -132,7 +159,7 @@ ASIDE_NAMES: Final = frozenset(
 """Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
 
 
-def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trace:
+def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: Made | None = None) -> Trace:
     """Read the stack outwards from ``frame``.
 
     Args:
@@ -140,6 +167,8 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
         test_file: File of the running test; counts as the project's own wherever it lies.
         task: The task (asyncio's or trio's) that runs here, or that waits for this work of an executor's thread. Where
             the stack ends at it, the tasks that wait for it tell the rest.
+        made: The line that made this task, thread or job; it stands in where none of its own and of those that wait
+            is the project's.
     """
     found = _Reading(test_file)
     edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
@@ -169,10 +198,13 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None) -> Trac
                 settled = found.take(frame, filename)
         if frame is edge:
             found.take_awaiters(task)
-            task = None
+            found.take_made(made)
+            settled = settled or found.settled
+            task = made = None
         called, frame = frame, frame.f_back
     if task is not None:
         found.take_awaiters(task, itself=True)
+    found.take_made(made)
     at, test = found.at, found.test
     return Trace(
         at,
@@ -209,12 +241,26 @@ class _Reading:
                 self.cassette = True
             elif known:
                 self.library = known
+        return self.settled
+
+    @property
+    def settled(self) -> bool:
+        """Whether frames further out have nothing to add."""
         return self.at is not None and (self.test is not None or not self.test_file)
+
+    def take_made(self, made: Made | None) -> None:
+        """Let the line that made the work stand in, if nothing else was found."""
+        if made is None or self.at is not None:
+            return
+        code, line = made
+        self.at = Place(code.co_filename, line, code.co_name)
+        if code.co_filename == self.test_file:
+            self.test = self.at
 
     def take_awaiters(self, task: Any, *, itself: bool = False) -> None:
         """Read the suspended tasks that wait for a task, the nearest first, and before them perhaps it itself."""
         for link in _awaiters(task):
-            if self.at is not None and (self.test is not None or not self.test_file):
+            if self.settled:
                 return
             if link is not task or itself:
                 for frame in _frames_of(link):
@@ -262,9 +308,13 @@ def _frames_of(task: Any) -> list[FrameType]:
 
 def _stack_of_step(frame: FrameType | None) -> Iterator[FrameType]:
     """Yield the frames of what an event loop runs in a thread just now; beyond a task's own is who started it early."""
-    while frame is not None and frame.f_code.co_qualname not in {"Handle._run", "unrolled_run"}:  # asyncio's, trio's
+    while frame is not None and frame.f_code.co_qualname not in _STEPS.values():
         yield frame
         frame = frame.f_back
+
+
+_STEPS: Final = {"_run": "Handle._run", "unrolled_run": "unrolled_run"}
+"""The functions of asyncio and trio that run a step, by name."""
 
 
 def _awaiters(task: Any) -> Iterator[Any]:

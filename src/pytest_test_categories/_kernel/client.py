@@ -115,9 +115,9 @@ class Client:
                 self._latest = (scopes, word)
                 self._last = self._last_process()
         self._page.publish(word, self._last)
-        if before and before[0].kind == "fixture":
+        if before and before[0].kind is origin.ScopeKind.FIXTURE:
             self._page.note_span(self._span[0], self._span[1])
-        if scopes and scopes[0].kind == "fixture":
+        if scopes and scopes[0].kind is origin.ScopeKind.FIXTURE:
             self._span = (wire.ticks(), word)
 
     def _publish_thread(self, scopes: tuple[Scope, ...] | None) -> None:
@@ -186,7 +186,7 @@ class Client:
             oldest = self._order.popleft()
             first = published[oldest][0]
             in_force = any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values()))
-            if in_force or ((first.open or first.held) and first.kind != "observe"):
+            if in_force or ((first.open or first.held) and not first.kind.observes):
                 self._order.append(oldest)
             else:
                 del published[oldest]

@@ -17,7 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import Asked, Charge, Scope, asked, charge, current
+from pytest_test_categories._attribution.origin import Asked, Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
 from pytest_test_categories._ledger.records import Delivery, Expecting, Record
 from pytest_test_categories._ledger.runs import Run, innermost, runs
@@ -104,7 +104,7 @@ class Ledger:
             error.records, error.delivery = records, delivery
             raise error
         # A program's output may be read by the test: where the guard was handed down, it only records.
-        if counted and not expected and refusing[0].kind != "collect" and refusing[0].home is None:
+        if counted and not expected and refusing[0].kind is not ScopeKind.COLLECT and refusing[0].home is None:
             _warn(records[0], trace)
         return True
 
@@ -114,7 +114,7 @@ class Ledger:
         """Put on record what another process has seen, and judged by what held for ``scopes``."""
         records, _, expected = self._put_on_record(refusing, scopes, attempt, violation)
         strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
-        if not strict and not expected and refusing[0].kind != "collect":
+        if not strict and not expected and refusing[0].kind is not ScopeKind.COLLECT:
             _warn(records[0], stack.Trace())
 
     def _put_on_record(
@@ -128,7 +128,7 @@ class Ledger:
     ) -> tuple[list[Record], Delivery, bool]:
         """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
         # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in scopes if link.kind == "expect" and link.open]
+        seen_by = [link for link in scopes if link.kind.expects and link.open]
         records = []
         for link in refusing:
             mine = violation
@@ -192,7 +192,7 @@ class Ledger:
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
         for link in charged.scopes:
             part.append(link)
-            if link.kind == "observe":
+            if link.kind.observes:
                 if link in watching:
                     scope = next(one for one in part if one.policy is not None)
                     violation = self._describe(scope, charged, attempt, route, trace)
@@ -208,11 +208,11 @@ class Ledger:
             attempt: What was seen.
             violation: The same, described.
         """
-        breach = any(link.kind != "observe" for link in watching)
+        breach = any(link.kind.judges for link in watching)
         run = innermost()
         seen = violation._replace(verdict="observed" if breach else "permitted")
         for link in watching:
-            if link.kind == "observe":
+            if link.kind.observes:
                 mine = seen
                 if not mine.needs:  # the layer outside of this process leaves that to us
                     mine = seen._replace(needs=needed_size(attempt, run.allow if run is not None else ()).value)
@@ -348,7 +348,8 @@ def _our_errors(error: BaseException) -> Iterator[NetworkAccessViolationError]:
 
 
 def _read_stack(scope: Scope) -> stack.Trace:
-    return stack.read(sys._getframe(3), str(scope.file), origin.awaiting_task() or origin.current_task())
+    task = origin.awaiting_task() or origin.current_task()
+    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at())
 
 
 def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
@@ -395,7 +396,7 @@ def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violati
         size="" if policy is None or policy.size is None else policy.size._value_,
         fixture=scope.fixture,
         held_by=scope.held_by,
-        guard=scope.where if scope.kind == "block" and scope.parent is not None else "",
+        guard=scope.guard,
         verdict=verdict,
         needs=needed_size(attempt, policy.allow if policy is not None else ())._value_,
         because="" if judged is None else judged.because,

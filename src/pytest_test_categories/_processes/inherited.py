@@ -9,7 +9,7 @@ import sys
 from typing import Any, Final
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope
+from pytest_test_categories._attribution.origin import Scope, ScopeKind
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._processes.child.pytest_test_categories_child import append_to
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
@@ -78,7 +78,7 @@ def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:
     scope: Scope | None = None
     for home, serial, kind, index, test, fixture, held_by, where, file in reversed(data["scopes"]):
         policy = None if index < 0 else policies[index]
-        scope = Scope(kind, policy, test, parent=scope, file=file, where=where)
+        scope = Scope(ScopeKind(kind), policy, test, parent=scope, file=file, where=where)
         scope.fixture, scope.held_by = fixture, held_by
         scope.home = (home, serial)
         scope.thread = origin.MAIN_THREAD

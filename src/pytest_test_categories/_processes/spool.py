@@ -215,8 +215,8 @@ class Spawned:
         charged = charge()
         if charged is None:
             return None
-        observed = any(scope.kind == "observe" for scope in charged.scopes)
-        scopes = [scope for scope in charged.scopes if scope.kind == "expect" or observed or _restricts(scope)]
+        observed = any(scope.kind.observes for scope in charged.scopes)
+        scopes = [scope for scope in charged.scopes if scope.kind.expects or observed or _restricts(scope)]
         if all(scope.policy is None for scope in scopes):
             return None
         if any(scope.home is None for scope in scopes):

@@ -15,7 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import Scope, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import our_family, peer_process
@@ -36,7 +36,7 @@ _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
 _UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 _IP: Final = (_socket.AF_INET, _socket.AF_INET6)
-_HERE: Final = Scope("expect", None, "")
+_HERE: Final = Scope(ScopeKind.EXPECT, None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 _cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
 _reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
@@ -277,7 +277,7 @@ class Sends:
         # Of a datagram socket the connect sends nothing, and was not judged.
         datagram = type_of(real) == _socket.SOCK_DGRAM
         # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
-        if not datagram and (charged.late or charged.unattributed or scope.kind == "collect"):
+        if not datagram and (charged.late or charged.unattributed or scope.kind is ScopeKind.COLLECT):
             return
         try:
             peer = _socket.socket.getpeername(real)
@@ -423,7 +423,7 @@ class Sends:
         if charged is None or not charged.scopes or charged.late or charged.unattributed:
             return
         scope = charged.scopes[0]
-        if scope.kind == "collect":
+        if scope.kind is ScopeKind.COLLECT:
             return
         try:
             family, peer, process = _peer_of(descriptor)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import (
@@ -55,9 +55,9 @@ class Collecting:
         Yields the scope that holds, and the one that keeps the record; without a size they are one.
         """
         record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow)
-        holds = keeps = Scope("collect", record, name, parent=self._run.base, file=file)
+        holds = keeps = Scope(ScopeKind.COLLECT, record, name, parent=self._run.base, file=file)
         if size is not None:
-            holds = Scope("collect", self._policy(size, name), name, parent=keeps, file=file)
+            holds = Scope(ScopeKind.COLLECT, self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
         origin.phases.append(holds)

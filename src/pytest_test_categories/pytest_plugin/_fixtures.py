@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import pytest
 
 from pytest_test_categories._attribution import origin, tasks
-from pytest_test_categories._attribution.origin import Scope, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._guard import finish
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
@@ -272,7 +272,7 @@ class FixtureGuard:
         fixture = f"{definition.argname} ({definition.scope})"
         test = self._phases.label(item)
         policy = self._phases.with_known(policy, test, fixture)
-        scope = Scope("fixture", policy, test, parent=self._run.base)
+        scope = Scope(ScopeKind.FIXTURE, policy, test, parent=self._run.base)
         scope.fixture = fixture
         scope.held_by = held.by
         scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")

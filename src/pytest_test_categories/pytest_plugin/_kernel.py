@@ -126,7 +126,7 @@ class Kernel:
             else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
             fixture="" if scope is None else scope.fixture,
             held_by="" if scope is None else scope.held_by,
-            guard="" if scope is None or scope.kind != "block" or scope.parent is None else scope.where,
+            guard="" if scope is None else scope.guard,
             late=""
             if scope is None or scope.open or scope.held
             else origin.late_text(scope, "a thread" if report.own else "a process"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope, current, phases
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, phases
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._report.baseline import plain_id
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _FIXTURE: Final = "network_isolation"
 _KEPT: Final = 32
+_TEST: Final = ScopeKind.TEST  # looked up once, not for each test
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
@@ -174,7 +175,7 @@ class Phases:
         policy = self._policy_of(item)
         if self._run.baseline is not None:
             policy = self.with_known(policy, self.label(item))
-        scope = Scope("test", policy, self.label(item), parent=self._run.base, file=item.path)
+        scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
         key = object.__hash__(item)
         if key in self._uncounted:
             self._uncounted.discard(key)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import Scope, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
@@ -108,7 +108,7 @@ class Session:
         if settings.observing:
             # Around all that the run does: what no guard refuses is put on record here.
             everything = Policy(TestSize.SMALL, EnforcementMode.OFF)
-            self.run.observing = self.run.base = Scope("observe", everything, "", parent=self.run.base)
+            self.run.observing = self.run.base = Scope(ScopeKind.OBSERVE, everything, "", parent=self.run.base)
         self._tracker: Tracker | None = None
         self._sizes = Sizes(settings, self.run.root)
         self._plan = FixturePlan(settings, self._sizes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Carried, current_task, running, spawner, trio_task
+from pytest_test_categories._attribution.origin import Carried, current_task, maker, running, spawner, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ class Job:
     """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
 
     WHAT = "a job"
-    __slots__ = ("__weakref__", "_function", "scope", "task")
+    __slots__ = ("__weakref__", "_function", "made", "scope", "task")
 
     def __init__(self, function: Callable[..., Any], scope: Carried, task: Any = None) -> None:
         self._function = function
         self.scope = scope
+        self.made = maker(sys._getframe(1))
         self.task = None if task is None else weakref.ref(task)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

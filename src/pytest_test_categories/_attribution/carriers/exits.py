@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope
+from pytest_test_categories._attribution.origin import Scope, ScopeKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Exit:
         if self._process != os.getpid() or size is None:
             return
         if before is None or before.size is None or size.rank >= before.size.rank:
-            self._scope = Scope("test", policy, LABEL)
+            self._scope = Scope(ScopeKind.TEST, policy, LABEL)
         register = getattr(threading, "_register_atexit", None)  # before it, threads that are no daemons are joined
         if register is not None:
             try:

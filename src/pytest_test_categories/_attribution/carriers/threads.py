@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import announced, carried_by_threads, spawner
+from pytest_test_categories._attribution.origin import announced, carried_by_threads, note_thread
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    carried_by_threads[instance] = spawner()
+    note_thread(instance, sys._getframe(1))
     return wrapped(*args, **kwargs)
 
 
@@ -21,7 +22,7 @@ def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
     thread = getattr(args[0], "__self__", None) if args else None
     if isinstance(thread, threading.Thread) and thread not in carried_by_threads:
-        carried_by_threads[thread] = spawner()
+        note_thread(thread, sys._getframe(1))
     if isinstance(thread, threading.Thread):
         args = (announced(args[0], carried_by_threads.get(thread)), *args[1:])
     return wrapped(*args, **kwargs)

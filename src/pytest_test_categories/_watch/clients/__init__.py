@@ -42,6 +42,8 @@ MODULES: Final = (
     "deltalake.table",
     "deltalake.writer",
     "deltalake.writer.writer",
+    "dns.asyncresolver",
+    "dns.resolver",
     "duckdb",
     "eventlet.tpool",
     "glide.glide_client",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import _socket
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._attribution.origin import Asked, asked, charge
 from pytest_test_categories._host.names import reach_of_name
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
@@ -16,7 +17,7 @@ from pytest_test_categories._watch.endpoints import AF_UNIX, ends_here, read_add
 from pytest_test_categories._watch.sockets import addresses_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_test_categories._watch import Judge, Remember
     from pytest_test_categories._watch.clients import Read
@@ -46,25 +47,38 @@ def wrapper(
     kind = Kind(row.kind)
     route = f"{row.module.partition('.')[0]}.{row.name}"
 
-    def ask(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        __tracebackhide__ = True
-        asked = whom()
-        if asked is None or charge() is None:  # nobody's call: not worth reading
-            return
+    def read_places(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        if charge() is None:  # nobody's call: not worth reading
+            return []
         try:
             found = read(instance, args, kwargs) or ()
-            places = [found] if isinstance(found, (str, tuple)) and found else list(found)
+            return [found] if isinstance(found, (str, tuple)) and found else list(found)
         except Exception:
             if not isinstance(row.read, str):  # a registered one: whoever wrote it has to see that
                 raise
-            places = [UNREADABLE]
-        for where in places:
-            _ask(*asked, kind, route, where)
+            return [UNREADABLE]
+
+    def ask(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        __tracebackhide__ = True
+        judges = whom()
+        if judges is not None:
+            for where in read_places(instance, args, kwargs):
+                _ask(*judges, kind, route, where)
 
     def plain(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
         ask(instance, args, kwargs)
         return wrapped(*args, **kwargs)
+
+    def stepwise(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)):
+            return wrapped(*args, **kwargs)
+
+    async def stepwise_when_awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)):
+            return await wrapped(*args, **kwargs)
 
     def awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def judged() -> Any:  # whoever awaits it is charged
@@ -83,7 +97,30 @@ def wrapper(
 
     if after is not None:
         return followed
+    if row.steps:
+        return stepwise_when_awaited if row.awaited else stepwise
     return awaited if row.awaited else plain
+
+
+@contextlib.contextmanager
+def _one_attempt(
+    judges: tuple[Judge, Remember] | None, kind: Kind, route: str, read_places: Callable[[], list[Any]]
+) -> Iterator[None]:
+    """Ask about the place that a call leads to; once it is on record, what the call goes on to is a step of it."""
+    __tracebackhide__ = True
+    places = [] if judges is None or asked.get() is not None else read_places()
+    if judges is None or not places:
+        yield
+        return
+    label = Asked(*place(places[0])[1])
+    token = asked.set(label)
+    try:
+        _ask(*judges, kind, route, places[0])
+        if not label.reported:  # nobody minds the place: what it goes on by is judged by itself
+            asked.set(None)
+        yield
+    finally:
+        asked.reset(token)
 
 
 def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import _socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.stack import exempt
+from pytest_test_categories._host.names import reach_of_address, reach_of_name
 from pytest_test_categories._host.unix_sockets import name_of
-from pytest_test_categories._rules.address import parse_ip
+from pytest_test_categories._rules.address import Reach, parse_ip
 from pytest_test_categories._watch.clients.places import text
 from pytest_test_categories._watch.endpoints import AF_UNIX
 
@@ -120,6 +121,34 @@ def cares(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read ``getnameinfo(address, flags)``."""
     yield from _pair(_argument(args, kwargs, 0, "address"))
+
+
+def dnspython(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
+    """Read the name that a ``Resolver`` is asked for.
+
+    It is left to the sockets where that says more: a name server that a test runs itself may answer for any name, and
+    for names of this machine it asks as for any other. Where the functions that send are faked, nothing is sent.
+    """
+    name = text(str(_argument(args, kwargs, 0, "qname"))).rstrip(".")
+    if reach_of_name(name) is not Reach.BEYOND or all(_is_own_server(resolver, one) for one in resolver.nameservers):
+        return None
+    queries = sys.modules.get("dns.query"), sys.modules.get("dns.asyncquery")
+    for module in queries:
+        for function in ("udp", "tcp", "tls", "https", "udp_with_fallback"):
+            if module is not None and getattr(getattr(module, function), "__module__", "") != module.__name__:
+                return None
+    return name, None
+
+
+def _is_own_server(resolver: Any, server: Any) -> bool:
+    """Tell whether a name server is one of this machine that the system does not ask itself: those have port 53."""
+    address = server if isinstance(server, str) else getattr(server, "address", "")
+    port = getattr(server, "port", None) or resolver.nameserver_ports.get(address, resolver.port)
+    ip = parse_ip(address)
+    return ip is not None and port != _DNS and reach_of_address(ip) is not Reach.BEYOND
+
+
+_DNS: Final = 53
 
 
 def eventlet_pair(_module: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:

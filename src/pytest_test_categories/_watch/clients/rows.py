@@ -29,6 +29,8 @@ class Row(NamedTuple):
         also: Modules that hold the same function under the same name.
         awaited: Whether it is a coroutine function: judged when it is awaited.
         after: Name of a function that is called with the instance and with what the call returned.
+        steps: Whether it goes on by Python's sockets: what those reach is the same attempt, of the place that it was
+            asked for.
     """
 
     module: str
@@ -38,6 +40,7 @@ class Row(NamedTuple):
     also: tuple[str, ...] = ()
     awaited: bool = False
     after: str = ""
+    steps: bool = False
 
 
 _HTTP_METHODS: Final = ("delete", "get", "head", "options", "patch", "post", "put", "request")
@@ -62,6 +65,9 @@ ROWS: Final = (
     *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
+    # dnspython tries again whatever went wrong, for as long as its lifetime: it is judged before it begins.
+    Row("dns.resolver", "Resolver.resolve", "loops:dnspython", "lookup", steps=True),
+    Row("dns.asyncresolver", "Resolver.resolve", "loops:dnspython", "lookup", awaited=True, steps=True),
     # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
     Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
     *(

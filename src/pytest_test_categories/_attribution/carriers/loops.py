@@ -1,0 +1,39 @@
+"""asyncio's tasks: each knows the line that made it, for what it does when no line of its own tells."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._attribution.origin import made
+from pytest_test_categories._attribution.stack import line_of_caller
+from pytest_test_categories._host.wrapping import EntryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    line = line_of_caller(sys._getframe(1))
+    if line is None:  # then the context has the line that made the one who makes this
+        task = wrapped(*args, **kwargs)
+    else:
+        token = made.set(line)
+        try:
+            task = wrapped(*args, **kwargs)
+        finally:
+            made.reset(token)
+    if created := getattr(task, "_source_traceback", None):  # in asyncio's debug mode: it says who made the task
+        while created and (created[-1].filename == __file__ or _WRAPT in created[-1].filename):
+            del created[-1]
+    return task
+
+
+_WRAPT: Final = f"{os.sep}wrapt{os.sep}"  # of which not all is C everywhere
+
+
+ENTRY_POINTS: Final = (
+    EntryPoint("asyncio.base_events", "BaseEventLoop.create_task", _create),
+    EntryPoint("uvloop.loop", "Loop.create_task", _create),
+)

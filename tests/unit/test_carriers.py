@@ -1,0 +1,162 @@
+"""The line that made a task, a thread or a job stands in where none of its own is the project's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories._attribution import stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SITE = os.sep.join(("", "opt", "venv", "lib", "site-packages"))
+LIBRARY = """
+import asyncio, contextlib, socket, threading
+
+def dial():
+    with contextlib.suppress(Exception), socket.socket() as client:
+        client.connect(("198.51.100.1", 9))
+
+async def dial_in_time():
+    await asyncio.sleep(0)
+    dial()
+
+async def in_a_task_of_a_task():
+    task = asyncio.create_task(asyncio.sleep(0))
+    task.add_done_callback(lambda _: left.append(asyncio.create_task(dial_in_time())))
+    left.append(asyncio.create_task(dial_in_time()))
+
+def start_thread():
+    thread = threading.Thread(target=dial)
+    thread.start()
+    return thread
+
+def start_thread_of_a_thread():
+    thread = threading.Thread(target=lambda: start_thread().join())
+    thread.start()
+    return thread
+
+def start(function, *args):
+    return function(*args)
+
+left = []
+"""
+
+
+@pytest.fixture
+def client() -> dict[str, Any]:
+    """An installed client library that dials in tasks and threads of its own, and that nobody waits for."""
+    made: dict[str, Any] = {"__name__": "client"}
+    exec(compile(LIBRARY, os.path.join(SITE, "client.py"), "exec"), made)
+    return made
+
+
+def places(act: Callable[[], object]) -> set[tuple[str, str]]:
+    """Return the lines that a guard names."""
+    with contextlib.suppress(NetworkAccessViolationError), network_guard("small", "strict") as guard:
+        act()
+    return {(os.path.basename(one.location.rpartition(":")[0]), one.function) for one in guard.violations}
+
+
+HERE = os.path.basename(__file__)
+
+
+@pytest.mark.parametrize("how", ["create_task", "by_the_library", "of_a_task", "group", "eager"])
+def test_a_task_that_nobody_waits_for_names_the_line_that_made_it(client: dict[str, Any], how: str) -> None:
+    if how == "eager" and sys.version_info < (3, 12):
+        pytest.skip("eager tasks are new in 3.12")
+
+    def make() -> object:
+        if how == "by_the_library":
+            return client["start"](asyncio.create_task, client["dial_in_time"]())
+        if how == "of_a_task":
+            return asyncio.create_task(client["in_a_task_of_a_task"]())
+        return asyncio.create_task(client["dial_in_time"]())
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            client["start"](tasks.create_task, client["dial_in_time"]())
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        if how == "eager":
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        if how == "group":
+            await group()
+            return
+        task = make()
+        await asyncio.sleep(0.01)
+        del task
+
+    assert places(lambda: asyncio.run(main())) == {(HERE, "group" if how == "group" else "make")}
+
+
+@pytest.mark.parametrize("start", ["start_thread", "start_thread_of_a_thread"])
+def test_a_thread_names_the_line_that_started_it(client: dict[str, Any], start: str) -> None:
+    def begin() -> None:
+        client[start]().join()
+
+    assert places(begin) == {(HERE, "begin")}
+
+
+def test_a_job_names_the_line_that_submitted_it(client: dict[str, Any]) -> None:
+    def submit(pool: ThreadPoolExecutor) -> None:
+        pool.submit(client["dial"]).result()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert places(lambda: submit(pool)) == {(HERE, "submit")}
+
+
+def test_a_task_of_uvloop_names_the_line_that_made_it(client: dict[str, Any]) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main() -> None:
+        task = client["start"](asyncio.create_task, client["dial_in_time"]())
+        await asyncio.sleep(0.01)
+        del task
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+
+    assert places(run) == {(HERE, "main")}
+
+
+def test_a_line_of_its_own_comes_first(client: dict[str, Any]) -> None:
+    async def work() -> None:
+        client["dial"]()
+
+    async def main() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.01)
+        del task
+
+    assert places(lambda: asyncio.run(main())) == {(HERE, "work")}
+
+
+def test_a_command_is_nobodys_line() -> None:
+    for name in (os.path.join(os.path.dirname(sys.executable), "tool"), "/home/me/.local/bin/pytest"):
+        assert not stack.is_project_file(name)
+    assert stack.is_project_file("/home/me/project/bin/tool")
+
+
+def test_asyncios_debug_mode_says_who_made_a_task() -> None:
+    async def main() -> str:
+        task = asyncio.create_task(asyncio.sleep(0))
+        await task
+        return str(task._source_traceback[-1].filename)  # type: ignore[attr-defined]
+
+    with network_guard("small"):
+        assert asyncio.run(main(), debug=True) == asyncio.run(main(), debug=True)
+        plain = asyncio.run(main(), debug=True)
+    assert plain == asyncio.run(main(), debug=True)
+    assert "carriers" not in plain
