@@ -102,6 +102,11 @@ def own_names() -> set[str]:
     return {name} | ({normal_name(own) for own in _fqdns(name)} if "." not in name else set())
 
 
+def is_own_name(name: str) -> bool:
+    """Tell whether a name is this machine's own."""
+    return normal_name(name) in own_names()
+
+
 def _fqdns(name: str) -> list[str]:
     # hosts: "10.0.0.7 web1.example.com web1"; getfqdn() of web1 is then web1.example.com.
     mine = hosts_file.addresses(name)
@@ -197,7 +202,7 @@ def reach_of_name(name: str) -> Reach:
     """Judge how far looking up a name goes: ``NOWHERE`` where the answer needs no server."""
     if is_localhost(name) or name in {"", "<broadcast>"} or hosts_file.maps_to_loopback(name):
         return Reach.NOWHERE
-    if normal_name(name) in own_names():
+    if is_own_name(name):
         return Reach.NOWHERE if hosts_file.addresses(name) else Reach.MACHINE
     return Reach.BEYOND
 
@@ -229,9 +234,12 @@ def spelled_here(name: str, *, six: bool = False) -> str | None:
 
     RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
     does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where an IPv6 address is
-    wanted (``six``), for those that it holds with IPv4 addresses alone.
+    wanted (``six``), for those that it holds with IPv4 addresses alone. This machine's own name may be in
+    no hosts file.
     """
     if not is_localhost(name):
+        if is_own_name(name) and not hosts_file.addresses(name):
+            return "::1" if six else "127.0.0.1"
         mine = sorted(hosts_file.addresses(name)) if six and hosts_file.maps_to_loopback(name) else []
         # No address of that family: the C library says so of a number, and would ask a server of a name.
         return None if not mine or any(":" in address for address in mine) else mine[0]

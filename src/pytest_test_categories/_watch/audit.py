@@ -161,13 +161,17 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         return  # nothing is looked up
     if subject is None or _passed(event, subject, None):
         return
-    from pytest_test_categories._watch.sockets import numeric_host, read_lookup, read_reverse
+    from pytest_test_categories._watch.sockets import numeric_host, read_c_lookup, read_c_reverse
 
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
-    port, flags = (args[1], _flags()) if event == "socket.getaddrinfo" else (None, 0)
-    read = read_lookup if kind is Kind.LOOKUP else read_reverse
-    judge(kind, f"_{event}", 0, (subject, port, flags), None, read)
+    port, flags, rest = None, 0, (_socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0)
+    if event == "socket.getaddrinfo":
+        port, flags = args[1], _flags()
+        if len(args) == _ALL_OF_GETADDRINFO:
+            rest = args[2:]
+    read = read_c_lookup if kind is Kind.LOOKUP else read_c_reverse
+    judge(kind, f"_{event}", 0, (subject, port, flags, *rest), None, read)
 
 
 def _flags() -> int:
@@ -192,6 +196,7 @@ _KINDS: Final = {
     "socket.gethostbyaddr": Kind.REVERSE_LOOKUP,
     "socket.getnameinfo": Kind.REVERSE_LOOKUP,
 }
+_ALL_OF_GETADDRINFO: Final = 5
 _FEWEST: Final = {"socket.getaddrinfo": 2}
 """Arguments of an event that are read, where that is more than one."""
 EVENTS: Final = {

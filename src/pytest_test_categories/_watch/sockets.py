@@ -16,8 +16,11 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
+from pytest_test_categories._host.c_library import refused_by_c_library, refuses_arguments, refuses_name_flags
 from pytest_test_categories._host.names import (
     SYSTEM_LOG_SOCKETS,
+    hosts_file,
+    is_own_name,
     name_here,
     reach_of_interface,
     reach_of_name,
@@ -93,6 +96,8 @@ def _read_ip(family: int, address: Any) -> Sight | None:
         return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
     reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
     if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
+        return None
+    if reach is Reach.BEYOND and host != "<broadcast>" and ends_here(address[0], family):
         return None
     return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
 
@@ -212,9 +217,22 @@ def _is_sound(host: str | bytes | bytearray) -> bool:
     return b"\0" not in host
 
 
-def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sight | None:
-    """Read a look-up's ``(host, port, flags)``; None if it sends nothing."""
-    host, port, flags = address
+_OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
+"""Modules that ask name servers in the C library's place, once they are loaded."""
+
+
+def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
+    """Tell whether the C library ends the look-up of a name by itself: whoever asks it sends nothing."""
+    return (
+        refused_by_c_library(host, family, flags)
+        and not hosts_file.addresses(host_text(host))  # which is asked first
+        and sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
+    )
+
+
+def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read a look-up's ``(host, port, flags)``; None if it sends nothing whoever is asked."""
+    host, port, flags = address[:3]
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
     if isinstance(host, str):
@@ -230,15 +248,45 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, Any, int]) -> Sig
     return Sight(Endpoint(host, shown), reach_of_name(host))
 
 
-def read_reverse(kind: Kind, family: int, address: tuple[Any, Any, int]) -> Sight | None:
+def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
     """Read the look-up of an address's name (or, as ``gethostbyaddr`` takes both, of a name)."""
-    host, port, flags = address
+    host = address[0]
     if not isinstance(host, (str, bytes, bytearray)):
         return None
     ip = parse_ip(host_text(host))
     if ip is None:
-        return read_lookup(kind, family, (host, port, flags))
+        return read_lookup(kind, family, address)
     return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
+
+
+def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read ``(host, port, flags, family, type, protocol)`` of what the C library is asked; None if it asks nobody."""
+    return _unless_it_ends_here(read_lookup(kind, family, address), address)
+
+
+def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read the same of a call that is given an address, or a name."""
+    return _unless_it_ends_here(read_reverse(kind, family, address), address)
+
+
+def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight | None:
+    if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
+        return sight
+    host, port, flags, wanted, *rest = address
+    name = host.partition("\0" if isinstance(host, str) else b"\0")[0]  # as read_lookup does
+    return None if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, *rest, flags) else sight
+
+
+def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return a reader for a wrapper, which answers for this machine's own name where a server would be asked."""
+
+    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+        sight = read(kind, family, address)
+        if sight is None or sight.reach is not Reach.MACHINE or not is_own_name(sight.endpoint.host):
+            return sight
+        return Sight(sight.endpoint, Reach.NOWHERE)
+
+    return reader
 
 
 def numeric_host(address: Any) -> Any:
@@ -392,6 +440,19 @@ class _Table:
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
         needed = 2 if flags_at else 1
+        read = answered(read)
+        only = _socket.AF_INET if event == "socket.gethostbyname" else 0
+
+        def wanted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+            """Return family, type and protocol of a call."""
+            if flags_at <= 1:
+                return only, 0, 0
+            family, kind_of_socket, protocol = (*args[2:5], *_NO_MORE[len(args[2:5]) :])
+            return (
+                kwargs.get("family", family),
+                kwargs.get("type", kind_of_socket),
+                kwargs.get("proto", protocol),
+            )
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -408,18 +469,24 @@ class _Table:
             named = None
             if event == "socket.getnameinfo":
                 subject = numeric_host(host)
-                if not flags & socket.NI_NUMERICHOST and self.judge(kind, route, 0, (subject, None, 0), None, read):
+                if (
+                    not flags & socket.NI_NUMERICHOST
+                    and not (flags and refuses_name_flags(flags))
+                    and self.judge(kind, route, 0, (subject, None, 0, 0, 0, 0), None, read)
+                ):
                     named = _name_here(subject)
                     if named is not None:  # of the C library only the service is wanted
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
-            elif self.judge(kind, route, 0, (host, port, flags), None, read):
+            elif self.judge(kind, route, 0, (host, port, flags, *(rest := wanted(args, kwargs))), None, read):
                 named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
-                family = (args[2] if len(args) > 2 else kwargs.get("family")) if flags_at > 1 else None  # noqa: PLR2004 - (host, port, family)
-                called = spelled_here(host_text(host), six=family == _socket.AF_INET6) or host
+                called = spelled_here(host_text(host), six=rest[0] == _socket.AF_INET6) or host
                 if called is not host:
+                    if flags_at == 0 and event != "socket.gethostbyname" and is_own_name(host_text(host)):
+                        self.remember("", [])
+                        return host_text(host), [], [called]
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
             one_shot = (event, called, None)
             audit.allow(one_shot)
@@ -521,12 +588,13 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
+_NO_MORE: Final = (0, 0, 0)
 _LOOKUPS: Final = (
-    ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_lookup, 5),
-    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
-    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_lookup, 0),
-    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_reverse, 0),
-    ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_reverse, 1),
+    ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_c_lookup, 5),
+    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_c_lookup, 0),
+    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_c_lookup, 0),
+    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_c_reverse, 0),
+    ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_c_reverse, 1),
 )
 
 

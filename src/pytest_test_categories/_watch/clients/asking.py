@@ -15,6 +15,7 @@ from pytest_test_categories._watch.clients.places import place
 from pytest_test_categories._watch.sockets import (
     AF_UNIX,
     addresses_in,
+    ends_here,
     read_address,
     read_lookup,
     read_reverse,
@@ -99,6 +100,8 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
             our_family.note_path(address)
         judge(kind, route, AF_UNIX, address, None, read_address)
         return
+    if route.startswith("uvloop.") and address[0] and parse_ip(address[0]) is None and ends_here(address[0]):
+        return  # libuv asks the C library
     if kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
         read = read_lookup if kind is Kind.LOOKUP else read_reverse
         judge(kind, route, 0, (*address, 0), None, read)

@@ -1,0 +1,175 @@
+"""What the C library refuses by itself, before it asks anybody: such a look-up sends nothing.
+
+Known for the GNU C library alone; on any other (musl, macOS, Windows) every name counts as sent. Found by counting the
+packets that reach a resolver on loopback under glibc 2.36, and in its source from 2.34 on:
+
+- ``resolv/nss_dns/dns-host.c`` hands each name to ``res_hnok`` first (``check_name``), and asks nobody for one that is
+  no host name. That takes names that ``ns_name_pton`` can encode (labels of 1 to 63 octets, 255 octets altogether, a
+  backslash quotes) and that hold only letters, digits, ``-`` and ``_``, with no ``-`` at the very beginning.
+- ``nss/digits_dots.c`` takes what holds only digits and dots, and does not end with a dot, for an address where IPv4
+  is wanted. ``getaddrinfo`` goes that way for IPv4 alone without a canonical name.
+- One family together with a canonical name goes a third way (``gethostbyname3_r``), which has no such checks.
+- ``sysdeps/posix/getaddrinfo.c`` looks at flags, family, socket type, protocol and service before the name.
+
+Other sources that ``nsswitch.conf`` may name for hosts are asked before those checks: systemd's resolver among them.
+"""
+
+from __future__ import annotations
+
+import _socket
+import functools
+import os
+import re
+from typing import Final
+
+from pytest_test_categories._host.system import System
+
+KNOWN_SINCE: Final = (2, 34)
+"""The first glibc whose source was read."""
+
+_NSSWITCH: Final = "/etc/nsswitch.conf"
+_SILENT_SOURCES: Final = frozenset({"files", "dns", "myhostname", "mymachines", "db", "compat"})
+_LOCAL_SOURCES: Final = frozenset({"mdns4_minimal", "mdns6_minimal", "mdns_minimal"})  # asked for names in .local only
+_LONGEST_LABEL: Final = 63
+_LONGEST_NAME: Final = 255  # with the lengths of its labels, and the root's
+_HIGHEST_OCTET: Final = 255
+_LABEL_OCTETS: Final = frozenset("-_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") - {"."}
+_QUOTED: Final = re.compile(r"\\([0-9]{3}|[^0-9])", re.DOTALL)
+_DIGITS_AND_DOTS: Final = re.compile(r"[0-9][0-9.]*(?<!\.)")
+_PLAIN_FAMILIES: Final = frozenset({0, int(_socket.AF_INET), int(_socket.AF_INET6)})
+_PLAIN_TYPES: Final = frozenset({0, int(_socket.SOCK_STREAM), int(_socket.SOCK_DGRAM)})
+
+
+def refuses_name(name: str, *, ipv4_only: bool = False) -> bool:
+    """Tell whether glibc's resolver asks nobody for a name, since it is no host name.
+
+    Args:
+        name: The name as the library gets it, one character for each octet.
+        ipv4_only: Whether IPv4 addresses alone are wanted, and no canonical name.
+    """
+    if not name or name == ".":  # the root is asked for
+        return False
+    if ipv4_only and _DIGITS_AND_DOTS.fullmatch(name):
+        return True
+    labels = _labels(name)
+    if labels is None or sum(len(label) + 1 for label in labels) + 1 > _LONGEST_NAME:
+        return True
+    if any(not 0 < len(label) <= _LONGEST_LABEL or not _LABEL_OCTETS.issuperset(label) for label in labels):
+        return True
+    return labels[0].startswith("-")
+
+
+def _labels(name: str) -> list[str] | None:
+    """Return a name's labels without the quoting; None where it quotes what can't be quoted."""
+    labels, label, at = [], "", 0
+    while at < len(name):
+        char = name[at]
+        if char == "\\":
+            match = _QUOTED.match(name, at)
+            if match is None or (len(match[1]) > 1 and int(match[1]) > _HIGHEST_OCTET):
+                return None
+            label += chr(int(match[1])) if len(match[1]) > 1 else match[1]
+            at = match.end()
+            continue
+        if char == ".":
+            labels.append(label)
+            label = ""
+        else:
+            label += char
+        at += 1
+    # A dot at the end stands for the root.
+    return [*labels, label] if label or not labels else labels
+
+
+@functools.lru_cache(maxsize=1)
+def is_known() -> bool:
+    """Tell whether this is a C library whose refusals are known."""
+    try:
+        family, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
+        return family == "glibc" and tuple(map(int, version.split(".")[:2])) >= KNOWN_SINCE
+    except (AttributeError, ValueError, OSError):  # another system, or another C library
+        return False
+
+
+_sources: tuple[tuple[int, int, int] | None, frozenset[str]] | None = None
+
+
+def host_sources() -> frozenset[str]:
+    """Return whom the C library asks for hosts, as ``nsswitch.conf`` says; read again when that changes."""
+    global _sources  # noqa: PLW0603 - one file, one memory
+    try:
+        stat = System.stat(_NSSWITCH)
+        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    except OSError:
+        stamp = None
+    if _sources is None or _sources[0] != stamp:
+        _sources = (stamp, _read_sources())
+    return _sources[1]
+
+
+def _read_sources() -> frozenset[str]:
+    try:
+        text = System.contents(_NSSWITCH).decode(errors="replace")
+    except OSError:
+        return frozenset({"files", "dns"})  # what glibc does without the file
+    for line in text.splitlines():
+        database, _, rest = line.partition("#")[0].partition(":")
+        if database.strip() == "hosts":
+            return frozenset(re.sub(r"\[[^]]*\]", " ", rest).split())
+    return frozenset({"files", "dns"})
+
+
+def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
+    """Tell whether the C library of this machine ends the look-up of a name by itself: it sends nothing.
+
+    Args:
+        name: As a caller gives it to one of the ``socket`` module's functions.
+        family: The only family of addresses that is wanted; 0 for both.
+        flags: Those of ``getaddrinfo``.
+    """
+    if not is_known() or (family != 0 and flags & _socket.AI_CANONNAME):
+        return False
+    try:
+        octets = name.encode("ascii" if name.isascii() else "idna") if isinstance(name, str) else bytes(name)
+    except UnicodeError:  # the call itself says so
+        return False
+    text = octets.decode("latin-1")
+    if not refuses_name(text, ipv4_only=family == _socket.AF_INET):
+        return False
+    others = host_sources() - _SILENT_SOURCES
+    return others <= _LOCAL_SOURCES and not (others and text.lower().rstrip(".").endswith(".local"))
+
+
+def refuses_arguments(port: object, family: object, kind: object, proto: object, flags: int) -> bool:
+    """Tell whether ``getaddrinfo`` refuses what it is given beside the host, before it looks at that.
+
+    The library is asked for a number in place of the host, for which it sends nothing.
+    """
+    if (
+        (port is None or type(port) is int or (type(port) is str and port.isdecimal()))
+        and type(family) is not str
+        and family in _PLAIN_FAMILIES
+        and kind in _PLAIN_TYPES
+        and proto == 0
+        and flags == 0
+    ):
+        return False  # the usual ones
+    if not is_known():
+        return False
+    number = "::" if family == _socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - it is not bound
+    try:
+        _socket.getaddrinfo(number, port, family, kind, proto, flags)  # type: ignore[arg-type]
+    except (OSError, TypeError, ValueError, OverflowError):
+        return True
+    return False
+
+
+def refuses_name_flags(flags: int) -> bool:
+    """Tell whether ``getnameinfo`` refuses its flags, before it looks at the address."""
+    if not is_known():
+        return False
+    try:
+        _socket.getnameinfo(("127.0.0.1", 0), (flags | _socket.NI_NUMERICHOST) & ~_socket.NI_NAMEREQD)
+    except (OSError, TypeError, ValueError, OverflowError):
+        return True
+    return False
