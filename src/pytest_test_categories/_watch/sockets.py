@@ -272,9 +272,11 @@ def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight |
 def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight | None:
     if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
         return sight
-    host, port, flags, wanted, *rest = address
+    host, port, flags, wanted, kind_of_socket, proto = address
     name = host.partition("\0" if isinstance(host, str) else b"\0")[0]  # as read_lookup does
-    return None if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, *rest, flags) else sight
+    if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
+        return None
+    return sight
 
 
 def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
@@ -447,11 +449,11 @@ class _Table:
             """Return family, type and protocol of a call."""
             if flags_at <= 1:
                 return only, 0, 0
-            family, kind_of_socket, protocol = (*args[2:5], *_NO_MORE[len(args[2:5]) :])
+            given = args[2:5]
             return (
-                kwargs.get("family", family),
-                kwargs.get("type", kind_of_socket),
-                kwargs.get("proto", protocol),
+                given[0] if given else kwargs.get("family", 0),
+                given[1] if len(given) > 1 else kwargs.get("type", 0),
+                given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
             )
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -588,7 +590,6 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
-_NO_MORE: Final = (0, 0, 0)
 _LOOKUPS: Final = (
     ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_c_lookup, 5),
     ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_c_lookup, 0),
