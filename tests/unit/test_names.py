@@ -214,7 +214,7 @@ def test_this_machine_s_own_name_is_never_beyond_it() -> None:
         pytest.param("localhost", Reach.NOWHERE, id="localhost"),
         pytest.param("App.LOCALHOST.", Reach.NOWHERE, id="below-localhost"),
         pytest.param("", Reach.NOWHERE, id="empty"),
-        pytest.param("<broadcast>", Reach.NOWHERE, id="broadcast"),
+        pytest.param("<broadcast>", Reach.BEYOND, id="broadcast-is-a-name-to-most"),
         pytest.param("app.test", Reach.NOWHERE, id="loopback-in-the-file"),
         pytest.param("web1", Reach.NOWHERE, id="own-name-in-the-file"),
         pytest.param("web1.example.com", Reach.NOWHERE, id="own-full-name-in-the-file"),

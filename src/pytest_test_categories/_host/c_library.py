@@ -8,7 +8,7 @@ packets that reach a resolver on loopback under glibc 2.36, and in its source fr
   backslash quotes) and that hold only letters, digits, ``-`` and ``_``, with no ``-`` at the very beginning.
 - ``nss/digits_dots.c`` takes what holds only digits and dots, and does not end with a dot, for an address where IPv4
   is wanted. ``getaddrinfo`` goes that way for IPv4 alone without a canonical name.
-- One family together with a canonical name goes a third way (``gethostbyname3_r``), which has no such checks.
+- One family together with a canonical name goes a third way (``gethostbyname3_r``), which takes any character.
 - ``sysdeps/posix/getaddrinfo.c`` looks at flags, family, socket type, protocol and service before the name.
 
 Other sources that ``nsswitch.conf`` may name for hosts are asked before those checks: systemd's resolver among them.
@@ -30,6 +30,8 @@ KNOWN_SINCE: Final = (2, 34)
 _NSSWITCH: Final = "/etc/nsswitch.conf"
 _SILENT_SOURCES: Final = frozenset({"files", "dns", "myhostname", "mymachines", "db", "compat"})
 _LOCAL_SOURCES: Final = frozenset({"mdns4_minimal", "mdns6_minimal", "mdns_minimal"})  # asked for names in .local only
+_ANSWER_FOR_THIS_MACHINE: Final = frozenset({"myhostname", "resolve"})  # systemd's: its names, and those of localhost
+_AI_IDN: Final = 0x40
 _LONGEST_LABEL: Final = 63
 _LONGEST_NAME: Final = 255  # with the lengths of its labels, and the root's
 _HIGHEST_OCTET: Final = 255
@@ -40,12 +42,13 @@ _PLAIN_FAMILIES: Final = frozenset({0, int(_socket.AF_INET), int(_socket.AF_INET
 _PLAIN_TYPES: Final = frozenset({0, int(_socket.SOCK_STREAM), int(_socket.SOCK_DGRAM)})
 
 
-def refuses_name(name: str, *, ipv4_only: bool = False) -> bool:
+def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = False) -> bool:
     """Tell whether glibc's resolver asks nobody for a name, since it is no host name.
 
     Args:
         name: The name as the library gets it, one character for each octet.
         ipv4_only: Whether IPv4 addresses alone are wanted, and no canonical name.
+        any_character: Whether one family is wanted, and a canonical name.
     """
     if not name or name == ".":  # the root is asked for
         return False
@@ -54,9 +57,11 @@ def refuses_name(name: str, *, ipv4_only: bool = False) -> bool:
     labels = _labels(name)
     if labels is None or sum(len(label) + 1 for label in labels) + 1 > _LONGEST_NAME:
         return True
-    if any(not 0 < len(label) <= _LONGEST_LABEL or not _LABEL_OCTETS.issuperset(label) for label in labels):
+    if any(not 0 < len(label) <= _LONGEST_LABEL for label in labels):
         return True
-    return labels[0].startswith("-")
+    if any_character:
+        return False
+    return labels[0].startswith("-") or not all(_LABEL_OCTETS.issuperset(label) for label in labels)
 
 
 def _labels(name: str) -> list[str] | None:
@@ -127,17 +132,25 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
         family: The only family of addresses that is wanted; 0 for both.
         flags: Those of ``getaddrinfo``.
     """
-    if not is_known() or (family != 0 and flags & _socket.AI_CANONNAME):
+    if not is_known():
         return False
     try:
         octets = name.encode("ascii" if name.isascii() else "idna") if isinstance(name, str) else bytes(name)
     except UnicodeError:  # the call itself says so
         return False
+    if flags & _AI_IDN and not octets.isascii():  # it may make another name of this one
+        return False
     text = octets.decode("latin-1")
-    if not refuses_name(text, ipv4_only=family == _socket.AF_INET):
+    third_way = family != 0 and bool(flags & _socket.AI_CANONNAME)
+    if not refuses_name(text, ipv4_only=family == _socket.AF_INET and not third_way, any_character=third_way):
         return False
     others = host_sources() - _SILENT_SOURCES
     return others <= _LOCAL_SOURCES and not (others and text.lower().rstrip(".").endswith(".local"))
+
+
+def asks_for_local_names() -> bool:
+    """Tell whether the C library asks a server even for local names, where the hosts file does not hold them."""
+    return is_known() and _ANSWER_FOR_THIS_MACHINE.isdisjoint(host_sources())
 
 
 def refuses_arguments(port: object, family: object, kind: object, proto: object, flags: int) -> bool:
@@ -146,7 +159,7 @@ def refuses_arguments(port: object, family: object, kind: object, proto: object,
     The library is asked for a number in place of the host, for which it sends nothing.
     """
     if (
-        (port is None or type(port) is int or (type(port) is str and port.isdecimal()))
+        (port is None or (type(port) is int and port >= 0) or (type(port) is str and port.isdecimal()))
         and type(family) is not str
         and family in _PLAIN_FAMILIES
         and kind in _PLAIN_TYPES

@@ -200,26 +200,31 @@ def reach_of_address(ip: IPAddress) -> Reach:
 
 def reach_of_name(name: str) -> Reach:
     """Judge how far looking up a name goes: ``NOWHERE`` where the answer needs no server."""
-    if is_localhost(name) or name in {"", "<broadcast>"} or hosts_file.maps_to_loopback(name):
+    if is_localhost(name) or name == "" or hosts_file.maps_to_loopback(name):
         return Reach.NOWHERE
     if is_own_name(name):
         return Reach.NOWHERE if hosts_file.addresses(name) else Reach.MACHINE
     return Reach.BEYOND
 
 
-def reach_of_reverse(ip: IPAddress) -> Reach:
-    """Judge how far looking up an address's name goes."""
-    if hosts_file.holds_address(ip):
+def reach_of_reverse(ip: IPAddress, *, mapped: bool = False) -> Reach:
+    """Judge how far looking up an address's name goes.
+
+    Args:
+        ip: The address.
+        mapped: Whether it stood inside an IPv6 address (``::ffff:127.0.0.1``): glibc finds no such in the hosts file.
+    """
+    if hosts_file.holds_address(ip) and not mapped:
         return Reach.NOWHERE
     return reach_of_address(ip)
 
 
-def name_here(ip: IPAddress) -> str | None:
+def name_here(ip: IPAddress, *, mapped: bool = False) -> str | None:
     """Return what an address of this machine's own is called, if nobody but a DNS server would say so; else None.
 
     RFC 6761 wants nobody asked about loopback. Of the rest this machine knows itself.
     """
-    if reach_of_reverse(ip) is not Reach.MACHINE:
+    if reach_of_reverse(ip, mapped=mapped) is not Reach.MACHINE:
         return None
     return "localhost" if is_local_ip(ip) and not ip.is_unspecified else _socket.gethostname()
 
@@ -229,26 +234,41 @@ def reach_of_interface(name: str) -> Reach:
     return Reach.MACHINE if name == "lo" else Reach.BEYOND
 
 
-def spelled_here(name: str, *, six: bool = False) -> str | None:
+def spelled_here(name: str, family: object = 0) -> str | None:
     """Return what to look up in place of a local name that would be asked of a DNS server; None for other names.
 
-    RFC 6761 says that nobody else is asked for these names. The GNU C library does ask for those that the hosts file
-    does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where an IPv6 address is
-    wanted (``six``), for those that it holds with IPv4 addresses alone. This machine's own name may be in
-    no hosts file.
+    RFC 6761 says that nobody else is asked for the names of localhost. The GNU C library does ask for those that the
+    hosts file does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where one
+    family is wanted, for those that it holds with addresses of the other alone. This machine's own name may be in no
+    hosts file.
+
+    Args:
+        name: As the caller gives it.
+        family: The only family of addresses that is wanted; 0 for both.
     """
-    if not is_localhost(name):
-        if is_own_name(name) and not hosts_file.addresses(name):
-            return "::1" if six else "127.0.0.1"
-        mine = sorted(hosts_file.addresses(name)) if six and hosts_file.maps_to_loopback(name) else []
-        # No address of that family: the C library says so of a number, and would ask a server of a name.
-        return None if not mine or any(":" in address for address in mine) else mine[0]
-    held = hosts_file.addresses("localhost")
-    if six and not any(":" in address for address in held):
-        return "::1"
-    if not name.endswith(".") and hosts_file.addresses(name):
+    held = hosts_file.addresses(name)
+    local, number = is_localhost(name), "::1" if family == _socket.AF_INET6 else "127.0.0.1"
+    if not held and not local:
+        return number if is_own_name(name) else None
+    if not held:
+        held = hosts_file.addresses("localhost")
+        return "localhost" if held and _has_family(held, family) else number
+    if not local and not hosts_file.maps_to_loopback(name) and not is_own_name(name):
         return None
-    return "localhost" if held else "127.0.0.1"
+    if not _has_family(held, family):
+        # No address of that family: the C library says so of a number, and would ask a server of a name.
+        return number if local else min(held)
+    return name.removesuffix(".") if name.endswith(".") else None
+
+
+def _has_family(addresses: set[str], family: object) -> bool:
+    """Tell whether the C library finds an address of a family among those of the hosts file."""
+    if family == _socket.AF_INET6:
+        return any(":" in address for address in addresses)
+    if family == _socket.AF_INET:  # it takes ::1 for 127.0.0.1 there
+        ips = [parse_ip(address) for address in addresses]
+        return any(ip is not None and (ip.version == 4 or ip.is_loopback) for ip in ips)  # noqa: PLR2004 - IPv4
+    return True
 
 
 class LookUps:

@@ -161,7 +161,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         return  # nothing is looked up
     if subject is None or _passed(event, subject, None):
         return
-    from pytest_test_categories._watch.sockets import numeric_host, read_c_lookup, read_c_reverse
+    from pytest_test_categories._watch.sockets import numeric_host, read_c_lookup, read_c_reverse, unanswered
 
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
@@ -171,7 +171,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         if len(args) == _ALL_OF_GETADDRINFO:
             rest = args[2:]
     read = read_c_lookup if kind is Kind.LOOKUP else read_c_reverse
-    judge(kind, f"_{event}", 0, (subject, port, flags, *rest), None, read)
+    judge(kind, f"_{event}", 0, (subject, port, flags, *rest), None, unanswered(read))
 
 
 def _flags() -> int:

@@ -16,7 +16,12 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
-from pytest_test_categories._host.c_library import refused_by_c_library, refuses_arguments, refuses_name_flags
+from pytest_test_categories._host.c_library import (
+    asks_for_local_names,
+    refused_by_c_library,
+    refuses_arguments,
+    refuses_name_flags,
+)
 from pytest_test_categories._host.names import (
     SYSTEM_LOG_SOCKETS,
     hosts_file,
@@ -88,7 +93,8 @@ def _read_ip(family: int, address: Any) -> Sight | None:
         port = operator.index(address[1])
     except TypeError:
         return None
-    if not _is_sound(address[0]) or not -_C_INT <= port < _C_INT:
+    # CPython hands the root of all names over as it is, here.
+    if (not _is_sound(address[0]) and host != ".") or not -_C_INT <= port < _C_INT:
         return None
     if host == "":
         return Sight(Endpoint("0.0.0.0", port), Reach.MACHINE)  # noqa: S104 - what an empty host means
@@ -253,10 +259,18 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | N
     host = address[0]
     if not isinstance(host, (str, bytes, bytearray)):
         return None
-    ip = parse_ip(host_text(host))
+    text = host_text(host)
+    if text == "<broadcast>":  # CPython's word for it
+        text = "255.255.255.255"
+    ip = parse_ip(text)
     if ip is None:
         return read_lookup(kind, family, address)
-    return Sight(Endpoint(host_text(host)), reach_of_reverse(ip))
+    return Sight(Endpoint(text), reach_of_reverse(ip, mapped=_is_mapped(text)))
+
+
+def _is_mapped(host: str) -> bool:
+    """Tell whether an IPv4 address stands inside an IPv6 one."""
+    return ":" in host and "." in str(parse_ip(host))
 
 
 def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
@@ -267,6 +281,16 @@ def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | 
 def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
     """Read the same of a call that is given an address, or a name."""
     return _unless_it_ends_here(read_reverse(kind, family, address), address)
+
+
+def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+    """Read the same of the functions that refuse a NUL."""
+    host = address[0]
+    if isinstance(host, str) and "\0" in host:
+        return None
+    if isinstance(host, (bytes, bytearray)) and b"\0" in host:
+        return None
+    return (read_c_lookup if kind is Kind.LOOKUP else read_c_reverse)(kind, family, address)
 
 
 def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight | None:
@@ -291,6 +315,22 @@ def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, 
     return reader
 
 
+def unanswered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return a reader for the audit hook, which can't answer: local names that a server is asked for are foreign."""
+
+    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
+        sight = read(kind, family, address)
+        if sight is None or sight.reach is Reach.BEYOND or not asks_for_local_names():
+            return sight
+        if parse_ip(sight.endpoint.host) is None:
+            asks = spelled_here(sight.endpoint.host, address[3]) is not None
+        else:
+            asks = sight.reach is Reach.MACHINE  # its name is not in the hosts file
+        return Sight(sight.endpoint, Reach.BEYOND) if asks else sight
+
+    return reader
+
+
 def numeric_host(address: Any) -> Any:
     """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
@@ -300,8 +340,9 @@ def numeric_host(address: Any) -> Any:
 
 def _name_here(host: Any) -> str | None:
     """Return the name of an address of this machine's own, where a server would be asked for it."""
-    ip = parse_ip(host_text(host)) if isinstance(host, (str, bytes, bytearray)) else None
-    return None if ip is None else name_here(ip)
+    text = host_text(host) if isinstance(host, (str, bytes, bytearray)) else ""
+    ip = parse_ip(text)
+    return None if ip is None else name_here(ip, mapped=_is_mapped(text))
 
 
 # -- wrappers ----------------------------------------------------------------------------------------------------------
@@ -399,9 +440,9 @@ class _Table:
         if host in {"", "<broadcast>"} or parse_ip(host) is not None:
             return address
         if kind is Kind.BIND:
-            self.judge(Kind.LOOKUP, route, 0, (host, None, 0), sock, read_lookup)
+            self.judge(Kind.LOOKUP, route, family, address, sock, read_bound_name)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
-        asked_for = spelled_here(host, six=family == _socket.AF_INET6) or asked_for
+        asked_for = spelled_here(host, family) or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         audit.allow(one_shot)
         try:
@@ -443,23 +484,13 @@ class _Table:
         """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
         needed = 2 if flags_at else 1
         read = answered(read)
-        only = _socket.AF_INET if event == "socket.gethostbyname" else 0
-
-        def wanted(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
-            """Return family, type and protocol of a call."""
-            if flags_at <= 1:
-                return only, 0, 0
-            given = args[2:5]
-            return (
-                given[0] if given else kwargs.get("family", 0),
-                given[1] if len(given) > 1 else kwargs.get("type", 0),
-                given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
-            )
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = called = args[0] if args else kwargs.get("host")
-            if kind is Kind.LOOKUP and type(host) is str and parse_ip(host) is not None:
+            if kind is Kind.LOOKUP and type(host) is str and (ip := parse_ip(host)) is not None:
+                if route.endswith("_ex") and "x" in host:  # it would be asked for, since it has a letter
+                    args = (str(ip), *args[1:])
                 return wrapped(*args, **kwargs)  # nothing is looked up
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
@@ -479,14 +510,15 @@ class _Table:
                     named = _name_here(subject)
                     if named is not None:  # of the C library only the service is wanted
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
-            elif self.judge(kind, route, 0, (host, port, flags, *(rest := wanted(args, kwargs))), None, read):
+            elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
                 named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
-                called = spelled_here(host_text(host), six=rest[0] == _socket.AF_INET6) or host
+                mapped = flags & _socket.AI_V4MAPPED  # IPv4 addresses will do
+                called = spelled_here(host_text(host), 0 if mapped else rest[0]) or host
                 if called is not host:
-                    if flags_at == 0 and event != "socket.gethostbyname" and is_own_name(host_text(host)):
+                    if kind is Kind.REVERSE_LOOKUP and parse_ip(called) is not None:  # a server would be asked its name
                         self.remember("", [])
                         return host_text(host), [], [called]
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
@@ -554,6 +586,18 @@ class _Table:
         return wrapped(*args, **kwargs)
 
 
+def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return family, socket type and protocol that a resolver function is asked for."""
+    if event != "socket.getaddrinfo":
+        return _socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0
+    given = args[2:5]
+    return (
+        given[0] if given else kwargs.get("family", 0),
+        given[1] if len(given) > 1 else kwargs.get("type", 0),
+        given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
+    )
+
+
 def addresses_in(answer: Any) -> list[str]:
     """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
     if isinstance(answer, str):
@@ -592,9 +636,9 @@ _METHODS: Final = (
 )
 _LOOKUPS: Final = (
     ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_c_lookup, 5),
-    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_c_lookup, 0),
-    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_c_lookup, 0),
-    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_c_reverse, 0),
+    ("gethostbyname", Kind.LOOKUP, "socket.gethostbyname", read_c_name, 0),
+    ("gethostbyname_ex", Kind.LOOKUP, "socket.gethostbyname", read_c_name, 0),
+    ("gethostbyaddr", Kind.REVERSE_LOOKUP, "socket.gethostbyaddr", read_c_name, 0),
     ("getnameinfo", Kind.REVERSE_LOOKUP, "socket.getnameinfo", read_c_reverse, 1),
 )
 
