@@ -1,17 +1,21 @@
 """What the C library refuses by itself, before it asks anybody: such a look-up sends nothing.
 
-Known for the GNU C library alone; on any other (musl, macOS, Windows) every name counts as sent. Found by counting the
-packets that reach a resolver on loopback under glibc 2.36, and in its source from 2.34 on:
+====================  ==================================================================================================
+GNU C library (2.36)  Asks nobody for a name that is no host name: ``res_hnok`` in ``resolv/nss_dns/dns-host.c``, since
+                      2.34. It takes what ``ns_name_pton`` can encode (labels of 1 to 63 octets, 255 octets altogether,
+                      a backslash quotes) and what holds only letters, digits, ``-`` and ``_``, with no ``-`` at the
+                      very beginning. Where IPv4 alone is wanted, ``nss/digits_dots.c`` takes digits and dots for an
+                      address. One family and a canonical name together go a third way (``gethostbyname3_r``), which
+                      takes any character. Other sources that ``nsswitch.conf`` names for hosts (systemd's resolver) are
+                      asked before those checks.
+musl (1.2.3)          Asks for any characters, but not for a label that is empty or longer than 63 octets, nor for more
+                      than 253 octets: ``src/network/res_mkquery.c``, ``lookup_name.c``. It finds a name in the hosts
+                      file letter by letter.
+macOS, Windows        Not known: every name counts as sent.
+====================  ==================================================================================================
 
-- ``resolv/nss_dns/dns-host.c`` hands each name to ``res_hnok`` first (``check_name``), and asks nobody for one that is
-  no host name. That takes names that ``ns_name_pton`` can encode (labels of 1 to 63 octets, 255 octets altogether, a
-  backslash quotes) and that hold only letters, digits, ``-`` and ``_``, with no ``-`` at the very beginning.
-- ``nss/digits_dots.c`` takes what holds only digits and dots, and does not end with a dot, for an address where IPv4
-  is wanted. ``getaddrinfo`` goes that way for IPv4 alone without a canonical name.
-- One family together with a canonical name goes a third way (``gethostbyname3_r``), which takes any character.
-- ``sysdeps/posix/getaddrinfo.c`` looks at flags, family, socket type, protocol and service before the name.
-
-Other sources that ``nsswitch.conf`` may name for hosts are asked before those checks: systemd's resolver among them.
+Both look at flags, family, socket type, protocol and service before they look at the name. Found by counting the
+packets that reach a name server on loopback, and in the sources.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import _socket
 import functools
 import os
 import re
+import sys
 from typing import Final
 
 from pytest_test_categories._host.system import System
@@ -64,6 +69,12 @@ def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = Fa
     return labels[0].startswith("-") or not all(_LABEL_OCTETS.issuperset(label) for label in labels)
 
 
+def refuses_name_in_musl(name: str) -> bool:
+    """Tell whether musl's resolver asks nobody for a name, given as above."""
+    name = name.removesuffix(".")
+    return len(name) > _LONGEST_NAME - 2 or any(not 0 < len(label) <= _LONGEST_LABEL for label in name.split("."))
+
+
 def _labels(name: str) -> list[str] | None:
     """Return a name's labels without the quoting; None where it quotes what can't be quoted."""
     labels, label, at = [], "", 0
@@ -87,13 +98,15 @@ def _labels(name: str) -> list[str] | None:
 
 
 @functools.lru_cache(maxsize=1)
-def is_known() -> bool:
-    """Tell whether this is a C library whose refusals are known."""
+def library() -> str:
+    """Return which C library's refusals hold here: ``glibc``, ``musl``, or an empty text where they are not known."""
+    if str(getattr(sys.implementation, "_multiarch", "")).endswith("-linux-musl"):
+        return "musl"
     try:
         family, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
-        return family == "glibc" and tuple(map(int, version.split(".")[:2])) >= KNOWN_SINCE
+        return "glibc" if family == "glibc" and tuple(map(int, version.split(".")[:2])) >= KNOWN_SINCE else ""
     except (AttributeError, ValueError, OSError):  # another system, or another C library
-        return False
+        return ""
 
 
 _sources: tuple[tuple[int, int, int] | None, frozenset[str]] | None = None
@@ -132,7 +145,8 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
         family: The only family of addresses that is wanted; 0 for both.
         flags: Those of ``getaddrinfo``.
     """
-    if not is_known():
+    here = library()
+    if not here:
         return False
     try:
         octets = name.encode("ascii" if name.isascii() else "idna") if isinstance(name, str) else bytes(name)
@@ -141,6 +155,8 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
     if flags & _AI_IDN and not octets.isascii():  # it may make another name of this one
         return False
     text = octets.decode("latin-1")
+    if here == "musl":
+        return refuses_name_in_musl(text)
     third_way = family != 0 and bool(flags & _socket.AI_CANONNAME)
     if not refuses_name(text, ipv4_only=family == _socket.AF_INET and not third_way, any_character=third_way):
         return False
@@ -150,7 +166,7 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
 
 def asks_for_local_names() -> bool:
     """Tell whether the C library asks a server even for local names, where the hosts file does not hold them."""
-    return is_known() and _ANSWER_FOR_THIS_MACHINE.isdisjoint(host_sources())
+    return library() == "musl" or (library() == "glibc" and _ANSWER_FOR_THIS_MACHINE.isdisjoint(host_sources()))
 
 
 def refuses_arguments(port: object, family: object, kind: object, proto: object, flags: int) -> bool:
@@ -167,7 +183,7 @@ def refuses_arguments(port: object, family: object, kind: object, proto: object,
         and flags == 0
     ):
         return False  # the usual ones
-    if not is_known():
+    if not library():
         return False
     number = "::" if family == _socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - it is not bound
     try:
@@ -179,7 +195,7 @@ def refuses_arguments(port: object, family: object, kind: object, proto: object,
 
 def refuses_name_flags(flags: int) -> bool:
     """Tell whether ``getnameinfo`` refuses its flags, before it looks at the address."""
-    if not is_known():
+    if not library():
         return False
     try:
         _socket.getnameinfo(("127.0.0.1", 0), (flags | _socket.NI_NUMERICHOST) & ~_socket.NI_NAMEREQD)

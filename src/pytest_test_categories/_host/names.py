@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from pytest_test_categories._host.c_library import library
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.address import IPAddress, Reach, is_local_ip, is_localhost, normal_name, parse_ip
 from pytest_test_categories._rules.policy import LookedUp
@@ -258,7 +259,8 @@ def spelled_here(name: str, family: object = 0) -> str | None:
     if not _has_family(held, family):
         # No address of that family: the C library says so of a number, and would ask a server of a name.
         return number if local else min(held)
-    return name.removesuffix(".") if name.endswith(".") else None
+    here = normal_name(name) if library() == "musl" else name.removesuffix(".")  # as the file has it
+    return None if here == name else here
 
 
 def _has_family(addresses: set[str], family: object) -> bool:
