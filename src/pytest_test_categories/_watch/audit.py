@@ -16,18 +16,23 @@ from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._rules.policy import Kind
+from pytest_test_categories._watch.endpoints import (
+    AF_UNIX,
+    family_of,
+    kind_of_bind,
+    numeric_host,
+    read_address,
+    read_bound_name,
+    read_c_lookup,
+    read_c_reverse,
+    reader_of_connect,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._watch import Judge
-
-
-family_of: Final = _socket.socket.family.__get__
-"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
-
-type_of: Final = _socket.socket.type.__get__
-"""The type of a socket, likewise."""
 
 
 class _Passes(threading.local):
@@ -123,14 +128,6 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
             pass
     if address is None or _passed(event, sock, address) or id(sock) in names.probes:
         return
-    from pytest_test_categories._watch.sockets import (
-        AF_UNIX,
-        kind_of_bind,
-        read_address,
-        read_bound_name,
-        reader_of_connect,
-    )
-
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
         unix_sockets.our_family.note_path(address)
@@ -161,8 +158,6 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         return  # nothing is looked up
     if subject is None or _passed(event, subject, None):
         return
-    from pytest_test_categories._watch.sockets import numeric_host, read_c_lookup, read_c_reverse, unanswered
-
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
     port, flags, rest = None, 0, (_socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0)

@@ -23,7 +23,7 @@ from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch.audit import family_of, type_of
+from pytest_test_categories._watch.endpoints import family_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

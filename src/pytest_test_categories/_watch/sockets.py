@@ -6,346 +6,47 @@ Adding an entry point is one row: its target, how to read the endpoint from the 
 from __future__ import annotations
 
 import _socket
-import functools
-import ipaddress
-import operator
 import socket
-import struct
 import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
-from pytest_test_categories._host.c_library import (
-    asks_for_local_names,
-    refused_by_c_library,
-    refuses_arguments,
-    refuses_name_flags,
-)
-from pytest_test_categories._host.names import (
-    SYSTEM_LOG_SOCKETS,
-    hosts_file,
-    is_own_name,
-    name_here,
-    reach_of_interface,
-    reach_of_name,
-    reach_of_reverse,
-    spelled_here,
-)
-from pytest_test_categories._host.unix_sockets import name_of, our_family
+from pytest_test_categories._host.c_library import refuses_name_flags
+from pytest_test_categories._host.names import spelled_here
+from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._host.wrapping import EntryPoint
-from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
+from pytest_test_categories._rules.address import host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch import Sight, audit, connections
-from pytest_test_categories._watch.audit import family_of, type_of
+from pytest_test_categories._watch import audit, connections
+from pytest_test_categories._watch.endpoints import (
+    AF_PACKET,
+    AF_UNIX,
+    IP_FAMILIES,
+    JOINS,
+    addresses_in,
+    answered,
+    family_of,
+    group_joined,
+    kind_of_bind,
+    named_here,
+    numeric_host,
+    read_address,
+    read_bound_name,
+    read_c_lookup,
+    read_c_name,
+    read_c_reverse,
+    read_group,
+    reader_of_connect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from pytest_test_categories._watch import Judge, Remember
+    from pytest_test_categories._watch import Judge, Remember, Sight
 
-IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
-AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
-AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
-AF_PACKET: Final = getattr(_socket, "AF_PACKET", -1)
-HIGHEST_PORT: Final = 65535
-_LONGEST_LABEL: Final = 64
-_C_INT: Final = 2**31
 _SOCKET_GLOBALS: Final = vars(socket)
-
-# -- reading endpoints -------------------------------------------------------------------------------------------------
-
-
-def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read a socket address; None for families that are not judged and for addresses that the call will refuse."""
-    if family in IP_FAMILIES:
-        return _read_ip(family, address)
-    if family == AF_UNIX:
-        path = name_of(address)
-        if path is None or kind is Kind.BIND:
-            return None
-        if path in SYSTEM_LOG_SOCKETS or our_family.knows(path):
-            return Sight(Endpoint(path, family="unix"), Reach.NOWHERE)
-        return Sight(Endpoint(path, family="unix"), Reach.MACHINE, functools.partial(our_family.holds, path))
-    if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
-        return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
-    if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
-        return Sight(Endpoint(address[0], family="packet"), reach_of_interface(address[0]))
-    return None
-
-
-def kind_of_bind(kind: Kind, family: int) -> Kind:
-    """Return what a ``bind`` is: of a packet socket it says where its frames go, as a connect does."""
-    return Kind.CONNECT if kind is Kind.BIND and family == AF_PACKET else kind
-
-
-def _read_ip(family: int, address: Any) -> Sight | None:
-    if not isinstance(address, tuple):
-        return None
-    address = tuple.__add__((), address)  # what C reads, whatever a derived class says of itself
-    if not address or not isinstance(address[0], (str, bytes, bytearray)):
-        return None
-    if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
-        return None
-    host = host_text(address[0])
-    try:
-        port = operator.index(address[1])
-    except TypeError:
-        return None
-    # CPython hands the root of all names over as it is, here.
-    if (not _is_sound(address[0]) and host != ".") or not -_C_INT <= port < _C_INT:
-        return None
-    if host == "":
-        return Sight(Endpoint("0.0.0.0", port), Reach.MACHINE)  # noqa: S104 - what an empty host means
-    if parse_ip(host) is not None:
-        return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
-    reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
-    if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
-        return None
-    if reach is Reach.BEYOND and host != "<broadcast>" and ends_here(address[0], family):
-        return None
-    return Sight(Endpoint(host, port), Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
-
-
-def read_datagram_connect(kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read the connect of a datagram socket: to a number it sends nothing, and what is sent later is judged then."""
-    sight = read_address(kind, family, address)
-    if sight is None or parse_ip(sight.endpoint.host) is None:
-        return sight
-    return Sight(sight.endpoint, Reach.NOWHERE)
-
-
-def reader_of_connect(kind: Kind, family: int, sock: Any) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return what reads the address of a call on a socket.
-
-    A datagram socket may connect only where its ``send`` meets a wrapper, which the interpreter's own class has none
-    of.
-    """
-    if (
-        kind is Kind.CONNECT
-        and family in IP_FAMILIES
-        and type_of(sock) == _socket.SOCK_DGRAM
-        and type(sock) is not _socket.socket
-    ):
-        return read_datagram_connect
-    return read_address
-
-
-def read_group(_kind: Kind, _family: int, address: Any) -> Sight:
-    """Read the multicast group that a socket joins."""
-    return Sight(Endpoint(address[0]), Reach.BEYOND)
-
-
-def group_joined(option: tuple[Any, Any], value: Any) -> str | None:
-    """Return the multicast group that an option of ``setsockopt`` joins on an interface other than ``lo``, if any.
-
-    The kernel reports a membership by IGMP or MLD, but not of the group of all hosts (RFC 3376, 5; RFC 3810, 6).
-    """
-    form = _JOINS.get(option)
-    if form is None or not isinstance(value, (bytes, bytearray, memoryview)):
-        return None
-    data = bytes(value)
-    try:
-        group, interface = _read_membership(form, data)
-    except (ValueError, struct.error):  # too short: the call itself says so
-        return None
-    if not group.is_multicast or str(group) in _ALL_HOSTS or interface == "lo":
-        return None
-    return str(group)
-
-
-def _read_membership(form: str, data: bytes) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, str]:
-    if form == "ip_mreq":
-        ours, index = ipaddress.IPv4Address(data[4:8]), 0
-        if len(data) >= 12:  # noqa: PLR2004 - Linux' ip_mreqn, or the address of a source
-            (index,) = struct.unpack_from("=i", data, 8)
-        return ipaddress.IPv4Address(data[:4]), "lo" if ours.is_loopback else _interface(index)
-    if form == "ip_mreq_source":
-        return ipaddress.IPv4Address(data[:4]), "lo" if ipaddress.IPv4Address(data[4:8]).is_loopback else ""
-    if form == "ipv6_mreq":
-        return ipaddress.IPv6Address(data[:16]), _interface(struct.unpack_from("=I", data, 16)[0])
-    # group_req, group_source_req: an index, and a sockaddr_storage at the alignment of a long.
-    (index,) = struct.unpack_from("=I", data)
-    at = struct.calcsize("@L")
-    (family,) = struct.unpack_from("=H", data, at)
-    if family == _socket.AF_INET6:
-        return ipaddress.IPv6Address(data[at + 8 : at + 24]), _interface(index)
-    return ipaddress.IPv4Address(data[at + 4 : at + 8]), _interface(index)
-
-
-def _interface(index: int) -> str:
-    try:
-        return _socket.if_indextoname(index) if index > 0 else ""
-    except OSError:  # no such interface: the call itself says so
-        return ""
-
-
-def _joins() -> dict[tuple[Any, Any], str]:
-    """Return the options that join a multicast group, and the form of their values."""
-    four, six = _socket.IPPROTO_IP, getattr(_socket, "IPPROTO_IPV6", 41)
-    found: dict[tuple[Any, Any], str] = {}
-    for level, name, form in (
-        (four, "IP_ADD_MEMBERSHIP", "ip_mreq"),
-        (four, "IP_ADD_SOURCE_MEMBERSHIP", "ip_mreq_source"),
-        (six, "IPV6_JOIN_GROUP", "ipv6_mreq"),
-    ):
-        if hasattr(_socket, name):
-            found[level, getattr(_socket, name)] = form
-    if sys.platform == "linux":  # numbers of linux/in.h: the socket module names few of them
-        found[four, 39] = "ip_mreq_source"
-        for level in (four, six):
-            found[level, 42] = found[level, 46] = "group_req"
-    return found
-
-
-_JOINS: Final = _joins()
-_ALL_HOSTS: Final = frozenset({"224.0.0.1", "ff02::1"})
-
-
-def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read the name that a bind looks up; None if its address is a number."""
-    sight = _read_ip(family, address) if family in IP_FAMILIES else None
-    if sight is None or sight.reach is not Reach.BEYOND or sight.endpoint.host == "<broadcast>":
-        return None
-    return Sight(Endpoint(sight.endpoint.host), Reach.BEYOND)
-
-
-def _is_sound(host: str | bytes | bytearray) -> bool:
-    """Tell whether the C library gets to see a host: not one with a NUL, or one that IDNA has no form for."""
-    if isinstance(host, str):
-        if host.isascii() and len(host) < _LONGEST_LABEL:
-            return "\0" not in host and ".." not in host and not host.startswith(".")
-        try:
-            return "\0" not in host and bool(host.encode("idna"))
-        except UnicodeError:
-            return False
-    return b"\0" not in host
-
-
-_OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
-"""Modules that ask name servers in the C library's place, once they are loaded."""
-
-
-def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
-    """Tell whether the C library ends the look-up of a name by itself: whoever asks it sends nothing."""
-    return (
-        refused_by_c_library(host, family, flags)
-        and not hosts_file.addresses(host_text(host))  # which is asked first
-        and sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
-    )
-
-
-def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read a look-up's ``(host, port, flags)``; None if it sends nothing whoever is asked."""
-    host, port, flags = address[:3]
-    if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
-        return None
-    if isinstance(host, str):
-        host = str.__str__(host)  # what C reads, whatever a derived class says of itself
-    # getaddrinfo looks up what stands before a NUL; the others refuse it, and _gethost asks for nothing then.
-    asked_for = host.partition("\0")[0] if isinstance(host, str) else bytes(host).partition(b"\0")[0]
-    if asked_for and not _is_sound(asked_for):
-        return None
-    host = host_text(asked_for)
-    if parse_ip(host) is not None:
-        return None
-    shown = port if isinstance(port, (int, str)) and not isinstance(port, bool) and port != 0 else None
-    return Sight(Endpoint(host, shown), reach_of_name(host))
-
-
-def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read the look-up of an address's name (or, as ``gethostbyaddr`` takes both, of a name)."""
-    host = address[0]
-    if not isinstance(host, (str, bytes, bytearray)):
-        return None
-    text = host_text(host)
-    if text == "<broadcast>":  # CPython's word for it
-        text = "255.255.255.255"
-    ip = parse_ip(text)
-    if ip is None:
-        return read_lookup(kind, family, address)
-    return Sight(Endpoint(text), reach_of_reverse(ip, mapped=_is_mapped(text)))
-
-
-def _is_mapped(host: str) -> bool:
-    """Tell whether an IPv4 address stands inside an IPv6 one."""
-    return ":" in host and "." in str(parse_ip(host))
-
-
-def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read ``(host, port, flags, family, type, protocol)`` of what the C library is asked; None if it asks nobody."""
-    return _unless_it_ends_here(read_lookup(kind, family, address), address)
-
-
-def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read the same of a call that is given an address, or a name."""
-    return _unless_it_ends_here(read_reverse(kind, family, address), address)
-
-
-def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read the same of the functions that refuse a NUL."""
-    host = address[0]
-    if isinstance(host, str) and "\0" in host:
-        return None
-    if isinstance(host, (bytes, bytearray)) and b"\0" in host:
-        return None
-    return (read_c_lookup if kind is Kind.LOOKUP else read_c_reverse)(kind, family, address)
-
-
-def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight | None:
-    if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
-        return sight
-    host, port, flags, wanted, kind_of_socket, proto = address
-    name = host.partition("\0" if isinstance(host, str) else b"\0")[0]  # as read_lookup does
-    if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
-        return None
-    return sight
-
-
-def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return a reader for a wrapper, which answers for this machine's own name where a server would be asked."""
-
-    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-        sight = read(kind, family, address)
-        if sight is None or sight.reach is not Reach.MACHINE or not is_own_name(sight.endpoint.host):
-            return sight
-        return Sight(sight.endpoint, Reach.NOWHERE)
-
-    return reader
-
-
-def unanswered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return a reader for the audit hook, which can't answer: local names that a server is asked for are foreign."""
-
-    def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-        sight = read(kind, family, address)
-        if sight is None or sight.reach is Reach.BEYOND or not asks_for_local_names():
-            return sight
-        if parse_ip(sight.endpoint.host) is None:
-            asks = spelled_here(sight.endpoint.host, address[3]) is not None
-        else:
-            asks = sight.reach is Reach.MACHINE  # its name is not in the hosts file
-        return Sight(sight.endpoint, Reach.BEYOND) if asks else sight
-
-    return reader
-
-
-def numeric_host(address: Any) -> Any:
-    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
-    if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
-        return None
-    return address[0] if isinstance(address[0], str) and parse_ip(address[0]) is not None else None
-
-
-def _name_here(host: Any) -> str | None:
-    """Return the name of an address of this machine's own, where a server would be asked for it."""
-    text = host_text(host) if isinstance(host, (str, bytes, bytearray)) else ""
-    ip = parse_ip(text)
-    return None if ip is None else name_here(ip, mapped=_is_mapped(text))
-
-
-# -- wrappers ----------------------------------------------------------------------------------------------------------
 
 
 def _is_fake(function: Any, address: Any = None) -> bool:
@@ -470,7 +171,7 @@ class _Table:
     def setsockopt(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the joining of a multicast group, which the system reports to the network, as a send to the group."""
         try:
-            joins = args[:2] in _JOINS
+            joins = args[:2] in JOINS
         except TypeError:  # the call itself says so
             joins = False
         if joins and len(args) > 2 and isinstance(instance, _socket.socket):  # noqa: PLR2004 - (level, option, value)
@@ -507,11 +208,11 @@ class _Table:
                     and not (flags and refuses_name_flags(flags))
                     and self.judge(kind, route, 0, (subject, None, 0, 0, 0, 0), None, read)
                 ):
-                    named = _name_here(subject)
+                    named = named_here(subject)
                     if named is not None:  # of the C library only the service is wanted
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
             elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
-                named = _name_here(host) if kind is Kind.REVERSE_LOOKUP else None
+                named = named_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
@@ -596,17 +297,6 @@ def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
         given[1] if len(given) > 1 else kwargs.get("type", 0),
         given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
     )
-
-
-def addresses_in(answer: Any) -> list[str]:
-    """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
-    if isinstance(answer, str):
-        return [answer]
-    if isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], list):  # noqa: PLR2004 - (name, aliases, addresses)
-        return [str(address) for address in answer[2]]
-    if isinstance(answer, list):
-        return [str(info[4][0]) for info in answer if isinstance(info, tuple) and len(info) == 5 and info[4]]  # noqa: PLR2004 - getaddrinfo's tuple
-    return []
 
 
 def _first(args: tuple[Any, ...]) -> Any:

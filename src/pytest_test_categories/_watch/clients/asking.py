@@ -12,7 +12,7 @@ from pytest_test_categories._rules.address import Endpoint, Reach, host_text, pa
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight, audit
 from pytest_test_categories._watch.clients.places import place
-from pytest_test_categories._watch.sockets import (
+from pytest_test_categories._watch.endpoints import (
     AF_UNIX,
     addresses_in,
     ends_here,

@@ -10,7 +10,7 @@ from pytest_test_categories._attribution.stack import exempt_codes
 from pytest_test_categories._host.unix_sockets import name_of
 from pytest_test_categories._rules.address import parse_ip
 from pytest_test_categories._watch.clients.places import text
-from pytest_test_categories._watch.sockets import AF_UNIX
+from pytest_test_categories._watch.endpoints import AF_UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
