@@ -227,8 +227,12 @@ def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0)
     return (
         refused_by_c_library(host, family, flags)
         and not hosts_file.addresses(host_text(host))  # which is asked first
-        and sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
+        and not _others_resolve()
     )
+
+
+def _others_resolve() -> bool:
+    return not sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
 
 
 def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
@@ -333,11 +337,13 @@ def unanswered(
 
 
 def numeric_host(address: Any) -> Any:
-    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
+    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as the C library does every name."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
     host = tuple.__getitem__(address, 0)  # what C reads, whatever a derived class says of itself
-    return host if isinstance(host, str) and parse_ip(host_text(host)) is not None else None
+    if not isinstance(host, str) or (parse_ip(host_text(host)) is None and not _others_resolve()):
+        return None
+    return host
 
 
 def named_here(host: Any) -> str | None:

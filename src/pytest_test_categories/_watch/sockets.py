@@ -278,6 +278,15 @@ class _Table:
 
         return wrapper
 
+    def outermost(self, method: Any) -> Any:
+        """Return a wrapper for a method of a resolver that is not to be judged for what has been on the way to it."""
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            return wrapped(*args, **kwargs) if resolving.get() else method(wrapped, instance, args, kwargs)
+
+        return wrapper
+
     def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
         __tracebackhide__ = True
@@ -418,6 +427,15 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
         ),
         *(
             EntryPoint("gevent.socket", name, table.lookup(kind, event, f"gevent.{name}", read, flags_at))
+            for name, kind, event, read, flags_at in _LOOKUPS
+        ),
+        # Those that ask name servers by themselves: gevent's getfqdn goes straight there.
+        *(
+            EntryPoint(
+                "gevent.resolver",
+                f"AbstractResolver.{name}",
+                table.outermost(table.lookup(kind, event, f"gevent.{name}", read, flags_at)),
+            )
             for name, kind, event, read, flags_at in _LOOKUPS
         ),
         EntryPoint("gevent.socket", "create_connection", table.create_connection),
