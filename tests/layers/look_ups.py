@@ -14,6 +14,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.layers import name_server  # the very module that serves
@@ -52,6 +53,23 @@ async def by_stream(name: Any) -> None:
     writer.close()
 
 
+async def by_server(name: Any) -> None:
+    """Serve as asyncio does."""
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, name, 0)
+    server.close()
+    await server.wait_closed()
+
+
+def on_uvloop(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a way that takes uvloop's event loop, whose look-ups are native."""
+
+    def way(name: Any) -> Any:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(ask(name))
+
+    return way
+
+
 LOOK_UPS: Final[dict[str, Callable[[Any], Any]]] = {
     "getaddrinfo": lambda name: socket.getaddrinfo(name, 80),
     "getaddrinfo for IPv4": lambda name: socket.getaddrinfo(name, 80, socket.AF_INET),
@@ -73,6 +91,7 @@ LOOK_UPS: Final[dict[str, Callable[[Any], Any]]] = {
     "getnameinfo": lambda name: socket.getnameinfo((name, 80), 0),
     "asyncio's getaddrinfo": lambda name: asyncio.run(by_loop(name)),
     "asyncio's getaddrinfo for IPv4": lambda name: asyncio.run(by_loop(name, family=socket.AF_INET)),
+    "uvloop's getaddrinfo": on_uvloop(by_loop),
 }
 """What only looks up."""
 
@@ -88,8 +107,14 @@ USES: Final[dict[str, Callable[[Any], Any]]] = {
     "create_connection": lambda name: socket.create_connection((name, 9), 1),
     "create_server": lambda name: socket.create_server((name, 0)).close(),
     "open_connection": lambda name: asyncio.run(by_stream(name)),
+    "asyncio's create_server": lambda name: asyncio.run(by_server(name)),
+    "uvloop's create_connection": on_uvloop(by_stream),
+    "uvloop's create_server": on_uvloop(by_server),
 }
 """What looks up, and goes on with what it was answered."""
+
+PAST_THE_WRAPPERS: Final = ("_socket", "uvloop")
+"""Ways where the guard can refuse, but can't answer in the place of a server."""
 
 ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
     "service unknown": lambda name: socket.getaddrinfo(name, "no-such-service"),
@@ -228,8 +253,10 @@ def note(size: str, what: str, name: object, fault: str) -> None:
         FAILURES.append(f"{size}: {what} of {name!r:.80}: {fault}")
 
 
-def stands_for_another(what: str, name: str | bytes) -> bool:
-    """Tell whether getfqdn takes a name for this machine's own."""
+def is_another_matter(what: str, name: str | bytes) -> bool:
+    """Tell whether getfqdn takes a name for this machine's own, or uvloop has its own view of what a name is."""
+    if what.startswith("uvloop"):
+        return isinstance(name, bytes) or not name.isascii() or name.startswith(".")
     return what == "getfqdn" and not name.strip()
 
 
@@ -239,7 +266,7 @@ def foreign_names() -> None:
         for ways in (LOOK_UPS, USES):
             for what, call in ways.items():
                 for name in FOREIGN:
-                    if stands_for_another(what, name) or (ways is USES and name in {"", "<broadcast>", "12345678901"}):
+                    if is_another_matter(what, name) or (ways is USES and name in {"", "<broadcast>", "12345678901"}):
                         continue
                     note(size, what, name, fault_of_foreign(call, name, size))
 
@@ -259,13 +286,18 @@ def local_names() -> None:
                     and ("gethostbyaddr" in what or what in {"getfqdn", "getnameinfo"})
                 ):
                     continue  # small tests may not ask for the names of this machine's addresses
-                past = what.startswith("_socket")
+                past = what.startswith(PAST_THE_WRAPPERS)
                 note(size, what, name, fault_of_local(call, name, size, past_the_wrappers=past))
     for what, call in USES.items():
         for name in names:
-            if elsewhere and normal_name(host_text(name)) == "box7":
+            if is_another_matter(what, name) or (elsewhere and normal_name(host_text(name)) == "box7"):
                 continue  # as it is told apart from its addresses
-            note("medium", what, name, fault_of_local(call, name, "medium", past_the_wrappers=False))
+            note(
+                "medium",
+                what,
+                name,
+                fault_of_local(call, name, "medium", past_the_wrappers=what.startswith(PAST_THE_WRAPPERS)),
+            )
 
 
 def arguments() -> None:
@@ -315,7 +347,7 @@ NAMES: Final = st.one_of(
 def names_at_random(name: str | bytes, way: tuple[str, Callable[[Any], Any]], size: str) -> None:
     """A library sent a packet, and a guard refused the call: one where the other."""
     text = name.decode("latin-1") if isinstance(name, bytes) else name
-    if is_number(name) or stands_for_another(way[0], name) or text.lower().rstrip(".").endswith("localhost"):
+    if is_number(name) or is_another_matter(way[0], name) or text.lower().rstrip(".").endswith("localhost"):
         return
     if not text and way in USES.items():
         return  # it stands for an address

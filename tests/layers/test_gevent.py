@@ -12,8 +12,10 @@ import pytest
 pytest.importorskip("gevent")
 
 SCRIPT: Final = """
-import json, sys
-if sys.argv[1] == "patched":
+import json, os, sys
+if sys.argv[1] == "ares":  # asks name servers by itself
+    os.environ["GEVENT_RESOLVER"] = "ares"
+if sys.argv[1] != "direct":
     from gevent import monkey
     monkey.patch_all()
 import gevent, gevent.hub, gevent.socket, gevent.threadpool, socket, threading
@@ -60,6 +62,7 @@ ATTACKS = {
     "gethostbyaddr": lambda: gevent.socket.gethostbyaddr(FOREIGN[0]),
     "getnameinfo": lambda: gevent.socket.getnameinfo(FOREIGN, 0),
     "getfqdn": lambda: gevent.socket.getfqdn(NAME[0]),
+    "the resolver itself": lambda: gevent.get_hub().resolver.getaddrinfo(*NAME),
     "create_connection": lambda: gevent.socket.create_connection(NAME),
     "stdlib create_connection": lambda: socket.create_connection(NAME),
     "spawn": lambda: gevent.spawn(tcp, FOREIGN).join(),
@@ -109,7 +112,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="module", params=["patched", "direct"])
+@pytest.fixture(scope="module", params=["patched", "direct", "ares"])
 def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, request.param], capture_output=True, text=True, timeout=60, check=False

@@ -784,6 +784,35 @@ def test_what_calls_itself_equal_to_what_was_permitted_is_not(listener: Address)
     assert refused(lambda: socket.getaddrinfo(Twin("db.example"), 9))
 
 
+class Mask(bytes):
+    """A host that shows another one to those who ask it in Python."""
+
+    __slots__ = ()
+
+    def __bytes__(self) -> bytes:
+        return b"localhost"
+
+    def __contains__(self, _part: object) -> bool:
+        return True
+
+    def partition(self, _sep: Any) -> tuple[bytes, bytes, bytes]:
+        return (b"/", b"", b"")
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        pytest.param(lambda: socket.getaddrinfo(Mask(b"db.example"), 9), id="getaddrinfo"),
+        pytest.param(lambda: socket.gethostbyname(Mask(b"db.example")), id="gethostbyname"),  # type: ignore[arg-type]
+        pytest.param(lambda: socket.create_connection((Mask(b"db.example"), 9)), id="create_connection"),  # type: ignore[arg-type]
+        pytest.param(lambda: socket.getnameinfo(Pair(FOREIGN), 0), id="getnameinfo"),
+    ],
+)
+def test_of_a_derived_class_only_what_it_holds_is_looked_up(look_up: Callable[[], object]) -> None:
+    (violation,) = refused(look_up, "medium")
+    assert violation.target.partition(":")[0] in {"db.example", FOREIGN[0]}
+
+
 def test_a_hosts_name_without_an_ipv6_address_is_not_asked_of_a_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

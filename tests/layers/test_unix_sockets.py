@@ -432,6 +432,31 @@ def test_a_size_that_permits_a_unix_socket_asks_nobody(monkeypatch: pytest.Monke
         dial(str(path.with_name("served")))
 
 
+@linux
+def test_rule_9_an_open_connection_to_a_relative_may_be_used_whatever_its_name_is_by_now() -> None:
+    with network_guard("large", "strict"):
+        with serving(sys.executable, "-c", SERVER, "served"), socket.socket(socket.AF_UNIX) as client:
+            client.connect("served")
+            assert not refused(lambda: dial("served"))
+            os.rename("served", "gone")
+            assert not refused(lambda: client.send(b"x"))
+            assert not refused(lambda: os.write(client.fileno(), b"x"))
+        with unix_server("foreign"), socket.socket(socket.AF_UNIX) as client:
+            client.connect("foreign")
+            os.rename("gone", "foreign")  # its name leads to a relative's now
+            assert refused(lambda: client.send(b"x"))
+
+
+def test_a_unix_socket_fails_by_itself_where_nothing_can_be_asked(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with network_guard("medium", "strict"), listening("own"):
+        os.chdir(gone)
+        gone.rmdir()
+        with pytest.raises(FileNotFoundError):
+            dial("nothing")
+
+
 def test_what_is_known_of_unix_sockets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unix_sockets, "_REMEMBERED", 8)
     family = unix_sockets.Family()

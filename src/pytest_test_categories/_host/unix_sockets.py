@@ -51,6 +51,13 @@ def name_of(address: object) -> str | None:
     return "@" + address[1:] if address.startswith("\0") else address
 
 
+def _absolute(path: str) -> str:
+    try:
+        return System.absolute(path)
+    except OSError:  # the current directory is gone
+        return path
+
+
 class _Bound(NamedTuple):
     """What the system says of a unix socket that has a name: its inode as a socket, the name, the file."""
 
@@ -110,7 +117,7 @@ class Family:
         """Note that a socket of this process was bound."""
         path = name_of(address)
         if path and not path.startswith("@"):
-            self._add(System.absolute(path), identity(path))
+            self._add(_absolute(path), identity(path))
         elif path is not None and isinstance(sock, _socket.socket):
             with contextlib.suppress(OSError):
                 if name := name_of(_socket.socket.getsockname(sock)):
@@ -120,7 +127,7 @@ class Family:
         """Note that a path is about to be bound, where nobody can be asked afterwards."""
         path = name_of(address)
         if path and not path.startswith("@") and not can_ask() and identity(path) is None:
-            self._add(System.absolute(path), None)
+            self._add(_absolute(path), None)
 
     def _add(self, path: str, key: Identity | None) -> None:
         self._keep(path, key)
@@ -148,7 +155,7 @@ class Family:
             return True
         if not self._paths:
             return False
-        path = System.absolute(name)
+        path = _absolute(name)
         if key is None or not self._paths.get(path, False):
             return key is None and path in self._paths
         self._keep(path, key)  # the first time that it is looked at since it was bound
@@ -167,17 +174,22 @@ class Family:
         key = None if abstract else identity(name)
         if key is None and not abstract:
             return False
-        found = [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
-        wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
-        if not wanted or not any(_holds(process, wanted) for process in self._processes()):
-            return False
-        if key is not None:
-            self._keep(System.absolute(name), key)
-        return True
+        with contextlib.suppress(OSError):  # no descriptor is left, say
+            found = [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
+            wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
+            if wanted and any(_holds(process, wanted) for process in self._processes()):
+                if key is not None:
+                    self._keep(_absolute(name), key)
+                return True
+        return False
 
     def has(self, process: int) -> bool:
         """Tell whether a process is one of the family; no other than this one where that can't be found out."""
-        return process == os.getpid() or (process > 0 and can_ask() and process in self._processes())
+        if process == os.getpid():
+            return True
+        with contextlib.suppress(OSError):
+            return process > 0 and can_ask() and process in self._processes()
+        return False
 
     def _hear(self) -> None:
         """Take in what others of the family have bound."""

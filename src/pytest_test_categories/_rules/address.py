@@ -57,11 +57,19 @@ class Endpoint(NamedTuple):
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
+def plain_host(host: str | bytes | bytearray) -> str | bytes:
+    """Return a host as C reads it: of a derived class only what it holds counts."""
+    if isinstance(host, str):
+        return str.__str__(host)
+    whole = slice(None)
+    return bytes.__getitem__(host, whole) if isinstance(host, bytes) else bytes(bytearray.__getitem__(host, whole))
+
+
 def host_text(host: str | bytes | bytearray) -> str:
     """Return a host as text, whatever type the caller passed it in."""
     # A resolver takes bytes as they are: they must not become letters that IDNA folds into another name.
-    # Of a derived class only what it holds counts, as for C.
-    return str.__str__(host) if isinstance(host, str) else bytes(host).decode("ascii", "backslashreplace")
+    plain = plain_host(host)
+    return plain if isinstance(plain, str) else plain.decode("ascii", "backslashreplace")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -125,7 +125,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         if len(args) == _ALL_OF_GETADDRINFO:
             rest = args[2:]
     read = read_c_lookup if kind is Kind.LOOKUP else read_c_reverse
-    judge(kind, f"_{event}", 0, (subject, port, flags, *rest), None, unanswered(read))
+    judge(kind, f"_{event}", 0, (subject, port, flags, *rest), None, unanswered(read, rest[0]))
 
 
 def _flags() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import functools
 import operator
 import os
 import sys
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
-from pytest_test_categories._host.unix_sockets import our_family, peer_process
+from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_process
 from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch.endpoints import family_of, type_of
 
@@ -283,11 +285,26 @@ class Sends:
             peer = _socket.socket.getpeername(real)
         except OSError:  # not connected: the call itself says so
             return
-        family = family_of(real)
-        if peer and not (family == _UNIX and our_family.has(peer_process(real))):  # a socket pair's end has no name
+        if peer:  # a socket pair's end has no name
+            family = family_of(real)
             kind = Kind.SEND if datagram and family in _IP else Kind.REUSE
-            self._judge(kind, route, family, peer, real, self._read)
+            read = self._read if family != _UNIX else self._reader(peer_process(real))
+            self._judge(kind, route, family, peer, real, read)
         _clear(sock, scope)
+
+    def _reader(self, process: int) -> Callable[[Kind, int, Any], Sight | None]:
+        """Return what reads the peer of a unix socket: its process counts, where it is known, and not its name.
+
+        By now the name may be another's, or nobody's.
+        """
+
+        def read(kind: Kind, family: int, address: Any) -> Sight | None:
+            sight = self._read(kind, family, address)
+            if sight is None or family != _UNIX or not process or not can_ask():
+                return sight
+            return sight._replace(reach=Reach.MACHINE, stays=functools.partial(our_family.has, process))
+
+        return read
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:
         """Return a wrapper for what writes to its argument number ``at``, a descriptor, in C."""
@@ -429,11 +446,11 @@ class Sends:
             family, peer, process = _peer_of(descriptor)
         except OSError:  # not connected: the call itself says so
             return
-        if not peer or (family == _UNIX and our_family.has(process)):  # a socket pair's end has no name
+        if not peer:  # a socket pair's end has no name
             return
         sock = _known_as(descriptor)
         if sock is None or _cleared_for(sock) not in {_HERE, scope}:
-            self._judge(Kind.REUSE, route, family, peer, sock, self._read)
+            self._judge(Kind.REUSE, route, family, peer, sock, self._reader(process))
 
     @staticmethod
     def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

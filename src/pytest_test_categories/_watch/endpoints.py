@@ -1,7 +1,6 @@
-"""Reads endpoints from the arguments of calls and events: what a call aims at, and how far that goes.
+"""Reading endpoints: where a call leads, as the C library and the kernel take its arguments.
 
-Each reader takes a kind, a family and an address, and returns a ``Sight``; None where nothing is to be judged: the
-family isn't, nothing is sent, or the call will refuse its arguments.
+Readers know nothing of guards: they return a ``Sight``, or None for what sends nothing or will be refused anyway.
 """
 
 from __future__ import annotations
@@ -31,13 +30,12 @@ from pytest_test_categories._host.names import (
     spelled_here,
 )
 from pytest_test_categories._host.unix_sockets import name_of, our_family
-from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
+from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip, plain_host
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
 
 family_of: Final = _socket.socket.family.__get__
 """The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
@@ -229,8 +227,12 @@ def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0)
     return (
         refused_by_c_library(host, family, flags)
         and not hosts_file.addresses(host_text(host))  # which is asked first
-        and sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
+        and not _others_resolve()
     )
+
+
+def _others_resolve() -> bool:
+    return not sys.modules.keys().isdisjoint(_OTHER_RESOLVERS)
 
 
 def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
@@ -238,10 +240,9 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | 
     host, port, flags = address[:3]
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
-    if isinstance(host, str):
-        host = str.__str__(host)  # what C reads, whatever a derived class says of itself
-    # getaddrinfo looks up what stands before a NUL; the others refuse it, and _gethost asks for nothing then.
-    asked_for = host.partition("\0")[0] if isinstance(host, str) else bytes(host).partition(b"\0")[0]
+    host = plain_host(host)
+    # getaddrinfo looks up what stands before a NUL.
+    asked_for = host.partition("\0")[0] if isinstance(host, str) else host.partition(b"\0")[0]
     if asked_for and not _is_sound(asked_for):
         return None
     host = host_text(asked_for)
@@ -282,11 +283,10 @@ def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight |
 
 def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
     """Read the same of the functions that refuse a NUL."""
-    host = address[0]
-    if isinstance(host, str) and "\0" in host:
-        return None
-    if isinstance(host, (bytes, bytearray)) and b"\0" in host:
-        return None
+    if isinstance(address[0], (str, bytes, bytearray)):
+        host = plain_host(address[0])
+        if ("\0" in host) if isinstance(host, str) else (b"\0" in host):
+            return None
     return (read_c_lookup if kind is Kind.LOOKUP else read_c_reverse)(kind, family, address)
 
 
@@ -294,7 +294,8 @@ def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight
     if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
         return sight
     host, port, flags, wanted, kind_of_socket, proto = address
-    name = host.partition("\0" if isinstance(host, str) else b"\0")[0]  # as read_lookup does
+    host = plain_host(host)
+    name = host.partition("\0")[0] if isinstance(host, str) else host.partition(b"\0")[0]  # as read_lookup does
     if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
         return None
     return sight
@@ -312,31 +313,52 @@ def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, 
     return reader
 
 
-def unanswered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return a reader for the audit hook, which can't answer: local names that a server is asked for are foreign."""
+def unanswered(
+    read: Callable[[Kind, int, Any], Sight | None], wanted: object = 0
+) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return a reader for who can't answer in the C library's place: local names that it asks a server are foreign.
+
+    Args:
+        read: Reads what is asked for.
+        wanted: The only family that is wanted; 0 for both.
+    """
 
     def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
         sight = read(kind, family, address)
         if sight is None or sight.reach is Reach.BEYOND or not asks_for_local_names():
             return sight
         if parse_ip(sight.endpoint.host) is None:
-            asks = spelled_here(sight.endpoint.host, address[3]) is not None
+            asks = spelled_here(sight.endpoint.host, wanted) is not None
         else:
-            asks = sight.reach is Reach.MACHINE  # its name is not in the hosts file
+            asks = kind is Kind.REVERSE_LOOKUP and sight.reach is Reach.MACHINE  # its name is in no hosts file
         return Sight(sight.endpoint, Reach.BEYOND) if asks else sight
 
     return reader
 
 
 def numeric_host(address: Any) -> Any:
-    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as it does every name."""
+    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as the C library does every name."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
-    return address[0] if isinstance(address[0], str) and parse_ip(address[0]) is not None else None
+    host = tuple.__getitem__(address, 0)  # what C reads, whatever a derived class says of itself
+    if not isinstance(host, str) or (parse_ip(host_text(host)) is None and not _others_resolve()):
+        return None
+    return host
 
 
-def name_of_address(host: Any) -> str | None:
+def named_here(host: Any) -> str | None:
     """Return the name of an address of this machine's own, where a server would be asked for it."""
     text = host_text(host) if isinstance(host, (str, bytes, bytearray)) else ""
     ip = parse_ip(text)
     return None if ip is None else name_here(ip, mapped=_is_mapped(text))
+
+
+def addresses_in(answer: Any) -> list[str]:
+    """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
+    if isinstance(answer, str):
+        return [answer]
+    if isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], list):  # noqa: PLR2004 - (name, aliases, addresses)
+        return [str(address) for address in answer[2]]
+    if isinstance(answer, list):
+        return [str(info[4][0]) for info in answer if isinstance(info, tuple) and len(info) == 5 and info[4]]  # noqa: PLR2004 - getaddrinfo's tuple
+    return []

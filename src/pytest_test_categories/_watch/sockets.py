@@ -12,27 +12,24 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
-from pytest_test_categories._host.c_library import (
-    refuses_name_flags,
-)
-from pytest_test_categories._host.names import (
-    spelled_here,
-)
+from pytest_test_categories._host.c_library import refuses_name_flags
+from pytest_test_categories._host.names import spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch import Sight, connections, passes
+from pytest_test_categories._watch import connections, passes
 from pytest_test_categories._watch.endpoints import (
     AF_PACKET,
     AF_UNIX,
     IP_FAMILIES,
     JOINS,
+    addresses_in,
     answered,
     family_of,
     group_joined,
     kind_of_bind,
-    name_of_address,
+    named_here,
     numeric_host,
     read_address,
     read_bound_name,
@@ -47,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from pytest_test_categories._watch import Judge, Remember
+    from pytest_test_categories._watch import Judge, Remember, Sight
 
 _SOCKET_GLOBALS: Final = vars(socket)
 
@@ -211,11 +208,11 @@ class _Table:
                     and not (flags and refuses_name_flags(flags))
                     and self.judge(kind, route, 0, (subject, None, 0, 0, 0, 0), None, read)
                 ):
-                    named = name_of_address(subject)
+                    named = named_here(subject)
                     if named is not None:  # of the C library only the service is wanted
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
             elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
-                named = name_of_address(host) if kind is Kind.REVERSE_LOOKUP else None
+                named = named_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
@@ -281,6 +278,15 @@ class _Table:
 
         return wrapper
 
+    def outermost(self, method: Any) -> Any:
+        """Return a wrapper for a method of a resolver that is not to be judged for what has been on the way to it."""
+
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            return wrapped(*args, **kwargs) if resolving.get() else method(wrapped, instance, args, kwargs)
+
+        return wrapper
+
     def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
         __tracebackhide__ = True
@@ -300,17 +306,6 @@ def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
         given[1] if len(given) > 1 else kwargs.get("type", 0),
         given[2] if len(given) > 2 else kwargs.get("proto", 0),  # noqa: PLR2004 - family, type, protocol
     )
-
-
-def addresses_in(answer: Any) -> list[str]:
-    """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
-    if isinstance(answer, str):
-        return [answer]
-    if isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], list):  # noqa: PLR2004 - (name, aliases, addresses)
-        return [str(address) for address in answer[2]]
-    if isinstance(answer, list):
-        return [str(info[4][0]) for info in answer if isinstance(info, tuple) and len(info) == 5 and info[4]]  # noqa: PLR2004 - getaddrinfo's tuple
-    return []
 
 
 def _first(args: tuple[Any, ...]) -> Any:
@@ -432,6 +427,15 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
         ),
         *(
             EntryPoint("gevent.socket", name, table.lookup(kind, event, f"gevent.{name}", read, flags_at))
+            for name, kind, event, read, flags_at in _LOOKUPS
+        ),
+        # Those that ask name servers by themselves: gevent's getfqdn goes straight there.
+        *(
+            EntryPoint(
+                "gevent.resolver",
+                f"AbstractResolver.{name}",
+                table.outermost(table.lookup(kind, event, f"gevent.{name}", read, flags_at)),
+            )
             for name, kind, event, read, flags_at in _LOOKUPS
         ),
         EntryPoint("gevent.socket", "create_connection", table.create_connection),

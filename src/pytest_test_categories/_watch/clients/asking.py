@@ -7,14 +7,21 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import Asked, asked, charge
-from pytest_test_categories._host.names import reach_of_name
+from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight, passes
 from pytest_test_categories._watch.clients.places import place
-from pytest_test_categories._watch.endpoints import AF_UNIX, ends_here, read_address, read_lookup, read_reverse
-from pytest_test_categories._watch.sockets import addresses_in
+from pytest_test_categories._watch.endpoints import (
+    AF_UNIX,
+    addresses_in,
+    ends_here,
+    read_address,
+    read_lookup,
+    read_reverse,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,13 +138,43 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
             our_family.note_path(address)
         judge(kind, route, AF_UNIX, address, None, read_address)
         return
-    if route.startswith("uvloop.") and address[0] and parse_ip(address[0]) is None and ends_here(address[0]):
-        return  # libuv asks the C library
-    if kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
-        read = read_lookup if kind is Kind.LOOKUP else read_reverse
-        judge(kind, route, 0, (*address, 0), None, read)
+    if route.startswith("uvloop."):
+        _ask_for_libuv(judge, remember, kind, route, address)
+    elif kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
+        judge(kind, route, 0, (*address, 0), None, read_lookup if kind is Kind.LOOKUP else read_reverse)
+    else:
+        _ask_about_place(judge, remember, kind, route, address, read_place)
+
+
+def _ask_for_libuv(
+    judge: Judge, remember: Remember, kind: Kind, route: str, address: tuple[str, int | str | None]
+) -> None:
+    """Ask about what libuv is given, which asks the C library for names: past the wrappers, up to a NUL."""
+    __tracebackhide__ = True
+    name = address[0].partition("\0")[0]
+    address = (name, address[1])
+    is_name = bool(name) and parse_ip(name) is None
+    if is_name and ends_here(name):
         return
-    restricted = judge(kind, route, AF_IP, address, None, read_place)
+    if kind is Kind.REVERSE_LOOKUP:
+        judge(kind, route, 0, (*address, 0), None, unanswered(read_reverse))
+        return
+    if is_name and kind in {Kind.LOOKUP, Kind.BIND}:
+        judge(Kind.LOOKUP, route, 0, address, None, unanswered(read_name))
+    if kind is not Kind.LOOKUP:
+        _ask_about_place(judge, remember, kind, route, address, unanswered(read_place))
+
+
+def _ask_about_place(
+    judge: Judge,
+    remember: Remember,
+    kind: Kind,
+    route: str,
+    address: tuple[str, int | str | None],
+    read: Callable[[Kind, int, Any], Sight | None],
+) -> None:
+    __tracebackhide__ = True
+    restricted = judge(kind, route, AF_IP, address, None, read)
     if restricted and kind is not Kind.BIND and parse_ip(address[0]) is None and _is_ours(address[0]):
         _ask_about_answers(judge, remember, kind, route, address)
 
@@ -147,10 +184,11 @@ def _ask_about_answers(
 ) -> None:
     """Resolve a name that should be this machine's, as the client is about to: a resolver may say otherwise."""
     __tracebackhide__ = True
-    one_shot = ("socket.getaddrinfo", address[0], None)
+    asked_for = spelled_here(address[0]) or address[0]
+    one_shot = ("socket.getaddrinfo", asked_for, None)
     passes.allow(one_shot)
     try:
-        answers = addresses_in(_socket.getaddrinfo(address[0], None, 0, _socket.SOCK_STREAM))
+        answers = addresses_in(_socket.getaddrinfo(asked_for, None, 0, _socket.SOCK_STREAM))
     except (OSError, UnicodeError):  # the client will say so itself
         return
     finally:
@@ -162,6 +200,11 @@ def _ask_about_answers(
 
 def _is_ours(name: str) -> bool:
     return reach_of_name(name) is not Reach.BEYOND
+
+
+def read_name(_kind: Kind, _family: int, address: tuple[str, int | str | None]) -> Sight:
+    """Read the look-up of a name."""
+    return Sight(Endpoint(host_text(address[0]), address[1] or None), reach_of_name(host_text(address[0])))
 
 
 def read_place(_kind: Kind, _family: int, address: tuple[str, int | str | None]) -> Sight | None:
