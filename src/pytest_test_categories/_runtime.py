@@ -60,7 +60,7 @@ class Registry:
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
         self.process: Inherited | None = None
-        self.exit = Exit(self.hold, self.release)
+        self.exit = Exit(self.hold, self.collect, self.release)
 
     def hold(self) -> None:
         """Put the layers in place, or note that one more wants them there."""

@@ -318,3 +318,51 @@ def test_a_process_pools_worker_is_held_to_each_of_its_jobs(
     assert "no running test is charged" not in outcome.text
     for name in small:
         assert f"::{name} [small]\n    127.0.0.1:45454" in outcome.text, outcome.text
+
+
+@pytest.mark.parametrize(("size", "answer"), [("small", "refused"), ("medium", "connected")])
+def test_the_exit_is_held_to_the_largest_size_of_the_run(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, size: str, answer: str
+) -> None:
+    pytester.makepyfile(
+        ways=WAYS,
+        conftest="""
+        import atexit, socket
+        import ways
+
+        server = socket.socket()
+
+        def pytest_sessionstart():
+            server.bind(("127.0.0.1", ways.PORT))
+            server.listen()
+
+        @atexit.register
+        def of_the_runner():
+            print("of the runner:", ways.dial(), flush=True)
+        """,
+        test_it=f"""
+        import atexit, subprocess
+        import pytest
+        import ways
+
+        @atexit.register
+        def of_the_module():
+            print("of the module:", ways.dial(), flush=True)
+            command = ["bash", "-c", f"(exec 3<>/dev/tcp/127.0.0.1/{{ways.PORT}}) 2>/dev/null && echo connected || echo refused"]
+            print("of a program:", subprocess.run(command, capture_output=True, text=True).stdout, flush=True)
+
+        @pytest.mark.{size}
+        def test_it():
+            pass
+        """,
+    )
+    outcome = run("-q")
+    assert outcome.counts == {"passed": 1}, outcome.text
+    assert outcome.result.ret == 0
+    assert f"of the module: {answer}" in outcome.text
+    assert f"of a program: {answer}" in outcome.text
+    assert "of the runner: connected" in outcome.text
+    told = outcome.text.count(
+        "Network access violation after the run: the end of the process attempted 127.0.0.1:45454"
+    )
+    assert told == (1 if answer == "refused" else 0), outcome.text

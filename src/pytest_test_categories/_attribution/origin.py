@@ -276,6 +276,8 @@ class Charge(NamedTuple):
     unattributed: bool = False
 
 
+AT_THE_END: Final = "after the last test"
+
 ending: Scope | None = None
 """Where the process ends: what it is held to then."""
 
@@ -487,7 +489,7 @@ def _standing_charge() -> Charge | None:
     phase = running_phase()
     if phase is None:
         if ending is not None and not around:
-            return Charge(ending.chain, late="after the last test")
+            return Charge(ending.chain, late=AT_THE_END)
         return Charge(around) if around else None
     if phase in around:
         return Charge(around)

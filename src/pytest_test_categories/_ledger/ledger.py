@@ -181,6 +181,16 @@ class Ledger:
             _announce(run, violation, late=late)
         return record
 
+    def keep_unattributed(self, violation: Violation) -> None:
+        """Charge the run with what no test is charged with."""
+        run = innermost() or self.ended
+        if run is not None:
+            record = run.late.setdefault(violation.key, Record(violation))
+            record.count += 1
+            run.on_record()
+            if run.decided and record.count == 1:
+                _announce(run, violation, late=True)
+
     # -- observing -------------------------------------------------------------------------------------------------
 
     def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:

@@ -10,7 +10,6 @@ import pytest
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._kernel import probe
-from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._ledger.runs import innermost
 from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
@@ -90,21 +89,16 @@ class Kernel:
             return
         refusing = refusing or [scope for scope in scopes if scope.policy is not None]
         if not refusing:
-            self._keep(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
+            registry.ledger.keep_unattributed(
+                self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE)
+            )
             return
         violation = self._violation(report, attempt, refusing[0])
         if report.before:
-            self._keep(violation._replace(late=_LATE))
+            registry.ledger.keep_unattributed(violation._replace(late=_LATE))
             return
         if report.refused or report.own or not _is_known(violation, refusing[0]):
             registry.ledger.take_from_outside(refusing, scopes, attempt, violation)
-
-    def _keep(self, violation: Violation) -> None:
-        """Charge the run with what no test is charged with."""
-        run = innermost()
-        if run is not None:
-            run.late.setdefault(violation.key, Record(violation)).count += 1
-            run.on_record()
 
     def _violation(self, report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
         endpoint = attempt.endpoint
@@ -127,10 +121,16 @@ class Kernel:
             fixture="" if scope is None else scope.fixture,
             held_by="" if scope is None else scope.held_by,
             guard="" if scope is None else scope.guard,
-            late=""
-            if scope is None or scope.open or scope.held
-            else origin.late_text(scope, "a thread" if report.own else "a process"),
+            late=_late_text(scope, own=report.own),
         )
+
+
+def _late_text(scope: Scope | None, *, own: bool) -> str:
+    if scope is None:
+        return ""
+    if scope.open or scope.held:
+        return origin.AT_THE_END if scope is origin.ending else ""
+    return origin.late_text(scope, "a thread" if own else "a process")
 
 
 def _is_known(violation: Violation, scope: Scope) -> bool:

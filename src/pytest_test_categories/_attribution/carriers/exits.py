@@ -25,11 +25,13 @@ class Exit:
 
     Args:
         hold: Puts the layers in place.
+        collect: Takes in what has been refused elsewhere.
         release: Takes them away.
     """
 
-    def __init__(self, hold: Callable[[], None], release: Callable[[], None]) -> None:
+    def __init__(self, hold: Callable[[], None], collect: Callable[[], None], release: Callable[[], None]) -> None:
         self._hold = hold
+        self._collect = collect
         self._release = release
         self._process = 0
         self._scope: Scope | None = None
@@ -60,10 +62,13 @@ class Exit:
         if self._scope is not None and origin.ending is None and self._process == os.getpid():
             origin.ending = self._scope
             self._hold()
+            origin.changed()
 
     def _end(self) -> None:
         if origin.ending is not None and self._process == os.getpid():
+            self._collect()
             origin.ending = None
+            origin.changed()
             self._release()
 
 
