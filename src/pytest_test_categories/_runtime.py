@@ -72,7 +72,7 @@ class Registry:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge.ask, self.remember),
-                    *programs.entry_points(self.hand_down, self.hand_over),
+                    *programs.entry_points(self.hand_down, self.hand_over, self.start),
                     *pools.entry_points(self.hand_to_job),
                     *sockets.rows_around_programs(self.judge.ask),
                     *carriers.ENTRY_POINTS,
@@ -190,12 +190,23 @@ class Registry:
             return None
         return self._spawned.hand_down(argv, files, self.root(), innermost(), count=count)
 
+    def start(self, start: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call what starts a process, and let the layer outside of this one know by whom."""
+        __tracebackhide__ = True
+        outside = self.judge.outside
+        if outside is None:
+            return start(*args, **kwargs)
+        outside.begin_start()
+        try:
+            return start(*args, **kwargs)
+        finally:
+            outside.end_start()
+
     def hand_to_job(self) -> tuple[str, int | None]:
         """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
         word = self.judge.outside.word_of_work() if self.judge.outside is not None else None
-        return self._spawned.hand_to_job(
-            self.root()
-        ) if self.holders else "", jobs.word_here() if word is None else word
+        handed = self._spawned.hand_to_job(self.root()) if self.holders else ""
+        return handed, jobs.word_here() if word is None else word
 
     def take_job(self, handed: Any) -> None:
         """Hold this process, a pool's worker, to a job; None between jobs."""

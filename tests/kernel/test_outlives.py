@@ -85,6 +85,26 @@ def job():
     pool.submit(later)
 
 
+def program_of_a_thread():
+    def start():
+        while not GO.exists():
+            time.sleep(0.02)
+        kept.append(subprocess.Popen(["bash", "-c", SHELL]))
+
+    threading.Thread(target=start, daemon=True).start()
+
+
+def fork_of_a_thread():
+    def start():
+        while not GO.exists():
+            time.sleep(0.02)
+        if not os.fork():
+            later()
+            os._exit(0)
+
+    threading.Thread(target=start, daemon=True).start()
+
+
 def handler():
     def handle(*_):
         pathlib.Path("answer").write_text(dial())
@@ -101,7 +121,18 @@ def result():
         time.sleep(0.02)
     return ANSWER.read_text().strip()
 '''
-NAMES: Final = ("program", "spawned", "daemon", "forked_twice", "native_thread", "thread", "job", "handler")
+NAMES: Final = (
+    "program",
+    "spawned",
+    "daemon",
+    "forked_twice",
+    "native_thread",
+    "thread",
+    "job",
+    "program_of_a_thread",
+    "fork_of_a_thread",
+    "handler",
+)
 TESTS: Final = """
 import socket
 import pytest
@@ -137,7 +168,7 @@ def test_a_small_tests_leftover_is_refused_and_told_as_its_own(
     run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, after: str
 ) -> None:
     pytester.makepyfile(ways=WAYS, test_it=TESTS.format(way=way, before="small", after=after, result="refused"))
-    outcome = run("-q")
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
     assert outcome.counts == {"passed": 3}, outcome.text
     assert outcome.result.ret == 1
     charged = r"no running test is charged with[\s\S]*::test_b_leaves \[small\]\n(    .*\n)*    127[.]0[.]0[.]1:45454"
@@ -150,7 +181,7 @@ def test_a_larger_tests_leftover_goes_on_and_no_smaller_test_is_charged(
     run: Callable[..., Outcome], pytester: pytest.Pytester, way: str, before: str
 ) -> None:
     pytester.makepyfile(ways=WAYS, test_it=TESTS.format(way=way, before=before, after="small", result="connected"))
-    outcome = run("-q")
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
     assert outcome.counts == {"passed": 3}, outcome.text
     assert outcome.result.ret == 0, outcome.text
 
@@ -186,7 +217,7 @@ def test_what_a_fixture_started_is_held_to_its_size(
             pass
         """,
     )
-    outcome = run("-q")
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
     assert outcome.counts == {"passed": 3}, outcome.text
     assert outcome.result.ret == 0, outcome.text
 
@@ -245,7 +276,7 @@ def test_a_pools_thread_is_held_to_each_of_its_jobs(run: Callable[..., Outcome],
             assert pool.submit(ways.dial).result() == "connected"
         """,
     )
-    outcome = run("-q")
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
     assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
     assert "::test_b_small [small]\n    127.0.0.1:45454" in outcome.text
 
@@ -356,7 +387,7 @@ def test_the_exit_is_held_to_the_largest_size_of_the_run(
             pass
         """,
     )
-    outcome = run("-q")
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
     assert outcome.counts == {"passed": 1}, outcome.text
     assert outcome.result.ret == 0
     assert f"of the module: {answer}" in outcome.text

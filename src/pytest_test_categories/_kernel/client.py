@@ -74,11 +74,14 @@ class Client:
         self._load = -1
         with contextlib.suppress(OSError):  # some sandboxes have none: processes of one tick aren't told apart there
             self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
-        os.register_at_fork(after_in_child=self._become_child)
+        self._starting: tuple[int, tuple[Scope, ...]] = (0, ())
+        os.register_at_fork(before=self.begin_start, after_in_parent=self.end_start, after_in_child=self._become_child)
 
     def _become_child(self) -> None:
+        scopes = self._starting[1] if self._starting[0] else self._scopes
         self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
-        self._threads = {get_native_id(): (self._scopes, wire.LARGEST_INDEX)}  # what held when it started judges it
+        self._lock = threading.RLock()
+        self._threads = {get_native_id(): (scopes, wire.LARGEST_INDEX)}  # what held when it started judges it
 
     # -- what holds ----------------------------------------------------------------------------------------------------
 
@@ -114,7 +117,8 @@ class Client:
                 word = self._begin(scopes)
                 self._latest = (scopes, word)
                 self._last = self._last_process()
-        self._page.publish(word, self._last)
+        with self._lock:
+            self._page.publish(word, self._last)
         if before and before[0].kind is origin.ScopeKind.FIXTURE:
             self._page.note_span(self._span[0], self._span[1])
         if scopes and scopes[0].kind is origin.ScopeKind.FIXTURE:
@@ -160,6 +164,28 @@ class Client:
             for link in enclosing - self._enclosing:
                 link.memo.clear()
             self._enclosing = frozenset(enclosing)
+
+    def begin_start(self) -> None:
+        """Hold the process that this thread starts now to what the thread is held to, if that isn't what holds.
+
+        The interpreter lets no other thread run while a process is started.
+        """
+        if not self._main:
+            return
+        charged = charge()
+        scopes = () if charged is None else charged.scopes
+        if scopes != self._scopes and (charged is None or not charged.unattributed):
+            word = self._word_for(scopes)
+            with self._lock:
+                self._page.note(word, self._last_process())
+                self._starting = (get_native_id(), scopes)
+
+    def end_start(self) -> None:
+        """Let what starts from now on be held to what holds."""
+        if self._starting[0] and self._main and self._starting[0] == get_native_id():
+            with self._lock:
+                self._page.note(self._page.now, self._last_process())
+                self._starting = (0, ())
 
     def word_of_work(self) -> int | None:
         """Return the word for what this thread does here and now; None in a forked child, which publishes nothing."""

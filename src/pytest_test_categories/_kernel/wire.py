@@ -187,6 +187,11 @@ class Page:
             word: It.
             last: The last process that had started when its owner began; 0 if nobody looked.
         """
+        self.note(word, last)
+        self._words[self._NOW] = word
+
+    def note(self, word: int, last: int) -> None:
+        """Note that a word holds for what starts from now on, whatever is in force for what has started."""
         words = self._words
         count = words[self._MOMENTS]
         at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
@@ -194,7 +199,6 @@ class Page:
         words[at + 1] = word
         words[at + 2] = last
         words[self._MOMENTS] = count + 1
-        words[self._NOW] = word
 
     @property
     def first(self) -> int:

@@ -6,7 +6,8 @@ down what they were handed before the layers are there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import functools
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._processes.child.pytest_test_categories_child import ENTRIES, Spawning
@@ -19,20 +20,33 @@ if TYPE_CHECKING:
 HandDown: TypeAlias = "Callable[[Sequence[Any], Sequence[Any], bool], str | None]"
 
 
-def entry_points(hand_down: HandDown, hand_over: HandDown) -> list[EntryPoint]:
+def entry_points(hand_down: HandDown, hand_over: HandDown, start: Callable[..., Any]) -> list[EntryPoint]:
     """Return the rows of the table.
 
     Args:
         hand_down: Asked at each start of a program.
         hand_over: Asked where a program takes this process's place.
+        start: Called with what starts a program and its arguments, where that comes back at once.
     """
     starting, replacing = Spawning(hand_down), Spawning(hand_over)
+
+    def wrapper(method: str) -> Callable[..., Any]:
+        read: Callable[..., Any] = getattr(replacing if method.startswith("exec") else starting, method)
+        if method not in _COME_BACK:
+            return read
+
+        def begin(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            return read(functools.partial(start, wrapped), instance, args, kwargs)
+
+        return begin
+
     return [
-        *(
-            EntryPoint(module, name, getattr(replacing if method.startswith("exec") else starting, method))
-            for module, name, method in ENTRIES
-        ),
+        *(EntryPoint(module, name, wrapper(method)) for module, name, method in ENTRIES),
         # libuv starts programs in C.
         EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
         EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
     ]
+
+
+_COME_BACK: Final = frozenset({"fork_exec", "posix_spawn"})

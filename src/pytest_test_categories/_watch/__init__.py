@@ -58,6 +58,12 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
         def word_of_work(self) -> int | None:
             """Return how it knows what is done here and now, for whoever does it elsewhere; None if it can't tell."""
 
+        def begin_start(self) -> None:
+            """Hold the process that this thread starts now to what the thread is held to."""
+
+        def end_start(self) -> None:
+            """Note that it has started."""
+
         def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
             """Tell whether it lets go on by itself what ``scopes`` permit; if that ends, it empties their memos."""
 

@@ -50,6 +50,14 @@ class Kernel:
         """Return the word for what this thread does here and now, for a worker that does it elsewhere."""
         return self._client.word_of_work()
 
+    def begin_start(self) -> None:
+        """Hold the process that this thread starts now to what the thread is held to."""
+        self._client.begin_start()
+
+    def end_start(self) -> None:
+        """Note that it has started."""
+        self._client.end_start()
+
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor lets go on by itself what ``scopes`` permit."""
         return self._client.agrees(kind, scopes, reach)
