@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -718,7 +720,83 @@ def test_rule_9_coroutine_tests_that_run_at_once_are_judged_and_charged_one_by_o
         assert failed == {"test_c_raises"}
         return
     swallowed = {"test_b_swallows"} | ({"test_e_fixture"} if fixture == "dials" else set())
-    assert {name: found[name] for name in failed} == {key: {"FAILED"} for key in swallowed | {"test_c_raises"}}
+    assert {name: found[name] for name in failed} == {name: {"FAILED"} for name in swallowed | {"test_c_raises"}}
     told = [line.strip().partition("::")[2] for line in summary(result) if "::" in line]
     assert told == [f"{name} [small]" for name in sorted(failed)]
     assert summary(result)[-1] == "sizes: 4 small, 1 medium"
+
+
+FORKS: Final = """
+import marshal, os
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    read, write = os.pipe()
+    if not os.fork():
+        reports = runtestprotocol(item, log=False)
+        told = [hook.pytest_report_to_serializable(config=item.config, report=report) for report in reports]
+        os.write(write, marshal.dumps(told))
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        told = marshal.loads(pipe.read())
+    os.wait()
+    for data in told:
+        report = hook.pytest_report_from_serializable(config=item.config, data=data)
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_tests_that_run_in_forked_processes_are_counted(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makeconftest(FORKS)
+    pytester.makepyfile(
+        HEAD
+        + """
+@pytest.mark.small
+def test_clean(): pass
+
+@pytest.mark.small
+def test_swallows(): swallowed()
+
+@pytest.mark.medium
+def test_skips(): pytest.skip("not now")
+
+@pytest.mark.large
+def test_fails(): assert False
+
+def test_unsized(): pass
+"""
+    )
+    result = run_pytest("-v", "-Wignore", "--network-report=report.json", workers=workers)
+    assert outcomes(result) == {
+        "test_clean": {"PASSED"},
+        "test_swallows": {"FAILED"},
+        "test_skips": {"SKIPPED"},
+        "test_fails": {"FAILED"},
+        "test_unsized": {"PASSED"},
+    }
+    assert summary(result)[-2:] == [
+        "sizes: 2 small, 1 medium, 1 large",
+        "1 test has no size and is therefore not held to anything (test_categories_default_size gives them one)",
+    ]
+    report = json.loads((pytester.path / "report.json").read_text())
+    assert {test["id"].partition("::test_")[2]: test["size"] for test in report["tests"]} == {
+        "clean": "small",
+        "swallows": "small",
+        "skips": "medium",
+        "fails": "large",
+        "unsized": "",
+    }

@@ -375,3 +375,63 @@ def test_custom_items_with_funcargs_and_no_fixture_information_run_and_are_count
     result = run_pytest(workers=workers)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["sizes: 2 small"])
+
+
+def test_rule_12_size_markers_that_are_added_while_tests_run_are_told(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.name == "test_in_time":
+                    item.add_marker("large")
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_setup(item):
+            if item.name == "test_hook":
+                item.add_marker("xlarge", append=False)
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.fixture
+        def needs(request):
+            request.node.add_marker(pytest.mark.medium)
+            request.node.add_marker(pytest.mark.other)
+
+        @pytest.fixture(scope="class")
+        def for_all(request):
+            request.applymarker("large")
+
+        @pytest.mark.small
+        def test_fixture(needs): pass
+
+        @pytest.mark.medium
+        def test_same(needs): pass
+
+        @pytest.mark.usefixtures("for_all")
+        class TestIt:
+            def test_one(self): pass
+
+        def test_in_time(): pass
+        def test_hook(): pass
+        """
+    )
+    ini = "[pytest]\ntest_categories_default_size = small\nmarkers =\n    other\n"
+    pytester.makeini(ini)
+    lines = summary(run_pytest(workers=workers))
+    why = "(sizes are settled when tests are collected)"
+    assert sorted(line for line in lines if "too late" in line) == [
+        f"added too late, and ignored: @pytest.mark.large on test_it.py::TestIt {why}",
+        f"added too late, and ignored: @pytest.mark.medium on test_it.py::test_fixture {why}",
+        f"added too late, and ignored: @pytest.mark.xlarge on test_it.py::test_hook {why}",
+    ]
+    assert lines[-1] == "sizes: 3 small, 1 medium, 1 large"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -37,6 +38,9 @@ _TEST: Final = ScopeKind.TEST  # looked up once, not for each test
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
+
+SIZE_KEY: Final = "test_categories_size"
+"""Attribute of the first report of a test that ran in a process of its own: the size that is counted with it."""
 
 SECTION: Final = "TC001 network access"
 """Title of the section that tells of violations in a report that failed for another reason."""
@@ -90,6 +94,7 @@ class Phases:
         self._tests: dict[int, _Test] = {}  # by identity: those that run, and some that ran, for their reports
         self._room = _KEPT
         self._uncounted: set[int] = set()
+        self._process = os.getpid()
         self._counts: dict[int, int] = {}
         self._counted: dict[int, Policy] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
@@ -177,7 +182,9 @@ class Phases:
             policy = self.with_known(policy, self.label(item))
         scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
         key = object.__hash__(item)
-        if key in self._uncounted:
+        if self._process != os.getpid():
+            _carry_sizes(item.config.pluginmanager, self)
+        elif key in self._uncounted:
             self._uncounted.discard(key)
             self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
             self._counted[id(policy)] = policy
@@ -339,6 +346,29 @@ class Phases:
         left = scope.undelivered()
         if left:
             raise end_of_phase(left) from error
+
+
+class _Sizes:
+    """Hangs the size of each test on its first report: it runs in a forked process, and is counted where it is told."""
+
+    def __init__(self, phases: Phases) -> None:
+        self._phases = phases
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        scope = self._phases.scope_of(item)
+        if call.when == "setup" and scope is not None and scope.policy is not None:
+            size = scope.policy.size
+            report.__dict__[SIZE_KEY] = "" if size is None else size.value
+        return report
+
+
+def _carry_sizes(manager: pytest.PytestPluginManager, phases: Phases) -> None:
+    if not manager.has_plugin("test-categories-forked"):
+        manager.register(_Sizes(phases), "test-categories-forked")
 
 
 def end_of_phase(records: list[Record]) -> NetworkAccessViolationError:

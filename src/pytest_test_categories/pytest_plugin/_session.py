@@ -141,7 +141,7 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
-        self._summary = Summary(self.run, self._phases, self._fixtures, config)
+        self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, config)
         manager.register(self._summary, "test-categories-summary")
 
     def _register_results(self, config: pytest.Config) -> None:

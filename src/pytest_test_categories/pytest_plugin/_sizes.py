@@ -27,7 +27,7 @@ class Sizes:
         self._root = root.replace("\\", "/")
         self._markers = dict(settings.marker_sizes)
         # By id, with the node to keep it alive: pytest's nodes are slow to hash.
-        self._nodes: dict[int, tuple[object, TestSize | None]] = {}
+        self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
         self.allows = False  # whether any test, class or module has a marker that widens it
 
@@ -41,7 +41,7 @@ class Sizes:
             size = self._of_parent(item.parent)
         if size is None:
             size = self.of_path(str(item.path))
-        self._nodes[id(item)] = (item, size)
+        self._nodes[id(item)] = (item, size, tuple(item.own_markers))
         return size
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
@@ -88,6 +88,17 @@ class Sizes:
         """Tell whether a path rule covers one of some files, whatever other rule goes before it."""
         return any(_covers(rule, self._inside(path)) for path in paths)
 
+    def added_late(self) -> Iterator[str]:
+        """Yield the size markers that tests, classes and modules were given too late, when their size was settled."""
+        for node, size, before in self._nodes.values():
+            if len(node.own_markers) == len(before):
+                continue
+            added = [mark for mark in node.own_markers if all(mark is not known for known in before)]
+            held = size or self.of_path(str(node.path))
+            for name in dict.fromkeys(mark.name for mark in added):
+                if self._markers.get(name, held) is not held:
+                    yield f"@pytest.mark.{name} on {node.nodeid}"
+
     def check(self, node: pytest.Item | pytest.Collector) -> None:
         """Look at a node's own markers.
 
@@ -105,7 +116,7 @@ class Sizes:
         size = self._own(node)
         if size is None:
             size = self._of_parent(node.parent)
-        self._nodes[id(node)] = (node, size)
+        self._nodes[id(node)] = (node, size, tuple(node.own_markers))
         return size
 
     def _own(self, node: Any) -> TestSize | None:

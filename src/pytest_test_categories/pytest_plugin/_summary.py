@@ -12,7 +12,7 @@ from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 from pytest_test_categories._runtime import registry
 from pytest_test_categories.pytest_plugin import _selection, _unwatched
-from pytest_test_categories.pytest_plugin._phases import REPORT_KEY
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
     from pytest_test_categories.pytest_plugin._phases import Phases
+    from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories"
+_SHOWN: Final = 10
 KNOWN: Final = "known"
 """Verdict on what the baseline lists; the baseline tells of it."""
 
@@ -29,15 +31,17 @@ KNOWN: Final = "known"
 class Summary:
     """Gathers what happened outside reports, sets the exit status, writes the section."""
 
-    def __init__(self, run: Run, phases: Phases, fixtures: FixtureGuard, config: pytest.Config) -> None:
+    def __init__(self, run: Run, phases: Phases, fixtures: FixtureGuard, sizes: Sizes, config: pytest.Config) -> None:
         self._run = run
         self._phases = phases
         self._fixtures = fixtures
+        self._sizes = sizes
         self._config = config
         self._counts: dict[str, int] = {}
         self._notes: dict[str, dict[str, Any]] = {}
         self._unwatched: dict[str, Any] = {}
         self._unused: dict[str, None] = {}
+        self._added_late: dict[str, None] = {}
 
     def note_unused(self, texts: Iterable[str]) -> None:
         """Note what to say of settings that found nothing: it is said if the whole project was collected."""
@@ -53,6 +57,7 @@ class Summary:
         _merge(self._notes, output["notes"])
         _unwatched.merge(self._unwatched, output["unwatched"])
         self.note_unused(output["unused"])
+        self._added_late.update(dict.fromkeys(output["added_late"]))
         for data in output["late"]:
             violation = Violation.from_dict(data)
             record = self._run.late.setdefault(violation.key, Record(violation))
@@ -74,6 +79,7 @@ class Summary:
                     "notes": self._fixtures.notes,
                     "unwatched": _unwatched.counts(self._run),
                     "unused": list(self._unused),
+                    "added_late": list(self._sizes.added_late()),
                     "late": [record.snapshot().to_dict() for record in self._run.late.values()],
                     "noted": [violation.to_dict() for violation in self._run.noted],
                 }
@@ -87,6 +93,7 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the section: violations by test and target, late ones, notes, sizes."""
         _add(self._counts, self._phases.counts)
+        self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
         by_test = self._by_test(terminalreporter)
         _unwatched.merge(self._unwatched, _unwatched.counts(self._run))
@@ -95,6 +102,7 @@ class Summary:
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
+            *_added_late_lines(list(self._added_late)),
             *(self._unused if self._unused and _selection.is_whole(self._config) else ()),
             *_size_lines(self._counts),
         ]
@@ -106,8 +114,13 @@ class Summary:
 
     def _by_test(self, terminalreporter: pytest.TerminalReporter) -> dict[str, dict[tuple[str, ...], Violation]]:
         found: dict[str, dict[tuple[str, ...], Violation]] = {}
-        reports = (report for listed in terminalreporter.stats.values() for report in listed)
-        carried = (report.__dict__[REPORT_KEY] for report in reports if REPORT_KEY in getattr(report, "__dict__", ()))
+        carried = []
+        for report in (report for listed in terminalreporter.stats.values() for report in listed):
+            fields = getattr(report, "__dict__", ())
+            if REPORT_KEY in fields:
+                carried.append(report.__dict__[REPORT_KEY])
+            if SIZE_KEY in fields:  # of a test that a process of its own has run
+                _add(self._counts, {report.__dict__[SIZE_KEY]: 1})
         violations = [Violation.from_dict(data) for each in carried for data in each.get("violations", ())]
         for violation in (*violations, *self._run.noted):
             known = found.setdefault(violation.test, {})
@@ -149,6 +162,13 @@ def _note_lines(notes: dict[str, dict[str, Any]]) -> Iterable[str]:
             f"autouse fixture {fixture} reached {', '.join(note['targets'])}; "
             f"{note['tests']} smaller {'test stands' if note['tests'] == 1 else 'tests stand'} on it"
         )
+
+
+def _added_late_lines(added: list[str]) -> Iterable[str]:
+    for text in added[:_SHOWN]:
+        yield f"added too late, and ignored: {text} (sizes are settled when tests are collected)"
+    if len(added) > _SHOWN:
+        yield f"  and {len(added) - _SHOWN} more"
 
 
 def _size_lines(counts: dict[str, int]) -> Iterable[str]:

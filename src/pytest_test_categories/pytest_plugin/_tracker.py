@@ -19,7 +19,7 @@ from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 from pytest_test_categories._sizing.suggest import function_of
 from pytest_test_categories.pytest_plugin import _options, _selection, _unwatched
-from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, to_tell
+from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY, to_tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -145,7 +145,7 @@ class Tracker:
         # Most reports: of a test that reached for nothing.
         now = self._now
         if report.when == "setup":
-            now = self._begin(report, self._size(), self._uses.get(self._plain(report.nodeid), ()))
+            now = self._begin(report, self._size(report), self._uses.get(self._plain(report.nodeid), ()))
         if now is not None and report.location is now.location:
             now.take(report)
         else:
@@ -154,7 +154,7 @@ class Tracker:
     def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         if report.when == "setup" and self._worker:
             uses = self._uses.get(self._plain(report.nodeid), ())
-            fields.setdefault(REPORT_KEY, {}).update(size=self._size(), uses=uses)
+            fields.setdefault(REPORT_KEY, {}).update(size=self._size(report), uses=uses)
         seen = [*self._drain(), *to_tell(self._of_blocks.records)]
         self._of_blocks.records.clear()
         if seen:
@@ -165,7 +165,7 @@ class Tracker:
         carried = fields.get(REPORT_KEY)
         if report.when == "setup":
             if "node" not in fields:
-                self._begin(report, self._size(), self._uses.get(node, ()))
+                self._begin(report, self._size(report), self._uses.get(node, ()))
             elif carried:
                 self._begin(report, carried["size"], carried["uses"])
             else:
@@ -185,7 +185,10 @@ class Tracker:
         self._tests[self._plain(report.nodeid)] = test
         return test
 
-    def _size(self) -> str:
+    def _size(self, report: pytest.TestReport) -> str:
+        known: str | None = report.__dict__.get(SIZE_KEY)
+        if known is not None:
+            return known
         scope = self._phases.scope
         policy = None if scope is None else scope.policy
         return "" if policy is None or policy.size is None else policy.size._value_
