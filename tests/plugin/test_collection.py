@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -142,6 +143,74 @@ def test_where_the_size_is_known_before_the_import_the_attempt_is_refused(
     listed = "\n".join(summary(result))
     for name in ("refused", "swallowed", "skips"):
         assert f"here/test_{name}.py [small]" in listed
+
+
+SERVED: Final = """
+import contextlib, pathlib, socket
+import pytest
+
+def dial():
+    with contextlib.suppress(OSError), socket.socket() as s:
+        s.connect(("127.0.0.1", int(pathlib.Path(__file__).with_name("port").read_text())))
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped"),
+    [
+        pytest.param(
+            "try: dial()\nexcept Exception: pass\n@pytest.mark.small\ndef test_it(): pass\n", True, id="function"
+        ),
+        pytest.param(
+            "pytestmark = pytest.mark.small\ntry: dial()\nexcept Exception: pass\ndef test_it(): pass\n",
+            True,
+            id="module",
+        ),
+        pytest.param("@pytest.mark.small\nclass TestIt:\n    dial()\n    def test_it(self): pass\n", True, id="class"),
+        pytest.param(
+            "def cases(): return [dial()]\n@pytest.mark.parametrize('n', cases())\n"
+            "@pytest.mark.small\ndef test_it(n): pass\n",
+            True,
+            id="parameters",
+        ),
+        pytest.param(
+            "@pytest.mark.small\ndef test_it(n): pass\n"
+            "def pytest_generate_tests(metafunc):\n    dial()\n    metafunc.parametrize('n', [1])\n",
+            True,
+            id="pytest_generate_tests",
+        ),
+        pytest.param("import app\n@pytest.mark.small\ndef test_it(): pass\n", True, id="imported module"),
+        pytest.param(
+            "dial()\n@pytest.mark.small\ndef test_it(): pass\n@pytest.mark.medium\ndef test_two(): pass\n",
+            False,
+            id="a medium test beside it",
+        ),
+        pytest.param("dial()\nsize = pytest.mark.small\n@size\ndef test_it(): pass\n", False, id="not told"),
+    ],
+)
+def test_rule_13_an_import_is_refused_as_the_sizes_in_its_source_would_be(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    text: str,
+    *,
+    stopped: bool,
+) -> None:
+    pytester.makepyfile(app=SERVED + "dial()\n", test_dials=SERVED + text)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        (pytester.path / "port").write_text(str(server.getsockname()[1]))
+        result = run_pytest()
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            arrived = False
+        else:
+            arrived = True
+    assert arrived is not stopped
+    result.assert_outcomes(errors=1)  # as ever
+    result.stdout.fnmatch_lines(["*TC001*", "*127.0.0.1:*"])
+    assert "  test_dials.py [small]" in summary(result)
 
 
 def test_a_marker_does_not_undo_the_refusal_of_a_path_rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
@@ -49,14 +50,23 @@ class Collecting:
         self._conftests: list[Scope] = []
 
     @contextlib.contextmanager
-    def importing(self, name: str, size: TestSize | None, file: str = "") -> Iterator[tuple[Scope, Scope]]:
+    def importing(
+        self, name: str, size: TestSize | Callable[[], TestSize | None] | None, file: str = ""
+    ) -> Iterator[tuple[Scope, Scope]]:
         """Watch an import: put on record what it reaches and, where its size is known, hold it to that.
 
         Yields the scope that holds, and the one that keeps the record; without a size they are one.
+
+        Args:
+            name: What is charged.
+            size: The size; a function is asked for it when the import reaches for something.
+            file: The file that is imported.
         """
         record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow)
         holds = keeps = Scope(ScopeKind.COLLECT, record, name, parent=self._run.base, file=file)
-        if size is not None:
+        if callable(size):
+            holds = _Asking(size, lambda known: self._policy(known, name), name, parent=keeps, file=file)
+        elif size is not None:
             holds = Scope(ScopeKind.COLLECT, self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
@@ -72,7 +82,7 @@ class Collecting:
             holds.close()
             keeps.close()
 
-    def _policy(self, size: TestSize, name: str) -> Policy:
+    def _policy(self, size: TestSize | None, name: str) -> Policy:
         """Return what a module, or a conftest, is held to by a size of its tests."""
         known = frozenset() if self._run.baseline is None else self._run.baseline.of(name)
         return Policy(size, self._mode, self._allow, known)
@@ -88,9 +98,14 @@ class Collecting:
     def collect_report(self, collector: pytest.Collector, sizes: Sizes) -> Generator[None, Any, Any]:
         """Watch one collector's work."""
         in_module = isinstance(collector, (pytest.File, pytest.Class))
-        size = sizes.of_path(str(collector.path)) if in_module else None
-        with self.importing(collector.nodeid, size, str(collector.path)) as (holds, keeps):
+        path = str(collector.path)
+        size = sizes.of_path(path) if in_module else None
+        asks = self._mode is EnforcementMode.STRICT and isinstance(collector, (pytest.Module, pytest.Class))
+        known = functools.partial(sizes.of_source, path, collector.config) if asks else size
+        with self.importing(collector.nodeid, known, path) as (holds, keeps):
             report = yield
+        if asks and keeps.records:
+            size = sizes.of_source(path, collector.config)
         if report.outcome == "passed" and self._mode is not EnforcementMode.OFF:
             self._check_sizes(collector, report, sizes)
         fails = any(record.fails for record in holds.records.values())
@@ -185,6 +200,30 @@ class Collecting:
                 self._run.noted.append(violation)
         if broken:
             _report_error(session, items, name, report_text(tuple(broken)), broken)
+
+
+class _Asking(Scope):
+    """Holds an import to a size that is found out when it reaches for something: most imports don't."""
+
+    def __init__(
+        self,
+        size: Callable[[], TestSize | None],
+        policy_of: Callable[[TestSize | None], Policy],
+        name: str,
+        *,
+        parent: Scope,
+        file: str,
+    ) -> None:
+        self._find: Callable[[], Policy] = functools.cache(lambda: policy_of(size()))
+        super().__init__("collect", None, name, parent=parent, file=file)
+
+    @property
+    def policy(self) -> Policy | None:  # an attribute of every other scope
+        return self._find()
+
+    @policy.setter
+    def policy(self, policy: Policy | None) -> None:
+        """Keep what it is held to a matter of the source."""
 
 
 def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:

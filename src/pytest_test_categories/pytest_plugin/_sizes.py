@@ -29,6 +29,7 @@ class Sizes:
         # By id, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
+        self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
         self.allows = False  # whether any test, class or module has a marker that widens it
 
     def of(self, item: pytest.Item) -> TestSize | None:
@@ -83,6 +84,30 @@ class Sizes:
                 break
         self._paths[path] = size
         return size
+
+    def of_source(self, path: str, config: pytest.Config) -> TestSize | None:
+        """Return what a module is held to while it is imported.
+
+        That is what a path rule or the default gives it, or the largest size that its source states for its tests,
+        whichever is smaller: a marker does not undo what the settings say.
+        """
+        size = self.of_path(path)
+        try:
+            stated = self._stated[path]
+        except KeyError:
+            stated = self._stated[path] = self._read_source(path, size, config)
+        return min((one for one in (size, stated) if one is not None), key=lambda one: one.rank, default=None)
+
+    def _read_source(self, path: str, otherwise: TestSize | None, config: pytest.Config) -> TestSize | None:
+        from pytest_test_categories.pytest_plugin._imports import stated_size
+
+        try:
+            with open(path, "rb") as file:
+                source = file.read()
+        except OSError:
+            return None
+        functions, classes = config.getini("python_functions"), config.getini("python_classes")
+        return stated_size(source, self._markers, otherwise, functions, classes)
 
     def covers(self, rule: str, paths: Iterable[str]) -> bool:
         """Tell whether a path rule covers one of some files, whatever other rule goes before it."""

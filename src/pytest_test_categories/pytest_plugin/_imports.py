@@ -1,0 +1,249 @@
+"""What a test module's source says of the sizes of its tests, read before the module is imported.
+
+Nothing but literals is believed: ``@pytest.mark.small`` on a function or class, ``pytestmark``, our own base classes.
+Where one test of the module could have another size than those (a decorator or a base class from elsewhere, a star
+import, a parameter set with marks), the source doesn't tell.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pytest_test_categories._rules.policy import TestSize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+_LARGEST: Final = 10_000_000  # bytes; what is longer than that nobody has written
+
+_BASES: Final = {f"{size.name.title().replace('Xl', 'XL')}Test": size for size in TestSize}
+_PLAIN_BASES: Final = frozenset({"object", "TestCase", "IsolatedAsyncioTestCase"})
+_MARKS: Final = "pytestmark"
+_LISTS: Final = (ast.List, ast.Tuple)
+
+_NO_TESTS: Final = _PLAIN_BASES | {"TestClient", "TestSize"}
+
+# Whose decorators give a test no size: those of the standard library are not listed.
+_SIZELESS: Final = frozenset(
+    {"freezegun", "httpretty", "hypothesis", "mock", "moto", "requests_mock", "respx", "responses", "time_machine"}
+)
+
+
+class _UnknownError(Exception):
+    """The source doesn't tell."""
+
+
+def stated_size(
+    source: bytes,
+    markers: Mapping[str, TestSize],
+    otherwise: TestSize | None,
+    functions: Sequence[str] = ("test",),
+    classes: Sequence[str] = ("Test",),
+) -> TestSize | None:
+    """Return the largest size among the tests of a module; None if its source doesn't tell, or one has none.
+
+    Args:
+        source: The module's.
+        markers: The size that each marker stands for.
+        otherwise: The size of the tests that have no marker.
+        functions: What names of test functions begin with or match, as pytest has it.
+        classes: The same of test classes.
+    """
+    if len(source) > _LARGEST:
+        return None
+    try:
+        sizes = set(_Module(ast.parse(source), markers, otherwise, functions, classes).sizes())
+    except (_UnknownError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    known = [size for size in sizes if size is not None]
+    return max(known, key=lambda size: size.rank) if known and len(known) == len(sizes) else None
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(
+        fnmatchcase(name, pattern) if any(c in pattern for c in "*?[") else name.startswith(pattern)
+        for pattern in patterns
+    )
+
+
+class _Module:
+    """A module's source, read once."""
+
+    def __init__(
+        self,
+        tree: ast.Module,
+        markers: Mapping[str, TestSize],
+        otherwise: TestSize | None,
+        functions: Sequence[str],
+        classes: Sequence[str],
+    ) -> None:
+        self._tree = tree
+        self._markers = markers
+        self._otherwise = otherwise
+        self._functions = (*functions, "test")  # unittest's, whatever pytest's are
+        self._classes = (*classes, "Test")
+        self._origins: dict[str, str] = {}  # what each imported name is
+        for node in tree.body:
+            if isinstance(node, ast.Import):
+                for name in node.names:
+                    first = name.name.partition(".")[0]
+                    self._origins[name.asname or first] = name.name if name.asname else first
+            elif isinstance(node, ast.ImportFrom):
+                for name in node.names:
+                    origin = f"{'.' * node.level}{node.module or ''}.{name.name}"
+                    self._origins[name.asname or name.name] = origin
+
+    def sizes(self) -> Iterator[TestSize | None]:
+        """Yield the size of each test.
+
+        Raises:
+            _UnknownError: One can't be told.
+        """
+        self._check_parameter_sets()
+        body = self._tree.body
+        yield from self._tests_of(body, self._of_marks(body) or self._otherwise)
+
+    def _tests_of(self, body: Iterable[ast.stmt], otherwise: TestSize | None) -> Iterator[TestSize | None]:
+        for node in body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if _matches(node.name, self._functions):
+                    yield self._of_decorators(node) or otherwise
+            elif isinstance(node, ast.ClassDef):
+                yield from self._tests_of_class(node, otherwise)
+            else:
+                self._look_for_others(node)
+
+    def _tests_of_class(self, node: ast.ClassDef, otherwise: TestSize | None) -> Iterator[TestSize | None]:
+        own = self._of_decorators(node) or self._of_marks(node.body)
+        if own is None:
+            own = self._of_bases(node)
+        elif any(self._name(base) not in _PLAIN_BASES and self._name(base) not in _BASES for base in node.bases):
+            # Methods that it inherits may have sizes of their own.
+            raise _UnknownError
+        sizes = list(self._tests_of(node.body, own or otherwise))
+        names = {inner.name for inner in node.body if isinstance(inner, ast.FunctionDef)}
+        if sizes and not node.bases and (not _matches(node.name, self._classes) or names & {"__init__", "__new__"}):
+            raise _UnknownError  # nobody collects it, or a plugin does
+        yield from sizes
+
+    def _may_be_test(self, name: str) -> bool:
+        return _matches(name, self._functions) or _matches(name, self._classes) or name == "__test__"
+
+    def _look_for_others(self, node: ast.stmt) -> None:
+        """Look for tests that are made otherwise than by a plain definition.
+
+        Raises:
+            _UnknownError: There may be such.
+        """
+        for inner in ast.walk(node):
+            names: tuple[str, ...] = ()
+            if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                names = (inner.name,)
+            elif isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
+                names = (inner.id,)
+            elif isinstance(inner, ast.ImportFrom):
+                names = tuple(name.asname or name.name for name in inner.names if name.name not in _NO_TESTS)
+                if "*" in names:
+                    raise _UnknownError
+            elif isinstance(inner, ast.Call) and self._name(inner.func) in {"globals", "locals", "setattr", "exec"}:
+                raise _UnknownError
+            if any(map(self._may_be_test, names)):
+                raise _UnknownError
+
+    # -- markers -------------------------------------------------------------------------------------------------------
+
+    def _of_marks(self, body: Iterable[ast.stmt]) -> TestSize | None:
+        """Return the size that a module's or class's ``pytestmark`` states."""
+        stated: list[ast.expr] = []
+        for node in body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value and _MARKS in map(self._name, targets):
+                stated.append(node.value)
+            elif any(isinstance(inner, ast.Name) and inner.id == _MARKS for inner in ast.walk(node)):
+                raise _UnknownError  # it changes it, or may
+        if len(stated) > 1:
+            raise _UnknownError
+        given = [one for value in stated for one in (value.elts if isinstance(value, _LISTS) else [value])]
+        return self._one([size for one in given if (size := self._of_mark(one)) is not None])
+
+    def _of_decorators(self, node: Function | ast.ClassDef) -> TestSize | None:
+        found = []
+        for decorator in node.decorator_list:
+            if self._is_sizeless(decorator):
+                continue
+            size = self._of_mark(decorator)
+            if size is not None:
+                found.append(size)
+        return self._one(found)
+
+    def _one(self, found: list[TestSize]) -> TestSize | None:
+        if len(set(found)) > 1:
+            raise _UnknownError
+        return found[0] if found else None
+
+    def _of_mark(self, node: ast.expr) -> TestSize | None:
+        """Return the size of a literal marker, None for another marker.
+
+        Raises:
+            _UnknownError: It is none, or holds others.
+        """
+        if isinstance(node, ast.Call):
+            self._check_arguments(node)
+            node = node.func
+        name = self._origin(node)
+        if not name.startswith("pytest.mark."):
+            raise _UnknownError
+        return self._markers.get(name.removeprefix("pytest.mark."))
+
+    def _check_arguments(self, call: ast.Call) -> None:
+        """Look whether a ``parametrize`` has parameter sets from elsewhere, which may have markers of their own."""
+        if self._origin(call.func).endswith(".parametrize"):
+            for inner in ast.walk(call):
+                first = self._origins.get(inner.id, "builtins") if isinstance(inner, ast.Name) else "builtins"
+                if first.partition(".")[0] not in {*sys.stdlib_module_names, "pytest"}:
+                    raise _UnknownError
+
+    def _check_parameter_sets(self) -> None:
+        """Look at the markers of parameter sets, wherever they are made: none may be a size's."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.keyword) and node.arg == "marks":
+                given = node.value.elts if isinstance(node.value, _LISTS) else [node.value]
+                if any(self._of_mark(one) is not None for one in given):
+                    raise _UnknownError
+
+    def _is_sizeless(self, node: ast.expr) -> bool:
+        name = self._origin(node.func if isinstance(node, ast.Call) else node)
+        first = name.partition(".")[0]
+        return first in _SIZELESS or first in sys.stdlib_module_names or name in {"staticmethod", "classmethod"}
+
+    def _of_bases(self, node: ast.ClassDef) -> TestSize | None:
+        found = []
+        for base in node.bases:
+            name = self._name(base)
+            origin = self._origin(base)
+            if name in _BASES and origin.startswith("pytest_test_categories."):
+                found.append(_BASES[name])
+            elif name not in _PLAIN_BASES or not (name == "object" or origin.startswith("unittest.")):
+                raise _UnknownError
+        return self._one(found)
+
+    def _name(self, node: ast.expr | None) -> str:
+        """Return the last part of a dotted name; empty if it is none."""
+        return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+    def _origin(self, node: ast.expr) -> str:
+        """Return a dotted name as it is from where it was imported; empty if it is none."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        return ".".join([self._origins.get(node.id, node.id), *parts])
