@@ -11,7 +11,7 @@ import pytest
 from pytest_test_categories._host.files import write_whole
 from pytest_test_categories._report.published import redacted, relative_place
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow
-from pytest_test_categories.pytest_plugin import _options
+from pytest_test_categories.pytest_plugin import _options, _private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,10 +103,10 @@ class Explain:
         return () if self._run.baseline is None else self._run.baseline.of(item.nodeid)
 
     def _fixtures(self, item: pytest.Item) -> Iterator[dict[str, Any]]:
-        info: Any = getattr(item, "_fixtureinfo", None)
-        indices = getattr(getattr(item, "callspec", None), "indices", None) or {}
+        definitions = _private.fixtures_of(item)
+        indices = _private.parameter_indices(item) or {}
         for name in self._plan.broad_names(item):
-            definition = info.name2fixturedefs[name][-1]
+            definition = definitions[name][-1]
             held = self._plan.of(definition, indices.get(name, 0), item)
             size = list(TestSize)[held.rank].value if held.rank < len(TestSize) else ""
             code = getattr(definition.func, "__code__", None)

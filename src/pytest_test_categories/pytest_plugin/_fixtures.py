@@ -14,9 +14,10 @@ from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
 from pytest_test_categories._runtime import registry
+from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
@@ -96,48 +97,41 @@ class FixturePlan:
 
     def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
         """Return the names of the broad fixtures that are held to the sizes of the tests that ask for them."""
-        info = getattr(item, "_fixtureinfo", None)
-        if info is None:
-            return ()
         return tuple(
             name
-            for name, found in info.name2fixturedefs.items()
-            if name not in self._declared and self.guards(found[-1]) and not getattr(found[-1], "_autouse", False)
+            for name, found in _private.fixtures_of(item).items()
+            if name not in self._declared and self.guards(found[-1]) and not _private.is_autouse(found[-1])
         )
 
     def broad_labels(self, item: pytest.Item) -> tuple[str, ...]:
         """Return what reports call those fixtures: ``NAME (scope)``."""
-        info = getattr(item, "_fixtureinfo", None)
-        names = self.broad_names(item)
-        return tuple(f"{name} ({info.name2fixturedefs[name][-1].scope})" for name in names) if info else ()
+        definitions = _private.fixtures_of(item)
+        return tuple(f"{name} ({definitions[name][-1].scope})" for name in self.broad_names(item))
 
     def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
         """Return the names of the fixtures with a guard of their own that an item uses."""
-        info = getattr(item, "_fixtureinfo", None)
-        if info is None:
-            return ()
-        return tuple(name for name, found in info.name2fixturedefs.items() if self.guards(found[-1]))
+        return tuple(name for name, found in _private.fixtures_of(item).items() if self.guards(found[-1]))
 
     def compute(self, items: Iterable[pytest.Item]) -> None:
         """Take in all collected items, those that are about to be deselected too."""
         size_of = self._sizes.of
         settled = self._settled.get
         for item in items:
-            info = getattr(item, "_fixtureinfo", None)
-            if info is None:
+            by_name = _private.fixtures_of(item)
+            if not by_name:
                 continue
             size = size_of(item)
             rank = _UNSIZED if size is None else size.rank
-            for definitions in info.name2fixturedefs.values():
+            for definitions in by_name.values():
                 if rank < settled(id(definitions[-1]), _UNSETTLED):
-                    self._take(item, info, rank)
+                    self._take(item, by_name, rank)
                     break
 
-    def _take(self, item: pytest.Item, info: Any, rank: int) -> None:
+    def _take(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]], rank: int) -> None:
         """Take in an item that may tell something new of a fixture."""
-        broad = self._broad_of(info.name2fixturedefs)
-        indices = getattr(getattr(item, "callspec", None), "indices", None)
-        asked = self._asked_for(item, info) if any(fixture.autouse for fixture in broad) else None
+        broad = self._broad_of(definitions)
+        indices = _private.parameter_indices(item)
+        asked = self._asked_for(item, definitions) if any(fixture.autouse for fixture in broad) else None
         for fixture in broad:
             index = 0 if indices is None else indices.get(fixture.name, 0)
             relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
@@ -164,7 +158,7 @@ class FixturePlan:
         """Return a definition as this plan knows it; None if it needs no guard of its own."""
         fixture = None
         if self.guards(definition):
-            autouse = bool(getattr(definition, "_autouse", False))
+            autouse = _private.is_autouse(definition)
             alone = not (autouse or definition.params or name in definition.argnames)
             fixture = _Fixture(name, (id(definition), 0), autouse, alone)
         elif name not in definition.argnames:
@@ -183,13 +177,10 @@ class FixturePlan:
                 break
         return found
 
-    def _asked_for(self, item: pytest.Item, info: Any) -> set[str]:
+    def _asked_for(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]]) -> set[str]:
         """Return the fixtures that the test reaches other than through broad autouse fixtures."""
-        pending = [
-            name
-            for name in info.initialnames
-            if name in info.argnames or not self._is_broad_autouse(info.name2fixturedefs.get(name))
-        ]
+        initial, arguments = _private.names_of(item)
+        pending = [name for name in initial if name in arguments or not self._is_broad_autouse(definitions.get(name))]
         for mark in item.iter_markers("usefixtures"):
             pending += mark.args
         found: set[str] = set()
@@ -198,7 +189,7 @@ class FixturePlan:
             if name in found:
                 continue
             found.add(name)
-            for definition in info.name2fixturedefs.get(name, ())[-1:]:
+            for definition in definitions.get(name, ())[-1:]:
                 pending += definition.argnames
         return found
 
@@ -265,7 +256,7 @@ class FixtureGuard:
             self._leave_setup(scope, outer, error, fixturedef)
 
     def _open(self, definition: Any, request: Any) -> Scope:
-        item = request._pyfuncitem
+        item = _private.item_of(request)
         held = self._plan.of(definition, getattr(request, "param_index", 0), item)
         size = None if held.rank == _UNSIZED else list(TestSize)[held.rank]
         policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
@@ -327,12 +318,7 @@ class FixtureGuard:
         try:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:
-            if definition.cached_result is not None:  # tell every test that asks for it, not only the first
-                definition.cached_result = (
-                    None,
-                    definition.cached_result[1],
-                    (ours, ours.__traceback__),
-                )
+            _private.keep_error(definition, ours)
             raise
 
     def _enter_teardown(self, scope: Scope) -> None:

@@ -21,6 +21,7 @@ from pytest_test_categories._rules.policy import (
     parse_own_allow,
 )
 from pytest_test_categories._runtime import registry
+from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
 
 if TYPE_CHECKING:
@@ -192,17 +193,11 @@ class Phases:
         if len(self._tests) > self._room:
             self._tests = {key: one for key, one in self._tests.items() if one.scope.open}
             self._room = 2 * len(self._tests) + _KEPT
-        self._fill(item, scope)
+        # pytest needn't set it up, then: most of what an autouse fixture costs.
+        values = _private.values_to_fill(item, _FIXTURE)
+        if values is not None:
+            values[_FIXTURE] = NetworkGuard.of(scope)
         return test
-
-    def _fill(self, item: pytest.Item, scope: Scope) -> None:
-        """Give a test the fixture's value, so that pytest needn't set it up: most of what an autouse fixture costs."""
-        funcargs = getattr(item, "funcargs", None)
-        info = getattr(item, "_fixtureinfo", None)  # an item of another kind may have one of the two alone
-        if funcargs is not None and info is not None:
-            definitions = info.name2fixturedefs.get(_FIXTURE, ())
-            if len(definitions) == 1:  # else a project has put one of its own over it
-                funcargs[_FIXTURE] = NetworkGuard.of(scope)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -336,7 +331,7 @@ class Phases:
     def _tell(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         """Raise what was refused in a phase and nobody was told of."""
         __tracebackhide__ = True
-        for told in (error, *(info.value for info in getattr(item, "_excinfo", None) or ())):
+        for told in (error, *_private.caught_by_unittest(item)):
             if told is not None and not is_skip(told):
                 registry.ledger.deliver(told)
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,10 +81,8 @@ def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Sett
                 why = "no collected test is in it" if there else "there is no such directory or file"
                 yield f"test_categories_path_sizes: '{rule or '.'} = {size.value}' matched no test: {why}"
     if settings.fixture_sizes:
-        fixtures: Any = session._fixturemanager
         for name, size in settings.fixture_sizes:
-            # None for a name that no loaded file has; what this node can't see is an empty list.
-            if fixtures.getfixturedefs(name, session) is None:
+            if not _private.is_defined(session, name):
                 yield (
                     f"test_categories_fixture_sizes: '{name} = {size.value}' names no fixture: "
                     "no collected file, conftest or plugin defines it"

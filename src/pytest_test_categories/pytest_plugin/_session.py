@@ -17,7 +17,7 @@ from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import names_our_class, registry
-from pytest_test_categories.pytest_plugin import _options, _runners, _selection
+from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._phases import Phases
@@ -82,7 +82,7 @@ _RUNNING_HOOKS: Final = frozenset(
 def _is_report_hook(frame: FrameType, called: FrameType | None) -> bool:
     if called is not None and called.f_code.co_name in _RUNNING_HOOKS:
         return False
-    return frame.f_code.co_name == "_multicall" and frame.f_locals.get("hook_name") in REPORT_HOOKS
+    return frame.f_code.co_name == _private.CALLS_HOOKS and _private.hook_of(frame) in REPORT_HOOKS
 
 
 class Session:
@@ -118,8 +118,8 @@ class Session:
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
         self._entry_points = [
             *(
-                EntryPoint("_pytest.raises", f"{cls}.{name}", wrapper)
-                for cls in ("RaisesExc", "RaisesGroup")
+                EntryPoint(module, f"{cls}.{name}", wrapper)
+                for module, cls in _private.EXPECTING
                 for name, wrapper in (("__enter__", _raises_enter), ("__exit__", _raises_exit))
             ),
             *_runners.entry_points(self._phases),

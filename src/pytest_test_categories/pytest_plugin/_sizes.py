@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class Sizes:
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
         """Tell whether an item's size stands on its parameter set."""
-        callspec: Any = getattr(item, "callspec", None)
-        return callspec is not None and any(mark.name in self._markers for mark in callspec.marks)
+        return any(mark.name in self._markers for mark in _private.parameter_marks(item))
 
     def sources(self, item: pytest.Item) -> Iterator[tuple[str, TestSize]]:
         """Yield all that gives an item a size, and which: the first is the one that counts."""
@@ -203,8 +203,7 @@ def _places(node: Any) -> list[str]:
     if isinstance(node, pytest.Class):
         return ["the collected class", *(f"class {cls.__name__}" for cls in node.obj.__mro__)]
     if isinstance(node, pytest.Item):
-        callspec = getattr(node, "callspec", None)
-        return ["the test"] if callspec is None or not callspec.marks else ["the parameter set", "the test"]
+        return ["the parameter set", "the test"] if _private.parameter_marks(node) else ["the test"]
     return [f"module {node.name}" if isinstance(node, pytest.Module) else f"{type(node).__name__.lower()} {node.name}"]
 
 
@@ -218,12 +217,12 @@ def _levels(node: Any) -> Iterator[list[Any]]:
         yield [mark for mark in own if id(mark) not in written]
         yield from by_class
         return
-    callspec = getattr(node, "callspec", None)
-    if callspec is None or not callspec.marks:
+    marks = _private.parameter_marks(node)
+    if not marks:
         yield own
         return
-    of_set = {id(mark) for mark in callspec.marks}
-    yield list(callspec.marks)
+    of_set = {id(mark) for mark in marks}
+    yield list(marks)
     yield [mark for mark in own if id(mark) not in of_set]
 
 

@@ -1,0 +1,101 @@
+"""pytest's private names, and pluggy's: they are read in this file and in no other.
+
+Each function says what is lost where another pytest has the name no more; ``tests/unit/test_private.py`` fails then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import FrameType
+
+    import pytest
+
+EXPECTING: Final = (("_pytest.raises", "RaisesExc"), ("_pytest.raises", "RaisesGroup"))
+"""What ``pytest.raises`` returns. Without them, a violation that it expects is not taken for delivered."""
+
+CALLS_HOOKS: Final = "_multicall"
+"""The function of pluggy's that calls a hook's implementations. Without it, see ``hook_of``."""
+
+_NOTHING: Final[Mapping[str, Sequence[Any]]] = {}
+
+
+def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
+    """Return the fixture definitions of a test by name, those that are overridden first.
+
+    Without them broad fixtures are held to the tests that set them up, and ``network_isolation`` is set up as others.
+    """
+    info: Any = getattr(item, "_fixtureinfo", None)
+    return _NOTHING if info is None else getattr(info, "name2fixturedefs", _NOTHING)
+
+
+def names_of(item: pytest.Item) -> tuple[Iterable[str], Iterable[str]]:
+    """Return the names of the fixtures that a test has by itself, and those of its arguments among them.
+
+    Without them an autouse fixture that a test also asks for by name is held to the largest size, like others.
+    """
+    info: Any = getattr(item, "_fixtureinfo", None)
+    return getattr(info, "initialnames", ()), getattr(info, "argnames", ())
+
+
+def is_autouse(definition: Any) -> bool:
+    """Tell whether every test gets a fixture: without it, it is held to the smallest size of them all."""
+    return bool(getattr(definition, "_autouse", False))
+
+
+def is_defined(session: pytest.Session, name: str) -> bool:
+    """Tell whether any loaded file defines a fixture: without it, none is called unknown."""
+    try:
+        # None for a name that no file has; what this node can't see is an empty list.
+        return session._fixturemanager.getfixturedefs(name, session) is not None
+    except AttributeError:
+        return True
+
+
+def values_to_fill(item: pytest.Item, name: str) -> dict[str, Any] | None:
+    """Return where to put a fixture's value so that it needn't be set up; None if a project has one of its own.
+
+    Without it the fixture is set up as others, at the cost of others.
+    """
+    values: dict[str, Any] | None = getattr(item, "funcargs", None)
+    info: Any = getattr(item, "_fixtureinfo", None)  # an item of another kind may have one of the two alone
+    return values if values is not None and info and len(info.name2fixturedefs.get(name, ())) == 1 else None
+
+
+def item_of(request: Any) -> pytest.Item:
+    """Return the test that a fixture of whatever scope is set up for."""
+    item: pytest.Item = request._pyfuncitem
+    return item
+
+
+def keep_error(definition: Any, error: BaseException) -> None:
+    """Tell every test that asks for a fixture, not only the first: without it the others get its value."""
+    cached = getattr(definition, "cached_result", None)
+    if cached is not None:
+        definition.cached_result = (None, cached[1], (error, error.__traceback__))
+
+
+def parameter_marks(item: Any) -> Sequence[Any]:
+    """Return the markers of a test's parameter set: without them they count as the function's."""
+    return getattr(getattr(item, "callspec", None), "marks", ())
+
+
+def parameter_indices(item: Any) -> Mapping[str, int] | None:
+    """Return which of its parameters a test has: without it, a fixture's are held to one size."""
+    return getattr(getattr(item, "callspec", None), "indices", None)
+
+
+def caught_by_unittest(item: pytest.Item) -> list[BaseException]:
+    """Return the errors that unittest has reported of a test: without them they are told twice."""
+    return [info.value for info in getattr(item, "_excinfo", None) or ()]
+
+
+def hook_of(multicall: FrameType) -> str:
+    """Return the hook whose functions a frame of pluggy's ``_multicall`` calls; empty if it doesn't say.
+
+    Without it the traffic of reporters is the running test's.
+    """
+    hook: str = multicall.f_locals.get("hook_name", "")
+    return hook
