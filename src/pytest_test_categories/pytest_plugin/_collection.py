@@ -215,7 +215,7 @@ class _Asking(Scope):
         file: str,
     ) -> None:
         self._find: Callable[[], Policy] = functools.cache(lambda: policy_of(size()))
-        super().__init__("collect", None, name, parent=parent, file=file)
+        super().__init__(ScopeKind.COLLECT, None, name, parent=parent, file=file)
 
     @property
     def policy(self) -> Policy | None:  # an attribute of every other scope
