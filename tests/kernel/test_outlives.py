@@ -397,3 +397,71 @@ def test_the_exit_is_held_to_the_largest_size_of_the_run(
         "Network access violation after the run: the end of the process attempted 127.0.0.1:45454"
     )
     assert told == (1 if answer == "refused" else 0), outcome.text
+
+
+LOOPS: Final = {
+    "asyncio": """
+import asyncio
+
+loop = asyncio.new_event_loop()
+
+def leave(work):
+    async def later():
+        await asyncio.sleep(0.2)
+        work()
+
+    async def main():
+        ways.kept.append(asyncio.ensure_future(later()))
+        await asyncio.sleep(0.01)
+
+    loop.run_until_complete(main())
+
+def go_on():
+    loop.run_until_complete(asyncio.sleep(0.5))
+""",
+    "gevent": """
+import gevent
+
+def leave(work):
+    gevent.spawn_later(0.2, work)
+
+def go_on():
+    gevent.sleep(0.5)
+""",
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    ("before", "after", "answer"), [("small", "large", "refused"), ("large", "small", "connected")]
+)
+def test_a_program_of_a_task_that_outlives_its_test_is_held_to_that(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, loop: str, before: str, after: str, answer: str
+) -> None:
+    pytest.importorskip(loop)
+    pytester.makepyfile(
+        ways=WAYS,
+        leaving="import ways\n" + LOOPS[loop],
+        test_it=f"""
+        import socket
+        import leaving, pytest, ways
+
+        servers = []
+
+        @pytest.mark.large
+        def test_a_server():
+            servers.append(socket.create_server(("127.0.0.1", ways.PORT)))
+
+        @pytest.mark.{before}
+        def test_b_leaves():
+            leaving.leave(ways.program)
+
+        @pytest.mark.{after}
+        def test_c_meanwhile():
+            leaving.go_on()
+            assert ways.result() == "{answer}"
+        """,
+    )
+    outcome = run("-q", "-W", "ignore")
+    assert outcome.counts == {"passed": 3}, outcome.text
+    assert outcome.result.ret == (answer == "refused"), outcome.text
