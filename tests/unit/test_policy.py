@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -245,3 +246,17 @@ def test_the_size_that_is_needed_is_the_smallest_that_permits(allow: tuple[str, 
             permitting = [size for size in TestSize if decide(Policy(size, allow=entries), attempt).permitted]
             assert needed is min(permitting, key=lambda size: size.rank)
             assert needed_size(attempt, entries) is needed
+
+
+def test_what_other_processes_are_told_of_policies_and_attempts_comes_back_as_it_was() -> None:
+    entries = parse_allow("small: [fd00::]/8, *.svc.cluster.local:443\nunix:/run/s")
+    for policy in (
+        Policy(None),
+        Policy(MEDIUM, EnforcementMode.WARN, entries, frozenset({("connect", "a:1"), ("lookup", "b")})),
+    ):
+        assert Policy.from_data(json.loads(json.dumps(policy.to_data()))) == policy
+    for endpoint in (Endpoint("a", 1), Endpoint("b", "http"), Endpoint("/run/s", family="unix")):
+        attempt = Attempt(Kind.REUSE, endpoint, Reach.MACHINE)
+        assert Attempt.from_data(json.loads(json.dumps(attempt.to_data()))) == attempt
+    long = Attempt(Kind.CONNECT, Endpoint("x" * 5000, 1), Reach.BEYOND)
+    assert len(json.dumps(long.to_data())) < 1000

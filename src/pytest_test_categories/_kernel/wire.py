@@ -15,8 +15,8 @@ import time
 from typing import Any, Final, NamedTuple
 
 from pytest_test_categories._kernel.filter import libc
-from pytest_test_categories._rules.address import Endpoint, parse_allow_entry
-from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._rules.address import Endpoint
+from pytest_test_categories._rules.policy import Policy
 
 # -- the kernel's side: linux/seccomp.h --------------------------------------------------------------------------------
 
@@ -388,24 +388,12 @@ def encode(values: object) -> list[bytes]:
 
 def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
     """Return policies as JSON-safe values."""
-    return [
-        [policy.size.value, policy.mode.value, [entry.text for entry in policy.allow], sorted(policy.known)]
-        for policy in policies
-        if policy.size is not None
-    ]
+    return [policy.to_data() for policy in policies if policy.size is not None]
 
 
 def decode_policies(data: list[list[Any]]) -> tuple[Policy, ...]:
     """Return the policies that ``encode_policies`` wrote."""
-    return tuple(
-        Policy(
-            TestSize(size),
-            EnforcementMode(mode),
-            tuple(map(parse_allow_entry, allow)),
-            frozenset((kind, target) for kind, target in known),
-        )
-        for size, mode, allow, known in data
-    )
+    return tuple(map(Policy.from_data, data))
 
 
 class Messages:

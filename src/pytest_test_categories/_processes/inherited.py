@@ -12,7 +12,7 @@ from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._processes.child.pytest_test_categories_child import append_to
-from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow
+from pytest_test_categories._rules.policy import Policy
 
 _COMMAND: Final = 120
 
@@ -63,15 +63,7 @@ def _parsed(text: str) -> tuple[dict[str, Any], list[Policy]]:
         with open(text[1:], encoding="utf-8") as file:
             text = file.read()
     data = json.loads(text)
-    return data, [
-        Policy(
-            None if size is None else TestSize(size),
-            EnforcementMode(mode),
-            parse_allow(tuple(allow)),
-            frozenset((kind, target) for kind, target in known),
-        )
-        for size, mode, allow, known in data["policies"]
-    ]
+    return data, [Policy.from_data(policy) for policy in data["policies"]]
 
 
 def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:

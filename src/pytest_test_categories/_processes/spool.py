@@ -25,8 +25,7 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     program_name,
 )
 from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
-from pytest_test_categories._rules.address import Endpoint, Reach
-from pytest_test_categories._rules.policy import Attempt, Kind, TestSize
+from pytest_test_categories._rules.policy import Attempt, TestSize
 from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
@@ -248,13 +247,7 @@ class Spawned:
         for scope in scopes:
             index = -1
             if scope.policy is not None:
-                size = scope.policy.size
-                policy: list[object] = [
-                    None if size is None else size.value,
-                    scope.policy.mode.value,
-                    [entry.text for entry in scope.policy.allow],
-                    sorted(scope.policy.known),
-                ]
+                policy = scope.policy.to_data()
                 index = policies.index(policy) if policy in policies else len(policies)
                 policies[index:] = [policy]
             home, serial = scope.home or (self._home, scope.serial)
@@ -337,9 +330,8 @@ class Spawned:
                 self._take_start(*facts)
                 return None
             late, expected, times, data, attempt = facts
-            return ChildReport(
-                int(first), bool(late), bool(expected), int(times), Violation.from_dict(data), _attempt(attempt)
-            )
+            judged = Attempt.from_data(attempt) if attempt else None
+            return ChildReport(int(first), bool(late), bool(expected), int(times), Violation.from_dict(data), judged)
         except (ValueError, TypeError, LookupError):  # its writer was killed, or is none of ours
             return None
 
@@ -437,7 +429,8 @@ class Spawned:
         count = self._sent.step(key)
 
         def tell(count: int) -> None:
-            append(home[0], report_line([home[1], late, expected, count], violation, _attempt_data(attempt)))
+            data = [] if attempt is None else attempt.to_data()
+            append(home[0], report_line([home[1], late, expected, count], violation, data))
 
         if count:
             tell(count)
@@ -477,17 +470,3 @@ def _absolute(files: Sequence[Any]) -> list[str]:
     except TypeError:  # a descriptor
         return []
     return named if all(map(os.path.isabs, named)) else []
-
-
-def _attempt_data(attempt: Attempt | None) -> list[object]:
-    if attempt is None:
-        return []
-    end = attempt.endpoint
-    return [attempt.kind.value, end.host[:512], end.port, end.family, attempt.reach.value]
-
-
-def _attempt(data: list[Any]) -> Attempt | None:
-    if not data:
-        return None
-    kind, host, port, family, reach = data
-    return Attempt(Kind(kind), Endpoint(host, port, family), Reach(reach))

@@ -7,7 +7,7 @@ gather facts into an ``Attempt``; none of them decides.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_test_categories._rules.address import (
     ALLOW_FORMS,
@@ -110,6 +110,22 @@ class Policy(NamedTuple):
     allow: tuple[AllowEntry, ...] = ()
     known: frozenset[tuple[str, str]] = frozenset()
 
+    def to_data(self) -> list[Any]:
+        """Return the policy as JSON-safe values, for another process."""
+        size = None if self.size is None else self.size.value
+        return [size, self.mode.value, [entry.text for entry in self.allow], sorted(self.known)]
+
+    @classmethod
+    def from_data(cls, data: list[Any]) -> Policy:
+        """Return the policy that ``to_data`` made the values of."""
+        size, mode, allow, known = data
+        return cls(
+            None if size is None else TestSize(size),
+            EnforcementMode(mode),
+            tuple(map(parse_allow_entry, allow)),
+            frozenset((kind, target) for kind, target in known),
+        )
+
 
 class LookedUp(NamedTuple):
     """A name that a look-up resolved to an address, and the allow entries in force at that look-up."""
@@ -134,6 +150,20 @@ class Attempt(NamedTuple):
     reach: Reach
     names: tuple[LookedUp, ...] = ()
     asked: str = ""
+
+    def to_data(self) -> list[Any]:
+        """Return kind, endpoint and reach as JSON-safe values, short enough for one line of a report."""
+        end = self.endpoint
+        return [self.kind.value, end.host[:_LONGEST_HOST], end.port, end.family, self.reach.value]
+
+    @classmethod
+    def from_data(cls, data: list[Any]) -> Attempt:
+        """Return the attempt that ``to_data`` made the values of."""
+        kind, host, port, family, reach = data
+        return cls(Kind(kind), Endpoint(host, port, family), Reach(reach))
+
+
+_LONGEST_HOST: Final = 512
 
 
 class Verdict(NamedTuple):
