@@ -124,7 +124,7 @@ def renamed() -> str:
 def moved_directory() -> str:
     here = Path.cwd()
     os.rename(here, here.with_name(here.name + "-moved"))
-    return str(here.with_name(here.name + "-moved") / "own")
+    return f"../{here.name}-moved/own"  # short: a path may have some hundred bytes
 
 
 def linked_directory() -> str:
@@ -258,7 +258,7 @@ def test_rule_9_what_took_the_place_of_an_own_unix_socket_is_foreign(
                     dial("own")
         replace()
         assert refused(lambda: dial("own"))
-        assert refused(lambda: dial(str(Path("own").resolve())))
+        assert refused(lambda: dial(f"../{Path.cwd().name}/own"))
 
 
 @linux
@@ -420,6 +420,7 @@ def test_rule_9_spawned_children_and_their_parents_tell_each_other(way: str) -> 
         assert refused(lambda: dial("foreign"))
 
 
+@linux
 def test_a_size_that_permits_a_unix_socket_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     def asks(_path: str) -> bool:
         raise AssertionError
