@@ -41,8 +41,7 @@ _LONGEST_LABEL: Final = 63
 _LONGEST_NAME: Final = 255  # with the lengths of its labels, and the root's
 _HIGHEST_OCTET: Final = 255
 _LABEL_OCTETS: Final = frozenset("-_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") - {"."}
-_QUOTED: Final = re.compile(r"\\([0-9]{3}|[^0-9])", re.DOTALL)
-_DIGITS_AND_DOTS: Final = re.compile(r"[0-9][0-9.]*(?<!\.)")
+_DIGITS: Final = frozenset("0123456789")
 _PLAIN_FAMILIES: Final = frozenset({0, int(_socket.AF_INET), int(_socket.AF_INET6)})
 _PLAIN_TYPES: Final = frozenset({0, int(_socket.SOCK_STREAM), int(_socket.SOCK_DGRAM)})
 
@@ -57,7 +56,7 @@ def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = Fa
     """
     if not name or name == ".":  # the root is asked for
         return False
-    if ipv4_only and _DIGITS_AND_DOTS.fullmatch(name):
+    if ipv4_only and _DIGITS.issuperset(name.replace(".", "")) and name[0] in _DIGITS and name[-1] in _DIGITS:
         return True
     labels = _labels(name)
     if labels is None or sum(len(label) + 1 for label in labels) + 1 > _LONGEST_NAME:
@@ -81,11 +80,18 @@ def _labels(name: str) -> list[str] | None:
     while at < len(name):
         char = name[at]
         if char == "\\":
-            match = _QUOTED.match(name, at)
-            if match is None or (len(match[1]) > 1 and int(match[1]) > _HIGHEST_OCTET):
+            octet = name[at + 1 : at + 4]
+            if octet[:1] not in _DIGITS:
+                octet = octet[:1]
+            elif len(octet) == 3 and _DIGITS.issuperset(octet) and int(octet) <= _HIGHEST_OCTET:  # noqa: PLR2004 - "046"
+                at += 2
+                octet = chr(int(octet))
+            else:
                 return None
-            label += chr(int(match[1])) if len(match[1]) > 1 else match[1]
-            at = match.end()
+            if not octet:
+                return None
+            label += octet
+            at += 2
             continue
         if char == ".":
             labels.append(label)
