@@ -9,8 +9,8 @@
 #   - TCP: a listener stops listening and may connect() afterwards. getsockname() still tells its port, but if the kernel had chosen that, it has
 #     been given up, and the connection comes from another one. A connected socket sends a reset, and may connect() again;
 #   - unix datagrams: one end of a socketpair is cut off, while the other can still send to it; unix streams: EINVAL.
-# For who tests: getaddrinfo, resolvers and DTLS or QUIC libraries use one UDP socket for several peers this way. A test that remembers a
-#   server's or a client's port by getsockname(), from before, waits for packets that arrive elsewhere.
+# For who tests: glibc's getaddrinfo sorts addresses with one UDP socket this way, and datagram libraries change peers so. A test that remembers a
+#   socket's port by getsockname(), from before, waits for packets that arrive elsewhere.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,8 +6,8 @@
 #   send() on one end of a datagram socketpair bind the socket by themselves: NUL and five hexadecimal digits. The receiver sees the name as
 #   the sender's address, and /proc/net/unix lists it as @xxxxx. Names are drawn at random, not counted up.
 #   Setting the option gives no name yet, and a stream's socketpair gets none.
-# For who tests: "who bound this socket" can't be answered by watching bind(): sockets of journald's and D-Bus' clients get names so. A test
-#   that compares a unix peer's address with '' fails as soon as a library asks for credentials, and names must not be expected in order.
+# For who tests: "who bound this socket" can't be answered by watching bind(): those of clients that pass credentials get a name without
+#   it. A test that compares a unix peer's address with '' fails as soon as a library asks for credentials, and names must not be expected in order.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
