@@ -169,6 +169,33 @@ def test_a_test_that_fails_or_skips_says_nothing_about_its_entries(project: Path
     assert (project / "network-baseline.json").read_text() == before
 
 
+XFAIL: Final = "@pytest.mark.xfail(reason='not done')\n"
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    ("before", "after", "stale"),
+    [
+        pytest.param("assert 0", "assert 0", True, id="fails as expected"),
+        pytest.param("pass", "pass", True, id="passes all the same"),
+        pytest.param("assert 0", "pytest.skip()", False, id="is skipped"),
+        pytest.param("assert 0", "pytest.xfail('no server')", False, id="gives up"),
+    ],
+)
+def test_an_entry_of_a_test_that_is_expected_to_fail_goes_stale(
+    project: Path, run_pytest: Run, before: str, after: str, workers: int, *, stale: bool
+) -> None:
+    dials = f"{XFAIL}def test_one(port):\n    dial(('127.0.0.1', port))\n    {before}\n"
+    write(project, "test_a.py", dials)
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"test_a.py::test_one connect 127.0.0.1"}
+    assert run_pytest("--network-baseline-strict", workers=workers).ret == 0
+    write(project, "test_a.py", f"{XFAIL}def test_one(port):\n    {after}\n")
+    assert run_pytest("--network-baseline-strict", workers=workers).ret == int(stale)
+    write(project, "test_a.py", "@pytest.mark.xfail(run=False)\ndef test_one(port): pass\n")
+    assert run_pytest("--network-baseline-strict", workers=workers).ret == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills its own process")
 def test_a_crashed_worker_leaves_alone_what_it_did_not_run(project: Path, run_pytest: Run) -> None:
     write(project, "test_a.py", ONE, TWO)

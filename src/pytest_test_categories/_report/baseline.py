@@ -200,7 +200,7 @@ def compare(
     Args:
         baseline: What is known.
         seen: What happened.
-        passed: Tests that ran to their end and passed: what they did not do they no longer do.
+        passed: Tests that ran to their end and passed, or failed as a marker expects: what they did not do is over.
         gone: Tells whether the test of an entry exists no more.
         whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
         shared_ran: Tells whether a fixture or an import came to its end.

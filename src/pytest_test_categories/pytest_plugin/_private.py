@@ -92,6 +92,12 @@ def caught_by_unittest(item: pytest.Item) -> list[BaseException]:
     return [info.value for info in getattr(item, "_excinfo", None) or ()]
 
 
+def gives_up(report: pytest.TestReport) -> bool:
+    """Tell whether a test called ``pytest.xfail()``: without it, what it did not get to counts as over."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(getattr(crash, "message", "")).startswith("_pytest.outcomes.XFailed")
+
+
 def hook_of(multicall: FrameType) -> str:
     """Return the hook whose functions a frame of pluggy's ``_multicall`` calls; empty if it doesn't say.
 

@@ -18,7 +18,7 @@ from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import registry
 from pytest_test_categories._sizing.suggest import function_of
-from pytest_test_categories.pytest_plugin import _options, _selection, _unwatched
+from pytest_test_categories.pytest_plugin import _options, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY, to_tell
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _PHASES: Final = frozenset({"setup", "call", "teardown"})
 class Tracked:
     """What is known of one test, since its set-up (that of the last rerun)."""
 
-    __slots__ = ("broken", "finished", "location", "outcome", "seconds", "size", "uses")
+    __slots__ = ("broken", "ended", "finished", "location", "outcome", "seconds", "size", "uses")
 
     def __init__(self, size: str = "", uses: Iterable[str] = ()) -> None:
         self.size = size
@@ -48,6 +48,7 @@ class Tracked:
         self.seconds = 0.0
         self.finished = False
         self.broken = ""
+        self.ended = False  # whether its body came to the end that a marker, or nothing, says it has
 
     def take(self, report: pytest.TestReport) -> None:
         """Take in the report of a phase."""
@@ -60,8 +61,10 @@ class Tracked:
             self.broken = self.broken or ("failed" if when == "call" else "error")
         elif report.outcome == "skipped":
             self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+            self.ended = when == "call" and self.outcome == "xfailed" and not _private.gives_up(report)
         elif self.outcome != "skipped":  # else a subtest was
             self.outcome = "xpassed" if hasattr(report, "wasxfail") else "passed"
+            self.ended = True
 
     @property
     def result(self) -> str:
@@ -289,8 +292,8 @@ class Tracker:
 
     @property
     def passed(self) -> set[str]:
-        """Node ids of the tests that ran to their end and passed."""
-        return {node for node, test in self._tests.items() if test.result == "passed"}
+        """Node ids of the tests that ran to their end, and came to what is expected of them."""
+        return {node for node, test in self._tests.items() if test.ended and test.finished and not test.broken}
 
     @property
     def failed(self) -> set[str]:
