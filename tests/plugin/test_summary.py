@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -210,3 +211,35 @@ def test_a_worker_that_dies_takes_no_other_workers_part_with_it(
     assert "INTERNALERROR" not in result.stdout.str()
     listed = summary(result)
     assert "  test_lives.py::test_dials [small]" in listed
+
+
+def test_a_late_violation_is_a_property_of_the_suite_in_junit_xml(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import contextlib, socket, threading
+        import pytest
+        go, gone = threading.Event(), threading.Event()
+
+        def late():
+            go.wait(60)
+            with contextlib.suppress(Exception), socket.socket() as s: s.connect(("127.0.0.1", 9))
+            gone.set()
+
+        @pytest.mark.small
+        def test_leaves(): threading.Thread(target=late).start()
+
+        @pytest.mark.large
+        def test_bystander():
+            go.set()
+            assert gone.wait(60)
+        """
+    )
+    result = run_pytest("--junit-xml=out.xml", *(("--dist=loadfile",) if workers else ()), workers=workers)
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    xml = (pytester.path / "out.xml").read_text()
+    properties = re.findall(r'<property name="network_violation" value="([^"]*)"', xml.partition("<testcase")[0])
+    assert len(properties) == 1
+    assert properties[0].startswith("test_it.py::test_leaves: connect 127.0.0.1:9 at test_it.py:7 in late")

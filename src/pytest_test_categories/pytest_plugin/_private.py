@@ -98,6 +98,18 @@ def gives_up(report: pytest.TestReport) -> bool:
     return str(getattr(crash, "message", "")).startswith("_pytest.outcomes.XFailed")
 
 
+def add_to_junit(config: pytest.Config, name: str, value: str) -> None:
+    """Add a property of the suite to JUnit XML: without it, violations that belong to no test are not in it."""
+    try:
+        from _pytest.junitxml import xml_key
+
+        xml = config.stash.get(xml_key, None)
+        if xml is not None:
+            xml.add_global_property(name, value)
+    except (ImportError, AttributeError):
+        return
+
+
 def hook_of(multicall: FrameType) -> str:
     """Return the hook whose functions a frame of pluggy's ``_multicall`` calls; empty if it doesn't say.
 

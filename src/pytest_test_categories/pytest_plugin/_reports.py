@@ -93,10 +93,8 @@ class Reports:
 
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
-        from pytest_test_categories._report.published import published
-
         for violation in violations:
-            told = (PROPERTY, f"{violation.kind} {line_text(published(violation))} ({violation.verdict})")
+            told = told_as_property(violation)
             if told not in item.user_properties:
                 item.user_properties.append(told)
                 report.user_properties.append(told)
@@ -125,6 +123,13 @@ class Reports:
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         Delivery.of_the_rest(left.values()).deliver()
+
+
+def told_as_property(violation: Violation) -> tuple[str, str]:
+    """Return the property of JUnit XML that tells of a violation: its name and its value."""
+    from pytest_test_categories._report.published import published
+
+    return PROPERTY, f"{violation.kind} {line_text(published(violation))} ({violation.verdict})"
 
 
 def _shown(error: BaseException | None) -> list[BaseException]:

@@ -11,7 +11,7 @@ from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 from pytest_test_categories._runtime import registry
-from pytest_test_categories.pytest_plugin import _selection, _unwatched
+from pytest_test_categories.pytest_plugin import _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
         # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
+        registry.collect()
+        self._note_properties()
         try:
             return (yield)
         finally:
@@ -111,6 +113,18 @@ class Summary:
         terminalreporter.write_sep("=", f"test categories ({self._run.mode.value})")
         for line in lines:
             terminalreporter.write_line(line)
+
+    def _note_properties(self) -> None:
+        """Hang a property on the suite, for JUnit XML, for each violation that no test's report carries."""
+        if not self._run.late or not getattr(self._config.option, "xmlpath", None):
+            return
+        from pytest_test_categories._report.published import published_id
+        from pytest_test_categories.pytest_plugin._reports import told_as_property
+
+        for record in self._run.late.values():
+            violation = record.snapshot()
+            name, text = told_as_property(violation)
+            _private.add_to_junit(self._config, name, f"{published_id(violation.test)}: {text}")
 
     def _by_test(self, terminalreporter: pytest.TerminalReporter) -> dict[str, dict[tuple[str, ...], Violation]]:
         found: dict[str, dict[tuple[str, ...], Violation]] = {}
