@@ -457,6 +457,36 @@ def test_a_closed_outer_guard_stays_in_the_chain_for_other_tasks_of_the_thread()
     assert set(asyncio.run(both())) == {(inner, outer)}
 
 
+def looks_in(inner: Scope) -> tuple[Scope, ...]:
+    current.set(inner)
+    charged = charge()
+    return () if charged is None else charged.scopes
+
+
+@pytest.mark.parametrize("closed", ["before", "after"])
+def test_a_closed_outer_guard_stays_in_the_chain_for_other_greenlets_of_the_thread(closed: str) -> None:
+    """Whether it was closed before or after the greenlet that looks was made, and whoever has its place in memory."""
+    greenlet = pytest.importorskip("greenlet").greenlet
+    outer = scope()
+    inner = scope("block", size=TestSize.LARGE, parent=outer)
+    looking = [greenlet(looks_in) for _ in range(20)] if closed == "after" else []
+    greenlet(outer.close).switch()
+    looking = looking or [greenlet(looks_in) for _ in range(20)]
+    assert {each.switch(inner) for each in looking} == {(inner, outer)}
+
+
+def test_a_greenlet_that_closes_an_outer_guard_itself_goes_on_without_it() -> None:
+    greenlet = pytest.importorskip("greenlet").greenlet
+    outer = scope()
+    inner = scope("block", size=TestSize.LARGE, parent=outer)
+
+    def work() -> tuple[Scope, ...]:
+        outer.close()
+        return looks_in(inner)
+
+    assert greenlet(work).switch() == (inner,)
+
+
 def test_a_phase_that_ends_leaves_those_of_other_threads() -> None:
     first, second = scope(), scope()
     origin.phases[:] = [first, second]

@@ -178,8 +178,8 @@ class Scope:
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
         self.open = self.held = False
-        task = _running_task()
-        self.closer = this_thread() if task is None else weakref.ref(task)
+        flow = _running_flow()
+        self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:
             if left := tasks.all_tasks():
                 mine = current_task()
@@ -544,18 +544,23 @@ def claim_tasks(scope: Scope | None, left: Iterable[Any]) -> None:
         _task_origins.setdefault(task, scope)
 
 
-def _running_task() -> Any:
-    """Return the task that runs here, asyncio's or trio's, or None."""
-    return current_task() or trio_task()
+def _running_flow() -> Any:
+    """Return the task that runs here, asyncio's or trio's, or else the greenlet; None for a thread's own flow."""
+    task = current_task() or trio_task()
+    greenlets = sys.modules.get("greenlet")
+    if task is not None or greenlets is None:
+        return task
+    here = getattr(greenlets, "getcurrent", lambda: None)()  # it may be half imported
+    return None if here is None or here.parent is None else here
 
 
 def _closed_here(scope: Scope) -> bool:
-    """Tell whether the running task closed a scope, or, outside of tasks, this thread did."""
+    """Tell whether the running task or greenlet closed a scope, or, outside of both, this thread did."""
     closer = scope.closer
-    task = _running_task()
-    if task is None:
+    flow = _running_flow()
+    if flow is None:
         return closer is this_thread()
-    return isinstance(closer, weakref.ref) and closer() is task
+    return isinstance(closer, weakref.ref) and closer() is flow
 
 
 def late_text(scope: Scope, what: str) -> str:
