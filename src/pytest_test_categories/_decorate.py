@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -115,25 +116,9 @@ def label_of(name: str) -> str:
     return name
 
 
-class _Step:
-    """Makes a scope current for one step of a function, coroutine or generator."""
-
-    __slots__ = ("_scope",)
-
-    def __init__(self, scope: Scope | None) -> None:
-        self._scope = scope
-
-    def __enter__(self) -> None:
-        if self._scope is not None:
-            self._scope.push()
-            origin.stand(self._scope)
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._scope is None:
-            return
-        origin.stand_down(self._scope)
-        self._scope.pop()
-        origin.changed()
+def _step(scope: Scope | None) -> contextlib.AbstractContextManager[object]:
+    """Make a scope current for one step of a function, coroutine or generator."""
+    return contextlib.nullcontext() if scope is None else scope.entered()
 
 
 def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
@@ -142,7 +127,7 @@ def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> 
         guard, scope = enter()
         error: BaseException | None = None
         try:
-            with _Step(scope):
+            with _step(scope):
                 result = wrapped(*args, **kwargs)
         except BaseException as raised:
             error = raised
@@ -173,7 +158,7 @@ async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], make: C
     guard, scope = enter()
     error: BaseException | None = None
     try:
-        with _Step(scope):
+        with _step(scope):
             return await make()
     except BaseException as raised:
         error = raised
@@ -188,20 +173,20 @@ def _generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) ->
         guard, scope = enter()
         error: BaseException | None = None
         try:
-            with _Step(scope):
+            with _step(scope):
                 item = next(generator)
             while True:
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    with _Step(scope):
+                    with _step(scope):
                         generator.close()
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever was thrown in is thrown on
-                    with _Step(scope):
+                    with _step(scope):
                         item = generator.throw(thrown)
                 else:
-                    with _Step(scope):
+                    with _step(scope):
                         item = generator.send(sent)
         except StopIteration as end:
             return end.value
@@ -223,20 +208,20 @@ def _async_generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None
         guard, scope = enter()
         error: BaseException | None = None
         try:
-            with _Step(scope):
+            with _step(scope):
                 item = await anext(generator)
             while True:
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    with _Step(scope):
+                    with _step(scope):
                         await generator.aclose()
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever was thrown in is thrown on
-                    with _Step(scope):
+                    with _step(scope):
                         item = await generator.athrow(thrown)
                 else:
-                    with _Step(scope):
+                    with _step(scope):
                         item = await generator.asend(sent)
         except StopAsyncIteration:
             return

@@ -179,7 +179,6 @@ class NetworkGuard:
             NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
         """
         __tracebackhide__ = True
-        origin.stand_down(scope)
         registry.collect()
         scope.close()
         registry.release()
@@ -201,8 +200,7 @@ class NetworkGuard:
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
-            scope.push()
-            origin.stand(scope)
+            scope.entered().__enter__()
         return scope
 
     def __exit__(
@@ -233,7 +231,7 @@ class NetworkGuard:
         scope = next((link for link in (() if here is None else here.chain) if link in entered), entered[-1])
         self._entered.remove(scope)
         if scope is not None:
-            scope.pop()
+            scope.entered().__exit__()
         return scope
 
     async def __aenter__(self) -> Self:
@@ -299,8 +297,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         scope = Scope(ScopeKind.EXPECT, None, "" if outer is None else outer.test, parent=outer)
         scope.file = "" if outer is None else outer.file
         self._scope = scope
-        scope.push()
-        origin.changed()
+        scope.entered().__enter__()
         return self._seen
 
     def __exit__(
@@ -313,8 +310,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         __tracebackhide__ = True
         scope = self._scope
         assert scope is not None
-        scope.pop()
-        origin.changed()
+        scope.entered().__exit__()
         registry.collect()
         scope.close()
         records = list(scope.records.values())

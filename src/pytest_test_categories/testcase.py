@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._decorate import network_guard
 from pytest_test_categories._guard import is_skip
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
@@ -75,7 +73,7 @@ class SizedTest(_Base):
         # The first cleanup in is the last one out: it may fail the test where what it caught was a violation,
         # whatever unittest made of that (a skip, an expected failure, a success).
         self.addCleanup(self._checkpoint)
-        with _Phase(self._scope):
+        with self._scope.entered(phase=True):
             try:
                 return super().run(result)
             finally:
@@ -186,25 +184,6 @@ def _guarded_class_method(function: Any) -> Any:
 
     run.__name__, run.__qualname__, run.__doc__ = function.__name__, function.__qualname__, function.__doc__
     return run
-
-
-class _Phase:
-    """Makes a scope the one that stale contexts fall back to, and the current one."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-
-    def __enter__(self) -> None:
-        self._scope.previous = current.get()
-        current.set(self._scope)
-        origin.phases.append(self._scope)
-        origin.changed()
-
-    def __exit__(self, *exc_info: object) -> None:
-        origin.end_phase(self._scope)
-        if current.get() is self._scope:
-            current.set(self._scope.previous)
-        origin.changed()
 
 
 class _Marks(list[Any]):

@@ -78,8 +78,8 @@ def main() -> int:
     figures = []
     for what, work, limit in (
         ("decorated coroutines in gather", wait, 5),
-        ("the same, each under a timeout", wait_in_time, 6),
-        ("the same, each leaving a task behind", leave_a_task, 10),
+        ("the same, each under a timeout", wait_in_time, 10),
+        ("the same, each leaving a task behind", leave_a_task, 12),
     ):
         few, many = growth(work, rounds)
         figures.append(Figure(f"{MANY:,} over {FEW} {what}", many, few, limit, "ms"))

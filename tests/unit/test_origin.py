@@ -327,9 +327,9 @@ def test_a_block_inside_the_running_phase_comes_first_where_the_context_knows_of
     phase = scope()
     origin.phases.append(phase)
     block = scope("block", parent=phase)
-    origin.stand(block)
+    origin._stand(block)
     found = contextvars.Context().run(charge)
-    origin.stand_down(block)
+    origin._stand_down(block)
     assert found is not None
     assert found.scopes == (block, phase)
 

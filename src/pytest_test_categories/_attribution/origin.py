@@ -158,22 +158,13 @@ class Scope:
         """Where it was entered, if it is a block inside another guard; else nothing."""
         return self.where if self.kind is ScopeKind.BLOCK and self.parent is not None else ""
 
-    def push(self) -> None:
-        """Make this the innermost scope of the running context."""
-        self.previous, self.outer_mark = current.get(), _mark.get()
-        mark = None if self.mark is None else self.mark()  # a generator's guard is pushed for each step
-        if mark is None:
-            mark = _Mark()
-            self.mark = weakref.ref(mark)
-        current.set(self)
-        _mark.set(mark)
+    def entered(self, *, phase: bool = False) -> Entered:
+        """Return a context manager that makes this the innermost scope; ``close`` ends it for good.
 
-    def pop(self) -> None:
-        """End what ``push`` began, unless another scope is the innermost by now."""
-        if current.get() is self:
-            current.set(self.previous)
-            _mark.set(self.outer_mark)
-            self.outer_mark = None
+        Args:
+            phase: Whether it is what a runner is in: what contexts that know of no guard fall back to.
+        """
+        return Entered(self, phase=phase)
 
     def close(self) -> None:
         """End the scope: tasks that go on are its leftovers from now on."""
@@ -191,6 +182,47 @@ class Scope:
         """Return what this scope refused and nobody was told of, first things first."""
         # A copy, made in one go: other threads add records meanwhile.
         return [record for record in list(self.records.values()) if record.undelivered and record.fails]
+
+
+class Entered:
+    """A scope while it is the innermost one of the running context, or of one step of a generator's.
+
+    Guarantees: it ends what it began, and nothing else: an inner scope that is left open stays the innermost one.
+    """
+
+    __slots__ = ("_phase", "_scope")
+
+    def __init__(self, scope: Scope, *, phase: bool = False) -> None:
+        self._scope = scope
+        self._phase = phase
+
+    def __enter__(self) -> Scope:
+        scope = self._scope
+        scope.previous, scope.outer_mark = current.get(), _mark.get()
+        mark = None if scope.mark is None else scope.mark()  # a generator's guard is entered for each step
+        if mark is None:
+            mark = _Mark()
+            scope.mark = weakref.ref(mark)
+        current.set(scope)
+        _mark.set(mark)
+        if self._phase:
+            phases.append(scope)
+        elif not scope.kind.expects:
+            _stand(scope)
+        changed()
+        return scope
+
+    def __exit__(self, *exc_info: object) -> None:
+        scope = self._scope
+        if self._phase:
+            end_phase(scope)
+        else:
+            _stand_down(scope)
+        if current.get() is scope:
+            current.set(scope.previous)
+            _mark.set(scope.outer_mark)
+            scope.outer_mark = None
+        changed()
 
 
 class _Free:
@@ -359,20 +391,18 @@ def _unpatched(module: str, name: str) -> Any:
 _blocks = _unpatched("_thread", "_local")()
 
 
-def stand(scope: Scope) -> None:
+def _stand(scope: Scope) -> None:
     """Let a block judge what this thread does in contexts that know of no guard: kept runners, fresh contexts.
 
     Blocks that tasks enter judge their own task alone, and are not noted.
     """
     if not in_event_loop():
         _blocks.open = [block for block in getattr(_blocks, "open", ()) if block.open] + [scope]
-        changed()
 
 
-def stand_down(scope: Scope) -> None:
-    """End what ``stand`` began."""
+def _stand_down(scope: Scope) -> None:
+    """End what ``_stand`` began."""
     _blocks.open = [block for block in getattr(_blocks, "open", ()) if block is not scope]
-    changed()
 
 
 def in_event_loop() -> bool:
