@@ -172,7 +172,7 @@ class Scope:
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:
-            if left := tasks.all_tasks():
+            if "asyncio.tasks" in sys.modules and (left := tasks.all_tasks()):  # asked at the end of each test
                 mine = current_task()
                 claim_tasks(self, (task for task in left if task is not mine))
         elif self.mark is None or self.mark() is not None:  # else no task has a context of this scope
