@@ -261,7 +261,7 @@ class Registry:
             self._children = ChildReports(self._spawned.keep)
         found = charge()
         around = () if found is None else found.scopes
-        for scope in (*around, *(link for phase in origin.phases for link in phase.chain)):
+        for scope in (*around, *(link for phase in origin.state.phases for link in phase.chain)):
             self._children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _layers() -> Iterator[None]:
     registry.hold()
-    phases = list(origin.phases)
-    origin.phases.clear()
+    phases = list(origin.state.phases)
+    origin.state.phases.clear()
     token = current.set(None)
     yield
     current.reset(token)
-    origin.phases[:] = phases
+    origin.state.phases[:] = phases
     registry.release()
 
 
@@ -68,7 +68,7 @@ def test_first_an_open_guard_of_the_context() -> None:
     outer = scope()
     inner = scope("block", parent=outer)
     current.set(inner)
-    origin.phases.append(scope())
+    origin.state.phases.append(scope())
     found = charge()
     assert found is not None
     assert found.scopes == (inner, outer)
@@ -142,7 +142,7 @@ def test_a_stale_context_leaves_it_to_the_running_phase() -> None:
     old, new = scope(), scope()
     old.close()
     current.set(old)
-    origin.phases.append(new)
+    origin.state.phases.append(new)
     found = charge()
     assert found is not None
     assert found.scopes == (new,)
@@ -191,7 +191,7 @@ def test_a_task_that_was_made_after_its_guard_closed_is_the_running_phases() -> 
             assert mine is not None
             kept = contextvars.copy_context()
             leftover = asyncio.create_task(look(), name="a leftover")
-        origin.phases.append(phase)
+        origin.state.phases.append(phase)
         new = kept.run(asyncio.create_task, look())
         go.set()
         await leftover
@@ -242,7 +242,7 @@ def test_threads_of_the_runner_are_free_and_so_are_those_they_start() -> None:
     thread = threading.Thread(target=runner)
     thread.start()
     free_threads([thread])
-    origin.phases.append(scope())
+    origin.state.phases.append(scope())
     go.set()
     thread.join()
     assert found == [None, None, FREE]
@@ -259,7 +259,7 @@ def test_an_unknown_thread_is_judged_by_the_running_phase_and_charged_to_nobody(
     thread = threading.Thread(target=older)
     thread.start()
     phase = scope()
-    origin.phases.append(phase)
+    origin.state.phases.append(phase)
     go.set()
     thread.join()
     (charged,) = found
@@ -294,13 +294,13 @@ def test_a_block_judges_with_the_phase_that_it_does_not_know() -> None:
     try:
         block = current.get()
         phase = scope()
-        origin.phases.append(phase)
+        origin.state.phases.append(phase)
         found = contextvars.Context().run(charge)
         assert found is not None
         assert found.scopes == (phase, block)
         assert not found.unattributed
     finally:
-        origin.phases.clear()
+        origin.state.phases.clear()
         guard.__exit__(None, None, None)
     assert contextvars.Context().run(charge) is None
 
@@ -325,7 +325,7 @@ def test_a_finished_threads_number_may_be_used_again() -> None:
 
 def test_a_block_inside_the_running_phase_comes_first_where_the_context_knows_of_neither() -> None:
     phase = scope()
-    origin.phases.append(phase)
+    origin.state.phases.append(phase)
     block = scope("block", parent=phase)
     origin._stand(block)
     found = contextvars.Context().run(charge)
@@ -342,7 +342,7 @@ def test_a_callback_is_a_leftover_of_the_guard_that_it_was_scheduled_under() -> 
     loop.call_soon(lambda: found.append(charge()))
     mine.close()
     current.set(None)
-    origin.phases.append(scope())
+    origin.state.phases.append(scope())
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     (charged,) = found
@@ -360,7 +360,7 @@ def test_a_job_in_a_kept_runners_context_is_the_running_phases() -> None:
     fixture.close()
     older.close()
     phase = scope()
-    origin.phases.append(phase)
+    origin.state.phases.append(phase)
     found = Job(lambda: kept.run(charge), older)()
     assert (found.scopes, found.late) == ((phase,), "")
 
@@ -489,18 +489,18 @@ def test_a_greenlet_that_closes_an_outer_guard_itself_goes_on_without_it() -> No
 
 def test_a_phase_that_ends_leaves_those_of_other_threads() -> None:
     first, second = scope(), scope()
-    origin.phases[:] = [first, second]
+    origin.state.phases[:] = [first, second]
     origin.end_phase(first)
-    assert origin.phases == [second]
+    assert origin.state.phases == [second]
     origin.end_phase(first)
-    assert origin.phases == [second]
+    assert origin.state.phases == [second]
 
 
 def test_the_phase_of_a_thread_comes_before_a_later_one_of_another() -> None:
     mine = scope()
     theirs = in_thread(scope)
     assert isinstance(theirs, Scope)
-    origin.phases[:] = [mine, theirs]
+    origin.state.phases[:] = [mine, theirs]
     assert origin.running_phase() is mine
     found = charge()
     assert found is not None

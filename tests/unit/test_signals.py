@@ -33,15 +33,15 @@ def scope(kind: str = "test", parent: Scope | None = None) -> Scope:
 @pytest.fixture(autouse=True)
 def _layers() -> Iterator[None]:
     registry.hold()
-    phases = list(origin.phases)
-    origin.phases.clear()
+    phases = list(origin.state.phases)
+    origin.state.phases.clear()
     token = current.set(None)
     before = signal.getsignal(NUMBER)
     yield
     signal.signal(NUMBER, before)
     forget()
     current.reset(token)
-    origin.phases[:] = phases
+    origin.state.phases[:] = phases
     registry.release()
     found.clear()
 

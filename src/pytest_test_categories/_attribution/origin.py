@@ -31,13 +31,10 @@ RECORDS_PER_SCOPE: Final = 1000
 OWN_SERIALS: Final = 1 << 32
 """Guards with higher numbers are those that a forked child entered itself."""
 
-_serials = itertools.count(1)
-
 
 def renumber(process: int) -> None:
     """Give the guards of a forked child numbers that its parent has none of."""
-    global _serials  # noqa: PLW0603 - as it is in the parent
-    _serials = itertools.count(process * OWN_SERIALS + 1)
+    state.serials = itertools.count(process * OWN_SERIALS + 1)
 
 
 class _Thread:
@@ -47,16 +44,15 @@ class _Thread:
 
 
 MAIN_THREAD: Final = _Thread()
-_local = threading.local()
 
 
 def this_thread() -> object:
     """Return what stands for the running thread, whoever started it."""
     try:
-        return _local.thread
+        return state.local.thread
     except AttributeError:
         is_main = threading.get_ident() == threading.main_thread().ident
-        _local.thread = thread = MAIN_THREAD if is_main else _Thread()
+        state.local.thread = thread = MAIN_THREAD if is_main else _Thread()
         return thread
 
 
@@ -145,7 +141,7 @@ class Scope:
         self.open = True
         self.records: dict[tuple[str, ...], Record] = {}
         self.memo: set[object] = set()
-        self.serial = next(_serials)
+        self.serial = next(state.serials)
         self.thread = this_thread()
 
     @property
@@ -206,7 +202,7 @@ class Entered:
         current.set(scope)
         _mark.set(mark)
         if self._phase:
-            phases.append(scope)
+            state.phases.append(scope)
         elif not scope.kind.expects:
             _stand(scope)
         changed()
@@ -269,19 +265,17 @@ resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=Fals
 made: ContextVar[stack.Made | None] = ContextVar("network_guard_made", default=None)
 """The line of the project's that made this task, or the one that made it."""
 
-_made_threads: weakref.WeakKeyDictionary[threading.Thread, stack.Made | None] = weakref.WeakKeyDictionary()
-
 
 def made_at() -> stack.Made | None:
     """Return the line that made this task, job or thread; None if nobody's line is known."""
     line = made.get()
     if line is not None:
         return line
-    job: Work | None = getattr(running, "job", None)
+    job: Work | None = getattr(state.running, "job", None)
     if job is not None:
         return job.made
     thread = running_thread()
-    return None if thread is None else _made_threads.get(thread)
+    return None if thread is None else state.made_threads.get(thread)
 
 
 def maker(frame: FrameType) -> stack.Made | None:
@@ -291,8 +285,8 @@ def maker(frame: FrameType) -> stack.Made | None:
 
 def note_thread(thread: threading.Thread, frame: FrameType) -> None:
     """Remember who starts a thread: what it carries, and which line did it."""
-    carried_by_threads[thread] = spawner()
-    _made_threads[thread] = maker(frame)
+    state.threads[thread] = spawner()
+    state.made_threads[thread] = maker(frame)
 
 
 class Charge(NamedTuple):
@@ -310,15 +304,6 @@ class Charge(NamedTuple):
 
 AT_THE_END: Final = "after the last test"
 
-ending: Scope | None = None
-"""Where the process ends: what it is held to then."""
-
-phases: list[Scope] = []
-"""The tests, or the parts of tests, that runners are in; the innermost last."""
-carried_by_threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
-carried_by_greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
-_task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
-
 
 class Work(Protocol):
     """A piece of work that runs for the one who handed it on."""
@@ -329,16 +314,48 @@ class Work(Protocol):
     made: stack.Made | None
 
 
-running = threading.local()
-"""Holds, as ``job``, the work of somebody else that this thread does."""
+def _unpatched(module: str, name: str) -> Any:
+    """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
 
 
-on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
-"""Called when other scopes judge what the main thread does: a layer outside of this process is told."""
+class _State:
+    """What this process knows of who does what: the part of this folder that changes.
+
+    Attributes:
+        phases: The tests, or the parts of tests, that runners are in; the innermost last.
+        threads: What each thread carries that was started here.
+        made_threads: Which line started it.
+        greenlets: What each greenlet carries that was spawned here.
+        task_origins: What a task is left over from, once that is known.
+        ending: Where the process ends: what it is held to then.
+        inherited: What this process is held to whatever it does itself, if a guarded one started it.
+        on_change: Called when other scopes judge what a thread does: a layer outside of this process is told.
+        on_thread_end: Called in a thread that was told of by ``on_change``, when it ends.
+        serials: The numbers of scopes to come.
+        local: Of each thread, as ``thread``, what stands for it.
+        blocks: Of each thread of the system, as ``open``, the blocks that judge it in contexts that know of none.
+        running: Of each thread, as ``job``, the work of somebody else that it does.
+    """
+
+    def __init__(self) -> None:
+        self.phases: list[Scope] = []
+        self.threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
+        self.made_threads: weakref.WeakKeyDictionary[threading.Thread, stack.Made | None] = weakref.WeakKeyDictionary()
+        self.greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
+        self.task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
+        self.ending: Scope | None = None
+        self.inherited: Scope | None = None
+        self.on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
+        self.on_thread_end: Callable[[], None] | None = None
+        self.serials = itertools.count(1)
+        self.local = threading.local()
+        self.blocks = _unpatched("_thread", "_local")()
+        self.running = threading.local()
 
 
-on_thread_end: Callable[[], None] | None = None
-"""Called in a thread that was told of by ``on_change``, when it ends."""
+state: Final = _State()
 
 
 def changed(scopes: tuple[Scope, ...] | None = None) -> None:
@@ -347,13 +364,13 @@ def changed(scopes: tuple[Scope, ...] | None = None) -> None:
     Args:
         scopes: Those that judge this thread now, where the caller knows: as ``charge`` would find them.
     """
-    if on_change is not None:
-        on_change(scopes)
+    if state.on_change is not None:
+        state.on_change(scopes)
 
 
 def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., Any]:
     """Return a new thread's function such that a layer outside of this process is told what holds the thread."""
-    if on_change is None or carried is None:
+    if state.on_change is None or carried is None:
         return function
 
     def run(*args: Any) -> Any:
@@ -361,34 +378,25 @@ def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., A
         try:
             return function(*args)
         finally:
-            if on_thread_end is not None:
-                on_thread_end()
+            if state.on_thread_end is not None:
+                state.on_thread_end()
 
     return run
 
 
 def running_phase() -> Scope | None:
     """Return the phase that this thread runs; where it runs none, the latest of all."""
-    latest = phases[-1:]  # in one go: other threads may end theirs meanwhile
-    if len(phases) > 1:
+    latest = state.phases[-1:]  # in one go: other threads may end theirs meanwhile
+    if len(state.phases) > 1:
         me = this_thread()
-        latest = [phase for phase in list(phases) if phase.thread is me][-1:] or latest
+        latest = [phase for phase in list(state.phases) if phase.thread is me][-1:] or latest
     return latest[0] if latest else None
 
 
 def end_phase(scope: Scope) -> None:
     """End a phase, and no other: in several threads they end in any order."""
     with contextlib.suppress(ValueError):
-        phases.remove(scope)
-
-
-def _unpatched(module: str, name: str) -> Any:
-    """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
-    monkey = sys.modules.get("gevent.monkey")
-    return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
-
-
-_blocks = _unpatched("_thread", "_local")()
+        state.phases.remove(scope)
 
 
 def _stand(scope: Scope) -> None:
@@ -397,12 +405,12 @@ def _stand(scope: Scope) -> None:
     Blocks that tasks enter judge their own task alone, and are not noted.
     """
     if not in_event_loop():
-        _blocks.open = [block for block in getattr(_blocks, "open", ()) if block.open] + [scope]
+        state.blocks.open = [block for block in getattr(state.blocks, "open", ()) if block.open] + [scope]
 
 
 def _stand_down(scope: Scope) -> None:
     """End what ``_stand`` began."""
-    _blocks.open = [block for block in getattr(_blocks, "open", ()) if block is not scope]
+    state.blocks.open = [block for block in getattr(state.blocks, "open", ()) if block is not scope]
 
 
 def in_event_loop() -> bool:
@@ -428,26 +436,21 @@ def _greenlet_scope() -> Carried:
     One that nobody is known to have spawned (a hub, one that an import made) is nobody's.
     """
     greenlets = sys.modules.get("greenlet")
-    if not carried_by_greenlets or greenlets is None:
+    if not state.greenlets or greenlets is None:
         return None
-    return carried_by_greenlets.get(greenlets.getcurrent(), None)
+    return state.greenlets.get(greenlets.getcurrent(), None)
 
 
 def _is_nobodys_greenlet() -> bool:
     greenlets = sys.modules.get("greenlet")
-    if not carried_by_greenlets or greenlets is None:
+    if not state.greenlets or greenlets is None:
         return False
-    return carried_by_greenlets.get(greenlets.getcurrent(), FREE) is None
-
-
-inherited: Scope | None = None
-"""What this process is held to whatever it does itself, if a guarded one started it."""
+    return state.greenlets.get(greenlets.getcurrent(), FREE) is None
 
 
 def inherit(scope: Scope | None) -> None:
     """Hold this process to what it was handed down."""
-    global inherited  # noqa: PLW0603 - it is the process's
-    inherited = scope
+    state.inherited = scope
 
 
 class _FreeWork:
@@ -465,20 +468,20 @@ def take_job(scope: Scope | None) -> None:
     What a pool's worker was handed, or has from the process that it was forked from, is of who started it.
     """
     inherit(None)
-    phases.clear()
-    _blocks.open = []
+    state.phases.clear()
+    state.blocks.open = []
     current.set(scope)
-    running.job = _FreeWork() if scope is None else None
+    state.running.job = _FreeWork() if scope is None else None
 
 
 def charge() -> Charge | None:
     """Find who is charged for an attempt made here and now; None if nobody is."""
     found = _charge_of_this_process()
-    if inherited is None:
+    if state.inherited is None:
         return found
     if found is None:
-        return Charge(inherited.chain)
-    return found if inherited in found.scopes else found._replace(scopes=(*found.scopes, *inherited.chain))
+        return Charge(state.inherited.chain)
+    return found if state.inherited in found.scopes else found._replace(scopes=(*found.scopes, *state.inherited.chain))
 
 
 def _charge_of_this_process() -> Charge | None:
@@ -490,7 +493,7 @@ def _charge_of_this_process() -> Charge | None:
         kept = False
     if scope is not None and (scopes := _open_chain(scope)):
         return Charge(scopes)
-    job: Work | None = getattr(running, "job", None)
+    job: Work | None = getattr(state.running, "job", None)
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
         return None
@@ -514,12 +517,12 @@ def _what_runs(job: Work | None) -> str:
 
 def _standing_charge() -> Charge | None:
     """Return the charge of the running phase, and of the block that this thread is in."""
-    block = next((block for block in reversed(getattr(_blocks, "open", ())) if block.open), None)
+    block = next((block for block in reversed(getattr(state.blocks, "open", ())) if block.open), None)
     around = () if block is None else _open_chain(block)
     phase = running_phase()
     if phase is None:
-        if ending is not None and not around:
-            return Charge(ending.chain, late=AT_THE_END)
+        if state.ending is not None and not around:
+            return Charge(state.ending.chain, late=AT_THE_END)
         return Charge(around) if around else None
     if phase in around:
         return Charge(around)
@@ -554,8 +557,8 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
     task = current_task()
     if task is None:  # a callback carries the context it was scheduled in
         return scope
-    if task in _task_origins:
-        return _task_origins[task]
+    if task in state.task_origins:
+        return state.task_origins[task]
     if scope is None or scope.closed_at is None or _closed_here(scope):
         return None
     return scope if tasks.was_there(task, scope.closed_at) else None
@@ -571,7 +574,7 @@ def current_task() -> Any:
 def claim_tasks(scope: Scope | None, left: Iterable[Any]) -> None:
     """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
     for task in left:
-        _task_origins.setdefault(task, scope)
+        state.task_origins.setdefault(task, scope)
 
 
 def _running_flow() -> Any:
@@ -607,24 +610,24 @@ def _thread_scope() -> Carried:
     if phase is not None and phase.thread is this_thread():
         return None
     thread = running_thread()
-    return None if thread is None else carried_by_threads.get(thread)
+    return None if thread is None else state.threads.get(thread)
 
 
 def known_threads() -> list[threading.Thread]:
     """Return the threads that were started here and are still held by somebody."""
-    return list(carried_by_threads)
+    return list(state.threads)
 
 
 def free_threads(threads: Iterable[threading.Thread]) -> None:
     """Leave threads alone, and those that they start: they are the test runner's."""
     for thread in threads:
-        if carried_by_threads.get(thread) is None:  # else a test around this run started it
-            carried_by_threads[thread] = FREE
+        if state.threads.get(thread) is None:  # else a test around this run started it
+            state.threads[thread] = FREE
 
 
 def threads_left() -> bool:
     """Tell whether a thread is alive that a guarded one has started."""
-    return any(isinstance(carried_by_threads.get(thread), Scope) for thread in threading.enumerate())
+    return any(isinstance(state.threads.get(thread), Scope) for thread in threading.enumerate())
 
 
 def on_own_thread(scope: Scope) -> bool:
@@ -649,14 +652,14 @@ def spawner() -> Carried:
 
 def awaiting_task() -> Any:
     """Return the task, asyncio's or trio's, that submitted the running job, or None."""
-    job: Work | None = getattr(running, "job", None)
+    job: Work | None = getattr(state.running, "job", None)
     return None if job is None or job.task is None else job.task()
 
 
 def forget() -> None:
     """Forget threads and tasks, when nothing is guarded any more."""
-    carried_by_threads.clear()
-    _made_threads.clear()
-    carried_by_greenlets.clear()
-    _task_origins.clear()
+    state.threads.clear()
+    state.made_threads.clear()
+    state.greenlets.clear()
+    state.task_origins.clear()
     tasks.forget()

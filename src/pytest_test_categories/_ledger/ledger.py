@@ -272,7 +272,9 @@ class Ledger:
                     self._locate(ours)
             elif ours.delivery is None:  # it came back from another process: find the records by what they say
                 self._around.collect()
-                scopes = [link for scope in (ended, current.get(), *origin.phases) if scope for link in scope.chain]
+                scopes = [
+                    link for scope in (ended, current.get(), *origin.state.phases) if scope for link in scope.chain
+                ]
                 counts = {violation.key: violation.count for violation in ours.violations}
                 found = {record: counts[key] for s in scopes for key, record in s.records.items() if key in counts}
                 ours.delivery = Delivery(found.items()) if found else None
@@ -296,7 +298,7 @@ class Ledger:
 
     def _locate(self, error: NetworkAccessViolationError) -> None:
         """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
-        scope = current.get() or (origin.phases[-1] if origin.phases else None)
+        scope = current.get() or (origin.state.phases[-1] if origin.state.phases else None)
         trace = stack.read_exception(error, "" if scope is None else str(scope.file))
         if trace.at is None:
             return
@@ -327,7 +329,7 @@ def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
 
 def unseen() -> list[Violation]:
     """Return what the strict guards of running phases have refused, and nobody was told of."""
-    scopes = {link.serial: link for phase in origin.phases for link in phase.chain}
+    scopes = {link.serial: link for phase in origin.state.phases for link in phase.chain}
     return [
         record.snapshot()
         for scope in scopes.values()

@@ -70,12 +70,12 @@ class Collecting:
             holds = Scope(ScopeKind.COLLECT, self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         current.set(holds)
-        origin.phases.append(holds)
+        origin.state.phases.append(holds)
         origin.changed()
         try:
             yield holds, keeps
         finally:
-            origin.phases.pop()
+            origin.state.phases.pop()
             current.set(outer)
             origin.changed()
             registry.collect()

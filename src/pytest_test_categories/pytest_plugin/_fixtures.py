@@ -299,12 +299,12 @@ class FixtureGuard:
     def _enter(self, scope: Scope) -> None:
         scope.previous = current.get()
         current.set(scope)
-        origin.phases.append(scope)
+        origin.state.phases.append(scope)
         origin.changed()
 
     def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:
         __tracebackhide__ = True
-        origin.phases.pop()
+        origin.state.phases.pop()
         inner = current.get()
         if inner is not None and inner is not scope and inner.open and scope in inner.chain:
             # The fixture has entered a guard that lasts: it encloses the tests that follow.
@@ -327,7 +327,7 @@ class FixtureGuard:
 
     def _leave_teardown(self, scope: Scope) -> None:
         __tracebackhide__ = True
-        origin.phases.pop()
+        origin.state.phases.pop()
         if current.get() is scope:
             current.set(scope.previous)
         origin.changed()

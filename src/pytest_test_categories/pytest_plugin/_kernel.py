@@ -137,7 +137,7 @@ def _late_text(scope: Scope | None, *, own: bool) -> str:
     if scope is None:
         return ""
     if scope.open or scope.held:
-        return origin.AT_THE_END if scope is origin.ending else ""
+        return origin.AT_THE_END if scope is origin.state.ending else ""
     return origin.late_text(scope, "a thread" if own else "a process")
 
 
@@ -205,7 +205,7 @@ def confirm(settings: Settings) -> None:
         if _state.reason:
             _state.word = ""
             registry.judge.outside = None
-            origin.on_change = origin.on_thread_end = None
+            origin.state.on_change = origin.state.on_thread_end = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
@@ -239,8 +239,8 @@ def _start(config: pytest.Config) -> None:
     if client is not None:
         _state.client = client
         registry.judge.outside = Kernel(client)
-        origin.on_change = client.publish
-        origin.on_thread_end = client.release_thread
+        origin.state.on_change = client.publish
+        origin.state.on_thread_end = client.release_thread
 
 
 def _distributes(config: pytest.Config) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, phases
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, state
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._report.baseline import plain_id
@@ -305,9 +305,9 @@ class Phases:
         # Fixtures may have entered a guard for the test: it holds in the phases that follow.
         inner = test.inner
         current.set(inner)
-        phases.append(scope)
-        if origin.on_change is not None:
-            origin.on_change(scope.chain if inner is scope and not self._run.standing else None)
+        state.phases.append(scope)
+        if origin.state.on_change is not None:
+            origin.state.on_change(scope.chain if inner is scope and not self._run.standing else None)
 
     def _leave(self, test: _Test, error: BaseException | None) -> None:
         __tracebackhide__ = True
@@ -315,8 +315,8 @@ class Phases:
         origin.end_phase(scope)  # the last one, but for runners that have several under way
         test.inner = current.get() or scope
         current.set(test.outer)
-        if origin.on_change is not None:
-            origin.on_change(None if phases or test.outer is not None else ())
+        if origin.state.on_change is not None:
+            origin.state.on_change(None if state.phases or test.outer is not None else ())
         registry.collect()
         if (scope.records or self.fixture_scopes) and not test.has_run:
             self._tell(test.item, scope, error)

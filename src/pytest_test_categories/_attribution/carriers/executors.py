@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Carried, current_task, maker, running, spawner, trio_task
+from pytest_test_categories._attribution.origin import Carried, current_task, maker, spawner, state, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ class Job:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function on behalf of its submitter."""
         __tracebackhide__ = True
-        outer = getattr(running, "job", None)
-        running.job = self
-        if origin.on_change is not None:
-            origin.on_change(None)
+        outer = getattr(state.running, "job", None)
+        state.running.job = self
+        if origin.state.on_change is not None:
+            origin.state.on_change(None)
         try:
             return self._function(*args, **kwargs)
         finally:
-            running.job = outer
-            if origin.on_change is not None:
-                origin.on_change(None)
+            state.running.job = outer
+            if origin.state.on_change is not None:
+                origin.state.on_change(None)
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

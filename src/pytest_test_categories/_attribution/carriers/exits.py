@@ -59,15 +59,15 @@ class Exit:
                 self._begin()
 
     def _begin(self) -> None:
-        if self._scope is not None and origin.ending is None and self._process == os.getpid():
-            origin.ending = self._scope
+        if self._scope is not None and origin.state.ending is None and self._process == os.getpid():
+            origin.state.ending = self._scope
             self._hold()
             origin.changed()
 
     def _end(self) -> None:
-        if origin.ending is not None and self._process == os.getpid():
+        if origin.state.ending is not None and self._process == os.getpid():
             self._collect()
-            origin.ending = None
+            origin.state.ending = None
             origin.changed()
             self._release()
 

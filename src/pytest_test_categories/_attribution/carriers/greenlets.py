@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import FREE, carried_by_greenlets, resolving, spawner
+from pytest_test_categories._attribution.origin import FREE, resolving, spawner, state
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
 def _make(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # A hub runs what anybody scheduled: it is nobody's, whoever was the first to need one.
     run = args[0] if args else kwargs.get("run")
-    carried_by_greenlets[instance] = None if _is_hub(instance) or _is_hub(getattr(run, "__self__", None)) else spawner()
+    state.greenlets[instance] = None if _is_hub(instance) or _is_hub(getattr(run, "__self__", None)) else spawner()
     return wrapped(*args, **kwargs)
 
 
 def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    carried_by_greenlets[instance] = spawner()
+    state.greenlets[instance] = spawner()
     return wrapped(*args, **kwargs)
 
 

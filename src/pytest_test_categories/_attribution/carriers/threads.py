@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import announced, carried_by_threads, note_thread
+from pytest_test_categories._attribution.origin import announced, note_thread, state
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kw
 def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
     thread = getattr(args[0], "__self__", None) if args else None
-    if isinstance(thread, threading.Thread) and thread not in carried_by_threads:
+    if isinstance(thread, threading.Thread) and thread not in state.threads:
         note_thread(thread, sys._getframe(1))
     if isinstance(thread, threading.Thread):
-        args = (announced(args[0], carried_by_threads.get(thread)), *args[1:])
+        args = (announced(args[0], state.threads.get(thread)), *args[1:])
     return wrapped(*args, **kwargs)
 
 
