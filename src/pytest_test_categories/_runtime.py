@@ -84,12 +84,12 @@ class Registry:
             if self.holders == 1 or replaced:
                 install_all(self._entry_points)
             if self.holders == 1:
-                audit.activate(self.judge.ask, sockets.opened(self.judge.ask))
-                clients.activate(self.judge.ask, self.remember)
+                audit.hook.start(self.judge.ask, sockets.opened(self.judge.ask))
+                clients.start(self.judge.ask, self.remember)
                 for code in sockets.exempt_codes():
                     stack.exempt(code)
-                if sockets.is_exempt not in stack.stands_aside:
-                    stack.stands_aside.append(sockets.is_exempt)
+                if sockets.is_exempt not in stack.state.aside:
+                    stack.state.aside.append(sockets.is_exempt)
 
     def leave(self, run: Run, largest: Policy | None = None) -> bool:
         """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
@@ -115,8 +115,8 @@ class Registry:
         with self._lock:
             self.holders -= 1
             if self.holders == 0:
-                audit.deactivate()
-                clients.deactivate()
+                audit.hook.stop()
+                clients.stop()
                 remove_all(self._entry_points)
                 look_ups.clear()
                 connections.forget()
@@ -242,7 +242,7 @@ class Registry:
 
         child.take_down()
         self.process = Inherited()
-        self.process.adopt(child.handed)
+        self.process.adopt(child.state.handed)
         self.hold()
         child.attached(self, {entry.name: entry.wrapper for entry in self._entry_points if entry.module == "socket"})
 

@@ -37,19 +37,19 @@ def test_the_hook_is_inert_when_nobody_guards(listener: tuple[str, int]) -> None
 
 def test_events_that_are_not_watched_meet_no_judge() -> None:
     asked: list[object] = []
-    audit.activate(lambda *args: noted(asked, args))
+    audit.hook.start(lambda *args: noted(asked, args))
     try:
         audit._hook("open", ("/", "r", 0))
         audit._hook("socket.__new__", (None, 1, 1, 0))
         assert asked == []
     finally:
-        audit.deactivate()
+        audit.hook.stop()
 
 
 @pytest.mark.parametrize("event", ["socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"])
 def test_a_pass_is_good_for_one_event_of_one_thread_on_one_socket(event: str) -> None:
     asked: list[object] = []
-    audit.activate(lambda *args: noted(asked, args))
+    audit.hook.start(lambda *args: noted(asked, args))
     try:
         with socket.socket() as sock, socket.socket() as other:
             one_shot = (event, sock, FOREIGN)
@@ -70,7 +70,7 @@ def test_a_pass_is_good_for_one_event_of_one_thread_on_one_socket(event: str) ->
             audit._hook(event, (sock, FOREIGN))
             assert len(asked) == 5
     finally:
-        audit.deactivate()
+        audit.hook.stop()
 
 
 def test_a_permitted_call_leaves_no_pass_behind(listener: tuple[str, int]) -> None:
@@ -184,7 +184,7 @@ def test_passes_of_calls_that_take_turns_are_each_good_for_their_own(
 
     other = greenlet.greenlet(second)
     with network_guard("medium", "strict"):
-        audit.activate(lambda *args: noted(judged, args))
+        audit.hook.start(lambda *args: noted(judged, args))
         with socket.socket() as sock:
             unknown.run(sock.connect, (listener[0], Turning(listener[1], other.switch)))
         other.switch()

@@ -641,8 +641,8 @@ def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
             with socket.create_connection(sink.address) as sock:
                 sock.sendall(b"ping")
             del sock
-        assert len(connections._cleared) <= connections.KEPT
-    assert not connections._cleared
+        assert len(connections.seen.cleared) <= connections.KEPT
+    assert not connections.seen.cleared
 
 
 def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -652,7 +652,7 @@ def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: 
     sweep = connections._sweep
 
     def counted() -> None:
-        sweeps.append(len(connections._cleared))
+        sweeps.append(len(connections.seen.cleared))
         sweep()
 
     monkeypatch.setattr(connections, "_sweep", counted)
@@ -676,7 +676,7 @@ def test_what_a_thread_learns_while_another_forgets_stays(sink: Sink, monkeypatc
             return fresh
 
     known: Any = Late({1: (connections._HERE, lambda: None)})
-    monkeypatch.setattr(connections, "_cleared", known)
+    monkeypatch.setattr(connections.seen, "cleared", known)
     connections._sweep()
     assert known == {1: fresh}
 

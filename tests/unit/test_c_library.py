@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def _forget() -> Iterator[None]:
     yield
     library.cache_clear()
-    c_library._sources = None
+    c_library._read_sources.cache_clear()
 
 
 @pytest.fixture

@@ -65,9 +65,9 @@ def hostname(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def nothing_known() -> Iterator[None]:
     """Forget which addresses are this machine's, before and after."""
-    host_names._own.clear()
+    host_names.state.own.clear()
     yield
-    host_names._own.clear()
+    host_names.state.own.clear()
 
 
 # -- the hosts file ----------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_a_reverse_look_up_goes_as_far_as_its_answer_is(hosts: HostsFile, addres
 )
 def test_an_address_is_own_where_this_machine_reaches_itself_from_it(address: str, own: bool) -> None:
     assert is_own_address(IP(address)) is own
-    assert not host_names.probes
+    assert not host_names.state.probes
 
 
 @pytest.mark.usefixtures("nothing_known")
@@ -371,7 +371,7 @@ def test_the_table_of_own_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(host_names, "_binds", lambda _ip, _scope: False)
     for number in range(100):
         is_own_address(ipaddress.IPv4Address(number))
-        assert len(host_names._own) <= 8
+        assert len(host_names.state.own) <= 8
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ GRAB = library("grabbed", "def grab():\n    return here()\n", here=here)["grab"]
 
 @pytest.fixture(autouse=True)
 def _no_exemptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "exempt_codes", {})
-    monkeypatch.setattr(stack, "stands_aside", [])
+    monkeypatch.setattr(stack.state, "exempt", {})
+    monkeypatch.setattr(stack.state, "aside", [])
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_a_file_is_the_projects_own_or_not(filename: str, own: bool) -> None:
 
 def test_generated_sources_do_not_grow_the_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {f"<generated {number}>": False for number in range(20_001)}
-    monkeypatch.setattr(stack, "_files", known)
+    monkeypatch.setattr(stack.state, "files", known)
     assert is_project_file(USERS)
     assert len(known) == 1
 
@@ -219,8 +219,8 @@ def test_traffic_that_stands_aside_is_nobodys() -> None:
         return bool(frame.f_globals["__name__"] == "adapter")
 
     report = library("adapter", "def _multicall(then):\n    return then()\n")["_multicall"]
-    stack.stands_aside.append(lambda _frame, _called: False)
-    stack.stands_aside.append(aside)
+    stack.state.aside.append(lambda _frame, _called: False)
+    stack.state.aside.append(aside)
     assert report(GRAB).aside
     assert not GRAB().aside
 
@@ -235,7 +235,7 @@ def test_exempt_functions_are_nobodys() -> None:
 
 def test_generated_code_does_not_grow_the_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     known = dict.fromkeys(map(str, range(20_001)), stack._OTHER)
-    monkeypatch.setattr(stack, "_owners", known)
+    monkeypatch.setattr(stack.state, "owners", known)
     assert GRAB().at is not None
     assert len(known) < 1000
 

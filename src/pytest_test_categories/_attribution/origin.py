@@ -333,6 +333,7 @@ class _State:
         inherited: What this process is held to whatever it does itself, if a guarded one started it.
         on_change: Called when other scopes judge what a thread does: a layer outside of this process is told.
         on_thread_end: Called in a thread that was told of by ``on_change``, when it ends.
+        handlers: What was installed before, by signal: who puts a handler back that was there did not install it.
         serials: The numbers of scopes to come.
         local: Of each thread, as ``thread``, what stands for it.
         blocks: Of each thread of the system, as ``open``, the blocks that judge it in contexts that know of none.
@@ -349,6 +350,7 @@ class _State:
         self.inherited: Scope | None = None
         self.on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
         self.on_thread_end: Callable[[], None] | None = None
+        self.handlers: dict[int, list[Any]] = {}
         self.serials = itertools.count(1)
         self.local = threading.local()
         self.blocks = _unpatched("_thread", "_local")()

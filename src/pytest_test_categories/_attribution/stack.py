@@ -34,16 +34,34 @@ _STDLIB: Final = tuple(
 _SITE: Final = f"{os.sep}site-packages{os.sep}"
 _DIST: Final = f"{os.sep}dist-packages{os.sep}"
 
-_files: dict[str, bool] = {}
+
+class _State:
+    """What is known of files and of who stands aside: the part of this file that changes.
+
+    Attributes:
+        files: Whether each file is the project's own.
+        owners: Whose each file is.
+        exempt: By name, code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``.
+        aside: Asked about a frame and the one that it called: does everything below belong to the test runner?
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bool] = {}
+        self.owners: dict[str, int] = {}
+        self.exempt: dict[str, set[CodeType]] = {}
+        self.aside: list[Callable[[FrameType, FrameType | None], bool]] = []
+
+
+state: Final = _State()
 
 
 def is_project_file(filename: str) -> bool:
     """Tell whether a file is the project's own: not ours, not the interpreter's, not an installed library's."""
-    known = _files.get(filename)
+    known = state.files.get(filename)
     if known is None:
-        if len(_files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
-            _files.clear()
-        known = _files[filename] = filename.startswith("<doctest ") or not (
+        if len(state.files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
+            state.files.clear()
+        known = state.files[filename] = filename.startswith("<doctest ") or not (
             filename.startswith(("<", _PACKAGE, *_STDLIB))
             or _SITE in filename
             or _DIST in filename
@@ -67,7 +85,7 @@ def line_of_caller(frame: FrameType | None) -> Made | None:
     while frame is not None:
         code = frame.f_code
         filename = code.co_filename
-        known = _files.get(filename)  # this is done for each task: no call where none is needed
+        known = state.files.get(filename)  # this is done for each task: no call where none is needed
         if known or (known is None and is_project_file(filename)):
             return code, frame.f_lineno
         if code.co_name in _STEPS and code.co_qualname in _STEPS.values():
@@ -117,17 +135,10 @@ class Trace(NamedTuple):
     self_test: bool = False
 
 
-exempt_codes: dict[str, set[CodeType]] = {}
-"""By name, code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``."""
-
-
 def exempt(code: CodeType) -> None:
     """Let the network calls of a function be nobody's attempt."""
-    exempt_codes.setdefault(code.co_name, set()).add(code)
+    state.exempt.setdefault(code.co_name, set()).add(code)
 
-
-stands_aside: list[Callable[[FrameType, FrameType | None], bool]] = []
-"""Asked about a frame and the one that it called: does everything below belong to the test runner?"""
 
 identity: Final = object.__hash__
 """What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
@@ -145,13 +156,11 @@ def _whose(frame: FrameType) -> int:
     filename = frame.f_code.co_filename
     whose = _OWN if is_project_file(filename) else _CLIENT if _library_of(frame) else _OTHER
     if filename != _SHARED:
-        if len(_owners) > 20_000:  # noqa: PLR2004 - as above
-            _owners.clear()
-        _owners[filename] = whose
+        if len(state.owners) > 20_000:  # noqa: PLR2004 - as above
+            state.owners.clear()
+        state.owners[filename] = whose
     return whose
 
-
-_owners: dict[str, int] = {}
 
 ASIDE_NAMES: Final = frozenset(
     {"_multicall", "_on_run", "connect_to_new_process", "create_server_socket", "get_connection", "start_client"}
@@ -179,10 +188,10 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
     while frame is not None:
         code = frame.f_code
         name, filename = code.co_name, code.co_filename
-        if name in exempt_codes and code in exempt_codes[name]:
+        if name in state.exempt and code in state.exempt[name]:
             return Trace(aside=True)
         if name in ASIDE_NAMES:
-            for aside in stands_aside:
+            for aside in state.aside:
                 if aside(frame, called):
                     return Trace(aside=True)
         elif name == "_load_unlocked" and filename == _IMPORT_CODE and not importing and module:
@@ -191,7 +200,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
         elif name == "<module>":
             module = frame.f_globals.get("__name__") or ""
         if not settled:
-            whose = _owners.get(filename)
+            whose = state.owners.get(filename)
             if whose is None:
                 whose = _whose(frame)
             if whose or (installed_test and filename == test_file):

@@ -115,23 +115,18 @@ def library() -> str:
         return ""
 
 
-_sources: tuple[tuple[int, int, int] | None, frozenset[str]] | None = None
-
-
 def host_sources() -> frozenset[str]:
     """Return whom the C library asks for hosts, as ``nsswitch.conf`` says; read again when that changes."""
-    global _sources  # noqa: PLW0603 - one file, one memory
     try:
         stat = System.stat(_NSSWITCH)
         stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
     except OSError:
         stamp = None
-    if _sources is None or _sources[0] != stamp:
-        _sources = (stamp, _read_sources())
-    return _sources[1]
+    return _read_sources(stamp)
 
 
-def _read_sources() -> frozenset[str]:
+@functools.lru_cache(maxsize=1)
+def _read_sources(_stamp: tuple[int, int, int] | None) -> frozenset[str]:
     try:
         text = System.contents(_NSSWITCH).decode(errors="replace")
     except OSError:

@@ -47,8 +47,21 @@ OWN_ADDRESS_SECONDS: Final = 5.0
 REMEMBERED_ADDRESSES: Final = 4096
 REMEMBERED_NAMES: Final = 16
 
-probes: set[int] = set()
-"""``id`` of each socket that tests an address for being this machine's; the audit hook lets their binds pass."""
+
+class _State:
+    """What is known of this machine's addresses: the part of this file that changes, beside the tables.
+
+    Attributes:
+        own: Whether an address is this machine's, and when that was found out.
+        probes: ``id`` of each socket that tests an address for that; the audit hook lets their binds pass.
+    """
+
+    def __init__(self) -> None:
+        self.own: dict[IPAddress, tuple[float, bool]] = {}
+        self.probes: set[int] = set()
+
+
+state: Final = _State()
 
 
 class HostsFile:
@@ -114,22 +127,19 @@ def _fqdns(name: str) -> list[str]:
     return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]
 
 
-_own: dict[IPAddress, tuple[float, bool]] = {}
-
-
 def is_own_address(ip: IPAddress) -> bool:
     """Tell whether an address belongs to one of this machine's interfaces. Sends nothing."""
     now = time.monotonic()
-    known = _own.get(ip)
+    known = state.own.get(ip)
     if known is not None and now - known[0] < OWN_ADDRESS_SECONDS:
         return known[1]
-    if len(_own) >= REMEMBERED_ADDRESSES:
-        _own.clear()
+    if len(state.own) >= REMEMBERED_ADDRESSES:
+        state.own.clear()
     try:
         own = any(_binds(ip, scope) and _routes_to_itself(ip, scope) for scope in _scopes(ip))
     except (OSError, ValueError):  # no socket of that family, no descriptor left, a scope that is no number
         return False
-    _own[ip] = (now, own)
+    state.own[ip] = (now, own)
     return own
 
 
@@ -162,7 +172,7 @@ def _binds(ip: IPAddress, scope: int) -> bool:
         except OSError:
             return False
         finally:
-            probes.discard(id(probe))
+            state.probes.discard(id(probe))
     return True
 
 
@@ -177,7 +187,7 @@ def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
         except OSError:
             return False
         finally:
-            probes.discard(id(probe))
+            state.probes.discard(id(probe))
 
 
 class _Probe(_socket.socket):
@@ -190,7 +200,7 @@ class _Probe(_socket.socket):
 
 def _socket_of(ip: IPAddress) -> _Probe:
     probe = _Probe(_socket.AF_INET6 if ip.version == 6 else _socket.AF_INET, _socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
-    probes.add(id(probe))
+    state.probes.add(id(probe))
     return probe
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import functools
 import json
 import os
 import struct
@@ -233,19 +234,16 @@ _NAME, _FILE = 0, 1
 _CONNECTED: Final = 1
 _EVERY: Final = 0xFFFFFFFF
 _LARGEST: Final = 1 << 16
-_can_ask: list[bool] = []
 
 
+@functools.cache
 def can_ask() -> bool:
     """Tell whether the system says who holds a unix socket."""
-    if not _can_ask:
-        found = False
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError, ValueError, struct.error):
-                # Another process-number namespace's /proc would speak of other processes.
-                found = int(System.readlink("/proc/self")) == os.getpid() and _bound_sockets() is not None
-        _can_ask.append(found)
-    return _can_ask[0]
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError, struct.error):
+            # Another process-number namespace's /proc would speak of other processes.
+            return int(System.readlink("/proc/self")) == os.getpid() and _bound_sockets() is not None
+    return False
 
 
 def _bound_sockets() -> list[_Bound]:

@@ -7,6 +7,7 @@ gather facts into an ``Attempt``; none of them decides.
 from __future__ import annotations
 
 import enum
+import functools
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_test_categories._rules.address import (
@@ -202,14 +203,13 @@ def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSiz
     """Return the smallest size that permits an attempt."""
     if allow:
         return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
-    key = (attempt.kind, attempt.reach)  # without entries nothing else matters
-    size = _needed.get(key)
-    if size is None:
-        size = _needed[key] = next(size for size in TestSize if decide(Policy(size), attempt).permitted)
-    return size
+    return _needed(attempt.kind, attempt.reach)  # without entries nothing else matters
 
 
-_needed: dict[tuple[Kind, Reach], TestSize] = {}
+@functools.cache
+def _needed(kind: Kind, reach: Reach) -> TestSize:
+    attempt = Attempt(kind, Endpoint(""), reach)
+    return next(size for size in TestSize if decide(Policy(size), attempt).permitted)
 
 
 def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:

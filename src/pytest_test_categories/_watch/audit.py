@@ -35,38 +35,41 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch import Judge
 
 
-_judge: Judge | None = None
-_opened: Callable[[Any], None] | None = None
-_installed = False
-
-
 _READS: Final = frozenset("rbt")
 """Letters of the modes of files that nothing is written to."""
 
 
-def activate(judge: Judge, opened: Callable[[Any], None] | None = None) -> None:
-    """Start asking the judge about events.
+class AuditHook:
+    """Asks the judge about events while it is started; the hook itself stays for good, inert.
 
-    Args:
-        judge: It.
+    Attributes:
+        judge: Who is asked; None while nobody guards.
         opened: Told of each descriptor (or path that is no str) that a file is made of, to write to it.
     """
-    global _judge, _opened, _installed  # noqa: PLW0603 - a hook is for the process, and so is its state
-    _judge, _opened = judge, opened
-    if not _installed:
-        sys.addaudithook(_hook)
-        _installed = True
+
+    def __init__(self) -> None:
+        self.judge: Judge | None = None
+        self.opened: Callable[[Any], None] | None = None
+        self._installed = False
+
+    def start(self, judge: Judge, opened: Callable[[Any], None] | None = None) -> None:
+        """Start asking."""
+        self.judge, self.opened = judge, opened
+        if not self._installed:
+            sys.addaudithook(_hook)
+            self._installed = True
+
+    def stop(self) -> None:
+        """Stop asking."""
+        self.judge = None
 
 
-def deactivate() -> None:
-    """Stop asking; the hook stays, inert."""
-    global _judge  # noqa: PLW0603 - as above
-    _judge = None
+hook: Final = AuditHook()
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event in EVENTS:
-        judge = _judge
+        judge = hook.judge
         if judge is not None:
             EVENTS[event](judge, event, args)
 
@@ -85,7 +88,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
                 return
         except (TypeError, IndexError):  # an address that no call takes
             pass
-    if address is None or passed(event, sock, address) or id(sock) in names.probes:
+    if address is None or passed(event, sock, address) or id(sock) in names.state.probes:
         return
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
@@ -103,8 +106,8 @@ def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
     if len(args) > 1:  # the interpreter gives three; what others say of files of theirs is their affair
         file, mode, *_ = args
         # It raises this for each file that it opens by its path, import after import.
-        if type(file) is not str and _opened is not None and type(mode) is str and not _READS.issuperset(mode):
-            _opened(file)
+        if type(file) is not str and hook.opened is not None and type(mode) is str and not _READS.issuperset(mode):
+            hook.opened(file)
 
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:

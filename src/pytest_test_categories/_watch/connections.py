@@ -40,13 +40,27 @@ _UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 _IP: Final = (_socket.AF_INET, _socket.AF_INET6)
 _HERE: Final = Scope(ScopeKind.EXPECT, None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
-_cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}  # by id of the socket: which guard has let it send
-_reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}  # which guards have its connect on record (warn mode)
-
-
 KEPT: Final = 256
 """So many sockets are kept in mind before those that are gone are sought."""
-_sweep_at = KEPT
+
+
+class _Seen:
+    """What is known of sockets, by identity: the part of this file that changes.
+
+    Attributes:
+        cleared: Which guard has let a socket send.
+        reported: Which guards have its connect on record, and let it go on (warn mode).
+        sweep_at: So many are kept in mind before those that are gone are sought.
+    """
+
+    def __init__(self) -> None:
+        self.cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}
+        self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
+        self.sweep_at = KEPT
+
+
+seen: Final = _Seen()
+
 _STANDARD: Final = range(3)
 """Descriptors of a program's input, output and errors."""
 _NONBLOCKING: Final = getattr(_socket, "SOCK_NONBLOCK", 0)
@@ -58,7 +72,7 @@ _FORMAT, _SOCKET = 0o170000, 0o140000  # of stat.h: the part of a mode that says
 
 def _known_as(descriptor: int) -> Any:
     """Return the socket that we know something of whose descriptor this is; None for others."""
-    for known in (*list(_cleared.values()), *list(_reported.values())):
+    for known in (*list(seen.cleared.values()), *list(seen.reported.values())):
         sock = known[1]()
         with contextlib.suppress(Exception):  # a class that we know nothing of
             if sock is not None and sock.fileno() == descriptor:
@@ -158,16 +172,16 @@ def _peer_of(descriptor: int) -> tuple[int, Any, int]:
 
 def _cleared_for(sock: Any) -> Scope | None:
     """Return the guard that has let a socket send, if one has."""
-    known = _cleared.get(identity(sock))
+    known = seen.cleared.get(identity(sock))
     return known[0] if known is not None and known[1]() is sock else None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
     """Let a socket send: its guard has been asked."""
-    if len(_cleared) >= _sweep_at:
+    if len(seen.cleared) >= seen.sweep_at:
         _sweep()
     try:
-        _cleared[identity(sock)] = (scope, weakref.ref(sock))
+        seen.cleared[identity(sock)] = (scope, weakref.ref(sock))
     except TypeError:  # no weak reference to it: it is asked about each time
         return
 
@@ -181,34 +195,32 @@ def note_connected(sock: Any) -> None:
 
 def _sweep() -> None:
     """Forget the sockets that are gone: references with no call when a socket dies are a fraction of the price."""
-    global _sweep_at  # noqa: PLW0603 - it is for the process, as what it limits
-    for number, entry in list(_cleared.items()):
+    for number, entry in list(seen.cleared.items()):
         if entry[1]() is None:
-            taken = _cleared.pop(number, entry)
+            taken = seen.cleared.pop(number, entry)
             if taken is not entry:  # another thread has a new socket of that number
-                _cleared.setdefault(number, taken)
-    _sweep_at = max(KEPT, 2 * len(_cleared))
+                seen.cleared.setdefault(number, taken)
+    seen.sweep_at = max(KEPT, 2 * len(seen.cleared))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
     """Remember guards that have put a socket's connect on record and let it go on: its bytes are no news to them."""
     number = identity(sock)
-    known, _ = _reported.get(number, (set(), None))
+    known, _ = seen.reported.get(number, (set(), None))
     with contextlib.suppress(TypeError):  # the interpreter's own sockets, whose sends meet no wrapper
-        _reported[number] = (known | serials, weakref.ref(sock, lambda _: _reported.pop(number, None)))
+        seen.reported[number] = (known | serials, weakref.ref(sock, lambda _: seen.reported.pop(number, None)))
 
 
 def is_reported(sock: Any, serial: int) -> bool:
     """Tell whether a guard has the connect of this socket on record."""
-    return identity(sock) in _reported and serial in _reported[identity(sock)][0]
+    return identity(sock) in seen.reported and serial in seen.reported[identity(sock)][0]
 
 
 def forget() -> None:
     """Forget all sockets, when nothing is guarded any more."""
-    global _sweep_at  # noqa: PLW0603 - as above
-    _sweep_at = KEPT
-    _cleared.clear()
-    _reported.clear()
+    seen.sweep_at = KEPT
+    seen.cleared.clear()
+    seen.reported.clear()
 
 
 def _first(_instance: Any, args: tuple[Any, ...]) -> Any:
@@ -232,7 +244,7 @@ class Sends:
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            known = _cleared.get(identity(instance))
+            known = seen.cleared.get(identity(instance))
             if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not instance:
                 __tracebackhide__ = True
                 check(route, instance)

@@ -129,7 +129,7 @@ class Session:
         runs.append(self.run)
         registry.hold()
         install_all(self._entry_points)
-        stack.stands_aside.append(_is_report_hook)
+        stack.state.aside.append(_is_report_hook)
         config.add_cleanup(self._close)
 
     def configure(self, config: pytest.Config) -> None:
@@ -231,7 +231,7 @@ class Session:
     def _close(self) -> None:
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
             threading.excepthook = self._hook_before
-        stack.stands_aside.remove(_is_report_hook)
+        stack.state.aside.remove(_is_report_hook)
         remove_all(self._entry_points)
         if registry.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.carriers.executors import Job
-from pytest_test_categories._attribution.origin import Scope, changed, current, spawner
+from pytest_test_categories._attribution.origin import Scope, changed, current, spawner, state
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 
@@ -60,8 +60,6 @@ def handler_of(installed: object) -> Any:
     return installed._function if type(installed) is SignalJob else installed
 
 
-_replaced: Final[dict[int, list[Any]]] = {}
-"""What was installed before, by signal: who puts a handler back that was there is not who installed it."""
 _REPLACED: Final = 16  # handlers of one signal that are remembered
 
 
@@ -75,7 +73,7 @@ def _install(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
         else:
             kwargs = {**kwargs, "handler": handler}
     before = wrapped(*args, **kwargs)
-    known = _replaced.setdefault(int(number), [])
+    known = state.handlers.setdefault(int(number), [])
     if callable(before) and all(one is not before for one in known):
         known[:] = [one for one in known if type(one) is not SignalJob or one.is_due][1 - _REPLACED :]
         known.append(before)
@@ -89,7 +87,7 @@ def _signals() -> Any:
 def _carrying(number: Any, handler: Any) -> Any:
     """Return a handler as it is to be installed."""
     with contextlib.suppress(TypeError, ValueError):  # no number at all: the call itself will say so
-        for one in _replaced.get(int(number), ()):
+        for one in state.handlers.get(int(number), ()):
             if handler_of(one) == handler and (type(one) is not SignalJob or one.is_due):
                 return one
     scope = spawner()
@@ -102,8 +100,8 @@ def _look(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kw
 
 def forget() -> None:
     """Leave the handlers that are in place to themselves: nothing is guarded any more."""
-    numbers = list(_replaced)
-    _replaced.clear()
+    numbers = list(state.handlers)
+    state.handlers.clear()
     for number in numbers:
         installed = _signals().getsignal(number)
         if type(installed) is SignalJob:

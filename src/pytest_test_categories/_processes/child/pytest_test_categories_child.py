@@ -84,14 +84,10 @@ class Handed:
         return Handed(self.home, self.serial, new_ident(), self.beside, self.loads, self.policy)
 
 
-_count = 0
-
-
 def new_ident() -> str:
     """Return a number for the start of a process that no other start has."""
-    global _count
-    _count += 1
-    return f"{os.getpid():x}.{get_ident():x}.{_count}"
+    state.count += 1
+    return f"{os.getpid():x}.{get_ident():x}.{state.count}"
 
 
 def append(home: str, line: bytes) -> None:
@@ -425,9 +421,6 @@ if sys.platform == "win32":
 # -- the start in a child ----------------------------------------------------------------------------------------------
 
 
-handed: "Handed | None" = None
-"""What this process was handed, and is held to."""
-
 _SOCKET_METHODS = ("connect", "connect_ex", "bind", "sendto", "sendmsg")
 _SOCKET_FUNCTIONS = (
     "create_connection",
@@ -450,10 +443,32 @@ _EVENTS = frozenset(
     }
 )
 
-_doors: "list[tuple[Any, str, Any, Any]]" = []  # owner, name, door, and what it leads to
-_wrappers: "dict[str, Any]" = {}  # by name, once the layers are here
-_registry: "Any" = None
-_loading: "set[int]" = set()
+
+class _State:
+    """What a child knows of itself: the part of this file that changes.
+
+    Attributes:
+        handed: What this process was handed, and is held to.
+        count: How many processes it has started.
+        doors: Owner, name, door, and what it leads to.
+        wrappers: By name, once the layers are here.
+        runtime: The runtime, once the layers are here.
+        loading: The threads that bring them in just now.
+        beside: The directory that wrapt was imported from.
+        loads: Modules whose import brings in the layers.
+        finder: What waits for modules.
+    """
+
+    def __init__(self) -> None:
+        self.handed: "Handed | None" = None
+        self.count = 0
+        self.doors: "list[tuple[Any, str, Any, Any]]" = []
+        self.wrappers: "dict[str, Any]" = {}
+        self.runtime: "Any" = None
+        self.loading: "set[int]" = set()
+        self.beside = ""
+        self.loads: "list[str]" = []
+        self.finder = _Finder()
 
 
 def begin() -> None:
@@ -476,24 +491,22 @@ def begin() -> None:
 
 def adopt(given: "Handed | None") -> None:
     """Be held to what a parent hands down from now on, and tell it so."""
-    global handed
-    handed = given if given is not None and given.home else None
-    if handed is None:
+    state.handed = given if given is not None and given.home else None
+    if state.handed is None:
         return
-    if _registry is not None:
-        _registry.process.adopt(handed)
-    elif any(name in sys.modules for name in _loads):
+    if state.runtime is not None:
+        state.runtime.process.adopt(state.handed)
+    elif any(name in sys.modules for name in state.loads):
         load()
-    append(handed.home, b'["here", "%s"]' % handed.ident.encode())
+    append(state.handed.home, b'["here", "%s"]' % state.handed.ident.encode())
 
 
 def take_job(given: "Handed | None") -> None:
     """Be held to a job that a pool's worker takes, and to nothing else any more; None between jobs."""
-    global handed
-    handed = given
-    if _registry is not None:
-        _registry.take_job(given)
-    elif given is not None and any(name in sys.modules for name in _loads):
+    state.handed = given
+    if state.runtime is not None:
+        state.runtime.take_job(given)
+    elif given is not None and any(name in sys.modules for name in state.loads):
         load()
 
 
@@ -514,7 +527,7 @@ def _package_is_here(given: Handed) -> bool:
 
 def _find(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
     for finder in list(sys.meta_path):
-        find = None if finder is _finder else getattr(finder, "find_spec", None)
+        find = None if finder is state.finder else getattr(finder, "find_spec", None)
         spec = None if find is None else find(name, path, target)
         if spec is not None:
             return spec
@@ -547,13 +560,13 @@ def _hide(*, for_good: bool) -> None:
 
 def _raw_hand_down(argv: "Sequence[Any]", executables: "Sequence[Any]", count: bool) -> "str | None":
     """Hand down what this process was handed: until the layers are here, it has no guards of its own."""
-    if _registry is not None:
-        return _registry.hand_down(argv, executables, count)  # type: ignore[no-any-return]
+    if state.runtime is not None:
+        return state.runtime.hand_down(argv, executables, count)  # type: ignore[no-any-return]
     if is_fork_server(argv):
         return Handed("", "", "", *_companions(), "").text()
-    if handed is None:
+    if state.handed is None:
         return None
-    mine = handed.renewed()
+    mine = state.handed.renewed()
     if count:
         program = program_name(argv, executables)
         append(mine.home, f'["spawn", "{mine.ident}", {mine.serial}, "{program}"]'.encode("ascii", "replace"))
@@ -561,11 +574,9 @@ def _raw_hand_down(argv: "Sequence[Any]", executables: "Sequence[Any]", count: b
 
 
 def _companions() -> "tuple[str, str]":
-    return _beside, ",".join(_loads)
+    return state.beside, ",".join(state.loads)
 
 
-_beside = ""
-_loads: "list[str]" = []
 _spawning = Spawning(_raw_hand_down)
 
 
@@ -574,16 +585,16 @@ def _hang(owner: "Any", name: str, make: "Callable[[Any, str], Any]") -> None:
     original = getattr(owner, name, None)
     if original is None:
         return
-    known = next((one for one in _doors if one[2] is original), None)
+    known = next((one for one in state.doors if one[2] is original), None)
     if known is not None:  # subprocess has imported it from where a door is
-        _doors.append((owner, name, *known[2:]))
+        state.doors.append((owner, name, *known[2:]))
         return
     door = make(original, name)
     for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
         setattr(door, attribute, getattr(original, attribute, None) or "")
     inherited = isinstance(owner, type) and name not in vars(owner)
     setattr(owner, name, door)
-    _doors.append((owner, name, door, None if inherited else original))
+    state.doors.append((owner, name, door, None if inherited else original))
     if original in os.supports_fd:
         os.supports_fd.add(door)
 
@@ -610,7 +621,7 @@ def _hang_network(module: "Any") -> None:
 
 def _function_door(original: "Any", name: str) -> "Any":
     def door(*args: "Any", **kwargs: "Any") -> "Any":
-        wrapper = None if handed is None or not load() else _wrappers.get(name)
+        wrapper = None if state.handed is None or not load() else state.wrappers.get(name)
         return original(*args, **kwargs) if wrapper is None else wrapper(original, None, args, kwargs)
 
     return door
@@ -618,7 +629,7 @@ def _function_door(original: "Any", name: str) -> "Any":
 
 def _method_door(original: "Any", name: str) -> "Any":
     def door(self: "Any", *args: "Any", **kwargs: "Any") -> "Any":
-        wrapper = None if handed is None or not load() else _wrappers.get(name)
+        wrapper = None if state.handed is None or not load() else state.wrappers.get(name)
         bound = original.__get__(self)
         return bound(*args, **kwargs) if wrapper is None else wrapper(bound, self, args, kwargs)
 
@@ -628,8 +639,8 @@ def _method_door(original: "Any", name: str) -> "Any":
 def take_down() -> None:
     """Take the doors away again, but for those that others have put something before."""
     waits = "multiprocessing.spawn" not in sys.modules
-    _finder.awaited = {"multiprocessing.spawn": _prepare_ready} if waits else {}
-    for owner, name, door, original in reversed(_doors):
+    state.finder.awaited = {"multiprocessing.spawn": _prepare_ready} if waits else {}
+    for owner, name, door, original in reversed(state.doors):
         if vars(owner).get(name) is door:
             if original is None:
                 delattr(owner, name)
@@ -643,37 +654,36 @@ RUNTIME = "pytest_test_categories._runtime"
 
 def load() -> bool:
     """Bring in the layers; False if that can't be done, or is being done just now."""
-    if _registry is not None:
+    if state.runtime is not None:
         return True
     me = get_ident()
-    if me in _loading:
+    if me in state.loading:
         return False
-    _loading.add(me)
+    state.loading.add(me)
     try:
         __import__(RUNTIME)
     except ImportError:
         # The program has changed the path since.
         before = list(sys.path)
-        sys.path += [os.path.dirname(os.path.dirname(os.path.dirname(DIRECTORY))), _beside]
+        sys.path += [os.path.dirname(os.path.dirname(os.path.dirname(DIRECTORY))), state.beside]
         try:
             __import__(RUNTIME)
         finally:
             sys.path[:] = before
     finally:
-        _loading.discard(me)
-    return _registry is not None
+        state.loading.discard(me)
+    return state.runtime is not None
 
 
 def attached(registry: "Any", wrappers: "dict[str, Any]") -> None:
     """Take note that the layers are here."""
-    global _registry
-    _wrappers.update(wrappers)
-    _registry = registry
+    state.wrappers.update(wrappers)
+    state.runtime = registry
 
 
 def _hook(event: str, _args: "tuple[Any, ...]") -> None:
     # The layers add a hook of their own, which gets to see this very event.
-    if event in _EVENTS and _registry is None and handed is not None:
+    if event in _EVENTS and state.runtime is None and state.handed is not None:
         load()
 
 
@@ -716,25 +726,24 @@ class _Finder:
         return spec
 
 
-_finder = _Finder()
+state = _State()
 
 
 def _await(given: Handed) -> None:
-    global _beside
-    _beside = given.beside
-    _loads[:] = [name for name in given.loads.split(",") if name]
+    state.beside = given.beside
+    state.loads[:] = [name for name in given.loads.split(",") if name]
     for module, name, _ in ENTRIES:
         if module not in {"os", "multiprocessing.spawn"}:
-            _finder.awaited[module] = _hanging(module, name)
-    _finder.awaited["multiprocessing.spawn"] = _multiprocessing_ready
-    _finder.awaited["_socket"] = lambda _module: sys.addaudithook(_hook)
-    _finder.awaited["socket"] = _hang_network
-    for name in _loads:
-        _finder.awaited[name] = _loading_for
-    for name in list(_finder.awaited):
+            state.finder.awaited[module] = _hanging(module, name)
+    state.finder.awaited["multiprocessing.spawn"] = _multiprocessing_ready
+    state.finder.awaited["_socket"] = lambda _module: sys.addaudithook(_hook)
+    state.finder.awaited["socket"] = _hang_network
+    for name in state.loads:
+        state.finder.awaited[name] = _loading_for
+    for name in list(state.finder.awaited):
         if name in sys.modules:  # a .pth file was quicker
-            _finder.awaited.pop(name)(sys.modules[name])
-    sys.meta_path.insert(0, _finder)
+            state.finder.awaited.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, state.finder)
 
 
 def _hanging(module: str, name: str) -> "Callable[[Any], None]":
@@ -742,7 +751,7 @@ def _hanging(module: str, name: str) -> "Callable[[Any], None]":
 
 
 def _loading_for(_module: "Any") -> None:
-    if handed is not None:
+    if state.handed is not None:
         load()
 
 

@@ -87,33 +87,47 @@ MODULES: Final = (
 )
 """The modules of the table, which itself is not loaded before one of them."""
 
-_rows: dict[str, list[Row]] = {}  # those that were added
-_entry_points: dict[Row, list[EntryPoint]] = {}  # made once: each knows its own wrapper again
-_awaited: set[str] = set()
-_announced: dict[str, list[Any]] | None = None  # entry points of the group, by the module that each waits for
-_asked: tuple[Judge, Remember] | None = None
+
+class _State:
+    """Which clients are watched: the part of this file that changes.
+
+    Attributes:
+        rows: Those that were added, by module.
+        entry_points: Made once for each row: each knows its own wrapper again.
+        awaited: Modules that are waited for.
+        announced: Entry points of the group, by the module that each waits for; None until they are read.
+        asked: Who is asked; None while nobody guards.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {}
+        self.entry_points: dict[Row, list[EntryPoint]] = {}
+        self.awaited: set[str] = set()
+        self.announced: dict[str, list[Any]] | None = None
+        self.asked: tuple[Judge, Remember] | None = None
 
 
-def activate(judge: Judge, remember: Remember) -> None:
+state: Final = _State()
+
+
+def start(judge: Judge, remember: Remember) -> None:
     """Watch the clients that are imported, and those that will be."""
-    global _asked, _announced  # noqa: PLW0603 - layers are for the process, and so is their state
-    _asked = (judge, remember)
-    if _announced is None:
-        _announced = announced_in(sys.path, GROUP)
+    state.asked = (judge, remember)
+    if state.announced is None:
+        state.announced = announced_in(sys.path, GROUP)
     for module in modules():
         _watch(module)
 
 
 def modules() -> tuple[str, ...]:
     """Return the modules that hold clients which are watched once they are imported."""
-    return (*MODULES, *_rows, *(_announced or ()))
+    return (*MODULES, *state.rows, *(state.announced or ()))
 
 
-def deactivate() -> None:
+def stop() -> None:
     """Take every wrapper off."""
-    global _asked  # noqa: PLW0603 - as above
-    _asked = None
-    for entry_points in _entry_points.values():
+    state.asked = None
+    for entry_points in state.entry_points.values():
         remove_all(entry_points)
 
 
@@ -154,16 +168,16 @@ def watch_client(
 
     row = Row(module, name, endpoints, kind, tuple(also), awaited)
     for module in (row.module, *row.also):
-        _rows.setdefault(module, []).append(row)
-    if _asked is not None:
+        state.rows.setdefault(module, []).append(row)
+    if state.asked is not None:
         for module in (row.module, *row.also):
             _watch(module)
 
     def remove() -> None:
         for module in (row.module, *row.also):
-            if row in _rows[module]:
-                _rows[module].remove(row)
-        remove_all(_entry_points.pop(row, []))
+            if row in state.rows[module]:
+                state.rows[module].remove(row)
+        remove_all(state.entry_points.pop(row, []))
 
     return remove
 
@@ -172,36 +186,36 @@ def watch_type(kind: type, row: Row) -> None:
     """Have a row's method judged of a type that stands in no module: it was met in what a call returned."""
     from pytest_test_categories._watch.clients.rows import entry_points_of
 
-    if row not in _entry_points:
-        _rows.setdefault(row.module, []).append(row)  # for the guards to come
-        _entry_points[row] = [
+    if row not in state.entry_points:
+        state.rows.setdefault(row.module, []).append(row)  # for the guards to come
+        state.entry_points[row] = [
             EntryPoint(row.module, row.name, entry_point.wrapper, kind) for entry_point in entry_points_of(row, _whom)
         ]
-    for entry_point in _entry_points[row]:
+    for entry_point in state.entry_points[row]:
         entry_point.install()
 
 
 def _watch(module: str) -> None:
     if module in sys.modules:
         _imported(module)
-    elif module not in _awaited:
-        _awaited.add(module)
+    elif module not in state.awaited:
+        state.awaited.add(module)
         when_imported(module, functools.partial(_imported, module))
 
 
 def _imported(module: str) -> None:
     """Wrap what the table has for a module that is there now."""
-    _awaited.discard(module)
-    if _asked is None:
+    state.awaited.discard(module)
+    if state.asked is None:
         return
     from pytest_test_categories._watch.clients.rows import entry_points_of, rows_of
 
-    for announced in (_announced or {}).pop(module, ()):
+    for announced in (state.announced or {}).pop(module, ()):
         announced.load()()
-    for row in (*rows_of(module), *_rows.get(module, ())):
-        if row not in _entry_points:
-            _entry_points[row] = entry_points_of(row, _whom)
-        for entry_point in _entry_points[row]:
+    for row in (*rows_of(module), *state.rows.get(module, ())):
+        if row not in state.entry_points:
+            state.entry_points[row] = entry_points_of(row, _whom)
+        for entry_point in state.entry_points[row]:
             # A module that re-exports a function may be in the middle of its own import: it takes the wrapped one,
             # and is looked at again when it is done.
             if entry_point.module in sys.modules:
@@ -209,4 +223,4 @@ def _imported(module: str) -> None:
 
 
 def _whom() -> tuple[Judge, Remember] | None:
-    return _asked
+    return state.asked
