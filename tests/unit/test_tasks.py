@@ -34,7 +34,7 @@ def test_all_tasks_that_are_not_done_are_listed() -> None:
 
 
 def test_without_asyncio_there_are_no_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_sets", [])
+    monkeypatch.setattr(tasks.known, "sets", [])
     monkeypatch.delitem(sys.modules, "asyncio.tasks")
     assert tasks.all_tasks() == []
 
@@ -56,9 +56,9 @@ def test_a_task_made_meanwhile_by_another_thread_is_no_obstacle(monkeypatch: pyt
                 raise RuntimeError("Set changed size during iteration")
             return iter([Task()])
 
-    monkeypatch.setattr(tasks, "_sets", [Changing(3)])
+    monkeypatch.setattr(tasks.known, "sets", [Changing(3)])
     assert len(tasks.all_tasks()) == 1
-    monkeypatch.setattr(tasks, "_sets", [Changing(1000)])
+    monkeypatch.setattr(tasks.known, "sets", [Changing(1000)])
     assert tasks.all_tasks() == []
 
 
@@ -125,7 +125,7 @@ def test_tasks_that_are_gone_are_forgotten() -> None:
             tasks.moment()
 
     asyncio.run(main())
-    assert len(tasks._births) < 600
+    assert len(tasks.known.births) < 600
     gc.collect()
     tasks.forget()
-    assert all(reference() is not None for reference in tasks._births)
+    assert all(reference() is not None for reference in tasks.known.births)

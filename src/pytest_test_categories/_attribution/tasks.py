@@ -7,9 +7,23 @@ import sys
 import weakref
 from typing import Any, Final
 
-_sets: Final[list[Any]] = []
-_births: Final[dict[Any, int]] = {}
-_moments: Final = itertools.count(1)
+
+class _Known:
+    """What is known of tasks.
+
+    Attributes:
+        sets: asyncio's own sets of them.
+        births: By weak reference to a task, the moment at which it was seen first.
+        moments: The moments to come.
+    """
+
+    def __init__(self) -> None:
+        self.sets: list[Any] = []
+        self.births: dict[Any, int] = {}
+        self.moments = itertools.count(1)
+
+
+known: Final = _Known()
 
 
 def _task_sets() -> list[Any]:
@@ -17,14 +31,14 @@ def _task_sets() -> list[Any]:
     module = sys.modules.get("asyncio.tasks")
     if module is not None:
         names = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
-        _sets.extend(held for name in names if (held := getattr(module, name, None)) is not None)
-    return _sets
+        known.sets.extend(held for name in names if (held := getattr(module, name, None)) is not None)
+    return known.sets
 
 
 def all_tasks() -> list[Any]:
     """Return every task that is not done, whatever its loop."""
     found: list[Any] = []
-    for held in _sets or _task_sets():
+    for held in known.sets or _task_sets():
         if not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
             continue
         for _ in range(10):
@@ -43,27 +57,27 @@ def moment() -> int:
     one after another, each looks at n tasks, and a look has to cost next to nothing.
     """
     live = 0
-    for held in _sets or _task_sets():
+    for held in known.sets or _task_sets():
         data = getattr(held, "data", None)  # weak references; asyncio keeps eager tasks themselves
         if data is None:
             data = {weakref.ref(task) for task in held.copy()}
         live += len(data)
-        new = data.difference(_births)
+        new = data.difference(known.births)
         if new:
-            born = next(_moments)  # later than any that was returned before one of these was made
+            born = next(known.moments)  # later than any that was returned before one of these was made
             for reference in new:
-                _births.setdefault(reference, born)
-    if len(_births) > 2 * live + 64:
+                known.births.setdefault(reference, born)
+    if len(known.births) > 2 * live + 64:
         forget()
-    return next(_moments)
+    return next(known.moments)
 
 
 def was_there(task: Any, at: int) -> bool:
     """Tell whether a task had been made at a moment that has passed."""
-    return _births.get(weakref.ref(task), at) < at
+    return known.births.get(weakref.ref(task), at) < at
 
 
 def forget() -> None:
     """Forget the tasks that are gone."""
-    for reference in [one for one in list(_births) if one() is None]:
-        _births.pop(reference, None)
+    for reference in [one for one in list(known.births) if one() is None]:
+        known.births.pop(reference, None)
