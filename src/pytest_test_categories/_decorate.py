@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._guard import NetworkGuard
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -95,7 +95,7 @@ def _runner(guard: network_guard, target: Any) -> Signature:
 
     def enter() -> tuple[NetworkGuard, Scope | None]:
         fresh = guard.fresh()
-        top = registry.root()
+        top = runtime.root()
         filename, _, line = where.rpartition(":")
         return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {stack.relative(filename, top)}:{line}")
 

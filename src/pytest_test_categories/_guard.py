@@ -14,7 +14,7 @@ from pytest_test_categories._ledger.runs import innermost, runs
 from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
 from pytest_test_categories._rules.wording import report_text
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,7 +123,7 @@ class NetworkGuard:
     @property
     def violations(self) -> list[Violation]:
         """What the guard has seen so far, in strict and in warn mode, first things first."""
-        registry.collect()
+        runtime.collect()
         found = {key: (violation, [*counts]) for key, (violation, counts) in list(self._ended.items())}
         for scope in list(self._entered):
             if scope is not None:
@@ -159,7 +159,7 @@ class NetworkGuard:
         outer = charged.scopes[0] if charged is not None and charged.scopes and not charged.unattributed else None
         if outer is not None and outer.policy is not None and outer.policy.known:
             policy = policy._replace(known=outer.policy.known)
-        registry.hold()
+        runtime.hold()
         scope = Scope(
             ScopeKind.BLOCK,
             policy,
@@ -179,12 +179,12 @@ class NetworkGuard:
             NetworkAccessViolationError: The scope is strict and something that it refused was not delivered.
         """
         __tracebackhide__ = True
-        registry.collect()
+        runtime.collect()
         scope.close()
-        registry.release()
+        runtime.release()
         if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:
             run.of_blocks.add(scope.records.values())
-        registry.ledger.deliver(error, ended=scope)
+        runtime.ledger.deliver(error, ended=scope)
         self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
         finish(scope, error)
 
@@ -196,7 +196,7 @@ class NetworkGuard:
     def _enter(self, frame: Any, label: str = "") -> Scope | None:
         while frame.f_back is not None and frame.f_globals.get("__name__") == "contextlib":  # an exit stack
             frame = frame.f_back
-        where = f"{self!r} at {stack.relative(frame.f_code.co_filename, registry.root())}:{frame.f_lineno}"
+        where = f"{self!r} at {stack.relative(frame.f_code.co_filename, runtime.root())}:{frame.f_lineno}"
         scope = self.open(label=label, where=where)
         self._entered.append(scope)
         if scope is not None:
@@ -311,7 +311,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         scope = self._scope
         assert scope is not None
         scope.entered().__exit__()
-        registry.collect()
+        runtime.collect()
         scope.close()
         records = list(scope.records.values())
         Delivery.of_the_rest(records).deliver(expected=True)
@@ -321,7 +321,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         self._seen += [v for ours in errors_in(error) for v in ours.violations if v.key not in known]
         if error is None and not self._seen and self._guarded:
             raise AssertionError("expect_network_violation: nothing was refused in this block")
-        registry.ledger.deliver(error, expected=True)
+        runtime.ledger.deliver(error, expected=True)
         return _only_ours(error)
 
 

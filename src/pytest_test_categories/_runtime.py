@@ -1,6 +1,6 @@
 """The runtime: holds the layers in place and takes them away, and wires the rest.
 
-``registry`` is the process's one piece of shared state: the judge that layers ask, the ledger that it writes, the
+``runtime`` is the process's one piece of shared state: the judge that layers ask, the ledger that it writes, the
 processes around.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
 
 
-class Registry:
+class Runtime:
     """What one process has of this package.
 
     Attributes:
@@ -318,7 +318,7 @@ def _assert_raises_exit(
 ) -> Any:
     caught = wrapped(*args, **kwargs)
     if names_our_class(instance.expected):
-        registry.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
+        runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 
@@ -326,14 +326,14 @@ def _assert_raises_enter(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     if names_our_class(instance.expected):
-        registry.ledger.enter_expecting(instance)
+        runtime.ledger.enter_expecting(instance)
     return wrapped(*args, **kwargs)
 
 
 def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Say what a test was refused that ends the run's own process by ``os._exit``: nobody will ask any more."""
     status = args[0] if args else kwargs.get("status")
-    unseen = registry.unseen() if isinstance(status, int) else []
+    unseen = runtime.unseen() if isinstance(status, int) else []
     run = innermost()
     if not unseen or run is None:
         return wrapped(*args, **kwargs)
@@ -380,11 +380,11 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
     }
 )
 
-registry: Final = Registry()
+runtime: Final = Runtime()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=registry.before_fork, after_in_child=registry.after_fork_in_child)
+    os.register_at_fork(before=runtime.before_fork, after_in_child=runtime.after_fork_in_child)
 
 # In a process that a guarded one has started, this is what it began with.
 if (_child := sys.modules.get("pytest_test_categories_child")) is not None:
-    registry.inherit(_child)
+    runtime.inherit(_child)

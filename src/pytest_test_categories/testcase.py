@@ -13,7 +13,7 @@ from pytest_test_categories._decorate import network_guard
 from pytest_test_categories._guard import is_skip
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     import contextlib
@@ -151,7 +151,7 @@ class SizedTest(_Base):
         method = getattr(self, self._testMethodName)
         expected = any(getattr(it, "__unittest_expecting_failure__", False) for it in (self, method))
         if not is_skip(error) and not expected:
-            registry.ledger.deliver(error)
+            runtime.ledger.deliver(error)
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -463,11 +463,11 @@ def test_rule_8_the_socket_of_a_refused_connect_is_closed_and_of_a_refused_sendt
 
 def raise_nothing_undelivered() -> None:
     """Tell the guards that pytest.raises saw their errors: there is no plugin here that would."""
-    for scope in registry_scopes():
+    for scope in charged_scopes():
         Delivery.of_the_rest(scope.records.values()).deliver(expected=True)
 
 
-def registry_scopes() -> list[Any]:
+def charged_scopes() -> list[Any]:
     from pytest_test_categories._attribution.origin import current
 
     scope = current.get()

@@ -28,7 +28,7 @@ import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
 from pytest_test_categories._processes.child import pytest_test_categories_child as child
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -561,7 +561,7 @@ def test_torn_and_strange_lines_are_passed_over(worker: str) -> None:
     guard = network_guard("small", "strict")
     with pytest.raises(NetworkAccessViolationError), guard:
         by_run([sys.executable, "-c", ""])
-        home = registry._spawned._home
+        home = runtime._spawned._home
         for line in (
             b"[1, false, fal",
             b"\xff\xfe",
@@ -833,9 +833,9 @@ def test_what_every_python_imports_is_python_2(tmp_path: Path) -> None:
 
 def test_the_spool_is_private_made_at_the_first_start_and_removed_at_the_end(worker: str) -> None:
     with network_guard("small", "strict"):
-        assert registry._spawned._home == ""
+        assert runtime._spawned._home == ""
         run_code("")
-        home = registry._spawned._home
+        home = runtime._spawned._home
         assert os.stat(home).st_mode & 0o777 == 0o700
     assert not os.path.exists(home)
 
@@ -855,7 +855,7 @@ def test_a_daemon_that_outlives_the_guard_is_refused_and_told_nobody(tmp_path: P
     go = tmp_path / "go"
     with network_guard("small", "strict"):
         subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(go)], check=True)
-        home = registry._spawned._home
+        home = runtime._spawned._home
     go.touch()
     done = Path(f"{go}.done")
     until(done.exists)
@@ -871,11 +871,11 @@ def test_forked_children_leave_the_spool_to_their_parent(worker: str) -> None:
             try:
                 with network_guard("medium", "strict"):
                     pass
-                registry._spawned.close()
+                runtime._spawned.close()
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
-        assert os.path.isdir(registry._spawned._home)
+        assert os.path.isdir(runtime._spawned._home)
         assert by_run([sys.executable, worker, *map(str, FOREIGN)]) == 3
 
 

@@ -209,7 +209,7 @@ def test_rule_11_a_python_that_lacks_the_package_is_unwatched(
         pytester,
         """
 from pytest_test_categories._processes.child import pytest_test_categories_child as ours
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 @pytest.mark.small
 def test_blind():
@@ -222,7 +222,7 @@ def test_blind():
     )
     # -S and a copy of the variable: the site is left out, and the start is made by hand.
     script = "import os; os.environ[%r] = os.environ['COPY'];" % ours.VARIABLE + code
-    value = registry.hand_down([sys.executable, "-c", code], [sys.executable], True)
+    value = runtime.hand_down([sys.executable, "-c", code], [sys.executable], True)
     subprocess.run([sys.executable, "-I", "-S", "-c", script, ours.DIRECTORY], env={"COPY": value}, check=True)
 """,
     )
@@ -254,7 +254,7 @@ def test_a_layer_that_watches_every_program_switches_the_line_off(
     pytester.makeconftest(
         """
 def pytest_sessionstart():
-    from pytest_test_categories._runtime import registry
+    from pytest_test_categories._runtime import runtime
     innermost().children_watched = True
 """
     )

@@ -142,6 +142,6 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
         )
         result.assert_outcomes(**counts)
     from pytest_test_categories._ledger.runs import runs
-    from pytest_test_categories._runtime import registry
+    from pytest_test_categories._runtime import runtime
 
-    assert (runs, registry.holders) == ([], 0)
+    assert (runs, runtime.holders) == ([], 0)

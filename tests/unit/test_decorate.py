@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -145,7 +145,7 @@ def test_each_form_is_guarded(listener: Address, form: Callable[[Address], objec
     with pytest.raises(NetworkAccessViolationError) as caught:
         form(listener)
     assert not caught.value.undelivered
-    assert registry.holders == 0
+    assert runtime.holders == 0
     dial(listener)
 
 
@@ -190,12 +190,12 @@ def test_what_swallows_is_told_at_the_end() -> None:
 
 def test_the_life_of_a_coroutine_is_guarded_and_not_its_creation(listener: Address) -> None:
     made = coroutine(listener)
-    assert registry.holders == 0
+    assert runtime.holders == 0
     dial(listener)
     with pytest.raises(NetworkAccessViolationError):
         asyncio.run(made)
     coroutine(listener).close()
-    assert registry.holders == 0
+    assert runtime.holders == 0
 
 
 def test_a_generators_guard_covers_its_own_steps_only(listener: Address) -> None:
@@ -218,7 +218,7 @@ def test_a_generators_guard_covers_its_own_steps_only(listener: Address) -> None
             log.append("closed")
 
     running: Any = steps()
-    assert registry.holders == 0
+    assert runtime.holders == 0
     assert next(running) == "first"
     dial(listener)
     assert running.send("sent") == "second"
@@ -228,7 +228,7 @@ def test_a_generators_guard_covers_its_own_steps_only(listener: Address) -> None
     dial(listener)
     running.close()
     assert log == ["sent", error, "closed"]
-    assert registry.holders == 0
+    assert runtime.holders == 0
 
 
 def test_a_generators_result_and_delegation() -> None:
@@ -275,7 +275,7 @@ def test_an_async_generators_steps(listener: Address) -> None:
         assert log == ["sent", error, "closed"]
 
     asyncio.run(main())
-    assert registry.holders == 0
+    assert runtime.holders == 0
 
 
 def test_a_thousand_runs_in_gather_are_a_thousand_guards(listener: Address) -> None:
@@ -283,7 +283,7 @@ def test_a_thousand_runs_in_gather_are_a_thousand_guards(listener: Address) -> N
 
     @network_guard("medium", "strict")
     async def one(number: int) -> int:
-        seen.append(registry.holders)
+        seen.append(runtime.holders)
         await asyncio.sleep(0)
         if number % 2:
             dial()
@@ -298,7 +298,7 @@ def test_a_thousand_runs_in_gather_are_a_thousand_guards(listener: Address) -> N
     assert max(seen) == 1000
     assert results[::2] == list(range(0, 1000, 2))
     assert {type(result) for result in results[1::2]} == {NetworkAccessViolationError}
-    assert registry.holders == 0
+    assert runtime.holders == 0
 
 
 def test_recursion() -> None:
@@ -307,7 +307,7 @@ def test_recursion() -> None:
         if not levels:
             with pytest.raises(NetworkAccessViolationError):
                 dial()
-            return registry.holders
+            return runtime.holders
         return deeper(levels - 1)
 
     with expect_network_violation() as seen:
@@ -448,7 +448,7 @@ def test_a_unittest_class() -> None:
     result = unittest.TestResult()
     unittest.TestSuite([Case("test_swallowing"), Case()]).run(result)
     assert [test.id().rpartition(".")[2] for test, _ in result.errors] == ["test_swallowing", "runTest"]
-    assert registry.holders == 0
+    assert runtime.holders == 0
 
 
 def test_a_report_names_the_function_and_where_it_was_decorated() -> None:

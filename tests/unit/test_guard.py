@@ -36,7 +36,7 @@ from pytest_test_categories import (
 )
 from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, current
 from pytest_test_categories._ledger.runs import runs
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -73,9 +73,9 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nobody_guards_before_or_after() -> Iterator[None]:
-    assert registry.holders == 0
+    assert runtime.holders == 0
     yield
-    assert registry.holders == 0
+    assert runtime.holders == 0
     assert current.get() is None or not current.get().open  # type: ignore[union-attr]
 
 

@@ -23,7 +23,7 @@ from pytest_test_categories._attribution import origin, tasks
 from pytest_test_categories._attribution.carriers.executors import Job
 from pytest_test_categories._attribution.origin import FREE, Scope, ScopeKind, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _layers() -> Iterator[None]:
-    registry.hold()
+    runtime.hold()
     phases = list(origin.state.phases)
     origin.state.phases.clear()
     token = current.set(None)
     yield
     current.reset(token)
     origin.state.phases[:] = phases
-    registry.release()
+    runtime.release()
 
 
 def scope(kind: str = "test", *, size: TestSize = TestSize.SMALL, parent: Scope | None = None) -> Scope:
@@ -309,7 +309,7 @@ def test_a_finished_threads_number_may_be_used_again() -> None:
     def abandon() -> None:
         network_guard("small", "strict").__enter__()
 
-    before = registry.holders
+    before = runtime.holders
     for _ in range(3):
         thread = threading.Thread(target=abandon)
         thread.start()
@@ -319,8 +319,8 @@ def test_a_finished_threads_number_may_be_used_again() -> None:
         return socket.gethostbyname("127.0.0.1"), contextvars.Context().run(charge)
 
     assert in_thread(later) == ("127.0.0.1", None)
-    for _ in range(registry.holders - before):
-        registry.release()
+    for _ in range(runtime.holders - before):
+        runtime.release()
 
 
 def test_a_block_inside_the_running_phase_comes_first_where_the_context_knows_of_neither() -> None:

@@ -31,7 +31,7 @@ from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._judge import MEMO_ENTRIES
 from pytest_test_categories._ledger.runs import Run, runs
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories._watch import sockets
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_guard_entered_after_a_reload_of_the_socket_module_wraps_the_new_class
 ) -> None:
     with network_guard("small", "strict"):
         pass
-    monkeypatch.setattr(registry, "_entry_points", list(registry._entry_points))
+    monkeypatch.setattr(runtime, "_entry_points", list(runtime._entry_points))
     monkeypatch.setattr(sockets, "_known_classes", list(sockets._known_classes))
     before = dict(vars(socket))
     try:
@@ -112,13 +112,13 @@ def test_a_look_up_that_was_warned_of_and_the_connect_after_it_are_one_warning(l
 
 
 def test_a_look_up_that_nobody_is_charged_with_is_not_remembered() -> None:
-    registry.hold()
+    runtime.hold()
     try:
         with answering("198.51.100.77"):
             socket.getaddrinfo("api.example", 80)
         assert look_ups.names_of(ipaddress.ip_address("198.51.100.77")) == ()
     finally:
-        registry.release()
+        runtime.release()
 
 
 def test_an_error_that_has_crossed_processes_is_delivery_of_what_it_names_and_of_nothing_else() -> None:
@@ -177,12 +177,12 @@ def test_a_job_that_begins_before_its_task_waits_for_it_names_the_line_of_the_ta
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_fork_outside_all_guards_costs_no_pipe() -> None:
-    assert registry.holders == 0
+    assert runtime.holders == 0
     child = os.fork()
     if not child:
         os._exit(0)
     os.waitpid(child, 0)
-    assert registry._children is None
+    assert runtime._children is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
@@ -206,7 +206,7 @@ class TestChildrenThatOutliveTheirGuard:
         with bystander:
             os.write(go, b"x")
             os.waitpid(child, 0)
-            registry.collect()
+            runtime.collect()
         os.close(start)
         os.close(go)
 
@@ -215,11 +215,11 @@ class TestChildrenThatOutliveTheirGuard:
         runs.append(run)
         told: list[int] = []
         run.on_record = lambda: told.append(1)
-        registry.hold()  # as a run does
+        runtime.hold()  # as a run does
         try:
             self.outlive(contextlib.nullcontext())
         finally:
-            registry.release()
+            runtime.release()
         (record,) = run.late.values()
         assert record.violation.target == "198.51.100.1:9"
         assert record.violation.late.startswith("by a child process of ")
@@ -228,11 +228,11 @@ class TestChildrenThatOutliveTheirGuard:
 
     def test_without_a_run_nobody_is_told(self) -> None:
         bystander = network_guard("small", "strict")
-        registry.hold()
+        runtime.hold()
         try:
             self.outlive(bystander)
         finally:
-            registry.release()
+            runtime.release()
         assert bystander.violations == []
 
 

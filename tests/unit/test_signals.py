@@ -14,7 +14,7 @@ from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.carriers.signals import SignalJob, forget
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def scope(kind: str = "test", parent: Scope | None = None) -> Scope:
 
 @pytest.fixture(autouse=True)
 def _layers() -> Iterator[None]:
-    registry.hold()
+    runtime.hold()
     phases = list(origin.state.phases)
     origin.state.phases.clear()
     token = current.set(None)
@@ -42,7 +42,7 @@ def _layers() -> Iterator[None]:
     forget()
     current.reset(token)
     origin.state.phases[:] = phases
-    registry.release()
+    runtime.release()
     found.clear()
 
 

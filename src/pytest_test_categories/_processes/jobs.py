@@ -139,8 +139,8 @@ def _hold_to(handed: str) -> None:
     if child is not None:
         child.take_job(given)
     elif runtime is not None:
-        runtime.registry.take_job(given)
+        runtime.runtime.take_job(given)
     elif given is not None:  # a worker that was started when nothing was guarded
         import importlib
 
-        importlib.import_module(_RUNTIME).registry.take_job(given)
+        importlib.import_module(_RUNTIME).runtime.take_job(given)

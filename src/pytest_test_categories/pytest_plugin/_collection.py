@@ -23,7 +23,7 @@ from pytest_test_categories._rules.policy import (
 )
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import report_text, warning_text
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
 
@@ -78,7 +78,7 @@ class Collecting:
             origin.state.phases.pop()
             current.set(outer)
             origin.changed()
-            registry.collect()
+            runtime.collect()
             holds.close()
             keeps.close()
 
@@ -185,7 +185,7 @@ class Collecting:
             observing = self._run.observing
             if observing is not None and (refusing is None or self._mode is EnforcementMode.OFF):
                 watching = [observing] if refusing is None else [scope, observing]
-                registry.ledger.keep_observed(watching, attempt, record.snapshot()._replace(size=""))
+                runtime.ledger.keep_observed(watching, attempt, record.snapshot()._replace(size=""))
         return found
 
     def _module_error(

@@ -13,7 +13,7 @@ from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
@@ -331,17 +331,17 @@ class FixtureGuard:
         if current.get() is scope:
             current.set(scope.previous)
         origin.changed()
-        registry.collect()
+        runtime.collect()
         scope.close()
         self._finish(scope, None)
 
     def _finish(self, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        registry.collect()
+        runtime.collect()
         if not scope.records:
             return
         if scope not in self._phases.fixture_scopes:
             self._phases.fixture_scopes.append(scope)
-        registry.ledger.deliver(error)
+        runtime.ledger.deliver(error)
         finish(scope, error)
         Delivery.of_the_rest(list(scope.records.values())).deliver()

@@ -15,7 +15,7 @@ from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import KERNEL
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
@@ -91,22 +91,20 @@ class Kernel:
         if watching and not refusing:
             charged = next(scope for scope in scopes if scope.policy is not None)
             late = _LATE if report.before else ""
-            registry.ledger.keep_observed(
+            runtime.ledger.keep_observed(
                 watching, attempt, self._violation(report, attempt, charged)._replace(late=late)
             )
             return
         refusing = refusing or [scope for scope in scopes if scope.policy is not None]
         if not refusing:
-            registry.ledger.keep_unattributed(
-                self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE)
-            )
+            runtime.ledger.keep_unattributed(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
             return
         violation = self._violation(report, attempt, refusing[0])
         if report.before:
-            registry.ledger.keep_unattributed(violation._replace(late=_LATE))
+            runtime.ledger.keep_unattributed(violation._replace(late=_LATE))
             return
         if report.refused or report.own or not _is_known(violation, refusing[0]):
-            registry.ledger.take_from_outside(refusing, scopes, attempt, violation)
+            runtime.ledger.take_from_outside(refusing, scopes, attempt, violation)
 
     def _violation(self, report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
         endpoint = attempt.endpoint
@@ -204,7 +202,7 @@ def confirm(settings: Settings) -> None:
         _state.reason = client.refusal()
         if _state.reason:
             _state.word = ""
-            registry.judge.outside = None
+            runtime.judge.outside = None
             origin.state.on_change = origin.state.on_thread_end = None
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
@@ -238,7 +236,7 @@ def _start(config: pytest.Config) -> None:
     os.environ[VARIABLE] = path or _AROUND
     if client is not None:
         _state.client = client
-        registry.judge.outside = Kernel(client)
+        runtime.judge.outside = Kernel(client)
         origin.state.on_change = client.publish
         origin.state.on_thread_end = client.release_thread
 

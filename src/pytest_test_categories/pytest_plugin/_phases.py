@@ -20,7 +20,7 @@ from pytest_test_categories._rules.policy import (
     TestSize,
     parse_own_allow,
 )
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
 
@@ -317,7 +317,7 @@ class Phases:
         current.set(test.outer)
         if origin.state.on_change is not None:
             origin.state.on_change(None if state.phases or test.outer is not None else ())
-        registry.collect()
+        runtime.collect()
         if (scope.records or self.fixture_scopes) and not test.has_run:
             self._tell(test.item, scope, error)
 
@@ -333,7 +333,7 @@ class Phases:
         __tracebackhide__ = True
         for told in (error, *_private.caught_by_unittest(item)):
             if told is not None and not is_skip(told):
-                registry.ledger.deliver(told)
+                runtime.ledger.deliver(told)
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it
             self._run.noted += to_tell(record for s in (scope, *self.fixture_scopes) for record in s.records.values())
         if not strict_of(scope) or (error is not None and not is_skip(error)):

@@ -10,7 +10,7 @@ from pytest_test_categories._ledger.ledger import errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.wording import line_text, report_text
-from pytest_test_categories._runtime import names_our_class, registry
+from pytest_test_categories._runtime import names_our_class, runtime
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,
@@ -58,7 +58,7 @@ class Reports:
         error = None if call.excinfo is None else call.excinfo.value
         carried = errors_in(error)
         if report.outcome == "failed":
-            registry.ledger.deliver(error)
+            runtime.ledger.deliver(error)
             if isinstance(error, NetworkAccessViolationError) and error.undelivered and call.excinfo is not None:
                 report.longrepr = call.excinfo.getrepr(style="value", chain=False)
         elif strict_of(scope) or carried:
@@ -109,7 +109,7 @@ class Reports:
     ) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
-            registry.ledger.deliver(error, expected=True)
+            runtime.ledger.deliver(error, expected=True)
             return
         left = {id(record): record for record in scope.undelivered()}
         left |= {id(record): record for one in ours for record in one.records}

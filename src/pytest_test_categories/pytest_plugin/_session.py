@@ -16,7 +16,7 @@ from pytest_test_categories._host.wrapping import EntryPoint, install_all, remov
 from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._runtime import names_our_class, registry
+from pytest_test_categories._runtime import names_our_class, runtime
 from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
@@ -101,7 +101,7 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.children_watched = registry.judge.outside is not None
+        self.run.children_watched = runtime.judge.outside is not None
         self.run.baseline = settings.baseline
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
@@ -127,7 +127,7 @@ class Session:
         self._reports: Reports | None = None
         self.run.on_record = self._expect_reports
         runs.append(self.run)
-        registry.hold()
+        runtime.hold()
         install_all(self._entry_points)
         stack.state.aside.append(_is_report_hook)
         config.add_cleanup(self._close)
@@ -186,9 +186,9 @@ class Session:
     def pytest_collection(self) -> None:
         """Leave alone what is older than the first test module: threads, and functions for the exit."""
         if runs == [self.run]:
-            registry.exit.expect()
-            if registry.judge.outside is not None:
-                registry.judge.outside.begin_tests()
+            runtime.exit.expect()
+            if runtime.judge.outside is not None:
+                runtime.judge.outside.begin_tests()
         origin.free_threads(t for t in threading.enumerate() if t is not origin.running_thread())
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -233,7 +233,7 @@ class Session:
             threading.excepthook = self._hook_before
         stack.state.aside.remove(_is_report_hook)
         remove_all(self._entry_points)
-        if registry.leave(self.run, self._phases.largest()) and self._terminal >= 0:
+        if runtime.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file
 
@@ -249,7 +249,7 @@ def _duplicate(descriptor: int) -> int:
 def _raises_enter(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
     if _expects_ours(instance):
-        registry.ledger.enter_expecting(instance)
+        runtime.ledger.enter_expecting(instance)
     return wrapped(*args, **kwargs)
 
 
@@ -261,7 +261,7 @@ def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ..
     __tracebackhide__ = True
     caught = wrapped(*args, **kwargs)
     if _expects_ours(instance):
-        registry.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
+        runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 

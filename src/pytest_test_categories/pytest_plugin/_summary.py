@@ -10,7 +10,7 @@ from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
@@ -68,12 +68,12 @@ class Summary:
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
         # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
-        registry.collect()
+        runtime.collect()
         self._note_properties()
         try:
             return (yield)
         finally:
-            registry.collect()
+            runtime.collect()
             output = getattr(self._config, "workeroutput", None)
             if output is not None:
                 output[_OUTPUT] = {

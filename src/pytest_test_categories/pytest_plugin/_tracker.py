@@ -16,7 +16,7 @@ from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.model import Access, Case, Report
 from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories._sizing.suggest import function_of
 from pytest_test_categories.pytest_plugin import _options, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY, to_tell
@@ -253,7 +253,7 @@ class Tracker:
         try:
             return (yield)
         finally:
-            registry.collect()
+            runtime.collect()
             rest = [violation.to_dict() for violation in (*self._drain(), *to_tell(self._of_blocks.records))]
             if session.shouldfail or session.shouldstop:
                 self._narrow(f"the run stopped early: {session.shouldfail or session.shouldstop}")

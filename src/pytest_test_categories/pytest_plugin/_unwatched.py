@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._runtime import registry
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ _SHOWN: Final = 6
 
 def counts(run: Run) -> dict[str, Any]:
     """Return the run's counts, JSON-safe; empty if a layer sees what any program does."""
-    return {} if run.children_watched else registry.unwatched(run)
+    return {} if run.children_watched else runtime.unwatched(run)
 
 
 def merge(into: dict[str, Any], more: dict[str, Any]) -> None:

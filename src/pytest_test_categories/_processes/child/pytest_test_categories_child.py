@@ -675,10 +675,10 @@ def load() -> bool:
     return state.runtime is not None
 
 
-def attached(registry: "Any", wrappers: "dict[str, Any]") -> None:
+def attached(runtime: "Any", wrappers: "dict[str, Any]") -> None:
     """Take note that the layers are here."""
     state.wrappers.update(wrappers)
-    state.runtime = registry
+    state.runtime = runtime
 
 
 def _hook(event: str, _args: "tuple[Any, ...]") -> None:
