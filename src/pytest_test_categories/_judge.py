@@ -15,9 +15,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import charge, current
+from pytest_test_categories._attribution.origin import asked, charge, current
 from pytest_test_categories._host.names import look_ups, reach_of_address
-from pytest_test_categories._rules.address import Reach, is_local_ip, parse_ip
+from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, TestSize, decide, refuses
 from pytest_test_categories._watch import connections
 
@@ -126,6 +126,10 @@ class Judge:
     def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         """Have it put on record; then a strict guard ends the call, and another warns."""
         __tracebackhide__ = True
+        label = asked.get()
+        if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
+            # The baseline knows it by what was asked for, whatever the look-up answered.
+            attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
         strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
         try:
             warned = self._ledger.refuse(refusing, strict, charged, attempt, route)

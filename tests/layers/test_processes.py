@@ -147,9 +147,9 @@ def test_a_loop_in_a_child_does_not_drown_what_comes_after_it() -> None:
 def test_a_long_record_fits_the_pipe() -> None:
     def far() -> None:
         with contextlib.suppress(Exception):
-            socket.getaddrinfo(".".join(["a" * 60] * 200), 80)
-            socket.socket(socket.AF_UNIX).connect("/" + "x" * 90)
+            socket.getaddrinfo("api.example.com", 80)
 
+    far.__code__ = far.__code__.replace(co_name="f" * 12_000)
     guard = network_guard("small", "strict")
     with pytest.raises(NetworkAccessViolationError), guard:
         in_child(far)

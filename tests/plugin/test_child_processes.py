@@ -254,7 +254,7 @@ def test_a_layer_that_watches_every_program_switches_the_line_off(
     pytester.makeconftest(
         """
 def pytest_sessionstart():
-    from pytest_test_categories._runtime import runtime
+    from pytest_test_categories._ledger.runs import innermost
     innermost().children_watched = True
 """
     )

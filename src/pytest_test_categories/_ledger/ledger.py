@@ -89,9 +89,6 @@ class Ledger:
         """
         __tracebackhide__ = True
         label = asked.get()
-        if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
-            # The baseline knows it by what was asked for, whatever the look-up answered.
-            attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
         trace = _read_stack(refusing[0])
         if _is_nobodys(trace, attempt):
             return False
