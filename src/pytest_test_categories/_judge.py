@@ -13,6 +13,8 @@ Assumes that layers ask it on the thread and in the context of the call, before 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import asked, charge, current
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 MEMO_ENTRIES: Final = 1024
 """So many permitted targets are remembered for a scope."""
 
+DEBUG_VARIABLE: Final = "TEST_CATEGORIES_DEBUG"
+"""Set to 1, it has each attempt that is judged told on stderr. What the memo permits is not judged again."""
+
 
 class Judge:
     """Judges attempts, and has those put on record that somebody refuses, or wants to know of.
@@ -45,6 +50,7 @@ class Judge:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.outside: Outside | None = None
+        self._debug = os.environ.get(DEBUG_VARIABLE) == "1"
 
     def ask(
         self,
@@ -88,10 +94,11 @@ class Judge:
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        if self._debug:
+            _tell(attempt, route, charged)
         if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
             attempt = attempt._replace(reach=Reach.NOWHERE)
-        refusing: list[Scope] = []
-        watching: list[Scope] = []
+        refusing, watching = [], []
         unrestricted, on_record = True, False
         for link in charged.scopes:
             policy = link.policy
@@ -167,3 +174,19 @@ class Judge:
 def _somebody_minds(charged: Charge, attempt: Attempt) -> bool:
     """Tell whether one of those who are charged does not permit an attempt."""
     return any(link.policy is not None and not decide(link.policy, attempt).permitted for link in charged.scopes)
+
+
+def _tell(attempt: Attempt, route: str, charged: Charge) -> None:
+    """Write on the process's own stderr who is charged with an attempt, by which rule, the verdict and its reason."""
+    what = f"{attempt.kind.value} {attempt.endpoint} by {route}, reaches {attempt.reach.value}"
+    lines = [f"test categories debug: {what}; charged: {charged.rule}{charged.late and f', {charged.late}'}"]
+    for link in charged.scopes:
+        policy = link.policy
+        if policy is None:
+            lines.append(f"  {link.kind.value} {link.test}: takes note")
+        else:
+            verdict = decide(policy, attempt)
+            size = "no size" if policy.size is None else policy.size.value
+            word = "permitted" if verdict.permitted else "known" if verdict.known else "not permitted"
+            lines.append(f"  {link.kind.value} {link.test} ({size}, {policy.mode.value}): {word}, {verdict.because}")
+    print("\n".join(lines), file=sys.__stderr__, flush=True)

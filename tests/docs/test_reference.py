@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _guard
+from pytest_test_categories import _guard, _judge
 from pytest_test_categories._rules import wording
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import TestSize
@@ -71,7 +71,7 @@ def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest
 
 def test_the_table_of_variables_holds_the_variables() -> None:
     rows = table(DOCS / "reference" / "options.md", "variable")
-    assert {name for name, _ in rows} == {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE}
+    assert {name for name, _ in rows} == {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE, _judge.DEBUG_VARIABLE}
 
 
 def test_the_table_of_markers_holds_the_markers() -> None:

@@ -250,3 +250,48 @@ except NetworkAccessViolationError:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "refused\n"
+
+
+def test_with_the_debug_variable_each_attempt_is_told_with_who_is_charged_by_which_rule_and_why() -> None:
+    code = """
+import socket, threading
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+def dial():
+    with socket.socket() as sock:
+        try:
+            sock.connect(("198.51.100.1", 9))
+        except NetworkAccessViolationError:
+            pass
+
+with network_guard("medium", "warn"), socket.socket() as sock:
+    try:
+        sock.connect(("127.0.0.1", 9))
+    except OSError:
+        pass
+try:
+    with network_guard("small", "strict"):
+        dial()
+        thread = threading.Thread(target=dial)
+        thread.start()
+        thread.join()
+except NetworkAccessViolationError:
+    pass
+"""
+    told = {}
+    for value in ("", "1"):
+        environment = {**os.environ, "TEST_CATEGORIES_DEBUG": value}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        told[value] = [line.strip() for line in done.stderr.splitlines()]
+    assert told[""] == []
+    small = "test categories debug: connect 198.51.100.1:9 by socket.connect, reaches beyond; charged: "
+    assert [line for line in told["1"] if line.startswith("test categories debug: ")] == [
+        "test categories debug: connect 127.0.0.1:9 by socket.connect, reaches machine; charged: an open guard of the context",
+        f"{small}an open guard of the context",
+        f"{small}an open guard that the thread or greenlet carries",
+    ]
+    reasons = [line.partition(" (")[2] for line in told["1"] if line.startswith("block ")]
+    refused = "small, strict): not permitted, small reaches no network"
+    assert reasons == ["medium, warn): permitted, it stays on this machine", refused, refused]

@@ -295,11 +295,13 @@ class Charge(NamedTuple):
     Attributes:
         late: Why the attempt counts as late; empty if it doesn't.
         unattributed: Whether nobody knows who started the thread: the run is charged, not the running test.
+        rule: How they were found, in words.
     """
 
     scopes: tuple[Scope, ...]
     late: str = ""
     unattributed: bool = False
+    rule: str = ""
 
 
 AT_THE_END: Final = "after the last test"
@@ -482,8 +484,12 @@ def charge() -> Charge | None:
     if state.inherited is None:
         return found
     if found is None:
-        return Charge(state.inherited.chain)
+        return Charge(state.inherited.chain, "", False, "what this process was handed")
     return found if state.inherited in found.scopes else found._replace(scopes=(*found.scopes, *state.inherited.chain))
+
+
+_CARRIED: Final = "an open guard that the thread or greenlet carries"
+_OF_JOB: Final = "an open guard that the job carries"
 
 
 def _charge_of_this_process() -> Charge | None:
@@ -494,20 +500,20 @@ def _charge_of_this_process() -> Charge | None:
     else:
         kept = False
     if scope is not None and (scopes := _open_chain(scope)):
-        return Charge(scopes)
+        return Charge(scopes, "", False, "an open guard of the context")
     job: Work | None = getattr(state.running, "job", None)
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
         return None
     if isinstance(carried, Scope):
         if scopes := _open_chain(carried, threads=True):
-            return Charge(scopes)
+            return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late=late_text(carried, _what_runs(job)))
+            return Charge(carried.chain, late_text(carried, _what_runs(job)), False, "leftover")
     leftover = _leftover_of_loop(scope)
     if leftover is not None:
-        return Charge(leftover.chain, late=late_text(leftover, "a task"))
+        return Charge(leftover.chain, late_text(leftover, "a task"), False, "leftover")
     return _standing_charge()
 
 
@@ -524,15 +530,14 @@ def _standing_charge() -> Charge | None:
     phase = running_phase()
     if phase is None:
         if state.ending is not None and not around:
-            return Charge(state.ending.chain, late=AT_THE_END)
-        return Charge(around) if around else None
+            return Charge(state.ending.chain, AT_THE_END, False, "the end of the process")
+        return Charge(around, "", False, "a block of the thread") if around else None
     if phase in around:
-        return Charge(around)
+        return Charge(around, "", False, "a block of the thread")
     scopes = _open_chain(phase)
-    return Charge(
-        (*scopes, *(link for link in around if link not in scopes)),
-        unattributed=not around and (phase.thread is not this_thread() or _is_nobodys_greenlet()),
-    )
+    nobodys = not around and (phase.thread is not this_thread() or _is_nobodys_greenlet())
+    scopes = (*scopes, *(link for link in around if link not in scopes))
+    return Charge(scopes, "", nobodys, "nobody is known" if nobodys else "the running phase")
 
 
 def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
