@@ -660,7 +660,7 @@ memory = logging.handlers.MemoryHandler(100, target=logging.handlers.SocketHandl
 
 
 def test_way():
-    memory.emit(logging.makeLogRecord({"msg": "hello"}))
+    memory.emit(logging.makeLogRecord({"msg": "hello", "levelno": logging.INFO}))
 
 # %% fixture-value-del | `__del__` of a fixture's value
 class Goodbye:
