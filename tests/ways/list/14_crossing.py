@@ -126,26 +126,3 @@ def test_way():
             dial()
     except pytest.fail.Exception:
         pass
-
-# %% unix-manager | the process of a `multiprocessing.Manager`
-import multiprocessing.managers
-
-
-class Dialler:
-    def dial(self):
-        socket.create_connection(ADDRESS).close()
-
-
-class Manager(multiprocessing.managers.BaseManager):
-    pass
-
-
-Manager.register("Dialler", Dialler)
-
-
-def test_way():
-    with Manager() as manager:
-        try:
-            manager.Dialler().dial()
-        except Exception:
-            pass
