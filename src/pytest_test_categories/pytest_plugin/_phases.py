@@ -219,9 +219,12 @@ class Phases:
         return Policy(max(sizes, key=lambda size: size.rank), self._mode, allow)
 
     @pytest.fixture(autouse=True)
-    def network_isolation(self, request: pytest.FixtureRequest) -> NetworkGuard:
+    def network_isolation(self) -> NetworkGuard:
         """Return the guard of the running test. Name it in a fixture that is to run under it."""
-        return NetworkGuard.of(self._running(request.node).scope)
+        # Asking for ``request`` would have pytest make a fixture of it for each test.
+        here = current.get()
+        tests = (link for link in (() if here is None else here.chain) if link.kind is _TEST)
+        return NetworkGuard.of(next(tests, self.scope))  # type: ignore[arg-type]  # a test is running
 
     # -- phases --------------------------------------------------------------------------------------------------------
 
