@@ -169,7 +169,7 @@ class NetworkGuard:
             where=where,
         )
         if outer is not None:
-            scope.fixture, scope.held_by = outer.fixture, outer.held_by
+            scope.fixture, scope.fixture_home, scope.held_by = outer.fixture, outer.fixture_home, outer.held_by
         return scope
 
     def shut(self, scope: Scope, error: BaseException | None) -> None:

@@ -251,9 +251,34 @@ def test_a_broad_fixture_is_listed_by_itself(project: Path, run_pytest: Run) -> 
     fixture = "@pytest.fixture(scope='session')\ndef db(port): dial(('127.0.0.1', port))\n"
     write(project, "test_a.py", fixture, "def test_first(db): pass", "def test_second(db): pass")
     run_pytest("--network-baseline-update")
-    assert listed(project) == {"fixture db (session) connect 127.0.0.1"}
+    assert listed(project) == {"fixture test_a.py::db (session) connect 127.0.0.1"}
     for chosen in ("first", "second"):
         assert run_pytest("-k", chosen).ret == 0
+
+
+def test_fixtures_of_one_name_in_two_directories_are_two(project: Path, run_pytest: Run) -> None:
+    for name, does in (("a", "dial(('127.0.0.1', int(os.environ['PORT'])))"), ("b", "pass")):
+        (project / name).mkdir()
+        write(project, f"{name}/conftest.py", f"@pytest.fixture(scope='session')\ndef server(): {does}\n")
+        write(project, f"{name}/test_{name}.py", "def test_it(server): pass")
+    run_pytest("--network-baseline-update")
+    assert listed(project) == {"fixture a::server (session) connect 127.0.0.1"}
+    assert run_pytest().ret == 0
+    write(project, "b/conftest.py", "@pytest.fixture(scope='session')\ndef server(): dial(('127.0.0.1', 1))\n")
+    assert run_pytest().ret == 1
+
+
+def test_conftests_are_listed_under_their_paths(project: Path, run_pytest: Run) -> None:
+    write(project, "flags.py", "def load(): dial(('127.0.0.1', int(os.environ['PORT'])))")
+    for name, does in (("a", "import flags; flags.load()"), ("b", "pass")):
+        (project / name).mkdir()
+        (project / name / "conftest.py").write_text(does + "\n", encoding="utf-8")
+        write(project, f"{name}/test_{name}.py", "def test_it(): pass")
+    run_pytest("-p", "flags", "--network-baseline-update")
+    assert listed(project) == {"a/conftest.py connect 127.0.0.1"}
+    assert run_pytest("-p", "flags").ret == 0
+    (project / "b" / "conftest.py").write_text("import flags; flags.load()\n", encoding="utf-8")
+    assert run_pytest("-p", "flags").ret == 1
 
 
 def test_an_import_is_listed_under_its_module(project: Path, run_pytest: Run) -> None:

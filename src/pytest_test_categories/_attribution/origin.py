@@ -106,6 +106,7 @@ class Scope:
 
     # One is made for each test: what few scopes need is a class attribute until it is set.
     fixture = ""
+    fixture_home = ""
     held_by = ""
     held = False
     closer: object = None

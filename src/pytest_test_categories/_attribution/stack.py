@@ -118,7 +118,7 @@ class Trace(NamedTuple):
 
     Attributes:
         at: Innermost line of the project's own code; None if there is none.
-        test: Innermost line in the test's own file, if that is another one.
+        test: Innermost line in the test's own file, or of the conftest that is imported, if that is another one.
         library: Top-level module of the outermost known client library below the project's code.
         cassette: Whether VCR.py is on the stack.
         importing: Name of the module being imported around the attempt; empty if none.
@@ -143,6 +143,7 @@ def exempt(code: CodeType) -> None:
 identity: Final = object.__hash__
 """What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
 
+_CONFTEST: Final = f"{os.sep}conftest.py"
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 _SHARED: Final = "<string>"
 """What any module's generated code says that it is in."""
@@ -182,6 +183,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
     found = _Reading(test_file)
     edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
     importing = module = ""
+    conftest = None
     self_test = settled = False
     installed_test = bool(test_file) and not is_project_file(test_file)
     called = None
@@ -199,6 +201,8 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
             self_test = found.at is None
         elif name == "<module>":
             module = frame.f_globals.get("__name__") or ""
+            if filename.endswith(_CONFTEST):  # the outermost counts: it is what pytest imports
+                conftest = _place(frame, filename, None)
         if not settled:
             whose = state.owners.get(filename)
             if whose is None:
@@ -214,7 +218,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
     if task is not None:
         found.take_awaiters(task, itself=True)
     found.take_made(made)
-    at, test = found.at, found.test
+    at, test = found.at, found.test or conftest
     return Trace(
         at,
         None if test == at else test,

@@ -404,6 +404,7 @@ def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violati
         test=scope.test,
         size="" if policy is None or policy.size is None else policy.size._value_,
         fixture=scope.fixture,
+        fixture_home=scope.fixture_home,
         held_by=scope.held_by,
         guard=scope.guard,
         verdict=verdict,

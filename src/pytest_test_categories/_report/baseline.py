@@ -38,7 +38,8 @@ class Entry(NamedTuple):
     """One known violation.
 
     Attributes:
-        test: Node id of the test, or of the module for an import; ``fixture NAME (scope)`` for a broad fixture.
+        test: Node id of the test, or of the module for an import; ``fixture NAME (scope)`` for a broad fixture, the
+            directory or file that defines it before the name, if that is not the top.
         kind: The kind of access, as ``Violation`` has it.
         target: ``host:port`` as the test asks for it.
     """
@@ -55,7 +56,9 @@ class Entry(NamedTuple):
         order, so that one stands for the other.
         """
         kind = "connect" if violation.kind == "reuse" else violation.kind
-        return cls(origin(violation.test, violation.fixture), kind, stable_target(violation.target))
+        return cls(
+            origin(violation.test, violation.fixture, violation.fixture_home), kind, stable_target(violation.target)
+        )
 
     @property
     def file(self) -> str:
@@ -72,14 +75,15 @@ class Entry(NamedTuple):
         return f"{self.test}: {self.kind} {self.target}"
 
 
-def origin(test: str, fixture: str) -> str:
+def origin(test: str, fixture: str, home: str = "") -> str:
     """Return what a violation is listed under: the fixture it happened in, else the test.
 
-    A fixture of a module's or class's scope is that module's or class's own, one of broader scope goes by its name.
+    A fixture of a module's or class's scope is that module's or class's own, one of broader scope that of the directory
+    or file that defines it, ``home``.
     """
     if not fixture:
         return test
-    owner = ""
+    owner = home
     if fixture.endswith("(module)"):
         owner = test.partition("::")[0]
     elif fixture.endswith("(class)"):
@@ -105,9 +109,9 @@ class Baseline:
         for entry in self.entries:
             self._by_test.setdefault(entry.test, set()).add((entry.kind, entry.target))
 
-    def of(self, test: str, fixture: str = "") -> frozenset[tuple[str, str]]:
+    def of(self, test: str, fixture: str = "", home: str = "") -> frozenset[tuple[str, str]]:
         """Return kind and target of each violation that is known of a test, or of a fixture."""
-        return frozenset(self._by_test.get(origin(test, fixture), ()))
+        return frozenset(self._by_test.get(origin(test, fixture, home), ()))
 
     def text(self) -> str:
         """Return the file's text."""

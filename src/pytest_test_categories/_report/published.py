@@ -102,6 +102,7 @@ _PARTS: Final[dict[str, Callable[[str], str]]] = {
     "thread": publishable,
     "process": program_of,
     "fixture": publishable,
+    "fixture_home": relative_place,
     "held_by": published_id,
     "guard": _place_of_guard,
     "importing": publishable,

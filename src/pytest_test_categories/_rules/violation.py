@@ -26,6 +26,7 @@ class Violation(NamedTuple):
         thread: Name of the thread, if it was not the test's own.
         process: Which child process it was, if it was one.
         fixture: Fixture that was being set up or torn down, with its scope, such as ``db (session)``.
+        fixture_home: The directory or file that defines that fixture; empty at the top.
         held_by: The test that narrows that fixture to ``size``.
         guard: Where the guard that refused was entered, if it was not the test's own.
         late: Why the violation came after its test had ended; empty if it did not.
@@ -52,6 +53,7 @@ class Violation(NamedTuple):
     thread: str = ""
     process: str = ""
     fixture: str = ""
+    fixture_home: str = ""
     held_by: str = ""
     guard: str = ""
     late: str = ""

@@ -157,15 +157,16 @@ def suggest(
 
     Args:
         report: The run. Nothing may have been refused in it: a refused test did not reach for the rest.
-        uses: Names of the fixtures of broader scope than a test's that each test uses, by node id. Leave out those that
-            are not held to the test's size.
+        uses: The fixtures of broader scope than a test's that each test uses, by node id: of each the name, with its
+            home and ``::`` before it, if it has one. Leave out those that are not held to the test's size.
         sets: Node ids of the tests whose size stands on their parameter set.
     """
     of_fixtures: dict[str, list[Access]] = {}
     for access in report.accesses:
         name, _space, scope = access.violation.fixture.partition(" (")
         if name and scope != "function)":  # those are set up for each test, and charged to it
-            of_fixtures.setdefault(name, []).append(access)
+            home = access.violation.fixture_home
+            of_fixtures.setdefault(f"{home}::{name}" if home else name, []).append(access)
     using = {published_id(test): names for test, names in (uses or {}).items()}
     own_sets = frozenset(map(published_id, sets))
 

@@ -96,17 +96,17 @@ class FixturePlan:
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
     def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return the names of the broad fixtures that are held to the sizes of the tests that ask for them."""
+        """Return the broad fixtures that are held to the sizes of the tests that ask for them: names, behind homes."""
         return tuple(
-            name
+            f"{home}::{name}" if (home := _private.home_of(found[-1])) else name
             for name, found in _private.fixtures_of(item).items()
             if name not in self._declared and self.guards(found[-1]) and not _private.is_autouse(found[-1])
         )
 
-    def broad_labels(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return what reports call those fixtures: ``NAME (scope)``."""
-        definitions = _private.fixtures_of(item)
-        return tuple(f"{name} ({definitions[name][-1].scope})" for name in self.broad_names(item))
+    def broad_labels(self, item: pytest.Item) -> tuple[tuple[str, str], ...]:
+        """Return what reports call those fixtures, ``NAME (scope)``, and their homes."""
+        found = ((name, _private.fixtures_of(item)[name][-1]) for name in self.broad_names(item))
+        return tuple((f"{name} ({one.scope})", _private.home_of(one)) for name, one in found)
 
     def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
         """Return the names of the fixtures with a guard of their own that an item uses."""
@@ -262,9 +262,10 @@ class FixtureGuard:
         policy = self._phases.policy(size, getattr(item, "cls", None) if definition.scope == "class" else None)
         fixture = f"{definition.argname} ({definition.scope})"
         test = self._phases.label(item)
-        policy = self._phases.with_known(policy, test, fixture)
+        home = _private.home_of(definition)
+        policy = self._phases.with_known(policy, test, fixture, home)
         scope = Scope(ScopeKind.FIXTURE, policy, test, parent=self._run.base)
-        scope.fixture = fixture
+        scope.fixture, scope.fixture_home = fixture, home
         scope.held_by = held.by
         scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")
         if held.ranks is not None:

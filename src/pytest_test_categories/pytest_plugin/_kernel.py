@@ -125,6 +125,7 @@ class Kernel:
             if report.own
             else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
             fixture="" if scope is None else scope.fixture,
+            fixture_home="" if scope is None else scope.fixture_home,
             held_by="" if scope is None else scope.held_by,
             guard="" if scope is None else scope.guard,
             late=_late_text(scope, own=report.own),

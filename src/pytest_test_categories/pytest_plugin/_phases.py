@@ -151,9 +151,9 @@ class Phases:
         """Return a test's node id, without a group that pytest-xdist hangs on it."""
         return plain_id(item.nodeid) if self._run.groups else item.nodeid
 
-    def with_known(self, policy: Policy, test: str, fixture: str = "") -> Policy:
+    def with_known(self, policy: Policy, test: str, fixture: str = "", home: str = "") -> Policy:
         """Return a policy with the violations that the baseline lists for a test, or for a fixture."""
-        known = None if self._run.baseline is None else self._run.baseline.of(test, fixture)
+        known = None if self._run.baseline is None else self._run.baseline.of(test, fixture, home)
         return policy._replace(known=known) if known else policy
 
     def note_items(self, items: Iterable[pytest.Item]) -> None:

@@ -45,6 +45,18 @@ def is_autouse(definition: Any) -> bool:
     return bool(getattr(definition, "_autouse", False))
 
 
+def home_of(definition: Any) -> str:
+    """Return the directory or file that defines a fixture of a session or package; else, and at the top, nothing.
+
+    Without it two such fixtures of one name are taken for one in the baseline and in suggested sizes.
+    """
+    if getattr(definition, "scope", "") not in {"session", "package"}:
+        return ""
+    node = getattr(definition, "node", None)  # from pytest 9.1 on; what was there before is deprecated
+    home = str(getattr(definition, "baseid", "") or "" if node is None else node.nodeid)
+    return "" if home == "." else home
+
+
 def is_defined(session: pytest.Session, name: str) -> bool:
     """Tell whether any loaded file defines a fixture: without it, none is called unknown."""
     try:

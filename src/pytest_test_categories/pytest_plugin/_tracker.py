@@ -126,8 +126,8 @@ class Tracker:
             return
         for item in items:
             node = self._phases.label(item)
-            for fixture in plan.broad_labels(item):
-                known = origin(node, fixture)
+            for fixture, home in plan.broad_labels(item):
+                known = origin(node, fixture, home)
                 if known in listed:
                     self._users.setdefault(known, []).append(node)
 
