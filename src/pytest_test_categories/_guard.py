@@ -270,7 +270,10 @@ def finish(scope: Scope, error: BaseException | None) -> None:
         raise ours from error
     # The failure stays what it was; a traceback shows the note below it.
     if scope.parent is None and scope.kind is ScopeKind.BLOCK and innermost() is None:
-        error.add_note(report_text(ours.violations, undelivered=True))
+        # A client that tries again has swallowed the first attempts: the last one's error tells of their place.
+        told = [record for one in errors_in(error) for record in one.records]
+        if untold := tuple(record.snapshot() for record in left if record not in told):
+            error.add_note(report_text(untold, undelivered=True))
 
 
 class expect_network_violation:  # noqa: N801 - used as a with statement, like pytest.raises

@@ -20,6 +20,7 @@ from tests.outsiders import unix_server
 from pytest_test_categories import NetworkAccessViolationError, network_guard
 from pytest_test_categories._host import unix_sockets
 from pytest_test_categories._host.unix_sockets import our_family
+from pytest_test_categories._watch import connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +58,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the system say who holds a socket, or let the processes tell each other."""
     if request.param == "asked" and not unix_sockets.can_ask():
         pytest.skip("nobody can be asked here")
-    monkeypatch.setattr(unix_sockets, "_can_ask", [request.param == "asked"])
+    for module in (unix_sockets, connections):
+        monkeypatch.setattr(module, "can_ask", lambda: request.param == "asked")
     return str(request.param)
 
 
@@ -409,7 +411,7 @@ def test_rule_9_forked_children_and_their_parents_reach_each_other(way: str) -> 
 
 @pytest.mark.parametrize("way", ["told"], indirect=True)
 def test_rule_9_spawned_children_and_their_parents_tell_each_other(way: str) -> None:
-    told = "from pytest_test_categories._host import unix_sockets; unix_sockets._can_ask.append(False)\n"
+    told = "from pytest_test_categories._host import unix_sockets; unix_sockets.can_ask = lambda: False\n"
     with network_guard("small", "strict") as guard, listening("before"):
         with serving(sys.executable, "-c", told + SERVER, "child"), listening("own"):
             dial("child")

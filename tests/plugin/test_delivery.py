@@ -400,3 +400,38 @@ def test_rule_2_a_refused_connect_is_no_step_of_a_refused_look_up(
     result = run_pytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*127.0.0.1:80 (x2)*"])
+
+
+def test_rule_2_a_client_that_tries_again_fails_its_test_once(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+
+        def dial():
+            for number in range(3):
+                try:
+                    socket.create_connection(("198.51.100.1", 9))
+                except Exception:
+                    if number == 2:
+                        raise
+
+        @pytest.mark.small
+        def test_tries_again():
+            dial()
+
+        @pytest.mark.small
+        def test_tries_again_and_swallows():
+            with pytest.raises(Exception):
+                dial()
+            try:
+                dial()
+            except Exception:
+                pass
+        """
+    )
+    result = run_pytest()
+    result.assert_outcomes(failed=2)  # and no error at the tear-down beside
+    result.stdout.fnmatch_lines(["*198.51.100.1:9 (x3)*", "*198.51.100.1:9 (x6)*"])

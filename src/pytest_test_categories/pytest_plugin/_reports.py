@@ -89,7 +89,8 @@ class Reports:
         untold += [record for ours in carried if ours not in seen for record in ours.records]
         if untold:
             report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
-            Delivery.of_the_rest(untold).deliver()
+        # A client that tries again has swallowed the first attempts: its last one's error tells of their place.
+        Delivery.of_the_rest([*untold, *shown]).deliver()
 
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
