@@ -363,6 +363,8 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "asyncio.base_events",
         "asyncio.unix_events",
         "concurrent.futures.thread",
+        "eventlet.tpool",
+        "gevent._gevent_cgreenlet",
         "gevent.greenlet",
         "gevent.threadpool",
         "greenlet",
