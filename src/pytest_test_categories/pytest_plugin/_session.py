@@ -264,9 +264,12 @@ def _expects_ours(raises: Any) -> bool:
 
 def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
-    caught = wrapped(*args, **kwargs)
-    if _expects_ours(instance):
-        runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
+    caught = False
+    try:
+        caught = wrapped(*args, **kwargs)
+    finally:  # it may fail: nothing was raised
+        if _expects_ours(instance):
+            runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 
