@@ -1145,3 +1145,48 @@ def test_rule_4_a_handlers_refusal_does_not_end_the_test_that_it_interrupts(
             "*127.0.0.1:9 *by a signal handler that test_signals.py::test_a_installs installed*",
         ]
     )
+
+
+def test_an_attempt_of_a_leftover_is_one_however_many_guards_refuse_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        test_left="""
+        import pytest, socket, threading
+        from pytest_test_categories import network_guard
+        go = threading.Event()
+
+        def dial():
+            go.wait()
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
+
+        @pytest.mark.small
+        def test_a_leaves():
+            with network_guard("small"):
+                threading.Thread(target=dial).start()
+
+        @pytest.mark.large
+        def test_b_bystander():
+            go.set()
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread(): thread.join(5)
+        """,
+        test_imported="""
+        import pytest, socket, threading
+        pytestmark = pytest.mark.small
+
+        def dial():
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 7))
+
+        thread = threading.Thread(target=dial)
+        thread.start()
+        thread.join()
+
+        def test_c(): pass
+        """,
+    )
+    result = run_pytest("-p", "no:randomly", "test_left.py", "test_imported.py")
+    result.assert_outcomes(passed=3)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*127.0.0.1:7 at test_imported.py*", "*127.0.0.1:9 at test_left.py*"])
+    result.stdout.no_fnmatch_line("*(x2)*")

@@ -135,15 +135,17 @@ class Ledger:
         expecting = [link for link in scopes if link.kind.expects and link.open]
         seen_by = [link for link in expecting if link.awaits is None]
         settled = any(self._around.is_own(link) for link in seen_by)
-        records = []
+        records: list[Record] = []
         for link in refusing:
             mine = violation
             if link is not refusing[0] or not violation.needs:  # the layer outside of this process leaves that to us
                 mine = _as_seen_by(link, violation, attempt)
             if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
+            # What is late is the run's, whoever refused it: of one attempt there is one.
+            first = not (mine.late and any(one.violation.late and one.violation.key == mine.key for one in records))
             records.append(
-                self._record(link, mine, attempt, counted=counted, expected=bool(expecting), settled=settled)
+                self._record(link, mine, attempt, counted=counted and first, expected=bool(expecting), settled=settled)
             )
         for record in records:
             if len(record.same_attempt) < len(records):
