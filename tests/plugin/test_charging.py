@@ -994,6 +994,8 @@ def test_f_large():
         ("gevent", "made.append(library.Greenlet(dial)); made[-1].start_later(0.01)"),
         ("gevent", "import gevent.pool; gevent.pool.Pool(2).apply_async(dial)"),
         ("gevent", "import gevent.pool; gevent.pool.Group().spawn(library.spawn, dial)"),
+        ("gevent", "library.spawn(library.sleep, 0.05).link(lambda _: dial())"),
+        ("gevent", "library.spawn(library.sleep, 0.05).link_value(lambda _: dial())"),
         ("eventlet", "library.spawn(dial)"),
         ("eventlet", "library.spawn_n(dial)"),
         ("eventlet", "library.spawn_after(0.05, dial)"),
@@ -1014,6 +1016,72 @@ def test_rule_4_a_greenlet_that_outlives_its_test_is_a_leftover_of_whoever_spawn
     assert "by a greenlet that test_greenlets.py::test_a_leaves started and that outlived it" in said
     for bystander in ("test_b", "test_c", "test_d", "test_e", "test_f"):
         assert f"::{bystander}" not in said
+
+
+def test_rule_4_a_job_of_eventlets_threads_is_a_leftover_of_whoever_submitted_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    if importlib.util.find_spec("eventlet") is None:
+        pytest.skip("eventlet is not there")
+    start = "from eventlet import tpool; import time; library.spawn(tpool.execute, lambda: (time.sleep(0.05), dial()))"
+    start += "; library.sleep(0)"  # else it is submitted later
+    pytester.makepyfile(test_greenlets=GREENLETS.format(library="eventlet", start=start))
+    result = run_pytest("-p", "no:randomly", "--test-categories-enforcement=strict")
+    result.assert_outcomes(passed=6)
+    assert result.ret == 1
+    said = result.stdout.str()
+    assert "by a job that test_greenlets.py::test_a_leaves started and that outlived it" in said
+    for bystander in ("test_b", "test_c", "test_d", "test_e", "test_f"):
+        assert f"::{bystander}" not in said
+
+
+def test_rule_4_a_greenlet_is_of_whoever_starts_it_whoever_made_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not there")
+    pytester.makepyfile(
+        test_greenlets="""
+        import gevent, pytest, socket
+        made = []
+
+        def dial():
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
+
+        @pytest.mark.small
+        def test_a_makes():
+            made.append(gevent.Greenlet(dial))
+
+        @pytest.mark.large
+        def test_b_starts():
+            made[0].start()
+            made[0].get()
+        """
+    )
+    run_pytest("-p", "no:randomly").assert_outcomes(passed=2)
+
+
+def test_a_link_of_a_greenlet_is_taken_back_by_what_was_given(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not there")
+    pytester.makepyfile(
+        """
+        import gevent, pytest
+
+        @pytest.mark.small
+        def test_unlinks():
+            called = []
+            greenlet = gevent.spawn(gevent.sleep, 0)
+            greenlet.link(called.append)
+            greenlet.unlink(called.append)
+            greenlet.join()
+            gevent.sleep(0.01)
+            assert not called
+        """
+    )
+    run_pytest().assert_outcomes(passed=1)
 
 
 def test_rule_4_what_a_hub_calls_by_itself_is_the_runs(
@@ -1077,3 +1145,48 @@ def test_rule_4_a_handlers_refusal_does_not_end_the_test_that_it_interrupts(
             "*127.0.0.1:9 *by a signal handler that test_signals.py::test_a_installs installed*",
         ]
     )
+
+
+def test_an_attempt_of_a_leftover_is_one_however_many_guards_refuse_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        test_left="""
+        import pytest, socket, threading
+        from pytest_test_categories import network_guard
+        go = threading.Event()
+
+        def dial():
+            go.wait()
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))
+
+        @pytest.mark.small
+        def test_a_leaves():
+            with network_guard("small"):
+                threading.Thread(target=dial).start()
+
+        @pytest.mark.large
+        def test_b_bystander():
+            go.set()
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread(): thread.join(5)
+        """,
+        test_imported="""
+        import pytest, socket, threading
+        pytestmark = pytest.mark.small
+
+        def dial():
+            socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 7))
+
+        thread = threading.Thread(target=dial)
+        thread.start()
+        thread.join()
+
+        def test_c(): pass
+        """,
+    )
+    result = run_pytest("-p", "no:randomly", "test_left.py", "test_imported.py")
+    result.assert_outcomes(passed=3)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*127.0.0.1:7 at test_imported.py*", "*127.0.0.1:9 at test_left.py*"])
+    result.stdout.no_fnmatch_line("*(x2)*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -435,3 +436,145 @@ def test_rule_2_a_client_that_tries_again_fails_its_test_once(
     result = run_pytest()
     result.assert_outcomes(failed=2)  # and no error at the tear-down beside
     result.stdout.fnmatch_lines(["*198.51.100.1:9 (x3)*", "*198.51.100.1:9 (x6)*"])
+
+
+MEANWHILE: Final = (
+    DIAL
+    + """
+import asyncio, concurrent.futures, threading
+
+def swallow():
+    with contextlib.suppress(Exception): dial()
+
+def gathered(other):
+    async def expects():
+        with pytest.raises(NetworkAccessViolationError):
+            await asyncio.sleep(0.05)
+            dial()
+    async def meanwhile():
+        await asyncio.sleep(0.01)
+        other()
+    async def main(): await asyncio.gather(expects(), meanwhile(), expects())
+    asyncio.run(main())
+
+def test_fails_task(): gathered(swallow)
+
+def test_fails_job():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        expected, other = pool.submit(dial), pool.submit(swallow)
+        with pytest.raises(NetworkAccessViolationError): expected.result()
+
+def test_fails_thread():
+    go, done = threading.Event(), threading.Event()
+    def other():
+        go.wait()
+        swallow()
+        done.set()
+    thread = threading.Thread(target=other)
+    thread.start()
+    with pytest.raises(NetworkAccessViolationError):
+        go.set()
+        done.wait()
+        dial()
+    thread.join()
+
+def test_passes_a_block_that_failed():
+    for _ in range(2):
+        with pytest.raises(pytest.fail.Exception), pytest.raises(NetworkAccessViolationError): pass
+
+def test_fails_after_a_block_that_failed():
+    with pytest.raises(pytest.fail.Exception), pytest.raises(NetworkAccessViolationError): pass
+    swallow()
+    with pytest.raises(NetworkAccessViolationError): dial()
+
+class TestCase(unittest.TestCase):
+    def test_fails_assert_raises_that_failed(self):
+        with self.assertRaises(self.failureException), self.assertRaises(NetworkAccessViolationError): pass
+        swallow()
+        with self.assertRaises(NetworkAccessViolationError): dial()
+
+    def test_fails_assert_raises(self):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            expected, other = pool.submit(dial), pool.submit(swallow)
+            with self.assertRaises(NetworkAccessViolationError): expected.result()
+
+def test_passes_task(): gathered(lambda: None)
+
+def test_passes_thread_of_the_block():
+    with pytest.raises(NetworkAccessViolationError):
+        thread = threading.Thread(target=swallow)
+        thread.start()
+        thread.join()
+        dial()
+
+def test_passes_kept_runner():
+    with asyncio.Runner() as runner:
+        runner.run(asyncio.sleep(0))
+        async def retries():
+            swallow()
+            dial()
+        with pytest.raises(NetworkAccessViolationError): runner.run(retries())
+"""
+)
+
+
+def test_rule_2_a_block_delivers_what_is_made_inside_of_it_and_not_what_others_make_meanwhile(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+) -> None:
+    pytester.makepyfile(MEANWHILE)
+    result = run_pytest("-rA")
+    result.assert_outcomes(passed=4, failed=6)
+    result.stdout.no_re_match_line("PASSED .*fails|FAILED .*passes")
+
+
+CHILDREN: Final = (
+    DIAL
+    + """
+import concurrent.futures, multiprocessing, os
+
+def expects(n=1):
+    for _ in range(n):
+        with expect_network_violation(): dial()
+
+def raises(n=1):
+    for _ in range(n):
+        with pytest.raises(NetworkAccessViolationError): dial()
+
+def asserts(n=1):
+    for _ in range(n):
+        with unittest.TestCase().assertRaises(NetworkAccessViolationError): dial()
+
+def swallows(n=1):
+    with contextlib.suppress(Exception): dial()
+
+def forked(*functions):
+    child = os.fork()
+    if not child:
+        for function in functions: function(3)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+def pooled(method, *functions):
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        for function in functions: pool.submit(function, 3).result()
+
+def test_passes_fork(): forked(expects, raises, asserts)
+def test_passes_pool(): pooled("fork", expects, raises, asserts)
+def test_passes_spawned_pool(): pooled("spawn", expects, asserts)
+def test_fails_fork(): forked(expects, swallows, raises, asserts)
+def test_fails_pool(): pooled("fork", raises, swallows, asserts)
+def test_fails_spawned_pool(): pooled("spawn", expects, swallows, asserts)
+"""
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
+def test_rule_2_what_a_block_in_a_child_expects_is_delivered_by_it(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+) -> None:
+    pytester.makepyfile(test_children=CHILDREN)
+    result = run_pytest("-rA", "-p", "no:randomly")
+    result.assert_outcomes(passed=3, failed=3)
+    result.stdout.no_re_match_line("PASSED .*fails|FAILED .*passes")

@@ -93,3 +93,33 @@ def test_a_run_whose_errors_go_nowhere_is_judged_as_any_other(pytester: pytest.P
     assert (done.returncode, "1 failed, 1 deselected" in done.stdout) == (1, True)
     assert "[TC001] Network Access Violation" in done.stdout
     assert pytester.path.joinpath("log").read_text(encoding="utf-8") == ""  # which has got the number of the terminal
+
+
+def test_threads_that_are_refused_at_once_for_the_first_time_hear_of_nothing_else(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest, socket, sys, threading
+        from pytest_test_categories import NetworkAccessViolationError
+
+        @pytest.mark.small
+        def test_dials():
+            sys.setswitchinterval(1e-6)
+            start, heard = threading.Barrier(16), []
+
+            def dial(port):
+                start.wait()
+                try:
+                    socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port))
+                except Exception as error:
+                    heard.append(type(error))
+
+            threads = [threading.Thread(target=dial, args=[9 + n]) for n in range(16)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            print(f"heard {len(heard)}, of {set(heard) == {NetworkAccessViolationError}}")
+        """
+    )
+    result = run_pytest("-s")
+    assert "heard 16, of True" in result.stdout.str()

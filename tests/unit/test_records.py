@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories._attribution.origin import Scope, ScopeKind
 from pytest_test_categories._ledger.records import Delivery, Expecting, Gathered, Record
 from pytest_test_categories._rules.violation import Violation
 
@@ -56,12 +57,16 @@ def test_the_rest_of_a_record_is_told_to_those_of_the_same_attempts() -> None:
 
 
 def test_a_block_takes_what_was_made_inside_of_it() -> None:
-    one, two = record(2), record(0)
+    one, two, others = record(2), record(0), record(0)
+    scope = Scope(ScopeKind.TEST, None, "a test")
     block = Expecting([one])
-    one.count += 3
+    one.count += 4  # of them one by somebody else, meanwhile
+    block.add(scope, one, 3)
     two.count += 1
-    block.deliver([one, two])
-    assert (one.undelivered, one.expected, two.undelivered) == (2, 3, 0)
+    block.add(scope, two)
+    others.count += 1
+    assert block.deliver(Delivery([(two, 1)]).deliver) == [(scope, one, 3), (scope, two, 1)]
+    assert (one.undelivered, one.expected, two.undelivered, others.undelivered) == (3, 3, 0, 1)
 
 
 def expecting() -> None:

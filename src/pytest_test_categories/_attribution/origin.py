@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
-    from pytest_test_categories._ledger.records import Record
+    from pytest_test_categories._ledger.records import Expecting, Record
     from pytest_test_categories._rules.policy import Policy
 
 RECORDS_PER_SCOPE: Final = 1000
@@ -116,6 +116,7 @@ class Scope:
     outer_mark: _Mark | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
+    awaits: Expecting | None = None  # of a block that expects refusals only if one of them ends it
     home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
     resolved: dict[str, int] | None = (
         None  # names whose refused look-up went on (warn): the connect is the same attempt
@@ -203,7 +204,7 @@ class Entered:
         _mark.set(mark)
         if self._phase:
             state.phases.append(scope)
-        elif not scope.kind.expects:
+        elif not scope.kind.expects or scope.awaits is not None:
             _stand(scope)
         changed()
         return scope
@@ -415,6 +416,18 @@ def _stand(scope: Scope) -> None:
 def _stand_down(scope: Scope) -> None:
     """End what ``_stand`` began."""
     state.blocks.open = [block for block in getattr(state.blocks, "open", ()) if block is not scope]
+
+
+def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """Return the blocks, beside those in ``scopes``, that are told of what is refused here if they end with it.
+
+    Where a block was entered outside of any event loop, all that its thread does meanwhile is done inside of it, in
+    the context of a kept runner, too.
+    """
+    blocks = [block for block in getattr(state.blocks, "open", ()) if block.awaits is not None and block.open]
+    if not blocks or (greenlets := sys.modules.get("greenlet")) is None or greenlets.getcurrent().parent is None:
+        return tuple(block for block in blocks if block not in scopes)
+    return ()
 
 
 def in_event_loop() -> bool:

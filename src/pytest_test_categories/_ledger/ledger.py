@@ -50,6 +50,12 @@ class Surroundings(Protocol):
     def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
         """Tell the process that ``scope`` is of; False if that is this one."""
 
+    def take_back(self, scope: Scope, violation: Violation, times: int) -> None:
+        """Tell the process that ``scope`` is of, unless that is this one, that so many were expected here."""
+
+    def is_own(self, scope: Scope) -> bool:
+        """Tell whether a scope was entered in this process."""
+
     def collect(self) -> None:
         """Take in what other processes have to tell."""
 
@@ -66,7 +72,7 @@ class Ledger:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._around = surroundings
-        self._expecting: weakref.WeakKeyDictionary[object, Expecting] = weakref.WeakKeyDictionary()
+        self._expecting: weakref.WeakKeyDictionary[object, Scope] = weakref.WeakKeyDictionary()
         self.ended: Run | None = None
 
     # -- putting on record -----------------------------------------------------------------------------------------
@@ -95,7 +101,8 @@ class Ledger:
         violation = self._describe(refusing[0], charged, attempt, route, trace)
         # What is refused ends there; only what went on has later steps.
         counted = strict is not None or not _same_attempt(label, refusing, attempt, violation)
-        records, delivery, expected = self._put_on_record(refusing, charged.scopes, attempt, violation, counted=counted)
+        scopes = charged.scopes + origin.asking_here(charged.scopes)
+        records, delivery, expected = self._put_on_record(refusing, scopes, attempt, violation, counted=counted)
         if strict is not None:
             error = NetworkAccessViolationError(records[refusing.index(strict)].violation)
             error.records, error.delivery = records, delivery
@@ -125,19 +132,29 @@ class Ledger:
     ) -> tuple[list[Record], Delivery, bool]:
         """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
         # Whoever said that refusals are expected here takes this one.
-        seen_by = [link for link in scopes if link.kind.expects and link.open]
-        records = []
+        expecting = [link for link in scopes if link.kind.expects and link.open]
+        seen_by = [link for link in expecting if link.awaits is None]
+        settled = any(self._around.is_own(link) for link in seen_by)
+        records: list[Record] = []
         for link in refusing:
             mine = violation
             if link is not refusing[0] or not violation.needs:  # the layer outside of this process leaves that to us
                 mine = _as_seen_by(link, violation, attempt)
             if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
-            records.append(self._record(link, mine, attempt, counted=counted, expected=bool(seen_by)))
+            # What is late is the run's, whoever refused it: of one attempt there is one.
+            first = not (mine.late and any(one.violation.late and one.violation.key == mine.key for one in records))
+            records.append(
+                self._record(link, mine, attempt, counted=counted and first, expected=bool(expecting), settled=settled)
+            )
         for record in records:
             if len(record.same_attempt) < len(records):
                 record.same_attempt = records
         delivery = Delivery([(record, 1) for record in records] if counted else ())
+        for block in expecting:
+            if block.awaits is not None and counted:
+                for link, record in zip(refusing, records, strict=True):
+                    block.awaits.add(link, record)
         for link in seen_by:
             inside = link.records.setdefault(violation.key, Record(violation, attempt))
             inside.count += counted
@@ -145,7 +162,16 @@ class Ledger:
             self._around.send(link, violation, attempt, late=False, expected=True)
         return records, delivery, bool(seen_by)
 
-    def _record(self, scope: Scope, violation: Violation, attempt: Attempt, *, counted: bool, expected: bool) -> Record:
+    def _record(
+        self,
+        scope: Scope,
+        violation: Violation,
+        attempt: Attempt,
+        *,
+        counted: bool,
+        expected: bool,
+        settled: bool,
+    ) -> Record:
         run = innermost() or self.ended
         late = bool(violation.late)
         into = scope.records
@@ -171,8 +197,11 @@ class Ledger:
             for one in runs:  # a run inside a guarded test may put something on record for the test
                 if one is not None:
                     one.on_record()
-        kept_here = not (counted or new) or not self._around.send(
-            scope, record.violation, attempt, late=late, expected=expected
+        # What a block in this process has asked for, no other needs to hear of.
+        kept_here = (
+            settled
+            or not (counted or new)
+            or not self._around.send(scope, record.violation, attempt, late=late, expected=expected)
         )
         if new and kept_here and run is not None:
             _announce(run, violation, late=late)
@@ -281,17 +310,27 @@ class Ledger:
     def enter_expecting(self, block: object) -> None:
         """Note that a block of a test runner's begins that expects our errors: ``pytest.raises``, ``assertRaises``."""
         self._around.collect()
-        self._expecting[block] = Expecting(_records_here())
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return
+        outer = charged.scopes[0]
+        scope = Scope(ScopeKind.EXPECT, None, outer.test, parent=outer, file=outer.file)
+        scope.awaits = Expecting([record for link in charged.scopes for record in list(link.records.values())])
+        self._expecting[block] = scope
+        scope.entered().__enter__()
 
     def leave_expecting(self, block: object, error: BaseException | None) -> None:
         """End such a block: the error that it has caught, if any, tells of all that was refused inside of it."""
-        expecting = self._expecting.pop(block, None)
-        if error is None:
+        scope = self._expecting.pop(block, None)
+        if scope is None or scope.awaits is None:
+            self.deliver(error, expected=True)
             return
+        scope.entered().__exit__()
         self._around.collect()
-        self.deliver(error, expected=True)
-        if expecting is not None:
-            expecting.deliver(_records_here())
+        scope.close()
+        if error is not None:
+            for link, record, times in scope.awaits.deliver(lambda: self.deliver(error, expected=True)):
+                self._around.take_back(link, record.violation, times)
 
     def _locate(self, error: NetworkAccessViolationError) -> None:
         """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
@@ -333,12 +372,6 @@ def unseen() -> list[Violation]:
         if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
         for record in scope.undelivered()
     ]
-
-
-def _records_here() -> list[Record]:
-    charged = charge()
-    scopes = () if charged is None else charged.scopes
-    return [record for scope in scopes for record in list(scope.records.values())]
 
 
 def _our_errors(error: BaseException) -> Iterator[NetworkAccessViolationError]:

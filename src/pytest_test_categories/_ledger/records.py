@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._rules.policy import Attempt
     from pytest_test_categories._rules.violation import Violation
 
@@ -97,22 +98,37 @@ class Delivery:
 class Expecting:
     """Takes the attempts that are refused in a block which expects refusals, when one of them has ended the block.
 
-    Those that were made before it stay as they were.
+    Those that were made before it stay as they were, and so do those that others make meanwhile.
 
     Args:
         records: The records that there are when the block begins.
     """
 
-    __slots__ = ("_before",)
+    __slots__ = ("_before", "_inside")
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._before = {record: record.undelivered for record in records}
+        self._inside: dict[Record, tuple[Scope, int]] = {}
 
-    def deliver(self, records: Iterable[Record]) -> None:
-        """Note that somebody expected what was put on record since."""
+    def add(self, scope: Scope, record: Record, times: int = 1) -> None:
+        """Note that a guard has refused so many more attempts in the block."""
+        self._inside[record] = (scope, self._inside.get(record, (scope, 0))[1] + times)
+
+    def deliver(self, tell: Callable[[], None]) -> list[tuple[Scope, Record, int]]:
+        """Note that somebody expected what was refused in the block; return whose that is, and how often.
+
+        Args:
+            tell: Delivers the error that has ended the block: those attempts are not counted twice.
+        """
+        inside = [(scope, record, times, record.delivered) for record, (scope, times) in list(self._inside.items())]
+        tell()
         before = self._before
-        shares = ((record, record.undelivered - before.get(record, 0)) for record in records)
+        shares = (
+            (record, min(times - (record.delivered - delivered), record.undelivered - before.get(record, 0)))
+            for _, record, times, delivered in inside
+        )
         Delivery((record, times) for record, times in shares if times > 0).deliver(expected=True)
+        return [(scope, record, times) for scope, record, times, _ in inside]
 
 
 class Gathered:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ChildReport(NamedTuple):
     """What one line from a child says: whose violation, whether late and expected, how many more of it.
 
-    A child that was not forked says what was judged, too.
+    A negative number takes so many back: the child expected them. One that was not forked says what was judged, too.
     """
 
     serial: int
@@ -127,10 +127,8 @@ class ChildReports:
         count = self._sent.step((serial, violation.key))
         if not count:
             return
-        line = report_line([serial, late, expected, count], violation)
         try:
-            if not self._is_open() or not self._write_line(line):
-                self._otherwise(report_line([serial, late, expected, count], violation, []))
+            self._tell([serial, late, expected, count], violation)
             os.kill(self._root, 0)
         except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
             text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
@@ -138,6 +136,15 @@ class ChildReports:
                 System.write(2, f"\n{text}\n".encode(errors="replace"))
         except (OSError, ImportError):  # no place to tell it: the child was refused all the same
             pass
+
+    def take_back(self, serial: int, violation: Violation, times: int) -> None:
+        """Tell the parent that so many of those that it was told of were expected."""
+        with contextlib.suppress(OSError, ImportError):
+            self._tell([serial, False, True, -times], violation)
+
+    def _tell(self, head: list[object], violation: Violation) -> None:
+        if not self._is_open() or not self._write_line(report_line(head, violation)):
+            self._otherwise(report_line(head, violation, []))
 
     def _write_line(self, line: bytes) -> bool:
         """Write a line if the pipe has room: its reader reads when the test ends."""

@@ -439,6 +439,10 @@ class Spawned:
             if len(self._told) == 1:
                 atexit.register(self.tell_rest)
 
+    def take_back(self, home: tuple[str, int], violation: Violation, times: int) -> None:
+        """Tell another process that so many of those that it was told of were expected."""
+        append(home[0], report_line([home[1], False, True, -times], violation, []))
+
     def tell_rest(self) -> None:
         """Tell what was counted and not told: at the end of the process, or of a pool's job."""
         if not self._told:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_test_categories.pytest_plugin._options import Settings
-    from pytest_test_categories.pytest_plugin._reports import Reports
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
 _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
@@ -124,7 +123,7 @@ class Session:
             ),
             *_runners.entry_points(self._phases),
         ]
-        self._reports: Reports | None = None
+        self._no_reports = [True]  # until the first violation
         self.run.on_record = self._expect_reports
         runs.append(self.run)
         runtime.hold()
@@ -164,11 +163,17 @@ class Session:
 
     def _expect_reports(self) -> None:
         """Bring in what handles reports with violations, at the first violation."""
-        if self._reports is None:
-            from pytest_test_categories.pytest_plugin._reports import Reports
+        if not self._no_reports:
+            return
+        try:
+            self._no_reports.pop()
+        except (
+            IndexError
+        ):  # another thread was quicker; one step for the interpreter, and no lock that a hub may wait for
+            return
+        from pytest_test_categories.pytest_plugin._reports import Reports
 
-            self._reports = Reports(self._phases)
-            self._config.pluginmanager.register(self._reports, "test-categories-reports")
+        self._config.pluginmanager.register(Reports(self._phases), "test-categories-reports")
 
     def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Watch the import of a conftest."""
@@ -259,9 +264,12 @@ def _expects_ours(raises: Any) -> bool:
 
 def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     __tracebackhide__ = True
-    caught = wrapped(*args, **kwargs)
-    if _expects_ours(instance):
-        runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
+    caught = False
+    try:
+        caught = wrapped(*args, **kwargs)
+    finally:  # it may fail: nothing was raised
+        if _expects_ours(instance):
+            runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
     return caught
 
 

@@ -50,6 +50,15 @@ class Job:
         """Look like the function, for those that print its name."""
         return getattr(self._function, name)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare as the function does, for those who take it back."""
+        theirs: Any = other
+        return bool(self._function == (theirs._function if issubclass(type(other), Job) else other))
+
+    def __hash__(self) -> int:
+        """Hash as the function does."""
+        return hash(self._function)
+
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
         """Copy and pickle as the function: elsewhere it is nobody's job."""
         return _itself, (self._function,)

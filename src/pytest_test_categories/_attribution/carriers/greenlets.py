@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.carriers.executors import Job
@@ -25,6 +26,24 @@ def _make(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
     return wrapped(*args, **kwargs)
 
 
+class _Link(Job):
+    """What is called when a greenlet has ended, in a greenlet of its own that a hub makes."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function: this greenlet is of whoever gave it, also when others run meanwhile."""
+        __tracebackhide__ = True
+        state.greenlets[sys.modules["greenlet"].getcurrent()] = self.scope
+        return self._function(*args, **kwargs)
+
+
+def _link(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if args and callable(args[0]):
+        args = (_Link(args[0], spawner()), *args[1:])
+    return wrapped(*args, **kwargs)
+
+
 def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     state.greenlets[instance] = spawner()
     return wrapped(*args, **kwargs)
@@ -37,12 +56,22 @@ def _is_hub(thing: object) -> bool:
 _HUBS: Final = frozenset({"BaseHub", "Hub"})
 _HUB_MODULES: Final = frozenset({"eventlet.hubs.hub", "gevent.hub"})
 
+_MODULES: Final = ("gevent.greenlet", "gevent._gevent_cgreenlet")  # the compiled one takes the other's place
+
 ENTRY_POINTS: Final = (
     # Whoever makes one is its spawner (eventlet, raw greenlets), unless somebody else starts it (gevent).
     EntryPoint("greenlet", "greenlet.__init__", _make),
-    EntryPoint("gevent.greenlet", "Greenlet.__init__", _make),  # does not ask for greenlet's own by name
-    EntryPoint("gevent.greenlet", "Greenlet.start", _start),
-    EntryPoint("gevent.greenlet", "Greenlet.start_later", _start),
+    *(
+        EntryPoint(module, f"Greenlet.{name}", wrapper)
+        for module in _MODULES
+        for name, wrapper in (
+            ("__init__", _make),  # does not ask for greenlet's own by name
+            ("start", _start),
+            ("start_later", _start),
+            ("link", _link),
+        )
+    ),
     EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
+    EntryPoint("eventlet.tpool", "execute", _spawn),
 )
 """A greenlet's context starts empty: what it carries stands in a table."""

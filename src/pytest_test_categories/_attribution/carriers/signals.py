@@ -41,14 +41,6 @@ class SignalJob(Job):
             current.reset(token)
             changed()
 
-    def __eq__(self, other: object) -> bool:
-        """Compare as the handler does, for those who bound ``getsignal`` before it was wrapped."""
-        return bool(self._function == handler_of(other))
-
-    def __hash__(self) -> int:
-        """Hash as the handler does."""
-        return hash(self._function)
-
     @property
     def is_due(self) -> bool:
         """Whether who installed it still runs, or is a fixture that is up."""
