@@ -578,3 +578,23 @@ def test_rule_2_what_a_block_in_a_child_expects_is_delivered_by_it(
     result = run_pytest("-rA", "-p", "no:randomly")
     result.assert_outcomes(passed=3, failed=3)
     result.stdout.no_re_match_line("PASSED .*fails|FAILED .*passes")
+
+
+def test_an_expected_failure_that_was_refused_is_not_called_caught(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        """
+        import socket
+        import pytest
+
+        @pytest.mark.small
+        @pytest.mark.xfail
+        def test_dials():
+            socket.create_connection(("198.51.100.1", 9))
+        """
+    )
+    result = run_pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Attempted network connection to 198.51.100.1:9*"])
+    result.stdout.no_fnmatch_line("*did not reach the test*")

@@ -369,9 +369,9 @@ def _carry_sizes(manager: pytest.PytestPluginManager, phases: Phases) -> None:
         manager.register(_Sizes(phases), "test-categories-forked")
 
 
-def end_of_phase(records: list[Record]) -> NetworkAccessViolationError:
-    """Return the error that tells what was refused and caught."""
-    error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=True)
+def end_of_phase(records: list[Record], *, undelivered: bool = True) -> NetworkAccessViolationError:
+    """Return the error that tells what was refused, and, unless it has reached the test, caught."""
+    error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=undelivered)
     error.delivery = Delivery.of_the_rest(records)
     error.records = records
     return error

@@ -117,7 +117,7 @@ class Reports:
         if not left:
             return
         try:
-            raise end_of_phase(list(left.values())) from None
+            raise end_of_phase(list(left.values()), undelivered=not ours) from None
         except NetworkAccessViolationError as raised:
             report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
         report.outcome = "failed"
