@@ -218,3 +218,16 @@ def test_doctests_are_left_out(project: Path, run_pytest: Run) -> None:
     assert result.ret == 0
     assert "left out:" in result.stdout.str()
     assert git(project, "status", "--porcelain") == ""
+
+
+@WORKERS
+def test_fixtures_of_one_name_in_two_directories_are_two(
+    pytester: pytest.Pytester, listener: tuple[str, int], run_pytest: Run, workers: int
+) -> None:
+    for name, does in (("a", f"socket.create_connection({listener!r}).close()"), ("b", "pass")):
+        below = pytester.mkpydir(name)
+        fixture = f"import socket\nimport pytest\n\n@pytest.fixture(scope='session')\ndef server(): {does}\n"
+        (below / "conftest.py").write_text(fixture, encoding="utf-8")
+        (below / f"test_{name}.py").write_text("def test_it(server):\n    pass\n", encoding="utf-8")
+    result = run_pytest("--network-suggest-sizes", "-v", workers=workers)
+    result.stdout.fnmatch_lines(["*a/test_a.py: medium*", "*b/test_b.py: small*"])
