@@ -393,11 +393,17 @@ def test_rule_12_settings_that_found_nothing_in_the_whole_project_are_told_once(
 @pytest.mark.parametrize(
     "arguments", [("tests/unit",), ("tests/unit/test_one.py::test_one",), ("--ignore=tests/empty",)]
 )
-def test_settings_that_found_nothing_in_a_part_of_the_project_are_not_told(
-    unused: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int, arguments: tuple[str, ...]
+def test_of_settings_that_found_nothing_in_a_part_of_the_project_only_a_missing_directory_is_told(
+    unused: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+    workers: int,
+    arguments: tuple[str, ...],
 ) -> None:
-    result = run_pytest(*arguments, workers=workers)
-    result.stdout.no_fnmatch_line("test_categories_*")
+    lines = [line for line in summary(run_pytest(*arguments, workers=workers)) if line.startswith("test_categories_")]
+    assert lines == [
+        "test_categories_path_sizes: 'tests/unti = small' matched no test: there is no such directory or file"
+    ]
 
 
 def test_settings_that_found_nothing_are_not_told_where_a_module_could_not_be_collected(

@@ -10,7 +10,7 @@ import pytest
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
@@ -62,6 +62,16 @@ def is_whole(config: pytest.Config) -> bool:
     return not reasons and not chosen(config)
 
 
+_NOT_THERE: Final = "there is no such directory or file"
+
+
+def to_say(texts: Collection[str], config: pytest.Config) -> list[str]:
+    """Return which of the texts of ``unused`` hold: of a part of the tests only those that need no other."""
+    if not texts or is_whole(config):
+        return list(texts)
+    return [text for text in texts if text.endswith(_NOT_THERE)]
+
+
 def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Settings, sizes: Sizes) -> Iterator[str]:
     """Yield what is to be said of rules that no collected item answers to; nothing where a module failed.
 
@@ -78,7 +88,7 @@ def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Sett
         for rule, size in settings.path_sizes:
             if not sizes.covers(rule, paths):
                 there = os.path.exists(os.path.join(str(session.config.rootpath), rule))
-                why = "no collected test is in it" if there else "there is no such directory or file"
+                why = "no collected test is in it" if there else _NOT_THERE
                 yield f"test_categories_path_sizes: '{rule or '.'} = {size.value}' matched no test: {why}"
     if settings.fixture_sizes:
         for name, size in settings.fixture_sizes:

@@ -105,7 +105,7 @@ class Summary:
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
             *_added_late_lines(list(self._added_late)),
-            *(self._unused if self._unused and _selection.is_whole(self._config) else ()),
+            *_selection.to_say(self._unused, self._config),
             *_size_lines(self._counts),
         ]
         if not lines:
