@@ -333,3 +333,33 @@ def test_a_module_that_expects_its_refusal_is_fine_and_one_that_fails_by_itself_
     listed = summary(result)
     assert "  test_fails.py [small]" in listed
     assert not any("test_expects" in line for line in listed)
+
+
+def test_rule_13_an_import_beside_a_star_is_refused_as_its_source_says(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], listener: tuple[str, int]
+) -> None:
+    pytester.makepyfile(
+        target=f"import socket\nimport pytest\n\nADDRESS = {listener!r}\n",
+        test_dials="""
+            from target import *
+
+            pytestmark = pytest.mark.small
+
+            def pytest_generate_tests(metafunc):
+                try:
+                    socket.create_connection(ADDRESS).close()
+                except Exception:
+                    pytest.refused = True
+
+            def test_it(): pass
+            """,
+        conftest="""
+            import pytest
+
+            def pytest_unconfigure():
+                print("refused:", getattr(pytest, "refused", False))
+            """,
+    )
+    result = run_pytest("-s")
+    result.stdout.fnmatch_lines(["*refused: True*"])
+    assert result.ret == 2

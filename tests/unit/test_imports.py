@@ -87,3 +87,26 @@ def test_names_of_tests_are_those_of_the_settings() -> None:
     source = (HEAD + SMALL + "def check_it(): pass\nclass SuiteIt:\n    def check_it(self): pass\n").encode()
     assert stated_size(source, MARKERS, None) is TestSize.SMALL
     assert stated_size(source, MARKERS, None, ["check_*"], ["Suite"]) is None
+
+
+STARRED: Final = "from app import *\npytestmark = pytest.mark.small\ndef test_it(): pass\n"
+
+
+def test_a_star_that_brings_plain_names_is_looked_into() -> None:
+    source = "import pytest\nHOST = 'a'\ndef helper(): pass\n"
+    assert stated_size(STARRED.encode(), MARKERS, None, source_of={"app": source.encode()}.get) is TestSize.SMALL
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pytest\ndef test_other(): pass\n",
+        "import pytest\nclass TestOther: pass\n",
+        "import pytest\npytestmark = pytest.mark.large\n",
+        "import pytest\nfrom other import *\n",
+        "import pytest\nif 1:\n    from other import test_x\n",
+        "import pytest(\n",
+    ],
+)
+def test_a_star_that_may_bring_a_test_leaves_the_size_open(source: str) -> None:
+    assert stated_size(STARRED.encode(), MARKERS, None, source_of={"app": source.encode()}.get) is None

@@ -2,7 +2,7 @@
 
 Nothing but literals is believed: ``@pytest.mark.small`` on a function or class, ``pytestmark``, our own base classes.
 Where one test of the module could have another size than those (a decorator or a base class from elsewhere, a star
-import, a parameter set with marks), the source doesn't tell.
+import that brings more than plain names, a parameter set with marks), the source doesn't tell.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from pytest_test_categories._rules.policy import TestSize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,6 +44,7 @@ def stated_size(
     otherwise: TestSize | None,
     functions: Sequence[str] = ("test",),
     classes: Sequence[str] = ("Test",),
+    source_of: Callable[[str], bytes | None] = lambda _name: None,
 ) -> TestSize | None:
     """Return the largest size among the tests of a module; None if its source doesn't tell, or one has none.
 
@@ -53,11 +54,12 @@ def stated_size(
         otherwise: The size of the tests that have no marker.
         functions: What names of test functions begin with or match, as pytest has it.
         classes: The same of test classes.
+        source_of: Returns the source of a module that is imported from with a star; None if it isn't known.
     """
     if len(source) > _LARGEST:
         return None
     try:
-        sizes = set(_Module(ast.parse(source), markers, otherwise, functions, classes).sizes())
+        sizes = set(_Module(ast.parse(source), markers, otherwise, functions, classes, source_of).sizes())
     except (_UnknownError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     known = [size for size in sizes if size is not None]
@@ -71,6 +73,10 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     )
 
 
+def _is_star(node: ast.ImportFrom) -> bool:
+    return any(name.name == "*" for name in node.names)
+
+
 class _Module:
     """A module's source, read once."""
 
@@ -81,13 +87,18 @@ class _Module:
         otherwise: TestSize | None,
         functions: Sequence[str],
         classes: Sequence[str],
+        source_of: Callable[[str], bytes | None],
     ) -> None:
         self._tree = tree
+        self._source_of = source_of
         self._markers = markers
         self._otherwise = otherwise
         self._functions = (*functions, "test")  # unittest's, whatever pytest's are
         self._classes = (*classes, "Test")
         self._origins: dict[str, str] = {}  # what each imported name is
+        self._note_imports(tree)
+
+    def _note_imports(self, tree: ast.Module) -> None:
         for node in tree.body:
             if isinstance(node, ast.Import):
                 for name in node.names:
@@ -97,6 +108,27 @@ class _Module:
                 for name in node.names:
                     origin = f"{'.' * node.level}{node.module or ''}.{name.name}"
                     self._origins[name.asname or name.name] = origin
+                if _is_star(node):
+                    self._note_star(node)
+
+    def _note_star(self, node: ast.ImportFrom) -> None:
+        """Take in what a star brings along: imported names, and nothing that may be a test or a marker.
+
+        Raises:
+            _UnknownError: It may be one, or the source isn't known.
+        """
+        source = self._source_of(node.module) if node.module and not node.level else None
+        if source is None or len(source) > _LARGEST:
+            raise _UnknownError
+        tree = ast.parse(source)
+        for statement in tree.body:
+            stars = [inner for inner in ast.walk(statement) if isinstance(inner, ast.ImportFrom) and _is_star(inner)]
+            if stars:
+                raise _UnknownError
+            self._look_for_others(statement)
+            if any(isinstance(inner, ast.Name) and inner.id == _MARKS for inner in ast.walk(statement)):
+                raise _UnknownError
+        self._note_imports(tree)
 
     def sizes(self) -> Iterator[TestSize | None]:
         """Yield the size of each test.
@@ -148,8 +180,8 @@ class _Module:
                 names = (inner.id,)
             elif isinstance(inner, ast.ImportFrom):
                 names = tuple(name.asname or name.name for name in inner.names if name.name not in _NO_TESTS)
-                if "*" in names:
-                    raise _UnknownError
+                if _is_star(inner) and inner not in self._tree.body:
+                    raise _UnknownError  # those of the module itself have been looked at
             elif isinstance(inner, ast.Call) and self._name(inner.func) in {"globals", "locals", "setattr", "exec"}:
                 raise _UnknownError
             if any(map(self._may_be_test, names)):

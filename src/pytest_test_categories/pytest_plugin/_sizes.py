@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,7 +110,8 @@ class Sizes:
         except OSError:
             return None
         functions, classes = config.getini("python_functions"), config.getini("python_classes")
-        return stated_size(source, self._markers, otherwise, functions, classes)
+        starred = functools.partial(_source_of, os.path.dirname(path))
+        return stated_size(source, self._markers, otherwise, functions, classes, starred)
 
     def covers(self, rule: str, paths: Iterable[str]) -> bool:
         """Tell whether a path rule covers one of some files, whatever other rule goes before it."""
@@ -229,3 +233,18 @@ def _levels(node: Any) -> Iterator[list[Any]]:
 def _marks_of(cls: type) -> list[Any]:
     marks = vars(cls).get("pytestmark", ())
     return [getattr(mark, "mark", mark) for mark in (marks if isinstance(marks, (list, tuple)) else [marks])]
+
+
+def _source_of(beside: str, name: str) -> bytes | None:
+    """Return the source of a module as an import finds it from a directory; None if it has none in a file."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    path = name.replace(".", os.sep)
+    folders = [beside, *(folder for folder in sys.path if isinstance(folder, str))]
+    places = [f"{folder}{os.sep}{path}{end}" for folder in folders for end in (f"{os.sep}__init__.py", ".py")]
+    for place in [loaded] if loaded else places:
+        try:
+            with open(place, "rb") as file:
+                return file.read()
+        except OSError:
+            continue
+    return None
