@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_test_categories._attribution import tasks
@@ -95,6 +95,7 @@ def test_a_task_that_runs_eagerly_is_there() -> None:
     assert found == [True, True]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["make", "drop", "look"]), max_size=40))
 def test_tasks_are_told_apart_whatever_comes_and_goes(steps: list[str]) -> None:
     """Also where one gets the place in memory, the number, of one that is gone."""
