@@ -94,10 +94,10 @@ class Judge:
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
         attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
-        if self._debug:
-            _tell(attempt, route, charged)
         if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
             attempt = attempt._replace(reach=Reach.NOWHERE)
+        if self._debug:
+            _tell(attempt, route, charged)
         refusing, watching = [], []
         unrestricted, on_record = True, False
         for link in charged.scopes:
