@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import asked, charge, current
 from pytest_test_categories._host.names import look_ups, reach_of_address
+from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, TestSize, decide, refuses
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, TestSize, decide
 from pytest_test_categories._watch import connections
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._attribution.origin import Charge, Scope
     from pytest_test_categories._ledger.ledger import Ledger
+    from pytest_test_categories._rules.address import IPAddress
     from pytest_test_categories._watch import Outside, Sight
 
 MEMO_ENTRIES: Final = 1024
@@ -92,37 +94,34 @@ class Judge:
         if sight is None:
             return False
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
-        reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
-        attempt = Attempt(kind, sight.endpoint, reach or Reach.BEYOND, () if ip is None else look_ups.names_of(ip))
+        attempt = _attempt(kind, sight, ip)
         if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
             attempt = attempt._replace(reach=Reach.NOWHERE)
         if self._debug:
             _tell(attempt, route, charged)
-        refusing, watching = [], []
-        unrestricted, on_record = True, False
+        refusing: list[Refusal] = []
+        watching = []
+        on_record = False
         for link in charged.scopes:
             policy = link.policy
             if policy is None:
-                unrestricted = False
                 continue
             if link.observe is not None:
-                unrestricted = False
                 link.observe(attempt)
-            if not decide(policy, attempt).permitted:
+            verdict = decide(policy, attempt)
+            if not verdict.permitted:
                 if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but somebody wants to know
-                    unrestricted = False
                     watching.append(link)
                 elif kind is Kind.REUSE and connections.is_reported(sock, link.serial):
                     on_record = True  # as this socket's connect: another socket there is news
                 else:
-                    refusing.append(link)
-            elif policy.size is None or policy.size.rank < TestSize.LARGE.rank:
-                unrestricted = False
+                    refusing.append(Refusal(link, policy, verdict))
         if refusing:
             self._refuse(refusing, charged, attempt, route, sock)
         elif watching and watching[-1].kind.observes:
             self._ledger.observe(watching, charged, attempt, route)
         else:
+            unrestricted = _is_unrestricted(charged.scopes)
             if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
                 self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
@@ -130,23 +129,18 @@ class Judge:
         self._vouch(kind, (), attempt.reach)  # warned about, noted, or nobody's: it goes on
         return True
 
-    def _refuse(self, refusing: list[Scope], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
+    def _refuse(self, refusing: list[Refusal], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
         """Have it put on record; then a strict guard ends the call, and another warns."""
         __tracebackhide__ = True
-        label = asked.get()
-        if label is not None and any(link.policy is not None and link.policy.known for link in refusing):
-            # The baseline knows it by what was asked for, whatever the look-up answered.
-            attempt = attempt._replace(asked=str(Endpoint(label.host, label.port)))
-        strict = next((s for s in refusing if s.policy is not None and refuses(s.policy, attempt)), None)
         try:
-            warned = self._ledger.refuse(refusing, strict, charged, attempt, route)
+            warned = self._ledger.refuse(refusing, charged, attempt, route)
         except Exception:
             # Close what the call leaves in its caller's hands: the error is none that callers clean up after.
             if sock is not None and (attempt.kind is Kind.CONNECT or attempt.kind is Kind.BIND):
                 sock.close()
             raise
         if warned and attempt.kind is Kind.CONNECT:
-            connections.note_reported(sock, {link.serial for link in refusing})
+            connections.note_reported(sock, {refusal.scope.serial for refusal in refusing})
 
     def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
         if self.outside is not None:
@@ -169,6 +163,22 @@ class Judge:
             # One that wants to hear of each call empties the memos when it says so: it may just have done that.
             if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
                 scope.memo.discard(key)
+
+
+def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:
+    """Tell whether there is nobody who restricts what is reached, or wants to know of it."""
+    policies = [None if link.observe is not None else link.policy for link in scopes]
+    sizes = [None if policy is None else policy.size for policy in policies]
+    return all(size is not None and size.rank >= TestSize.LARGE.rank for size in sizes)
+
+
+def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:
+    """Return the facts that a decision needs: what a layer has seen, and what is known here of its address."""
+    reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
+    names = () if ip is None else look_ups.names_of(ip)
+    label = asked.get()
+    meant = None if label is None else Endpoint(label.host, label.port)
+    return Attempt(kind, sight.endpoint, reach or Reach.BEYOND, names, meant)
 
 
 def _somebody_minds(charged: Charge, attempt: Attempt) -> bool:

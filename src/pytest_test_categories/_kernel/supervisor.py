@@ -564,7 +564,7 @@ class Supervisor:
         watched.hear()
         if self._is_vouched(watched, question, look_up=look_up):
             return _PERMITTED
-        strict = any(refuses(policy, attempt) for policy in refusing)
+        strict = any(refuses(policy, decide(policy, attempt)) for policy in refusing)
         self._report(watched, question, attempt, refused=strict)
         return errno.EACCES if strict else _PERMITTED
 

@@ -17,14 +17,14 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_test_categories._attribution import origin, stack
-from pytest_test_categories._attribution.origin import Asked, Charge, Scope, ScopeKind, asked, charge, current
+from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
-from pytest_test_categories._ledger.records import Delivery, Expecting, Record
+from pytest_test_categories._ledger.records import Delivery, Expecting, Record, Refusal
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._rules.address import Endpoint, normal_name, parse_ip
 from pytest_test_categories._rules.advice import library_of_route
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, needed_size, refuses
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, needed_size
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text, warning_text
 
@@ -77,14 +77,11 @@ class Ledger:
 
     # -- putting on record -----------------------------------------------------------------------------------------
 
-    def refuse(
-        self, refusing: list[Scope], strict: Scope | None, charged: Charge, attempt: Attempt, route: str
-    ) -> bool:
+    def refuse(self, refusing: list[Refusal], charged: Charge, attempt: Attempt, route: str) -> bool:
         """Put on record what some guards refuse; True if it was and goes on, False if it is nobody's.
 
         Args:
             refusing: The guards, innermost first.
-            strict: The one of them that raises; None if all warn.
             charged: Who is charged.
             attempt: What they refuse.
             route: The entry point.
@@ -94,70 +91,74 @@ class Ledger:
             NetworkAccessWarning: None is, under ``-W error``.
         """
         __tracebackhide__ = True
-        label = asked.get()
-        trace = _read_stack(refusing[0])
+        inner = refusing[0]
+        trace = _read_stack(inner.scope)
         if _is_nobodys(trace, attempt):
             return False
-        violation = self._describe(refusing[0], charged, attempt, route, trace)
+        violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
+        strict = next((number for number, refusal in enumerate(refusing) if refusal.ends_it), None)
         # What is refused ends there; only what went on has later steps.
-        counted = strict is not None or not _same_attempt(label, refusing, attempt, violation)
+        if strict is None and _is_later_step([refusal.scope for refusal in refusing], attempt, violation):
+            return True
         scopes = charged.scopes + origin.asking_here(charged.scopes)
-        records, delivery, expected = self._put_on_record(refusing, scopes, attempt, violation, counted=counted)
+        records, delivery, expected = self._put_on_record(refusing, scopes, attempt, violation)
         if strict is not None:
-            error = NetworkAccessViolationError(records[refusing.index(strict)].violation)
+            error = NetworkAccessViolationError(records[strict].violation)
             error.records, error.delivery = records, delivery
             raise error
         # A program's output may be read by the test: where the guard was handed down, it only records.
-        if counted and not expected and refusing[0].kind is not ScopeKind.COLLECT and refusing[0].home is None:
+        if not expected and inner.scope.kind is not ScopeKind.COLLECT and inner.scope.home is None:
             _warn(records[0], trace)
         return True
 
     def take_from_outside(
-        self, refusing: list[Scope], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
+        self, refusing: list[Refusal], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
     ) -> None:
         """Put on record what another process has seen, and judged by what held for ``scopes``."""
-        records, _, expected = self._put_on_record(refusing, scopes, attempt, violation)
-        strict = any(s.policy is not None and refuses(s.policy, attempt) for s in refusing)
-        if not strict and not expected and refusing[0].kind is not ScopeKind.COLLECT:
+        inner = refusing[0]
+        records, _, expected = self._put_on_record(refusing, scopes, attempt, _as_seen_by(inner, violation, attempt))
+        if not (expected or inner.scope.kind is ScopeKind.COLLECT or any(refusal.ends_it for refusal in refusing)):
             _warn(records[0], stack.Trace())
 
     def _put_on_record(
-        self,
-        refusing: list[Scope],
-        scopes: tuple[Scope, ...],
-        attempt: Attempt,
-        violation: Violation,
-        *,
-        counted: bool = True,
+        self, refusing: list[Refusal], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
     ) -> tuple[list[Record], Delivery, bool]:
-        """Record a violation for each scope that refuses; return the records, their delivery, if it was expected."""
+        """Record a violation for each guard that refuses; return the records, their delivery, if it was expected.
+
+        Args:
+            refusing: The guards, innermost first.
+            scopes: Those who are charged, and blocks that are told.
+            attempt: What they refuse.
+            violation: The same, described as the innermost guard sees it.
+        """
         # Whoever said that refusals are expected here takes this one.
         expecting = [link for link in scopes if link.kind.expects and link.open]
         seen_by = [link for link in expecting if link.awaits is None]
         settled = any(self._around.is_own(link) for link in seen_by)
         records: list[Record] = []
-        for link in refusing:
-            mine = violation
-            if link is not refusing[0] or not violation.needs:  # the layer outside of this process leaves that to us
-                mine = _as_seen_by(link, violation, attempt)
+        late: dict[tuple[str, ...], Record] = {}  # the run's, whoever refused it: of one attempt there is one
+        for refusal in refusing:
+            link = refusal.scope
+            mine = violation if refusal is refusing[0] else _as_seen_by(refusal, violation, attempt)
             if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
-            # What is late is the run's, whoever refused it: of one attempt there is one.
-            first = not (mine.late and any(one.violation.late and one.violation.key == mine.key for one in records))
-            records.append(
-                self._record(link, mine, attempt, counted=counted and first, expected=bool(expecting), settled=settled)
-            )
+            record = late.get(mine.key) if mine.late else None
+            if record is None:
+                record = self._record(link, mine, attempt, expected=bool(expecting), settled=settled)
+                if mine.late:
+                    late[mine.key] = record
+            records.append(record)
         for record in records:
             if len(record.same_attempt) < len(records):
                 record.same_attempt = records
-        delivery = Delivery([(record, 1) for record in records] if counted else ())
+        delivery = Delivery([(record, 1) for record in records])
         for block in expecting:
-            if block.awaits is not None and counted:
-                for link, record in zip(refusing, records, strict=True):
-                    block.awaits.add(link, record)
+            if block.awaits is not None:
+                for refusal, record in zip(refusing, records, strict=True):
+                    block.awaits.add(refusal.scope, record)
         for link in seen_by:
             inside = link.records.setdefault(violation.key, Record(violation, attempt))
-            inside.count += counted
+            inside.count += 1
             delivery.deliver(expected=True)
             self._around.send(link, violation, attempt, late=False, expected=True)
         return records, delivery, bool(seen_by)
@@ -168,7 +169,6 @@ class Ledger:
         violation: Violation,
         attempt: Attempt,
         *,
-        counted: bool,
         expected: bool,
         settled: bool,
     ) -> Record:
@@ -179,30 +179,22 @@ class Ledger:
             into = run.late
         elif late:
             into = scope.late = scope.late or {}
-        record = into.get(violation.key)
-        if record is None and not counted:  # a further step of an attempt that is on record, of another kind
-            record = next((one for one in list(into.values()) if _is_step_of(violation, one.violation)), None)
-        new = record is None
-        if record is None:
-            if len(into) >= origin.RECORDS_PER_SCOPE:
-                violation = violation._replace(target="further targets", location="", function="")
-                record = into.get(violation.key)
-            if record is None:
-                fresh = Record(violation, attempt)
-                record = into.setdefault(violation.key, fresh)  # another thread may have been quicker
-                new = record is fresh
-        if counted or new:
-            record.count += 1
+        key = violation.key
+        if len(into) >= origin.RECORDS_PER_SCOPE and key not in into:
+            violation = violation._replace(target="further targets", location="", function="")
+            key = violation.key
+        new = key not in into
+        if new:
+            fresh = Record(violation, attempt)
+            new = into.setdefault(key, fresh) is fresh  # another thread may have been quicker
+        record = into[key]
+        record.count += 1
         if new:
             for one in runs:  # a run inside a guarded test may put something on record for the test
                 if one is not None:
                     one.on_record()
         # What a block in this process has asked for, no other needs to hear of.
-        kept_here = (
-            settled
-            or not (counted or new)
-            or not self._around.send(scope, record.violation, attempt, late=late, expected=expected)
-        )
+        kept_here = settled or not self._around.send(scope, record.violation, attempt, late=late, expected=expected)
         if new and kept_here and run is not None:
             _announce(run, violation, late=late)
         return record
@@ -224,15 +216,15 @@ class Ledger:
         trace = _read_stack(charged.scopes[0])
         if _is_nobodys(trace, attempt):
             return
-        label = asked.get()
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
         for link in charged.scopes:
             part.append(link)
             if link.kind.observes:
                 if link in watching:
-                    scope = next(one for one in part if one.policy is not None)
-                    violation = self._describe(scope, charged, attempt, route, trace)
-                    if not _same_attempt(label, [link], attempt, violation):
+                    scope, policy = next((one, one.policy) for one in part if one.policy is not None)
+                    seen = self._describe(scope, charged, attempt, route, trace)
+                    violation = _as_seen_by(Refusal(scope, policy, decide(policy, attempt)), seen, attempt)
+                    if not _is_later_step([link], attempt, violation):
                         self.keep_observed([one for one in part if one in watching], attempt, violation)
                 part = []
 
@@ -265,27 +257,23 @@ class Ledger:
             late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
         target, address = _target(scope, attempt)
         at, test = trace.at, trace.test
-        return _as_seen_by(
-            scope,
-            Violation(
-                test="",
-                size="",
-                kind=attempt.kind._value_,
-                target=target,
-                route=route,
-                reach=attempt.reach._value_,
-                address=address,
-                location="" if at is None else at.text(where_from),
-                function="" if at is None else at.function,
-                called_from="" if test is None else test.text(where_from),
-                library=trace.library or library_of_route(route),
-                cassette=trace.cassette,
-                importing=trace.importing,
-                thread=thread,
-                process=self._around.process_text(),
-                late=late,
-            ),
-            attempt,
+        return Violation(
+            test="",
+            size="",
+            kind=attempt.kind._value_,
+            target=target,
+            route=route,
+            reach=attempt.reach._value_,
+            address=address,
+            location="" if at is None else at.text(where_from),
+            function="" if at is None else at.function,
+            called_from="" if test is None else test.text(where_from),
+            library=trace.library or library_of_route(route),
+            cassette=trace.cassette,
+            importing=trace.importing,
+            thread=thread,
+            process=self._around.process_text(),
+            late=late,
         )
 
     # -- delivering ------------------------------------------------------------------------------------------------
@@ -402,15 +390,15 @@ def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
     return trace.aside or (trace.self_test and attempt.kind is Kind.BIND)
 
 
-def _same_attempt(label: Asked | None, refusing: list[Scope], attempt: Attempt, violation: Violation) -> bool:
+def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
     """Tell whether guards that let go on (warn, observe) have this attempt on record, from an earlier step of it."""
-    if label is not None:
-        serials = {link.serial for link in refusing}
+    if (label := asked.get()) is not None:
+        serials = {link.serial for link in scopes}
         if serials <= label.reported:
             return True
         label.reported |= serials
         return False
-    scope = refusing[0]
+    scope = scopes[0]
     name = violation.target.rpartition(":")[0] or violation.target
     if attempt.kind is Kind.LOOKUP or attempt.kind is Kind.REVERSE_LOOKUP:
         if scope.resolved is None:
@@ -423,26 +411,20 @@ def _same_attempt(label: Asked | None, refusing: list[Scope], attempt: Attempt, 
     return False
 
 
-def _is_step_of(violation: Violation, other: Violation) -> bool:
-    return violation._replace(kind=other.kind, verdict=other.verdict).key == other.key
-
-
-def _as_seen_by(scope: Scope, violation: Violation, attempt: Attempt) -> Violation:
+def _as_seen_by(refusal: Refusal, violation: Violation, attempt: Attempt) -> Violation:
     """Return a violation as a guard sees it: whose it is, and what would permit it."""
-    policy = scope.policy
-    strict = policy is not None and policy.mode is EnforcementMode.STRICT
-    judged = None if policy is None else decide(policy, attempt)
-    verdict = "warned" if judged is None or not strict else "known" if judged.known else "refused"
+    scope, policy, verdict = refusal
+    strict = policy.mode is EnforcementMode.STRICT
     return violation._replace(
         test=scope.test,
-        size="" if policy is None or policy.size is None else policy.size._value_,
+        size="" if policy.size is None else policy.size._value_,
         fixture=scope.fixture,
         fixture_home=scope.fixture_home,
         held_by=scope.held_by,
         guard=scope.guard,
-        verdict=verdict,
-        needs=needed_size(attempt, policy.allow if policy is not None else ())._value_,
-        because="" if judged is None else judged.because,
+        verdict="warned" if not strict else "known" if verdict.known else "refused",
+        needs=needed_size(attempt, policy.allow)._value_,
+        because=verdict.because,
     )
 
 

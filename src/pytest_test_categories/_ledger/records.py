@@ -10,14 +10,35 @@ Guarantees:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from pytest_test_categories._rules.policy import refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_test_categories._attribution.origin import Scope
-    from pytest_test_categories._rules.policy import Attempt
+    from pytest_test_categories._rules.policy import Attempt, Policy, Verdict
     from pytest_test_categories._rules.violation import Violation
+
+
+class Refusal(NamedTuple):
+    """A guard that does not permit an attempt, and by which verdict.
+
+    Attributes:
+        scope: The guard's entry.
+        policy: What it holds to.
+        verdict: What that says.
+    """
+
+    scope: Scope
+    policy: Policy
+    verdict: Verdict
+
+    @property
+    def ends_it(self) -> bool:
+        """Whether the attempt ends there; else it goes on, and is told of."""
+        return refuses(self.policy, self.verdict)
 
 
 class Record:

@@ -143,14 +143,15 @@ class Attempt(NamedTuple):
         endpoint: Its aim.
         reach: How far it goes, as the endpoint alone tells.
         names: Names that look-ups have resolved to the endpoint's address.
-        asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that.
+        asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that, whatever the
+            look-up answered.
     """
 
     kind: Kind
     endpoint: Endpoint
     reach: Reach
     names: tuple[LookedUp, ...] = ()
-    asked: str = ""
+    asked: Endpoint | None = None
 
     def to_data(self) -> list[Any]:
         """Return kind, endpoint and reach as JSON-safe values, short enough for one line of a report."""
@@ -192,11 +193,9 @@ def decide(policy: Policy, attempt: Attempt) -> Verdict:
     return Verdict(permitted=False, because=f"{size.value} reaches {reaches}", known=known)
 
 
-def refuses(policy: Policy, attempt: Attempt) -> bool:
-    """Tell whether an attempt that is not permitted ends there: in strict mode, but for what the baseline lists."""
-    if policy.mode is not EnforcementMode.STRICT:
-        return False
-    return not (policy.known and decide(policy, attempt).known)
+def refuses(policy: Policy, verdict: Verdict) -> bool:
+    """Tell whether what a policy does not permit ends there: in strict mode, but for what the baseline lists."""
+    return policy.mode is EnforcementMode.STRICT and not verdict.known
 
 
 def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSize:
@@ -215,7 +214,7 @@ def _needed(kind: Kind, reach: Reach) -> TestSize:
 def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
     end = attempt.endpoint
     names = [looked_up.name for looked_up in attempt.names]
-    if attempt.asked and (attempt.kind.value, stable_target(attempt.asked)) in known:
+    if attempt.asked is not None and (attempt.kind.value, stable_target(str(attempt.asked))) in known:
         return True
     # Who opens a shared connection depends on the order.
     kind = Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind

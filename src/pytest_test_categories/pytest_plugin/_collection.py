@@ -229,7 +229,7 @@ class _Asking(Scope):
 def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
     size = policy.size or TestSize.SMALL
     verdict = "warned" if policy.mode is not EnforcementMode.STRICT else "refused"
-    if record.attempt is not None and verdict == "refused" and not refuses(policy, record.attempt):
+    if record.attempt is not None and verdict == "refused" and not refuses(policy, decide(policy, record.attempt)):
         verdict = "known"
     test = _name_of(scope, record.violation)
     fields = record.snapshot().to_dict() | {"size": size.value, "test": test, "verdict": verdict}

@@ -10,6 +10,7 @@ import pytest
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._kernel import probe
+from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._ledger.runs import innermost
 from pytest_test_categories._rules.address import Endpoint, Reach, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
@@ -85,9 +86,10 @@ class Kernel:
         ip = parse_ip(report.host) if report.family == "ip" else None
         names = () if ip is None else look_ups.names_of(ip)
         attempt = Attempt(Kind(report.kind), endpoint, Reach(report.reach), names)
-        refusing = [s for s in scopes if s.policy is not None and not decide(s.policy, attempt).permitted]
-        watching = [s for s in refusing if s.policy is not None and s.policy.mode is EnforcementMode.OFF]
-        refusing = [scope for scope in refusing if scope not in watching]
+        judged = [Refusal(s, s.policy, decide(s.policy, attempt)) for s in scopes if s.policy is not None]
+        unpermitted = [one for one in judged if not one.verdict.permitted]
+        watching = [one.scope for one in unpermitted if one.policy.mode is EnforcementMode.OFF]
+        refusing = [one for one in unpermitted if one.policy.mode is not EnforcementMode.OFF]
         if watching and not refusing:
             charged = next(scope for scope in scopes if scope.policy is not None)
             late = _LATE if report.before else ""
@@ -95,15 +97,15 @@ class Kernel:
                 watching, attempt, self._violation(report, attempt, charged)._replace(late=late)
             )
             return
-        refusing = refusing or [scope for scope in scopes if scope.policy is not None]
+        refusing = refusing or judged  # there, a name was not known that is known here
         if not refusing:
             runtime.ledger.keep_unattributed(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
             return
-        violation = self._violation(report, attempt, refusing[0])
+        violation = self._violation(report, attempt, refusing[0].scope)
         if report.before:
             runtime.ledger.keep_unattributed(violation._replace(late=_LATE))
             return
-        if report.refused or report.own or not _is_known(violation, refusing[0]):
+        if report.refused or report.own or not _is_known(violation, refusing[0].scope):
             runtime.ledger.take_from_outside(refusing, scopes, attempt, violation)
 
     def _violation(self, report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
