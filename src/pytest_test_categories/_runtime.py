@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution import carriers, origin, stack
+from pytest_test_categories._attribution import carriers, origin
 from pytest_test_categories._attribution.carriers import signals
 from pytest_test_categories._attribution.carriers.exits import Exit
 from pytest_test_categories._attribution.origin import charge
@@ -86,10 +86,7 @@ class Runtime:
             if self.holders == 1:
                 audit.hook.start(self.judge.ask, sockets.opened(self.judge.ask))
                 clients.start(self.judge.ask, self.remember)
-                for code in sockets.exempt_codes():
-                    stack.exempt(code)
-                if sockets.is_exempt not in stack.state.aside:
-                    stack.state.aside.append(sockets.is_exempt)
+                sockets.set_aside()
 
     def leave(self, run: Run, largest: Policy | None = None) -> bool:
         """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
@@ -117,6 +114,7 @@ class Runtime:
             if self.holders == 0:
                 audit.hook.stop()
                 clients.stop()
+                sockets.unset_aside()
                 remove_all(self._entry_points)
                 look_ups.clear()
                 connections.forget()

@@ -61,8 +61,7 @@ GRAB = library("grabbed", "def grab():\n    return here()\n", here=here)["grab"]
 
 @pytest.fixture(autouse=True)
 def _no_exemptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.state, "exempt", {})
-    monkeypatch.setattr(stack.state, "aside", [])
+    monkeypatch.setattr(stack.state, "aside", {})
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -219,18 +218,26 @@ def test_traffic_that_stands_aside_is_nobodys() -> None:
         return bool(frame.f_globals["__name__"] == "adapter")
 
     report = library("adapter", "def _multicall(then):\n    return then()\n")["_multicall"]
-    stack.state.aside.append(lambda _frame, _called: False)
-    stack.state.aside.append(aside)
+    stack.set_aside("_multicall", lambda _frame, _called: False)
+    stack.set_aside("_multicall", aside)
+    stack.set_aside("grab", lambda _frame, called: called is not None and called.f_code.co_name == "nobody")
     assert report(GRAB).aside
     assert not GRAB().aside
+    stack.unset_aside("_multicall", aside)
+    assert not report(GRAB).aside
 
 
-def test_exempt_functions_are_nobodys() -> None:
-    source = "def pair(then):\n    return then()\n"
-    assert not library("pairs", source)["pair"](GRAB).aside
-    pair = library("pairs", source)["pair"]
-    stack.exempt(pair.__code__)
-    assert pair(GRAB).aside
+def test_who_is_set_aside_twice_stays_so_until_both_have_ended() -> None:
+    def aside(_frame: FrameType, _called: FrameType | None) -> bool:
+        return True
+
+    report = library("adapter", "def call(then):\n    return then()\n")["call"]
+    for _ in range(2):  # a run, and one inside a test of it
+        stack.set_aside("call", aside)
+    stack.unset_aside("call", aside)
+    assert report(GRAB).aside
+    stack.unset_aside("call", aside)
+    assert not report(GRAB).aside
 
 
 def test_generated_code_does_not_grow_the_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,21 +35,23 @@ _SITE: Final = f"{os.sep}site-packages{os.sep}"
 _DIST: Final = f"{os.sep}dist-packages{os.sep}"
 
 
+Aside: TypeAlias = "Callable[[FrameType, FrameType | None], bool]"
+
+
 class _State:
     """What is known of files and of who stands aside: the part of this file that changes.
 
     Attributes:
         files: Whether each file is the project's own.
         owners: Whose each file is.
-        exempt: By name, code whose network calls are nobody's attempt, such as the pure-Python ``socketpair``.
-        aside: Asked about a frame and the one that it called: does everything below belong to the test runner?
+        aside: By the name of a function, who is asked about its frame and the one that it called: is what is done
+            below nobody's attempt, such as the runner's own traffic, or what the pure-Python ``socketpair`` does?
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bool] = {}
         self.owners: dict[str, int] = {}
-        self.exempt: dict[str, set[CodeType]] = {}
-        self.aside: list[Callable[[FrameType, FrameType | None], bool]] = []
+        self.aside: dict[str, list[Aside]] = {}
 
 
 state: Final = _State()
@@ -135,9 +137,14 @@ class Trace(NamedTuple):
     self_test: bool = False
 
 
-def exempt(code: CodeType) -> None:
-    """Let the network calls of a function be nobody's attempt."""
-    state.exempt.setdefault(code.co_name, set()).add(code)
+def set_aside(name: str, aside: Aside) -> None:
+    """Have somebody asked about the frames of functions of a name: is what they do nobody's attempt?"""
+    state.aside.setdefault(name, []).append(aside)
+
+
+def unset_aside(name: str, aside: Aside) -> None:
+    """End what one call of ``set_aside`` began."""
+    state.aside[name].remove(aside)
 
 
 identity: Final = object.__hash__
@@ -163,12 +170,6 @@ def _whose(frame: FrameType) -> int:
     return whose
 
 
-ASIDE_NAMES: Final = frozenset(
-    {"_multicall", "_on_run", "connect_to_new_process", "create_server_socket", "get_connection", "start_client"}
-)
-"""Names of the functions that those in ``stands_aside`` recognise; no other frame is shown to them."""
-
-
 def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: Made | None = None) -> Trace:
     """Read the stack outwards from ``frame``.
 
@@ -190,10 +191,8 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
     while frame is not None:
         code = frame.f_code
         name, filename = code.co_name, code.co_filename
-        if name in state.exempt and code in state.exempt[name]:
-            return Trace(aside=True)
-        if name in ASIDE_NAMES:
-            for aside in state.aside:
+        if name in state.aside:
+            for aside in state.aside[name]:
                 if aside(frame, called):
                     return Trace(aside=True)
         elif name == "_load_unlocked" and filename == _IMPORT_CODE and not importing and module:

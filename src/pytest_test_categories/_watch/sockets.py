@@ -11,6 +11,7 @@ import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
 from pytest_test_categories._host.c_library import refuses_name_flags
 from pytest_test_categories._host.names import spelled_here
@@ -42,7 +43,7 @@ from pytest_test_categories._watch.endpoints import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, FrameType
+    from types import FrameType
 
     from pytest_test_categories._watch import Judge, Remember, Sight
 
@@ -442,22 +443,33 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
     ]
 
 
-def is_exempt(frame: FrameType, _called: FrameType | None) -> bool:
-    """Tell whether a call is multiprocessing's own or a debugger's.
+_ASIDE: Final = {
+    # A child fetches a socket sent to it, and a fork server is asked.
+    "get_connection": "multiprocessing.resource_sharer",
+    "connect_to_new_process": "multiprocessing.forkserver",
+    # pydevd, which debugpy and IDEs bring along, attaches a child to its debugger.
+    "start_client": "_pydevd_bundle.pydevd_comm",
+    "create_server_socket": "_pydevd_bundle.pydevd_comm",
+    "_on_run": "_pydevd_bundle.pydevd_comm",
+    # Those written in Python connect a socket to itself, and so does the making of eventlet's wake-up pair.
+    "setup": "eventlet.tpool",
+    "socketpair": "socket",
+    "_fallback_socketpair": "socket",
+}
+"""Functions whose calls are nobody's attempt, and their modules."""
 
-    A child fetches a socket sent to it, a fork server is asked, and pydevd, which debugpy and IDEs bring along,
-    attaches a child to its debugger.
-    """
-    return (frame.f_code.co_name, frame.f_globals.get("__name__")) in {
-        ("get_connection", "multiprocessing.resource_sharer"),
-        ("connect_to_new_process", "multiprocessing.forkserver"),
-        ("start_client", "_pydevd_bundle.pydevd_comm"),
-        ("create_server_socket", "_pydevd_bundle.pydevd_comm"),
-        ("_on_run", "_pydevd_bundle.pydevd_comm"),
-    }
+
+def set_aside() -> None:
+    """Let what a few functions of the standard library's and of others do be nobody's attempt."""
+    for name in _ASIDE:
+        stack.set_aside(name, _is_nobodys)
 
 
-def exempt_codes() -> set[CodeType]:
-    """Return the code of the pure-Python ``socketpair``, which connects a socket to itself."""
-    functions = (getattr(socket, name, None) for name in ("_fallback_socketpair", "socketpair"))
-    return {code for code in (getattr(f, "__code__", None) for f in functions) if code is not None}
+def unset_aside() -> None:
+    """End what ``set_aside`` began."""
+    for name in _ASIDE:
+        stack.unset_aside(name, _is_nobodys)
+
+
+def _is_nobodys(frame: FrameType, _called: FrameType | None) -> bool:
+    return _ASIDE[frame.f_code.co_name] == frame.f_globals.get("__name__")

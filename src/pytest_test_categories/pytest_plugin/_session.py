@@ -81,7 +81,7 @@ _RUNNING_HOOKS: Final = frozenset(
 def _is_report_hook(frame: FrameType, called: FrameType | None) -> bool:
     if called is not None and called.f_code.co_name in _RUNNING_HOOKS:
         return False
-    return frame.f_code.co_name == _private.CALLS_HOOKS and _private.hook_of(frame) in REPORT_HOOKS
+    return _private.hook_of(frame) in REPORT_HOOKS
 
 
 class Session:
@@ -128,7 +128,7 @@ class Session:
         runs.append(self.run)
         runtime.hold()
         install_all(self._entry_points)
-        stack.state.aside.append(_is_report_hook)
+        stack.set_aside(_private.CALLS_HOOKS, _is_report_hook)
         config.add_cleanup(self._close)
 
     def configure(self, config: pytest.Config) -> None:
@@ -236,7 +236,7 @@ class Session:
     def _close(self) -> None:
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
             threading.excepthook = self._hook_before
-        stack.state.aside.remove(_is_report_hook)
+        stack.unset_aside(_private.CALLS_HOOKS, _is_report_hook)
         remove_all(self._entry_points)
         if runtime.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)

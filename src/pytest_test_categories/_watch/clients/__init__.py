@@ -45,7 +45,6 @@ MODULES: Final = (
     "dns.asyncresolver",
     "dns.resolver",
     "duckdb",
-    "eventlet.tpool",
     "glide.glide_client",
     "glide_sync.glide_client",
     "grpc._channel",

@@ -6,7 +6,6 @@ import _socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.stack import exempt
 from pytest_test_categories._host.names import reach_of_address, reach_of_name
 from pytest_test_categories._host.unix_sockets import name_of
 from pytest_test_categories._rules.address import Reach, parse_ip
@@ -149,12 +148,6 @@ def _is_own_server(resolver: Any, server: Any) -> bool:
 
 
 _DNS: Final = 53
-
-
-def eventlet_pair(_module: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Exempt the making of eventlet's wake-up pair, as ``socketpair`` is where it connects a socket to itself."""
-    setup = sys.modules["eventlet.tpool"].setup
-    exempt(getattr(setup, "__wrapped__", setup).__code__)
 
 
 def rloop_transport(_loop: Any, result: Any) -> None:

@@ -59,7 +59,6 @@ ROWS: Final = (
     # rloop connects and looks up by Python's sockets; only its datagram transports send by themselves.
     Row("rloop._rloop", "EventLoop._udp_conn", "places:nowhere", after="loops:rloop_transport"),
     # eventlet's thread pool makes its wake-up pair by hand, over loopback.
-    Row("eventlet.tpool", "setup", "loops:eventlet_pair"),
     # c-ares, by itself or under aiodns.
     Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
     *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
