@@ -1,7 +1,7 @@
 """The way of one refusal through the code: ``python -m tests.benchmarks.walk``.
 
-A small test in strict mode dials by ``sock.connect`` and swallows the refusal. From that call to the line of the summary
-every call of a function of the project's is noted by cProfile; the walk is printed in the order of first calls, and
+A small test in strict mode dials by ``sock.connect`` and swallows the refusal. From that call to the writing of the
+summary's line every call of a function of the project's is noted by cProfile; the walk is printed by file and line, and
 below it how many calls there were, and of how many files. The counts repeat exactly.
 """
 
@@ -31,9 +31,17 @@ profile = cProfile.Profile(builtins=False)
 order = []
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    def write_line(line, **markup):
+        if "198.51.100.1:9" in line:
+            profile.disable()
+        write(line, **markup)
+
+    write, terminalreporter.write_line = terminalreporter.write_line, write_line
+
+
 def pytest_unconfigure():
-    profile.disable()
     rows = []
     for entry in profile.getstats():
         code = entry.code

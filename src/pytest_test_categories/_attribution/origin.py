@@ -178,7 +178,8 @@ class Scope:
     def undelivered(self) -> list[Record]:
         """Return what this scope refused and nobody was told of, first things first."""
         # A copy, made in one go: other threads add records meanwhile.
-        return [record for record in list(self.records.values()) if record.undelivered and record.fails]
+        left = list(self.records.values())
+        return [record for record in left if record.count > record.delivered and record.fails]
 
 
 class Entered:
@@ -424,7 +425,8 @@ def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     Where a block was entered outside of any event loop, all that its thread does meanwhile is done inside of it, in
     the context of a kept runner, too.
     """
-    blocks = [block for block in getattr(state.blocks, "open", ()) if block.awaits is not None and block.open]
+    noted = getattr(state.blocks, "open", ())
+    blocks = [block for block in noted if block.awaits is not None and block.open] if noted else ()
     if not blocks or (greenlets := sys.modules.get("greenlet")) is None or greenlets.getcurrent().parent is None:
         return tuple(block for block in blocks if block not in scopes)
     return ()

@@ -29,7 +29,7 @@ from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text, warning_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
 NAMES_RESOLVED = 1024
 """So often the look-up of one name may have gone on (warn mode) before its connects."""
@@ -132,9 +132,13 @@ class Ledger:
             violation: The same, described as the innermost guard sees it.
         """
         # Whoever said that refusals are expected here takes this one.
-        expecting = [link for link in scopes if link.kind.expects and link.open]
-        seen_by = [link for link in expecting if link.awaits is None]
-        settled = any(self._around.is_own(link) for link in seen_by)
+        expecting, seen_by, settled = [], [], False
+        for link in scopes:
+            if link.kind.expects and link.open:
+                expecting.append(link)
+                if link.awaits is None:
+                    seen_by.append(link)
+                    settled = settled or self._around.is_own(link)
         records: list[Record] = []
         late: dict[tuple[str, ...], Record] = {}  # the run's, whoever refused it: of one attempt there is one
         for refusal in refusing:
@@ -280,7 +284,13 @@ class Ledger:
 
     def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
         """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
-        for ours in errors_in(error):
+        self.deliver_all(errors_in(error), expected=expected, ended=ended)
+
+    def deliver_all(
+        self, errors: Iterable[NetworkAccessViolationError], *, expected: bool = False, ended: Scope | None = None
+    ) -> None:
+        """Mark as delivered what errors of ours tell of."""
+        for ours in errors:
             if ours.records:
                 if not ours.violations[0].location:
                     self._locate(ours)
@@ -348,7 +358,20 @@ def add_observed(link: Scope, violation: Violation, attempt: Attempt | None, tim
 
 def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
     """Return those of our errors that an exception is, or carries in causes, context and group."""
-    return list(_our_errors(error)) if error is not None else []
+    found: list[NetworkAccessViolationError] = []
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        link = pending.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, NetworkAccessViolationError):
+            found.append(link)
+        pending += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            pending += link.exceptions
+    return found
 
 
 def unseen() -> list[Violation]:
@@ -360,21 +383,6 @@ def unseen() -> list[Violation]:
         if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
         for record in scope.undelivered()
     ]
-
-
-def _our_errors(error: BaseException) -> Iterator[NetworkAccessViolationError]:
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        link = pending.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        if isinstance(link, NetworkAccessViolationError):
-            yield link
-        pending += [link.__cause__, link.__context__]
-        if isinstance(link, BaseExceptionGroup):
-            pending += link.exceptions
 
 
 def _read_stack(scope: Scope) -> stack.Trace:

@@ -50,11 +50,12 @@ class Record:
         count: How many attempts it stands for.
         delivered: Of those, how many ended a guard, or are in a report.
         expected: Of those, how many reached somebody who had asked for them.
+        reported: How many of its attempts a test's report tells of.
         same_attempt: The records that other guards made of the same attempts, this one among them.
         registry: For the warnings module, which says a thing once by it.
     """
 
-    __slots__ = ("attempt", "count", "delivered", "expected", "registry", "same_attempt", "violation")
+    __slots__ = ("attempt", "count", "delivered", "expected", "registry", "reported", "same_attempt", "violation")
 
     def __init__(self, violation: Violation, attempt: Attempt | None = None) -> None:
         self.violation = violation
@@ -62,6 +63,7 @@ class Record:
         self.count = 0
         self.delivered = 0
         self.expected = 0
+        self.reported = 0
         self.same_attempt: list[Record] = [self]
         self.registry: dict[str | tuple[str, type[Warning], int], int] = {}
 

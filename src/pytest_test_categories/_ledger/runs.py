@@ -73,4 +73,7 @@ runs: Final[list[Run | None]] = []
 
 def innermost() -> Run | None:
     """Return the innermost session that watches, if there is one."""
-    return next((run for run in reversed(runs) if run is not None), None)
+    for run in reversed(runs):
+        if run is not None:
+            return run
+    return None

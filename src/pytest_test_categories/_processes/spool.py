@@ -404,6 +404,8 @@ class Spawned:
             run: The run.
             collect: Takes in what children have told.
         """
+        if not self.started:
+            return {}
         end = time.monotonic() + _PATIENCE
         while self._of(run, only_ours=True) and time.monotonic() < end:
             System.sleep(0.01)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_test_categories._rules.violation import Violation
 
 _HTTP: Final = {
@@ -98,44 +96,49 @@ _METADATA: Final = {
 _DECLARED: Final = "test_categories_fixture_sizes"
 
 
-def cures(violation: Violation) -> Iterator[str]:
-    """Yield what to use instead of the network, where the violation tells."""
+def cures(violation: Violation) -> list[str]:
+    """Return what to use instead of the network, where the violation tells."""
     host = violation.target.rpartition(":")[0] or violation.target
+    found = []
     if hint := _METADATA.get(host) or _METADATA.get(violation.target):
-        yield hint
+        found.append(hint)
     if cure := CURES.get(violation.library):
-        yield f"seen: {violation.library}. Use {cure}"
+        found.append(f"seen: {violation.library}. Use {cure}")
     if violation.cassette:
-        yield "under a VCR cassette: record once with --test-categories-enforcement=off"
+        found.append("under a VCR cassette: record once with --test-categories-enforcement=off")
+    return found
 
 
-def reach_hints(violation: Violation) -> Iterator[str]:
-    """Yield which larger size, or which allow entry, would permit the attempt."""
+def reach_hints(violation: Violation) -> list[str]:
+    """Return which larger size, or which allow entry, would permit the attempt."""
+    found = []
     if violation.fixture and violation.held_by and violation.held_by != violation.test:
-        yield from _fixture_hints(violation)
+        found += _fixture_hints(violation)
     host, port = split_target(violation.target)
     if violation.size == "medium":
         entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
         if _is_allow_entry(entry):
-            yield f"medium reaches this machine only: {host} needs @pytest.mark.large,"
-            yield f"or, if it is a service of your test environment, test_categories_network_allow = {entry}"
+            found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large,")
+            found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
         else:
-            yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+            found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
     elif violation.reach == "machine":
-        yield f"medium reaches this machine: {violation.target} is on it"
+        found.append(f"medium reaches this machine: {violation.target} is on it")
     else:
-        yield f"medium reaches this machine only: {host} needs @pytest.mark.large"
+        found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
+    return found
 
 
-def _fixture_hints(violation: Violation) -> Iterator[str]:
-    """Yield what is to be changed for a fixture that another test than the one that fails holds to its size."""
+def _fixture_hints(violation: Violation) -> list[str]:
+    """Return what is to be changed for a fixture that another test than the one that fails holds to its size."""
     name = violation.fixture.partition(" ")[0]
     needs = violation.needs if violation.needs not in {"", violation.size} else "large"
     if violation.held_by == _DECLARED:
-        yield f"{_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"
-    else:
-        yield f"fixture {name} is {violation.size} because of {violation.held_by}: make that test {needs},"
-        yield f"or declare the fixture's size: {_DECLARED} = {name} = {needs}"
+        return [f"{_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"]
+    return [
+        f"fixture {name} is {violation.size} because of {violation.held_by}: make that test {needs},",
+        f"or declare the fixture's size: {_DECLARED} = {name} = {needs}",
+    ]
 
 
 def _is_allow_entry(text: str) -> bool:

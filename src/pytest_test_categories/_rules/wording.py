@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._rules.advice import cures, reach_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from pytest_test_categories._rules.violation import Violation
 
@@ -38,7 +38,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "",
         "What happened:",
         f"  Attempted network connection to {first.target}",
-        *(f"    {fact}" for fact in _facts(first)),
+        *_indented(_facts(first)),
     ]
     if undelivered:
         lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
@@ -48,14 +48,18 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "",
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
-        *(f"    {hint}" for hint in cures(first)),
+        *_indented(cures(first)),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
-        *(f"    {hint}" for hint in reach_hints(first)),
+        *_indented(reach_hints(first)),
         "",
         f"Documentation: {DOCUMENTATION}",
     ]
     return "\n".join(lines)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def line_text(violation: Violation) -> str:
@@ -65,8 +69,7 @@ def line_text(violation: Violation) -> str:
         parts.append(f"(x{violation.count})")
     if place := place_text(violation):
         parts.append(place)
-    notes = [fact for fact in _circumstances(violation) if fact]
-    return " ".join(parts) + (f"; {'; '.join(notes)}" if notes else "")
+    return "; ".join([" ".join(parts), *_circumstances(violation)])
 
 
 def place_text(violation: Violation) -> str:
@@ -77,40 +80,41 @@ def place_text(violation: Violation) -> str:
     return where + (f", called from {violation.called_from}" if violation.called_from else "")
 
 
-def _facts(violation: Violation) -> Iterator[str]:
-    if place := place_text(violation):
-        yield place
-    yield from facts(violation)
-    if violation.count > 1:
-        yield f"seen {violation.count} times"
+def _facts(violation: Violation) -> list[str]:
+    place, times = place_text(violation), violation.count
+    return [*([place] if place else ()), *facts(violation), *([f"seen {times} times"] if times > 1 else ())]
 
 
-def facts(violation: Violation) -> Iterator[str]:
-    """Yield what is known of a violation beside its place: by what call, in which fixture, thread or process."""
+def facts(violation: Violation) -> list[str]:
+    """Return what is known of a violation beside its place: by what call, in which fixture, thread or process."""
+    found = []
     if violation.kind == "bind":
-        yield f"by binding a server socket ({violation.route})"
+        found.append(f"by binding a server socket ({violation.route})")
     elif violation.kind == "reuse":
-        yield f"by sending on a connection that was already open ({violation.route})"
+        found.append(f"by sending on a connection that was already open ({violation.route})")
     elif violation.kind != "connect":
-        yield f"by a {violation.kind} ({violation.route})"
-    yield from _circumstances(violation)
+        found.append(f"by a {violation.kind} ({violation.route})")
+    found += _circumstances(violation)
     if violation.address:
-        yield f"its address: {violation.address}"
+        found.append(f"its address: {violation.address}")
+    return found
 
 
-def _circumstances(violation: Violation) -> Iterator[str]:
+def _circumstances(violation: Violation) -> list[str]:
+    found = []
     if violation.importing:
-        yield f"while importing {violation.importing}: mock or disable it there"
+        found.append(f"while importing {violation.importing}: mock or disable it there")
     if violation.fixture:
         held = f", held to {violation.size} by {violation.held_by}" if violation.held_by else ""
-        yield f"in fixture {violation.fixture}{held}"
+        found.append(f"in fixture {violation.fixture}{held}")
     if violation.thread:
-        yield f"in thread {violation.thread}"
+        found.append(f"in thread {violation.thread}")
     if violation.process:
-        yield f"in {violation.process}"
+        found.append(f"in {violation.process}")
     elif violation.route == KERNEL:
-        yield "by native code (the kernel layer saw it)"
+        found.append("by native code (the kernel layer saw it)")
     if violation.guard:
-        yield f"refused by {violation.guard}"
+        found.append(f"refused by {violation.guard}")
     if violation.late:
-        yield violation.late
+        found.append(violation.late)
+    return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
 
@@ -58,20 +59,25 @@ class Reports:
         error = None if call.excinfo is None else call.excinfo.value
         carried = errors_in(error)
         if report.outcome == "failed":
-            runtime.ledger.deliver(error)
+            runtime.ledger.deliver_all(carried)
             if isinstance(error, NetworkAccessViolationError) and error.undelivered and call.excinfo is not None:
                 report.longrepr = call.excinfo.getrepr(style="value", chain=False)
         elif strict_of(scope) or carried:
             self._fail(item, error, carried, report, scope)
-        scopes = [scope, *self._phases.fixture_scopes]
+        fixtures = list(self._phases.fixture_scopes)
         self._phases.fixture_scopes.clear()
         if report.outcome == "failed" and strict_of(scope):
-            self._add_section(report, error, carried, scopes)
-        records = [record for s in scopes for record in s.records.values()]
+            self._add_section(report, error, carried, [scope, *fixtures])
+        own = list(scope.records.values())
+        records = [record for record in own if record.count > record.reported]  # else an earlier phase's report has it
+        for fixture in fixtures:
+            records += fixture.records.values()
         # Those of other guards: of a block in the test, or of one that a fixture has entered.
         for ours in carried:
-            records += [record for record in ours.records if not any(one in records for one in record.same_attempt)]
-        if violations := to_tell(records):
+            records += [one for one in ours.records if not _is_among([*own, *records], one.same_attempt)]
+        for record in own:
+            record.reported = record.count
+        if records and (violations := to_tell(records)):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
 
@@ -110,20 +116,25 @@ class Reports:
     ) -> None:
         """Fail a report that is skipped, xfailed or passed although something was refused."""
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
-            runtime.ledger.deliver(error, expected=True)
+            runtime.ledger.deliver_all(ours, expected=True)
             return
-        left = {id(record): record for record in scope.undelivered()}
-        left |= {id(record): record for one in ours for record in one.records}
+        left = scope.undelivered()
+        for one in ours:
+            left += [record for record in one.records if record not in left]
         if not left:
             return
         try:
-            raise end_of_phase(list(left.values()), undelivered=not ours) from None
+            raise end_of_phase(left, undelivered=not ours) from None
         except NetworkAccessViolationError as raised:
             report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
-        Delivery.of_the_rest(left.values()).deliver()
+        Delivery.of_the_rest(left).deliver()
+
+
+def _is_among(records: list[Record], same_attempt: list[Record]) -> bool:
+    return any(one in records for one in same_attempt)
 
 
 def told_as_property(violation: Violation) -> tuple[str, str]:

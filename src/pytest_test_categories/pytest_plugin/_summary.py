@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -128,72 +129,70 @@ class Summary:
 
     def _by_test(self, terminalreporter: pytest.TerminalReporter) -> dict[str, dict[tuple[str, ...], Violation]]:
         found: dict[str, dict[tuple[str, ...], Violation]] = {}
-        carried = []
-        for report in (report for listed in terminalreporter.stats.values() for report in listed):
-            fields = getattr(report, "__dict__", ())
-            if REPORT_KEY in fields:
-                carried.append(report.__dict__[REPORT_KEY])
-            if SIZE_KEY in fields:  # of a test that a process of its own has run
-                _add(self._counts, {report.__dict__[SIZE_KEY]: 1})
-        violations = [Violation.from_dict(data) for each in carried for data in each.get("violations", ())]
-        for violation in (*violations, *self._run.noted):
-            known = found.setdefault(violation.test, {})
-            before = known.get(violation.key)
-            if before is None or violation.count > before.count:
-                known[violation.key] = violation
+        violations = list(self._run.noted)
+        for reports in terminalreporter.stats.values():
+            for report in reports:
+                fields = getattr(report, "__dict__", ())
+                if REPORT_KEY in fields:
+                    violations += map(Violation.from_dict, report.__dict__[REPORT_KEY].get("violations", ()))
+                if SIZE_KEY in fields:  # of a test that a process of its own has run
+                    _add(self._counts, {report.__dict__[SIZE_KEY]: 1})
+        for violation in violations:
+            if violation.verdict != KNOWN:
+                known = found.setdefault(violation.test, {})
+                before = known.setdefault(violation.key, violation)
+                if violation.count > before.count:
+                    known[violation.key] = violation
         return found
 
-    def _late_lines(self) -> Iterable[str]:
+    def _late_lines(self) -> list[str]:
         if not self._run.late:
-            return
+            return []
         late = [record.snapshot() for record in self._run.late.values()]
         listed = [violation for violation in late if violation.verdict != KNOWN]
+        if not listed:
+            return []
         what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
-        if listed:
-            yield f"network violations that no running test is charged with: {len(listed)} ({what})"
+        lines = [f"network violations that no running test is charged with: {len(listed)} ({what})"]
         for violation in listed:
-            yield f"  {violation.test} [{violation.size}]"
-            yield f"    {line_text(violation)}"
+            lines += [f"  {violation.test} [{violation.size}]", f"    {line_text(violation)}"]
+        return lines
 
 
-def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> Iterable[str]:
-    listed = {test: [v for v in found.values() if v.verdict != KNOWN] for test, found in by_test.items()}
-    listed = {test: violations for test, violations in listed.items() if violations}
-    total = sum(len(violations) for violations in listed.values())
-    if not total:
-        return
-    yield f"network violations: {total} in {len(listed)} {'place' if len(listed) == 1 else 'places'}"
-    for test in sorted(listed):
-        violations = sorted(listed[test], key=lambda violation: (violation.target, violation.location))
-        yield f"  {test} [{violations[0].size}]"
-        for violation in violations:
-            yield f"    {line_text(violation)}"
+def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> list[str]:
+    if not by_test:
+        return []
+    total = sum(map(len, by_test.values()))
+    lines = [f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"]
+    for test, found in sorted(by_test.items()):
+        violations = sorted(found.values(), key=operator.attrgetter("target", "location"))
+        lines += [f"  {test} [{violations[0].size}]", *[f"    {line_text(violation)}" for violation in violations]]
+    return lines
 
 
-def _note_lines(notes: dict[str, dict[str, Any]]) -> Iterable[str]:
-    for fixture, note in sorted(notes.items()):
-        yield (
-            f"autouse fixture {fixture} reached {', '.join(note['targets'])}; "
-            f"{note['tests']} smaller {'test stands' if note['tests'] == 1 else 'tests stand'} on it"
-        )
+def _note_lines(notes: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"autouse fixture {fixture} reached {', '.join(note['targets'])}; "
+        f"{note['tests']} smaller {'test stands' if note['tests'] == 1 else 'tests stand'} on it"
+        for fixture, note in sorted(notes.items())
+    ]
 
 
-def _added_late_lines(added: list[str]) -> Iterable[str]:
-    for text in added[:_SHOWN]:
-        yield f"added too late, and ignored: {text} (sizes are settled when tests are collected)"
-    if len(added) > _SHOWN:
-        yield f"  and {len(added) - _SHOWN} more"
+def _added_late_lines(added: list[str]) -> list[str]:
+    what = "(sizes are settled when tests are collected)"
+    lines = [f"added too late, and ignored: {text} {what}" for text in added[:_SHOWN]]
+    return [*lines, f"  and {len(added) - _SHOWN} more"] if len(added) > _SHOWN else lines
 
 
-def _size_lines(counts: dict[str, int]) -> Iterable[str]:
+def _size_lines(counts: dict[str, int]) -> list[str]:
     sized = [f"{counts[size.value]} {size.value}" for size in TestSize if counts.get(size.value)]
-    if sized:
-        yield f"sizes: {', '.join(sized)}"
+    lines = [f"sizes: {', '.join(sized)}"] if sized else []
     if unsized := counts.get(""):
-        yield (
+        lines.append(
             f"{unsized} {'test has no size and is' if unsized == 1 else 'tests have no size and are'} "
             "therefore not held to anything (test_categories_default_size gives them one)"
         )
+    return lines
 
 
 def _add(into: dict[str, int], counts: dict[str, int]) -> None:
