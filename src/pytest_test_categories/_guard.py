@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
-from pytest_test_categories._ledger.ledger import errors_in
+from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._ledger.runs import innermost, runs
-from pytest_test_categories._rules.errors import HermeticityViolationError, NetworkAccessViolationError
+from pytest_test_categories._rules.errors import HermeticityViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
 from pytest_test_categories._rules.wording import report_text
 from pytest_test_categories._runtime import runtime
@@ -261,9 +261,7 @@ def finish(scope: Scope, error: BaseException | None) -> None:
         left = scope.undelivered()
     if not left or (error is not None and is_control_flow(error)):
         return
-    ours = NetworkAccessViolationError([record.snapshot() for record in left], undelivered=True)
-    ours.delivery = Delivery.of_the_rest(left)
-    ours.records = left
+    ours = error_of(left)
     if error is None:
         raise ours
     if is_skip(error):

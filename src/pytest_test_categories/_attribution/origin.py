@@ -425,11 +425,11 @@ def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
     Where a block was entered outside of any event loop, all that its thread does meanwhile is done inside of it, in
     the context of a kept runner, too.
     """
-    noted = getattr(state.blocks, "open", ())
-    blocks = [block for block in noted if block.awaits is not None and block.open] if noted else ()
-    if not blocks or (greenlets := sys.modules.get("greenlet")) is None or greenlets.getcurrent().parent is None:
-        return tuple(block for block in blocks if block not in scopes)
-    return ()
+    blocks = getattr(state.blocks, "open", ())
+    greenlets = sys.modules.get("greenlet")
+    if not blocks or (greenlets is not None and greenlets.getcurrent().parent is not None):
+        return ()
+    return tuple(block for block in blocks if block.awaits is not None and block.open and block not in scopes)
 
 
 def in_event_loop() -> bool:

@@ -96,7 +96,11 @@ class Ledger:
         if _is_nobodys(trace, attempt):
             return False
         violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
-        strict = next((number for number, refusal in enumerate(refusing) if refusal.ends_it), None)
+        strict = None
+        for number, refusal in enumerate(refusing):
+            if refusal.ends_it:
+                strict = number
+                break
         # What is refused ends there; only what went on has later steps.
         if strict is None and _is_later_step([refusal.scope for refusal in refusing], attempt, violation):
             return True
@@ -354,6 +358,14 @@ def add_observed(link: Scope, violation: Violation, attempt: Attempt | None, tim
     """Note what was seen so often in a scope that observes."""
     key = (violation.verdict, violation.kind, violation.fixture, violation.process, *violation.key)
     link.records.setdefault(key, Record(violation, attempt)).count += times
+
+
+def error_of(records: list[Record], *, undelivered: bool = True) -> NetworkAccessViolationError:
+    """Return the error that tells of all that nobody was told of; of records that the test has caught, as a rule."""
+    error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=undelivered)
+    error.delivery = Delivery.of_the_rest(records)
+    error.records = records
+    return error
 
 
 def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:

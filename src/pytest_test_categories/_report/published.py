@@ -23,7 +23,7 @@ _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
 _PROCESS: Final = re.compile(
     r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
 )
-_SYSTEMS_OWN: Final = (*(f"/{top}/" for top in ("run", "var", "tmp", "dev", "private")), ".../", "@")
+_SYSTEMS_OWN: Final = ("/run/", "/var/", "/tmp/", "/dev/", "/private/", ".../", "@")  # noqa: S108 - to tell them
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
 

@@ -11,9 +11,8 @@ import pytest
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, state
 from pytest_test_categories._guard import NetworkGuard, is_skip
-from pytest_test_categories._ledger.records import Delivery
+from pytest_test_categories._ledger.ledger import error_of
 from pytest_test_categories._report.baseline import plain_id
-from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
@@ -334,6 +333,8 @@ class Phases:
     def _tell(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         """Raise what was refused in a phase and nobody was told of."""
         __tracebackhide__ = True
+        if error is None and not scope.undelivered():
+            return
         for told in (error, *_private.caught_by_unittest(item)):
             if told is not None and not is_skip(told):
                 runtime.ledger.deliver(told)
@@ -343,7 +344,7 @@ class Phases:
             return
         left = scope.undelivered()
         if left:
-            raise end_of_phase(left) from error
+            raise error_of(left) from error
 
 
 class _Sizes:
@@ -367,14 +368,6 @@ class _Sizes:
 def _carry_sizes(manager: pytest.PytestPluginManager, phases: Phases) -> None:
     if not manager.has_plugin("test-categories-forked"):
         manager.register(_Sizes(phases), "test-categories-forked")
-
-
-def end_of_phase(records: list[Record], *, undelivered: bool = True) -> NetworkAccessViolationError:
-    """Return the error that tells what was refused, and, unless it has reached the test, caught."""
-    error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=undelivered)
-    error.delivery = Delivery.of_the_rest(records)
-    error.records = records
-    return error
 
 
 def strict_of(scope: Scope) -> bool:

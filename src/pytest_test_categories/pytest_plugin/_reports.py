@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories._ledger.ledger import errors_in
+from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.wording import line_text, report_text
@@ -14,7 +14,6 @@ from pytest_test_categories._runtime import names_our_class, runtime
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,
-    end_of_phase,
     strict_of,
     to_tell,
 )
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_test_categories._attribution.origin import Scope
-    from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
 
@@ -74,7 +72,7 @@ class Reports:
             records += fixture.records.values()
         # Those of other guards: of a block in the test, or of one that a fixture has entered.
         for ours in carried:
-            records += [one for one in ours.records if not _is_among([*own, *records], one.same_attempt)]
+            records += [one for one in ours.records if {*own, *records}.isdisjoint(one.same_attempt)]
         for record in own:
             record.reported = record.count
         if records and (violations := to_tell(records)):
@@ -124,17 +122,13 @@ class Reports:
         if not left:
             return
         try:
-            raise end_of_phase(left, undelivered=not ours) from None
+            raise error_of(left, undelivered=not ours) from None
         except NetworkAccessViolationError as raised:
             report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         Delivery.of_the_rest(left).deliver()
-
-
-def _is_among(records: list[Record], same_attempt: list[Record]) -> bool:
-    return any(one in records for one in same_attempt)
 
 
 def told_as_property(violation: Violation) -> tuple[str, str]:
