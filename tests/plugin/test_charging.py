@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DIAL: Final = """
-import asyncio, concurrent.futures, contextlib, multiprocessing, multiprocessing.pool, os, queue, socket, sys
+import asyncio, concurrent.futures, contextlib, contextvars, multiprocessing, multiprocessing.pool, os, queue, socket, sys
 import threading, time, unittest
 import pytest
 from pytest_test_categories import network_guard
@@ -1190,3 +1190,154 @@ def test_an_attempt_of_a_leftover_is_one_however_many_guards_refuse_it(
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*127.0.0.1:7 at test_imported.py*", "*127.0.0.1:9 at test_left.py*"])
     result.stdout.no_fnmatch_line("*(x2)*")
+
+
+LEFT_BY_A_BLOCK: Final = (
+    DIAL
+    + """
+pytestmark = pytest.mark.large
+local()  # it listens from now on
+
+def loopback():
+    with contextlib.suppress(OSError):
+        local()
+
+def test_thread():
+    ended = threading.Event()
+    with network_guard("small"):
+        thread = threading.Thread(target=lambda: (ended.wait(), loopback()))
+        thread.start()
+    ended.set()
+    thread.join()
+
+def test_job():
+    ended = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with network_guard("small"):
+            pool.submit(lambda: (ended.wait(), loopback()))
+        ended.set()
+
+def test_task():
+    async def late(ended):
+        await ended.wait()
+        loopback()
+
+    async def body():
+        ended = asyncio.Event()
+        with network_guard("small"):
+            task = asyncio.create_task(late(ended))
+        ended.set()
+        await asyncio.wait([task])
+
+    asyncio.run(body())
+
+def test_callback():
+    async def body():
+        with network_guard("small"):
+            asyncio.get_running_loop().call_later(0.01, loopback)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(body())
+
+def test_job_of_a_task():
+    async def body():
+        ended = threading.Event()
+        with network_guard("small"):
+            task = asyncio.create_task(asyncio.to_thread(lambda: (ended.wait(), loopback())))
+            await asyncio.sleep(0.01)
+        ended.set()
+        await asyncio.wait([task])
+
+    asyncio.run(body())
+
+def test_greenlet():
+    gevent = pytest.importorskip("gevent")
+    with network_guard("small"):
+        greenlet = gevent.spawn_later(0.01, loopback)
+    greenlet.join()
+"""
+)
+
+
+@pytest.mark.parametrize("mode", ["strict", "warn"])
+def test_rule_4_what_a_block_has_left_over_is_held_to_it_and_charged_to_the_test_around_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int, mode: str
+) -> None:
+    pytester.makepyfile(test_blocks=LEFT_BY_A_BLOCK)
+    result = run_pytest("-rf", mode=mode, workers=workers)
+    greenlets = importlib.util.find_spec("gevent") is not None
+    count = 5 + greenlets
+    if mode == "strict":
+        result.assert_outcomes(failed=count, skipped=not greenlets)
+    else:
+        result.assert_outcomes(passed=count, skipped=not greenlets, warnings=count)
+    said = result.stdout.str()
+    assert f"network violations: {count} in {count} places" in said
+    for what, test in (
+        ("thread", "thread"),
+        ("job", "job"),
+        ("task", "task"),
+        ("callback", "callback"),
+        ("job", "job_of_a_task"),
+        *([("greenlet", "greenlet")] if greenlets else ()),
+    ):
+        assert f"by a {what} that test_blocks.py::test_{test} started inside a guard that has ended" in said
+    assert "no running test" not in said
+
+
+def test_rule_4_what_is_begun_after_a_block_is_not_left_over_from_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(
+        DIAL
+        + """
+import pytest_test_categories
+pytestmark = pytest.mark.medium
+
+def test_the_same_thread_goes_on():
+    with network_guard("small"):
+        kept = contextvars.copy_context()
+    local()
+    kept.run(local)
+
+def test_the_same_task_goes_on():
+    async def body():
+        with network_guard("small"):
+            pass
+        local()
+        await asyncio.create_task(asyncio.to_thread(local))
+        asyncio.get_running_loop().call_soon(local)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(body())
+
+def test_a_kept_runner():
+    async def body():
+        local()
+
+    async def nothing():
+        pass
+
+    with network_guard("small"):
+        runner = asyncio.Runner()
+        runner.run(nothing())
+    with runner:
+        runner.run(body())
+
+def test_a_kept_worker():
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with network_guard("small"):
+            pool.submit(int).result()
+        pool.submit(local).result()
+
+def test_who_expects_it_is_told():
+    ended = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with network_guard("small"):
+            job = pool.submit(lambda: (ended.wait(), local()))
+        ended.set()
+        with pytest.raises(pytest_test_categories.NetworkAccessViolationError, match="started inside a guard that has ended"):
+            job.result()
+"""
+    )
+    run_pytest(workers=workers).assert_outcomes(passed=5)

@@ -305,6 +305,12 @@ class Charge(NamedTuple):
     unattributed: bool = False
     rule: str = ""
 
+    def late_for(self, scope: Scope) -> str:
+        """Return why the attempt counts as late for one of them: what a guard has left over is not for those around."""
+        return "" if scope.open and self.rule == LEFTOVER else self.late
+
+
+LEFTOVER: Final = "leftover"
 
 AT_THE_END: Final = "after the last test"
 
@@ -514,22 +520,41 @@ def _charge_of_this_process() -> Charge | None:
         scope, kept = None, True
     else:
         kept = False
-    if scope is not None and (scopes := _open_chain(scope)):
-        return Charge(scopes, "", False, "an open guard of the context")
     job: Work | None = getattr(state.running, "job", None)
+    if scope is not None and (scopes := _open_chain(scope)):
+        closed = _closed_inside(scope)
+        if closed is None:
+            return Charge(scopes, "", False, "an open guard of the context")
+        # A block inside of it has ended: what was begun in the block is left over from it, whatever is around it.
+        if job is not None and job.scope is closed:
+            return _leftover(closed, job.WHAT)
+        if _leftover_of_loop(closed) is closed:
+            return _leftover(closed, "a task" if current_task() is not None else "a callback")
+        return Charge(scopes, "", False, "an open guard of the context")
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
         return None
     if isinstance(carried, Scope):
-        if scopes := _open_chain(carried, threads=True):
+        closed = _closed_inside(carried, threads=True)
+        if closed is None and (scopes := _open_chain(carried, threads=True)):
             return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
         # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
         if not kept:
-            return Charge(carried.chain, late_text(carried, _what_runs(job)), False, "leftover")
+            return _leftover(closed or carried, _what_runs(job))
     leftover = _leftover_of_loop(scope)
-    if leftover is not None:
-        return Charge(leftover.chain, late_text(leftover, "a task"), False, "leftover")
-    return _standing_charge()
+    return _standing_charge() if leftover is None else _leftover(leftover, "a task")
+
+
+def _leftover(scope: Scope, what: str) -> Charge:
+    return Charge(scope.chain, late_text(scope, what), False, LEFTOVER)
+
+
+def _closed_inside(scope: Scope, *, threads: bool = False) -> Scope | None:
+    """Return the innermost guard of a chain if it has closed; None if it judges, or if none does."""
+    for link in scope.chain:
+        if link.kind.judges:
+            return None if link.open or (threads and link.held) else link
+    return None
 
 
 def _what_runs(job: Work | None) -> str:
@@ -620,8 +645,10 @@ def _closed_here(scope: Scope) -> bool:
 
 def late_text(scope: Scope, what: str) -> str:
     """Say why a violation is late."""
-    did = _DID.get(what, "started and that outlived it")
-    return f"by {what} that {scope.fixture or scope.test} {did}"
+    did = _DID.get(what, "started")
+    if any(link.open and link.kind.judges for link in scope.around):
+        return f"by {what} that {scope.fixture or scope.test} {did} inside a guard that has ended"
+    return f"by {what} that {scope.fixture or scope.test} {did}{'' if what in _DID else ' and that outlived it'}"
 
 
 _DID: Final = {"a signal handler": "installed"}

@@ -148,7 +148,9 @@ class Ledger:
         for refusal in refusing:
             link = refusal.scope
             mine = violation if refusal is refusing[0] else _as_seen_by(refusal, violation, attempt)
-            if not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
+            if mine.late and link.open and not refusing[0].scope.open:  # the guard inside of it has left that over
+                mine = mine._replace(late="")
+            elif not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
             record = late.get(mine.key) if mine.late else None
             if record is None:
@@ -183,7 +185,9 @@ class Ledger:
         run = innermost() or self.ended
         late = bool(violation.late)
         into = scope.records
-        if late and run is not None:
+        if late and (around := _who_tells(scope)) is not None:
+            into = around.records
+        elif late and run is not None:
             into = run.late
         elif late:
             into = scope.late = scope.late or {}
@@ -259,7 +263,7 @@ class Ledger:
 
     def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: stack.Trace) -> Violation:
         where_from = self._around.root()
-        late = charged.late or ("" if scope.home is None else self._around.late_text())
+        late = charged.late_for(scope) or ("" if scope.home is None else self._around.late_text())
         thread = "" if origin.on_own_thread(scope) else origin.thread_name()
         if charged.unattributed:
             late = late or f"by a {'thread' if thread else 'greenlet'} that no test is known to have started"
@@ -408,6 +412,14 @@ def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
     urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
     """
     return trace.aside or (trace.self_test and attempt.kind is Kind.BIND)
+
+
+def _who_tells(scope: Scope) -> Scope | None:
+    """Return the open guard around one that has closed that tells of what it has left over; None if there is none."""
+    for link in scope.around:
+        if link.open and link.kind.judges and link.policy is not None and scope.policy is not None:
+            return link if link.policy.mode is scope.policy.mode and link.home is None else None
+    return None
 
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
