@@ -187,6 +187,8 @@ class NetworkGuard:
         runtime.ledger.deliver(error, ended=scope)
         self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
         finish(scope, error)
+        if scope.records:
+            runtime.ledger.warn_of_children()
 
     def __enter__(self) -> Self:
         """Start guarding."""

@@ -284,10 +284,12 @@ class Runtime:
 
     def _collect_started(self) -> None:
         """Take in what child processes were refused; what no live scope claims is late."""
-        told = [(report, self._spawned.scopes) for report in self._spawned.receive()]
+        started = self._spawned.scopes
+        told = [(report, started) for report in self._spawned.receive()]
         if self._children is not None and not self._children.is_child:
             told += [(report, self._children.scopes) for report in self._children.receive()]
         run = innermost()
+        found: dict[tuple[str, ...], list[Record]] = {}
         for report, scopes in told:
             violation = report.violation
             scope = scopes.get(report.serial)
@@ -318,9 +320,14 @@ class Runtime:
             elif scope is not None:
                 for awaits in waiting:
                     awaits.add(scope, record, report.times)
+            if not report.expected and (run is not None or scopes is started):  # without one, a forked child warns
+                found.setdefault(violation.key[_PLACE], []).append(record)
             for one in runs:
                 if one is not None:
                     one.on_record()
+        for records in found.values():  # each guard has one, of the same attempt
+            if all(record.violation.verdict in _GOES_ON for record in records):
+                self.ledger.note_of_child(records[0])
 
 
 def names_our_class(expected: object) -> bool:
@@ -370,6 +377,9 @@ def _delivery_points() -> list[EntryPoint]:
         EntryPoint("os", "_exit", _exit_at_once),
     ]
 
+
+_PLACE: Final = slice(2, 6)  # of a violation's key: what is one attempt's, whichever guard it is seen by
+_GOES_ON: Final = frozenset({"warned", "known"})
 
 # Those of ``_attribution`` and of delivery matter once there is something to charge or deliver, and those of
 # ``connections`` once something has connected.

@@ -26,7 +26,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories import (
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+    expect_network_violation,
+    network_guard,
+)
 from pytest_test_categories._processes.child import pytest_test_categories_child as child
 from pytest_test_categories._runtime import runtime
 
@@ -245,8 +250,9 @@ def test_a_child_is_held_to_what_its_test_is(
         assert start(local) == 0
         assert start(foreign) == 3
     assert [violation.target for violation in medium.violations] == ["198.51.100.1:9"]
-    with network_guard("small", "warn") as warn:
+    with pytest.warns(NetworkAccessWarning) as warned, network_guard("small", "warn") as warn:
         assert start(local) == 0
+    assert len(warned) == 1
     assert [violation.target for violation in warn.violations] == [f"{listener[0]}:{listener[1]}"]
     assert start(local) == 0
 
@@ -665,7 +671,7 @@ def test_a_child_that_leaves_the_network_alone_imports_none_of_the_layers() -> N
 @pytest.mark.parametrize("mode", ["strict", "warn"])
 def test_a_childs_output_does_not_change(mode: str, worker: str, listener: tuple[str, int]) -> None:
     argv = [sys.executable, "-W", "error", worker, listener[0], str(listener[1])]
-    with contextlib.suppress(NetworkAccessViolationError), network_guard("small", mode):
+    with contextlib.suppress(NetworkAccessViolationError, NetworkAccessWarning), network_guard("small", mode):
         done = subprocess.run(argv, capture_output=True, check=False)
     assert (done.stdout, done.stderr) == (b"", b"")
     assert done.returncode == (3 if mode == "strict" else 0)

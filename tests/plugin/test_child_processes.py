@@ -135,6 +135,127 @@ def test_run():
     assert summary(result)[0] == "network violations: 1 in 1 place"
 
 
+STARTS: Final = {
+    "program": "subprocess.run([*WORKER, *map(str, HERE)])",
+    "python -c": "subprocess.run([sys.executable, '-c', f'import worker; [worker.dial(*{HERE}) for _ in range(3)]'])",
+    **{
+        method: f"""
+    child = multiprocessing.get_context("{method}").Process(target=worker.dial, args=HERE)
+    child.start()
+    child.join()
+"""
+        for method in ("fork", "spawn")
+    },
+    "pool": "POOL.submit(worker.dial, *HERE).result()",
+}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_in_warn_mode_what_a_child_does_is_a_warning_of_the_test(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int], workers: int, start: str
+) -> None:
+    write(
+        pytester,
+        f"""
+import concurrent.futures
+HERE = {listener}
+POOL = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+@pytest.mark.large
+def test_a_starts_the_pool():
+    POOL.submit(worker.dial, *HERE).result()
+
+@pytest.mark.small
+def test_b_dials():
+    {start}
+
+@pytest.mark.small
+def test_c_innocent():
+    assert POOL.submit(abs, -1).result() == 1
+    POOL.shutdown()
+""",
+    )
+    result = run_pytest("-v", "-p", "no:randomly", mode="warn", workers=workers)
+    assert result.ret == 0
+    warned = "\n".join(result.outlines).partition("warnings summary")[2].partition("test categories (warn)")[0]
+    line = f"Network access violation in test_b_dials: attempted connection to {listener[0]}:{listener[1]}"
+    assert warned.count(line) == 1, warned
+    assert re.search(rf"test_it\.py::test_b_dials\n.*worker\.py:5: .*{re.escape(line)}", warned)
+    assert "test_a" not in warned
+    assert "test_c" not in warned
+
+
+def test_in_warn_mode_a_child_that_outlives_its_test_is_a_warning_too(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int], workers: int
+) -> None:
+    write(
+        pytester,
+        f"""
+@pytest.mark.small
+def test_a_leaves():
+    code = "import os, time, worker; time.sleep(0.5); worker.dial('127.0.0.1', {listener[1]}); os.mkdir('done')"
+    subprocess.Popen([sys.executable, "-c", code])
+
+@pytest.mark.large
+def test_b_bystander():
+    end = time.monotonic() + 30
+    while not os.path.exists("done") and time.monotonic() < end:
+        time.sleep(0.05)
+""",
+    )
+    result = run_pytest(*(["--dist=loadfile"] if workers else []), mode="warn", workers=workers)
+    assert result.ret == 0
+    assert result.stdout.str().count("Network access violation in test_a_leaves: attempted connection to 127.0") == 1
+
+
+def test_in_warn_mode_what_a_child_expects_or_an_inner_guard_refuses_is_no_warning(
+    pytester: pytest.Pytester, run_pytest: Run, listener: tuple[str, int]
+) -> None:
+    write(
+        pytester,
+        f"""
+from pytest_test_categories import expect_network_violation, network_guard
+
+@pytest.mark.small
+def test_expected():
+    with expect_network_violation():
+        subprocess.run([*WORKER, "127.0.0.1", "{listener[1]}"])
+
+@pytest.mark.small
+def test_refused_too():
+    with expect_network_violation(), network_guard("small", "strict"):
+        subprocess.run([*WORKER, "127.0.0.1", "{listener[1]}"])
+
+@pytest.mark.medium
+def test_refused_by_one_of_two():
+    with pytest.raises(Exception), network_guard("small", "strict"):
+        subprocess.run([*WORKER, "127.0.0.1", "{listener[1]}"])
+""",
+    )
+    result = run_pytest(mode="warn")
+    result.assert_outcomes(passed=3, warnings=0)
+
+
+def test_an_error_filter_on_the_command_line_fails_the_test_whose_child_dials(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, listener: tuple[str, int]
+) -> None:
+    write(
+        pytester,
+        f"""
+@pytest.mark.small
+def test_dials():
+    subprocess.run([*WORKER, "127.0.0.1", "{listener[1]}"])
+
+@pytest.mark.small
+def test_innocent():
+    pass
+""",
+    )
+    result = run_pytest("-v", "-W", "error", mode="warn")
+    assert outcomes(result) == {"test_dials": {"FAILED"}, "test_innocent": {"PASSED"}}
+    assert "NetworkAccessWarning: Network access violation in test_dials" in result.stdout.str()
+
+
 def test_in_off_mode_nothing_is_handed_down(pytester: pytest.Pytester, run_pytest: Run) -> None:
     write(
         pytester,

@@ -11,10 +11,11 @@ Assumes that attempts are judged: it asks no rule but for how to describe them.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
@@ -31,6 +32,7 @@ from pytest_test_categories._rules.wording import line_text, warning_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_UNKNOWN: Final = "<unknown>"
 NAMES_RESOLVED = 1024
 """So often the look-up of one name may have gone on (warn mode) before its connects."""
 
@@ -74,6 +76,7 @@ class Ledger:
         self._around = surroundings
         self._expecting: weakref.WeakKeyDictionary[object, Scope] = weakref.WeakKeyDictionary()
         self.ended: Run | None = None
+        self._of_children: list[Record] = []
 
     # -- putting on record -----------------------------------------------------------------------------------------
 
@@ -112,7 +115,7 @@ class Ledger:
             raise error
         # A program's output may be read by the test: where the guard was handed down, it only records.
         if not expected and inner.scope.kind is not ScopeKind.COLLECT and inner.scope.home is None:
-            _warn(records[0], trace)
+            _warn(records[0], *((_UNKNOWN, 0) if trace.at is None else (trace.at.filename, trace.at.line)))
         return True
 
     def take_from_outside(
@@ -122,7 +125,7 @@ class Ledger:
         inner = refusing[0]
         records, _, expected = self._put_on_record(refusing, scopes, attempt, _as_seen_by(inner, violation, attempt))
         if not (expected or inner.scope.kind is ScopeKind.COLLECT or any(refusal.ends_it for refusal in refusing)):
-            _warn(records[0], stack.Trace())
+            _warn(records[0], _UNKNOWN, 0)
 
     def _put_on_record(
         self, refusing: list[Refusal], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
@@ -210,6 +213,27 @@ class Ledger:
         if new and kept_here and run is not None:
             _announce(run, violation, late=late)
         return record
+
+    def note_of_child(self, record: Record) -> None:
+        """Note that a child process has let something go on, and could not warn of it where the run would hear it."""
+        if record not in self._of_children:
+            self._of_children.append(record)
+
+    def warn_of_children(self, *, late: bool = False) -> None:
+        """Warn of what child processes have let go on: where a phase or a guard ends, and an error of it may be raised.
+
+        Args:
+            late: Whether to warn of what came after its test, too: no other test is to fail of it.
+
+        Raises:
+            NetworkAccessWarning: Under ``-W error``.
+        """
+        __tracebackhide__ = True
+        due = [record for record in self._of_children if late or not record.violation.late]
+        self._of_children = [record for record in self._of_children if record not in due]
+        for record in due:
+            path, _, line = record.violation.location.rpartition(":")
+            _warn(record, os.path.join(self._around.root(), path) if path else _UNKNOWN, int(line or 0))
 
     def keep_unattributed(self, violation: Violation) -> None:
         """Charge the run with what no test is charged with."""
@@ -483,8 +507,8 @@ def _announce(run: Run, violation: Violation, *, late: bool) -> None:
         run.announce(f"{warning_text(violation)} (thread {violation.thread})")
 
 
-def _warn(record: Record, trace: stack.Trace) -> None:
+def _warn(record: Record, filename: str, line: int) -> None:
+    __tracebackhide__ = True
     run = innermost()
     category = NetworkAccessWarning if run is None else run.warning
-    filename, line = (trace.at.filename, trace.at.line) if trace.at is not None else ("<unknown>", 0)
     warnings.warn_explicit(warning_text(record.violation), category, filename, line, registry=record.registry)

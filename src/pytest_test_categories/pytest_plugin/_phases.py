@@ -322,6 +322,7 @@ class Phases:
         runtime.collect()
         if (scope.records or self.fixture_scopes) and not test.has_run:
             self._tell(test.item, scope, error)
+            runtime.ledger.warn_of_children()
 
     def _enclose(self, scope: Scope) -> None:
         """Put the guards around a test that fixtures of broad scope have entered."""
