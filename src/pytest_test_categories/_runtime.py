@@ -20,13 +20,14 @@ from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 from pytest_test_categories._judge import Judge
+from pytest_test_categories._ledger import expecting
 from pytest_test_categories._ledger.ledger import Ledger, add_observed, unseen
 from pytest_test_categories._ledger.records import Delivery, Record
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
-from pytest_test_categories._rules.errors import HermeticityViolationError
+from pytest_test_categories._rules import errors
 from pytest_test_categories._watch import audit, clients, connections, sockets
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Runtime:
                     *pools.entry_points(self.hand_to_job),
                     *sockets.rows_around_programs(self.judge.ask),
                     *carriers.ENTRY_POINTS,
-                    *_delivery_points(),
+                    *expecting.entry_points(self.ledger),
+                    EntryPoint("os", "_exit", _exit_at_once),
                 ]
             replaced = sockets.replaced()
             if replaced:
@@ -239,9 +241,10 @@ class Runtime:
         return self.hand_down(argv, files, count)
 
     def _companions(self) -> tuple[str, str]:
-        # Children wait for the modules that have entry points of layers, but for those that they know themselves.
+        # Children wait for the modules that have entry points of layers, but for those that they know themselves; and
+        # for that of our errors: who imports it is about to say that some are expected.
         waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
-        loads = sorted(waiting - _KNOWN_TO_CHILDREN)
+        loads = sorted({*(waiting - _KNOWN_TO_CHILDREN), errors.__name__})
         wrapt = getattr(sys.modules.get("wrapt"), "__file__", None) or ""
         return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
@@ -330,33 +333,6 @@ class Runtime:
                 self.ledger.note_of_child(records[0])
 
 
-def names_our_class(expected: object) -> bool:
-    """Tell whether what a ``raises`` or ``assertRaises`` expects names one of our exceptions."""
-    if isinstance(expected, tuple):
-        return any(names_our_class(one) for one in expected)
-    return isinstance(expected, type) and issubclass(expected, HermeticityViolationError)
-
-
-def _assert_raises_exit(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    caught = False
-    try:
-        caught = wrapped(*args, **kwargs)
-    finally:  # it may fail: nothing was raised
-        if names_our_class(instance.expected):
-            runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
-    return caught
-
-
-def _assert_raises_enter(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    if names_our_class(instance.expected):
-        runtime.ledger.enter_expecting(instance)
-    return wrapped(*args, **kwargs)
-
-
 def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Say what a test was refused that ends the run's own process by ``os._exit``: nobody will ask any more."""
     status = args[0] if args else kwargs.get("status")
@@ -370,14 +346,6 @@ def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
     return wrapped(status or 1)
 
 
-def _delivery_points() -> list[EntryPoint]:
-    return [
-        EntryPoint("unittest.case", "_AssertRaisesContext.__enter__", _assert_raises_enter),
-        EntryPoint("unittest.case", "_AssertRaisesContext.__exit__", _assert_raises_exit),
-        EntryPoint("os", "_exit", _exit_at_once),
-    ]
-
-
 _PLACE: Final = slice(2, 6)  # of a violation's key: what is one attempt's, whichever guard it is seen by
 _GOES_ON: Final = frozenset({"warned", "known"})
 
@@ -386,6 +354,7 @@ _GOES_ON: Final = frozenset({"warned", "known"})
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
         *pools.MODULES,
+        *(module for module, _ in expecting.BLOCKS),
         "_posixsubprocess",
         "_thread",
         "_winapi",
@@ -408,7 +377,6 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
         "threading",
         "trio._core._thread_cache",
         "trio._socket",
-        "unittest.case",
     }
 )
 

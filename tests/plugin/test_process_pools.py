@@ -59,6 +59,15 @@ def run_all(function, arguments):
     return answers
 def end(): pools.pop().terminate()
 """,
+    "process": """
+import multiprocessing
+def run(function, argument):
+    process = multiprocessing.get_context({method!r}).Process(target=function, args=(argument,))
+    process.start()
+    process.join()
+    return "done" if process.exitcode == 0 else process.exitcode
+def end(): pass
+""",
     "joblib": """
 import joblib
 def run(function, argument): return joblib.Parallel(n_jobs=2)([joblib.delayed(function)(argument)])[0]
@@ -301,3 +310,75 @@ def test_b_small():
 """,
     )
     assert outcomes(run_pytest("-v")) == {"test_a_large": {"PASSED"}, "test_b_small": {"FAILED"}}
+
+
+EXPECTING: Final = """
+import unittest
+import pytest, worker
+from pytest_test_categories import NetworkAccessViolationError
+
+def dial(swallowed):
+    for _ in range(swallowed):
+        worker.dial()
+    worker.socket.create_connection(("127.0.0.1", 9), timeout=5)
+
+def by_raises(swallowed=0):
+    with pytest.raises(NetworkAccessViolationError):
+        dial(swallowed)
+    return "done"
+
+def by_raises_of_a_group(swallowed=0):
+    with pytest.RaisesGroup(NetworkAccessViolationError):
+        try:
+            dial(swallowed)
+        except Exception as error:
+            raise ExceptionGroup("one", [error])
+    return "done"
+
+def by_unittest(swallowed=0):
+    with unittest.TestCase().assertRaises(NetworkAccessViolationError):
+        dial(swallowed)
+    return "done"
+
+def by_our_block(swallowed=0):
+    from pytest_test_categories import expect_network_violation
+    with expect_network_violation():
+        dial(swallowed)
+    return "done"
+
+def after_one_that_nobody_expects(_):
+    worker.dial()
+    return by_raises()
+
+WAYS = [by_raises, by_raises_of_a_group, by_unittest, by_our_block]
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [*KINDS, *(pytest.param("process", method, id=f"process-{method}") for method in METHODS)]
+)
+def test_what_a_block_in_a_worker_expects_fails_nothing(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, kind: str, method: str
+) -> None:
+    write(
+        pytester,
+        kind,
+        method,
+        """
+import expecting
+
+@pytest.mark.small
+@pytest.mark.parametrize("swallowed", [0, 3])
+@pytest.mark.parametrize("way", expecting.WAYS)
+def test_small(way, swallowed):
+    assert run(way, swallowed) == "done"
+
+@pytest.mark.small
+def test_swallows():
+    run(expecting.after_one_that_nobody_expects, None)
+""",
+    )
+    pytester.makepyfile(expecting=EXPECTING)
+    found = outcomes(run_pytest("-v"))
+    assert found.pop("test_swallows") == {"FAILED"}
+    assert set.union(*found.values()) == {"PASSED"}, found

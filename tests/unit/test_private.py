@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._ledger.expecting import BLOCKS
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_what_pytest_raises_returns_is_wrapped_under_its_name() -> None:
     names = {
         (type(one).__module__, type(one).__name__) for one in (pytest.raises(OSError), pytest.RaisesGroup(OSError))
     }
-    assert names == set(_private.EXPECTING)
+    assert names == {block for block in BLOCKS if block[0].startswith("_pytest.")}
 
 
 def test_an_error_that_a_fixture_keeps_is_told_to_every_test(

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-EXPECTING: Final = (("_pytest.raises", "RaisesExc"), ("_pytest.raises", "RaisesGroup"))
-"""What ``pytest.raises`` returns. Without them, a violation that it expects is not taken for delivered."""
-
 CALLS_HOOKS: Final = "_multicall"
 """The function of pluggy's that calls a hook's implementations. Without it, see ``hook_of``."""
 

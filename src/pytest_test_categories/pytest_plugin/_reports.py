@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_test_categories._ledger.expecting import names_our_class
 from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
 from pytest_test_categories._rules.wording import line_text, report_text
-from pytest_test_categories._runtime import names_our_class, runtime
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,

@@ -12,11 +12,11 @@ import pytest
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._host.system import System
-from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._host.wrapping import install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
-from pytest_test_categories._runtime import names_our_class, runtime
+from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
@@ -115,14 +115,7 @@ class Session:
         self._phases = Phases(settings, self.run, self._sizes)
         self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
-        self._entry_points = [
-            *(
-                EntryPoint(module, f"{cls}.{name}", wrapper)
-                for module, cls in _private.EXPECTING
-                for name, wrapper in (("__enter__", _raises_enter), ("__exit__", _raises_exit))
-            ),
-            *_runners.entry_points(self._phases),
-        ]
+        self._entry_points = _runners.entry_points(self._phases)
         self._no_reports = [True]  # until the first violation
         self.run.on_record = self._expect_reports
         runs.append(self.run)
@@ -249,32 +242,3 @@ def _duplicate(descriptor: int) -> int:
         return os.dup(descriptor)
     except OSError:
         return -1
-
-
-def _raises_enter(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
-    if _expects_ours(instance):
-        runtime.ledger.enter_expecting(instance)
-    return wrapped(*args, **kwargs)
-
-
-def _expects_ours(raises: Any) -> bool:
-    return any(_names_ours(expected) for expected in raises.expected_exceptions)
-
-
-def _raises_exit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    __tracebackhide__ = True
-    caught = False
-    try:
-        caught = wrapped(*args, **kwargs)
-    finally:  # it may fail: nothing was raised
-        if _expects_ours(instance):
-            runtime.ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
-    return caught
-
-
-def _names_ours(expected: object) -> bool:
-    nested = getattr(expected, "expected_exceptions", None)
-    if nested is not None and not isinstance(expected, type):
-        return any(_names_ours(one) for one in nested)
-    return names_our_class(expected)
