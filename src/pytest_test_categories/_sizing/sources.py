@@ -157,7 +157,7 @@ class Source:
     def _scan(self, body: Iterable[cst.CSTNode], prefix: str, *, certain: bool) -> None:
         scope = self._scopes[prefix.removesuffix(".")]
         for statement in body:
-            if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+            if isinstance(statement, Definition):
                 self._define(statement, prefix + statement.name.value, certain=certain)
             elif isinstance(statement, cst.SimpleStatementLine):
                 self._read_marks(statement, scope, certain=certain)
@@ -174,18 +174,16 @@ class Source:
         if isinstance(node, cst.ClassDef) and isinstance(node.body, cst.IndentedBlock):
             self._scan(node.body.body, name + ".", certain=True)
 
-    def _is_marker(self, value: cst.BaseExpression | None) -> bool:
-        return value is not None and bool(self._marker(value))
-
     def _read_marks(self, line: cst.SimpleStatementLine, scope: _Scope, *, certain: bool) -> None:
         for small in line.body:
             if not _binds_small(small, _MARKS):
                 continue
             plain = isinstance(small, cst.AnnAssign) or (isinstance(small, cst.Assign) and len(small.targets) == 1)
             if certain and plain and len(scope.definitions) < 2:  # noqa: PLR2004  # one definition is not two
-                assert isinstance(small, (cst.Assign, cst.AnnAssign))
+                assert isinstance(small, Assignment)
                 scope.marks = small
-                scope.readable = isinstance(small.value, (cst.List, cst.Tuple)) or self._is_marker(small.value)
+                value = small.value
+                scope.readable = isinstance(value, (cst.List, cst.Tuple)) or bool(value and self._marker(value))
             else:
                 scope.readable = False
 
@@ -260,30 +258,21 @@ class _Writer(cst.CSTTransformer):
         self.added = True
         return cst.parse_expression(f"{self._prefix}.{size}")
 
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:  # noqa: ARG002, N802  # libcst's signature
-        return False  # there are no tests inside of functions
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        """Look into everything but functions: there are no tests inside of those."""
+        return not isinstance(node, cst.FunctionDef)
 
-    def leave_FunctionDef(  # noqa: N802  # a name of libcst's
-        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
-    ) -> cst.FunctionDef:
-        return updated_node.with_changes(**self._decorated(original_node, updated_node))
+    def on_leave(  # type: ignore[override]  # libcst's own is as wide as each kind of node
+        self, original_node: cst.CSTNode, updated_node: cst.CSTNode
+    ) -> cst.CSTNode:
+        """Return a node with its markers, if it is one that may have any."""
+        if isinstance(updated_node, Definition):
+            return updated_node.with_changes(**self._decorated(original_node, updated_node))
+        if isinstance(updated_node, Assignment):
+            return updated_node.with_changes(**self._marked(original_node, updated_node))
+        return updated_node
 
-    def leave_ClassDef(  # noqa: N802  # a name of libcst's
-        self, original_node: cst.ClassDef, updated_node: cst.ClassDef
-    ) -> cst.ClassDef:
-        return updated_node.with_changes(**self._decorated(original_node, updated_node))
-
-    def leave_Assign(  # noqa: N802  # a name of libcst's
-        self, original_node: cst.Assign, updated_node: cst.Assign
-    ) -> cst.Assign:
-        return updated_node.with_changes(**self._marked(original_node, updated_node))
-
-    def leave_AnnAssign(  # noqa: N802  # a name of libcst's
-        self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign
-    ) -> cst.AnnAssign:
-        return updated_node.with_changes(**self._marked(original_node, updated_node))
-
-    def _decorated(self, original: Definition, updated: Definition) -> dict[str, object]:
+    def _decorated(self, original: cst.CSTNode, updated: Definition) -> dict[str, object]:
         size = self._definitions.get(id(original))
         if size is None:
             return {}
@@ -307,7 +296,7 @@ class _Writer(cst.CSTTransformer):
             decorators.insert(bound[-1] + 1 if bound else 0, cst.Decorator(self.marker(size)))
         return {"decorators": decorators, "lines_after_decorators": [*orphans, *updated.lines_after_decorators]}
 
-    def _marked(self, original: Assignment, updated: Assignment) -> dict[str, object]:
+    def _marked(self, original: cst.CSTNode, updated: Assignment) -> dict[str, object]:
         size = self._marks.get(id(original))
         value = updated.value
         if size is None or value is None:
@@ -362,7 +351,7 @@ def _lines(statements: Iterable[cst.CSTNode]) -> Iterator[cst.SimpleStatementLin
     for statement in statements:
         if isinstance(statement, cst.SimpleStatementLine):
             yield statement
-        elif not isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+        elif not isinstance(statement, Definition):
             for block in _blocks(statement):
                 yield from _lines(block)
 
@@ -423,7 +412,7 @@ def _header_end(body: Sequence[cst.CSTNode]) -> int:
     for index, statement in enumerate(body):
         if isinstance(statement, cst.SimpleStatementLine):
             small = statement.body[0]
-            is_docstring = index == 0 and isinstance(small, cst.Expr) and _is_text(small.value)
+            is_docstring = index == 0 and isinstance(small, cst.Expr) and isinstance(small.value, cst.BaseString)
             if is_docstring or _is_import(statement):
                 end = index + 1
         elif isinstance(statement, (cst.If, cst.Try)) and not _defines(statement):
@@ -436,13 +425,7 @@ def _header_end(body: Sequence[cst.CSTNode]) -> int:
 
 def _defines(statement: cst.CSTNode) -> bool:
     """Whether there are definitions in a statement: what they need must come before."""
-    return isinstance(statement, (cst.FunctionDef, cst.ClassDef)) or any(
-        _defines(inner) for block in _blocks(statement) for inner in block
-    )
-
-
-def _is_text(value: cst.BaseExpression) -> bool:
-    return isinstance(value, (cst.SimpleString, cst.ConcatenatedString))
+    return isinstance(statement, Definition) or any(_defines(inner) for block in _blocks(statement) for inner in block)
 
 
 # -- new lines ---------------------------------------------------------------------------------------------------------
@@ -463,7 +446,7 @@ def _insert(
                 leading = header[at:] + leading
                 del header[at:]
         has = next((i for i, each in enumerate(leading) if each.comment is not None), len(leading))
-        wants = 2 if isinstance(following, (cst.FunctionDef, cst.ClassDef)) else 1
+        wants = 2 if isinstance(following, Definition) else 1
         if blank and not _is_import(following):
             leading = [_BLANK] * (wants - has) + leading
         body[index] = following.with_changes(leading_lines=leading)
