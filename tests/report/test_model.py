@@ -211,9 +211,6 @@ def test_each_way_to_group_holds_each_access_once() -> None:
     report = big_report(300, 20, 10)
     for grouped in (report.by_test, report.by_host, report.by_module):
         assert sorted(a for same in grouped.values() for a in same) == sorted(report.accesses)
-    assert {module.name: module.attempts for module in report.modules} == {
-        module: sum(cell.attempts for cell in cells.values()) for module, cells in report.matrix.items()
-    }
 
 
 def test_hosts_with_the_worst_verdict_come_first() -> None:

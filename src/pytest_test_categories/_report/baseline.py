@@ -210,9 +210,9 @@ def compare(
         shared_ran: Tells whether a fixture or an import came to its end.
     """
     happened = set(without_follow_ups(seen))
-    looked_up = _looked_up(happened)
+    looked_up, known_look_ups = _looked_up(happened), _looked_up(baseline.entries)
     known = {entry for entry in baseline.entries if entry in happened or _follows(entry, looked_up)}
-    new = {entry for entry in happened - baseline.entries if not _follows(entry, _looked_up(baseline.entries))}
+    new = {entry for entry in happened - baseline.entries if not _follows(entry, known_look_ups)}
     missing = baseline.entries - known
     renamed: dict[Entry, str] = {}
     stale = set()

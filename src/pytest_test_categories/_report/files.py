@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,21 +48,7 @@ def write(report: Report, path: str) -> None:
 
 def _renderer(suffix: str) -> Any:
     """Return the module of a format: no run pays for one that nobody asked for."""
-    if suffix == ".html":
-        from pytest_test_categories._report import html
-
-        return html
-    if suffix == ".sarif":
-        from pytest_test_categories._report import sarif
-
-        return sarif
-    if suffix == ".md":
-        from pytest_test_categories._report import markdown
-
-        return markdown
-    from pytest_test_categories._report import json
-
-    return json
+    return importlib.import_module(f"{__package__}.{'markdown' if suffix == '.md' else suffix[1:]}")
 
 
 def _suffix(path: str) -> str:

@@ -110,8 +110,8 @@ def _data(report: Report) -> dict[str, Any]:
     others = [test for test in report.by_test if test not in report.cases]  # the run, tests of another run
     ids = [*(test.id for test in report.tests), *others]
     tests = {test: number for number, test in reversed(list(enumerate(ids)))}
-    hosts = {host.name: number for number, host in enumerate(report.hosts)}
-    modules = {module.name: number for number, module in enumerate(report.modules)}
+    hosts = {host: number for number, host in enumerate(report.by_host)}
+    modules = {module: number for number, module in enumerate(report.by_module)}
     texts, lines = _Texts(), _Texts()
     return {
         "verdicts": VERDICTS,

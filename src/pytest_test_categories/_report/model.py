@@ -23,7 +23,7 @@ from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import KERNEL, facts, line_text, place_text
+from pytest_test_categories._rules.wording import KERNEL, counted, facts, line_text, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -251,10 +251,10 @@ class Case(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """A row of a table: a host, module or test, and what was seen of it.
+    """A row of a table: a host, or the whole run, and what was seen of it.
 
     Attributes:
-        name: The host, module or test.
+        name: The host.
         verdicts: How many attempts of each verdict, in the order of ``VERDICTS``.
         tests: How many tests made them.
         needs: The smallest size that would permit all of them.
@@ -373,35 +373,19 @@ class Report:
     def by_host(self) -> dict[str, tuple[Access, ...]]:
         """The accesses by host, hosts with breaches first, then by how much was seen of them."""
         grouped = _grouped((access.host, access) for access in self.accesses)
-        return {tally.name: grouped[tally.name] for tally in self._sorted(grouped)}
+        tallies = [_tally(host, accesses) for host, accesses in grouped.items()]
+        tallies.sort(key=lambda t: (-VERDICTS.index(t.worst), -t.breaches, -t.attempts, t.name))
+        return {tally.name: grouped[tally.name] for tally in tallies}
 
     @cached_property
     def by_module(self) -> dict[str, tuple[Access, ...]]:
         """The accesses by the tests' files, in order of the files."""
         return dict(sorted(_grouped((access.module, access) for access in self.accesses).items()))
 
-    @staticmethod
-    def _sorted(grouped: dict[str, tuple[Access, ...]]) -> list[Tally]:
-        tallies = [_tally(name, accesses) for name, accesses in grouped.items()]
-        return sorted(tallies, key=lambda t: (-VERDICTS.index(t.worst), -t.breaches, -t.attempts, t.name))
-
     @cached_property
     def hosts(self) -> tuple[Tally, ...]:
         """A row for each host, in the order of ``by_host``."""
         return tuple(_tally(name, accesses) for name, accesses in self.by_host.items())
-
-    @cached_property
-    def modules(self) -> tuple[Tally, ...]:
-        """A row for each file, in order."""
-        return tuple(_tally(name, accesses) for name, accesses in self.by_module.items())
-
-    @cached_property
-    def matrix(self) -> dict[str, dict[str, Tally]]:
-        """For each file and each host that its tests reached for: a row with the host's name."""
-        return {
-            module: {host: _tally(host, found) for host, found in _grouped((a.host, a) for a in accesses).items()}
-            for module, accesses in self.by_module.items()
-        }
 
     @cached_property
     def breaches(self) -> tuple[Access, ...]:
@@ -444,16 +428,16 @@ class Report:
     def headline(self) -> str:
         """The run in a sentence."""
         numbers = self.totals
-        tests = _counted(numbers["tests"], "test")
+        tests = counted(numbers["tests"], "test")
         if not self.accesses:
             return f"{tests}, and none reached for the network"
         if not self.breaches:
-            hosts = _counted(numbers["hosts"], "host")
+            hosts = counted(numbers["hosts"], "host")
             reached = f"{numbers['tests_on_the_network']:,} of {tests} reached for {hosts}"
             unsized = sum(1 for test in self.unsized if test.id in self.by_test)
             return f"{reached}; {unsized:,} of them with no size" if unsized else f"{reached}, as their sizes permit"
-        attempts = _counted(sum(access.violation.count for access in self.breaches), "attempt")
-        hosts = _counted(sum(1 for host in self.hosts if host.breaches), "host")
+        attempts = counted(sum(access.violation.count for access in self.breaches), "attempt")
+        hosts = counted(sum(1 for host in self.hosts if host.breaches), "host")
         return f"{numbers['tests_in_breach']:,} of {tests} broke the rule of their size: {attempts} on {hosts}"
 
     @cached_property
@@ -529,10 +513,6 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
     return Site(host, where, tally.worst, tally.attempts, tests, cures)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:

@@ -80,6 +80,11 @@ def place_text(violation: Violation) -> str:
     return where + (f", called from {violation.called_from}" if violation.called_from else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 test``, ``1,200 tests``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _facts(violation: Violation) -> list[str]:
     place, times = place_text(violation), violation.count
     return [*([place] if place else ()), *facts(violation), *([f"seen {times} times"] if times > 1 else ())]

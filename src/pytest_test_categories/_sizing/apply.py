@@ -17,6 +17,7 @@ from collections import ChainMap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._report.model import SIZES
+from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -543,8 +544,7 @@ def lines(changes: Sequence[Change], omitted: Iterable[Omission]) -> Iterator[st
         changes: What was written.
         omitted: What was left out, by ``plan`` and by ``apply``.
     """
-    files = "file" if len(changes) == 1 else "files"
-    yield f"size markers written into {len(changes)} {files}" if changes else "no size marker to write"
+    yield f"size markers written into {counted(len(changes), 'file')}" if changes else "no size marker to write"
     for change in changes:
         written = [f"{mark.name or 'the module'} {mark.size}" for mark in change.marks if mark.size]
         shown = written[:_SHOWN]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pytest_test_categories._report.model import SIZES
 from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.policy import TestSize
+from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -271,7 +272,7 @@ def _tally(members: Sequence[Suggestion]) -> str:
             key = "sized by parameter sets"
         counts[key] = counts.get(key, 0) + member.tests
     order = (*SIZES, "sized by parameter sets", "undecided")
-    return ", ".join(f"{key} ({_plural(counts[key], 'test')})" for key in order if key in counts)
+    return ", ".join(f"{key} ({counted(counts[key], 'test')})" for key in order if key in counts)
 
 
 def _evidence_lines(members: Sequence[Suggestion], verbose: bool) -> list[str]:
@@ -311,7 +312,3 @@ def _indented(texts: Sequence[str], verbose: bool) -> Iterator[str]:
     yield from (f"  {text}" for text in shown)
     if len(shown) < len(texts):
         yield f"  and {len(texts) - len(shown)} more"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._attribution.stack import Place
 from pytest_test_categories._host.files import write_whole
 from pytest_test_categories._report.published import redacted, relative_place
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow
+from pytest_test_categories._rules.wording import counted
 from pytest_test_categories.pytest_plugin import _options, _private
 
 if TYPE_CHECKING:
@@ -89,15 +91,15 @@ class Explain:
             "size": "" if size is None else size.value,
             "sources": sources,
             "reaches": _REACHES[size],
-            "mode": self._mode if mode is None else EnforcementMode.parse(mode).value,
+            "mode": self._run.mode.value if mode is None else EnforcementMode.parse(mode).value,
             "allow": [{"entry": text, "from": where, "applies": applies} for text, where, applies in allow],
             "fixtures": list(self._fixtures(item)),
             "known": [f"{kind} {target}" for kind, target in sorted(self._known(item))],
         }
 
     @property
-    def _mode(self) -> str:
-        return self._run.mode.value
+    def _layers(self) -> tuple[str, ...]:
+        return _options.layers("kernel" if self._run.children_watched else "")
 
     def _known(self, item: pytest.Item) -> Iterable[tuple[str, str]]:
         return () if self._run.baseline is None else self._run.baseline.of(item.nodeid)
@@ -110,13 +112,13 @@ class Explain:
             held = self._plan.of(definition, indices.get(name, 0), item)
             size = list(TestSize)[held.rank].value if held.rank < len(TestSize) else ""
             code = getattr(definition.func, "__code__", None)
-            place = "" if code is None else relative(code.co_filename, code.co_firstlineno, self._run.root)
+            place = None if code is None else Place(code.co_filename, code.co_firstlineno, code.co_name)
             yield {
                 "name": name,
                 "scope": definition.scope,
                 "size": size,
                 "because": redacted(held.by),
-                "defined": place,
+                "defined": "" if place is None else relative_place(place.text(self._run.root)),
                 "autouse": held.ranks is not None,
             }
 
@@ -124,21 +126,18 @@ class Explain:
 
     def _text(self, facts: list[dict[str, Any]]) -> Iterator[str]:
         verbose = getattr(self._config.option, "verbose", 0) > 0
-        kernel = "kernel" if self._run.children_watched else ""
         yield ""
         for test in facts:
             yield test["id"]
             yield from (f"  {line}" for line in _lines(test, verbose=verbose))
-        count = f"{len(facts)} {'test' if len(facts) == 1 else 'tests'}"
         yield ""
-        yield f"{count} explained, none run; layers in force: {', '.join(_options.layers(kernel))}"
+        yield f"{counted(len(facts), 'test')} explained, none run; layers in force: {', '.join(self._layers)}"
 
     def _write(self, path: str, facts: list[dict[str, Any]]) -> None:
-        kernel = "kernel" if self._run.children_watched else ""
         data = {
             "version": VERSION,
-            "mode": self._mode,
-            "layers": list(_options.layers(kernel)),
+            "mode": self._run.mode.value,
+            "layers": list(self._layers),
             "tests": sorted(facts, key=lambda test: str(test["id"])),
         }
         place = os.path.join(str(self._config.invocation_params.dir), path)
@@ -177,9 +176,3 @@ def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
 def _applies(text: str, size: TestSize | None) -> bool:
     [entry] = parse_allow(text)
     return size is not None and TestSize(entry.size).rank <= size.rank < TestSize.LARGE.rank
-
-
-def relative(path: str, line: int, root: str) -> str:
-    """Return ``path:line`` relative to the root directory, and of a file outside of it the last two parts."""
-    inside = path.replace("\\", "/").removeprefix(root.replace("\\", "/") + "/")
-    return relative_place(f"{inside}:{line}")
