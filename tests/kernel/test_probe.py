@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from pytest_test_categories._kernel import probe
+from pytest_test_categories._kernel.processes import text_of
 
 NO_CAPABILITIES = "Name:\tx\nCapEff:\t0000000000000000\n"
 ALL_CAPABILITIES = "Name:\tx\nCapEff:\t000001ffffffffff\n"
@@ -67,4 +68,4 @@ def test_only_one_thread_can_fork() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the layer is Linux'")
 def test_a_file_that_is_not_there_says_nothing() -> None:
-    assert probe._text("/proc/no/such/file") == ""
+    assert text_of("/proc/no/such/file") == ""

@@ -20,8 +20,7 @@ if sys.platform != "linux":
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.names import NameServers, queried_name
 from pytest_test_categories._kernel.supervisor import Watched
-from pytest_test_categories._rules.address import Endpoint, parse_allow_entry
-from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
+from pytest_test_categories._rules.address import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,16 +83,6 @@ def test_socket_addresses_are_read(raw: bytes, endpoint: Endpoint | None) -> Non
 )
 def test_addresses_that_something_is_sent_to_are_read_as_linux_does(raw: bytes, endpoint: Endpoint | None) -> None:
     assert wire.read_sockaddr(raw, sending=True) == endpoint
-
-
-def test_policies_come_back_as_they_were() -> None:
-    policies = (
-        Policy(TestSize.SMALL, EnforcementMode.STRICT, (parse_allow_entry("small: 127.0.0.1:8126"),)),
-        Policy(
-            TestSize.MEDIUM, EnforcementMode.WARN, (parse_allow_entry("*.svc:443"), parse_allow_entry("[fd00::]/8"))
-        ),
-    )
-    assert wire.decode_policies(wire.encode_policies(policies)) == policies
 
 
 def test_memory_is_read_and_what_is_not_there_fails() -> None:

@@ -9,12 +9,13 @@ import threading
 import time
 from _thread import get_native_id
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.system import System
 from pytest_test_categories._kernel import wire
+from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.policy import Kind, TestSize
 
@@ -32,22 +33,22 @@ _SETTLE_SECONDS: Final = 1.0
 _LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
 
 
-class Seen(NamedTuple):
-    """A report with the scopes that were in force; none if that is too long ago."""
-
-    report: wire.Report
-    scopes: tuple[Scope, ...]
-
-
 class Client:
-    """The test process's side of the kernel layer.
+    """The test process's side of the kernel layer: an ``Outside``.
 
     Args:
         page: Descriptor of the shared memory.
         reports: Pipe from the supervisor.
         control: Pipe to it.
         refusal: Waits for the supervisor's answer: why it can't watch this process, or nothing.
+
+    Attributes:
+        on_report: Called with each report and the scopes that were in force; none if that is too long ago.
+        on_loss: Called with how many reports have been lost.
     """
+
+    on_report: Callable[[wire.Report, tuple[Scope, ...]], None]
+    on_loss: Callable[[int], None]
 
     def __init__(self, page: int, reports: int, control: int, refusal: Callable[[], str]) -> None:
         self.refusal = refusal
@@ -102,8 +103,7 @@ class Client:
         if scopes is None:
             if origin.in_event_loop():
                 return
-            charged = charge()
-            scopes = () if charged is None else charged.scopes
+            scopes = _held_to()
         before = self._scopes
         if scopes == before:
             return
@@ -122,7 +122,7 @@ class Client:
         if before and before[0].kind is origin.ScopeKind.FIXTURE:
             self._page.note_span(self._span[0], self._span[1])
         if scopes and scopes[0].kind is origin.ScopeKind.FIXTURE:
-            self._span = (wire.ticks(), word)
+            self._span = (ticks(), word)
 
     def _publish_thread(self, scopes: tuple[Scope, ...] | None) -> None:
         """Let what this thread is held to hold for it, if anybody is known to have started it."""
@@ -189,10 +189,7 @@ class Client:
 
     def word_of_work(self) -> int | None:
         """Return the word for what this thread does here and now; None in a forked child, which publishes nothing."""
-        if not self._main:
-            return None
-        charged = charge()
-        return self._word_for(() if charged is None else charged.scopes)
+        return self._word_for(_held_to()) if self._main else None
 
     def _word_for(self, scopes: tuple[Scope, ...]) -> int:
         for known, word in (self._latest, *list(self._threads.values())):
@@ -242,7 +239,7 @@ class Client:
             index = self._indices.get(policies)
             if index is None:
                 index = min(len(self._indices), wire.LARGEST_INDEX)
-                self._say("policies", index, wire.encode_policies(policies), urgent=True)
+                self._say("policies", index, [policy.to_data() for policy in policies], urgent=True)
                 self._indices[policies] = index
             return index
 
@@ -299,20 +296,23 @@ class Client:
 
     # -- what the supervisor saw ---------------------------------------------------------------------------------------
 
-    def receive(self) -> tuple[list[Seen], int]:
-        """Return what has been seen since the last time, and how many reports have been lost."""
+    def take(self) -> None:
+        """Hand over what has been seen since the last time, and how many reports have been lost."""
         page = self._page
         if not self._main:
-            return [], 0
+            return
         if page.pending:
             self._settle()
         if page.reports == self._taken and page.lost == self._lost:
-            return [], 0
+            return
         lost, self._lost = page.lost - self._lost, page.lost
         found = [wire.Report(*fields) for fields in self._messages.read() if len(fields) == len(wire.Report._fields)]
         self._taken += len(found)
         page.taken = self._taken + self._lost
-        return [Seen(report, self._published.get(report.word >> wire.WORD_BITS, ())) for report in found], lost
+        for report in found:
+            self.on_report(report, self._published.get(report.word >> wire.WORD_BITS, ()))
+        if lost:
+            self.on_loss(lost)
 
     def _settle(self) -> None:
         """Wait until look-ups under way have said their names, or are reported without."""
@@ -321,13 +321,11 @@ class Client:
         while self._page.pending and time.monotonic() < deadline:
             System.sleep(0.001)
 
-    def thread_name(self, thread: int, system_name: str) -> str:
-        """Return the name of one of this process's threads; empty for the main thread."""
-        if thread == self._pid:
-            return ""
-        # Those that have ended are found as long as somebody holds them.
-        known = [*threading.enumerate(), *origin.known_threads()]
-        return next((one.name for one in known if one.native_id == thread), system_name or str(thread))
+
+def _held_to() -> tuple[Scope, ...]:
+    """Return the scopes that judge what is done here and now."""
+    charged = charge()
+    return () if charged is None else charged.scopes
 
 
 def _restricts(policy: Policy) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import libc
+from pytest_test_categories._kernel.processes import start_of
 from pytest_test_categories._rules.address import Endpoint
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Parent:
                 return False
             if pid == self._child:
                 return True
-            pid = _parent_of(pid)
+            _since, pid = start_of(pid)
         return False
 
     def _reap(self) -> None:
@@ -161,14 +162,6 @@ def signal_descriptor(signals: Iterable[signal.Signals]) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return descriptor
-
-
-def _parent_of(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def leave_keeper(listeners: Iterable[int]) -> None:

@@ -7,6 +7,8 @@ import re
 import sys
 from typing import Final
 
+from pytest_test_categories._kernel.processes import text_of
+
 _OLDEST: Final = (5, 6)
 _CAP_SYS_PTRACE: Final = 19
 _ADMINS_ONLY: Final = 2
@@ -26,7 +28,7 @@ def unavailable(*, forking: bool = True) -> str:
         or _wrong_kernel(os.uname().release)
         or _no_notification()
         or _no_processes()
-        or _no_reading(_text(_YAMA), _text("/proc/self/status"))
+        or _no_reading(text_of(_YAMA), text_of("/proc/self/status"))
         or (_threads() if forking else "")
     )
 
@@ -83,11 +85,3 @@ def _threads() -> str:
     except OSError as error:
         return f"/proc does not tell the threads of this process ({error.strerror})"
     return "" if count == 1 else f"{count} threads run already (a debugger or a tracer?), and only one can fork"
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as lines:
-            return lines.read()
-    except OSError:
-        return ""

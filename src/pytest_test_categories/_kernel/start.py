@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import gc
 import json
 import os
@@ -236,12 +237,10 @@ def join(path: str) -> Client:
     except OSError as error:
         raise UnavailableError(f"it can't have descriptors or shared memory ({error.strerror})") from None
     try:
-        sock = socket.socket(socket.AF_UNIX)
-        try:
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX))
             sock.connect(path)
-        except OSError:
-            sock.close()
-            raise
+            undo.pop_all()
     except OSError as error:
         channel.close()
         raise UnavailableError(f"the run's supervisor can't be reached: {error.strerror}") from None
@@ -275,22 +274,20 @@ def _end_with(parent: int, terminal: int) -> None:
         leave(_INTERNAL_ERROR)
 
 
-class _Confirmation:
-    """Whether the supervisor has taken this process on: asked for when both have had the time to get ready."""
+def _refusal(line: socket.socket, _greeting: object) -> str:
+    """Return why the supervisor hasn't taken this process on; empty if it has.
 
-    def __init__(self, line: socket.socket, greeting: object) -> None:
-        self._line = line
-        self._greeting = greeting  # what the supervisor is to read
-
-    def __call__(self) -> str:
-        """Return why it hasn't; empty if it has."""
-        self._line.settimeout(_PATIENCE)
-        try:
-            answer = self._line.recv(1024).decode()
-        except OSError as error:
-            answer = f"the supervisor does not answer ({error})"
-        self._line.detach()  # it stays open: as long as it does, nobody else's socket has its number
-        return "" if answer == "ok" else answer or "the supervisor has ended"
+    Args:
+        line: The line to it; asked when both have had the time to get ready.
+        _greeting: What it is to read, which must live until then.
+    """
+    line.settimeout(_PATIENCE)
+    try:
+        answer = line.recv(1024).decode()
+    except OSError as error:
+        answer = f"the supervisor does not answer ({error})"
+    line.detach()  # it stays open: as long as it does, nobody else's socket has its number
+    return "" if answer == "ok" else answer or "the supervisor has ended"
 
 
 # -- the test process's side -------------------------------------------------------------------------------------------
@@ -319,7 +316,7 @@ def _register(sock: socket.socket, channel: _Channel) -> Client:
     # Only the supervisor may hold these: its end must not leave anybody waiting.
     for descriptor in (listener, their_reports, their_control):
         os.close(descriptor)
-    return Client(page, reports, my_control, _Confirmation(line, greeting))
+    return Client(page, reports, my_control, functools.partial(_refusal, line, greeting))
 
 
 def _why_not(error: OSError) -> str:
@@ -350,7 +347,7 @@ def _supervise(child: int, ready: _Ready) -> NoReturn:
             ready.channel.close()  # it comes back with the listener
         supervisor = Supervisor(os.uname().machine)
         parent = Parent(supervisor, child, ready.signals)
-        _Registration(supervisor, line, child)
+        _take_on(supervisor, line, child)
         if server is not None:
             server.setblocking(False)
             supervisor.on(server.fileno(), lambda: _accept(supervisor, server))
@@ -375,53 +372,54 @@ def _accept(supervisor: Supervisor, server: socket.socket) -> None:
         line, _ = server.accept()
     except OSError:
         return
-    _Registration(supervisor, line, 0)
+    _take_on(supervisor, line, 0)
 
 
-class _Registration:
-    """Takes on one test process; never waits for it."""
+def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
+    """Watch one test process as soon as it has said hello; never wait for it.
 
-    def __init__(self, supervisor: Supervisor, line: socket.socket, pid: int) -> None:
-        self._supervisor = supervisor
-        self._line = line
-        self._pid = pid
-        line.setblocking(False)
-        supervisor.on(line.fileno(), self._on_hello)
+    Args:
+        supervisor: Which is to watch it.
+        line: The line to it.
+        pid: The process; 0 for that at the line's other end.
+    """
+    from pytest_test_categories._kernel.supervisor import Watched
 
-    def _on_hello(self) -> None:
-        from pytest_test_categories._kernel.supervisor import Watched
-
-        self._supervisor.off(self._line.fileno())
-        with self._line as line:
+    def on_hello() -> None:
+        supervisor.off(line.fileno())
+        with line:
             try:
                 data, descriptors, *_ = socket.recv_fds(line, 1024, 4)
             except OSError:
                 return
-            pid, user = struct.unpack("=ii4x", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            peer, user = struct.unpack("=ii4x", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if len(descriptors) != 4 or user != os.geteuid():  # noqa: PLR2004 - those that _register sends
                 for descriptor in descriptors:
                     os.close(descriptor)
                 return
             try:
                 listener, page, reports, control = descriptors
-                watched = Watched(listener, page, reports, control, self._pid or pid)
-                answer = self._try_reading(watched.pid, int(json.loads(data)["greeting"]))
+                watched = Watched(listener, page, reports, control, pid or peer)
+                answer = _try_reading(watched.pid, int(json.loads(data)["greeting"]))
             except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it is no test process of ours
                 for descriptor in descriptors:
                     with contextlib.suppress(OSError):
                         os.close(descriptor)
                 return
             if answer == "ok":
-                self._supervisor.watch(watched)
+                supervisor.watch(watched)
             else:
-                self._supervisor.let_pass(watched)
+                supervisor.let_pass(watched)
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 line.send(answer.encode())
 
-    @staticmethod
-    def _try_reading(pid: int, address: int) -> str:
-        try:
-            found = wire.Memory().read(pid, address, len(_GREETING))
-        except OSError as error:
-            return f"the supervisor may not read this process's memory ({error.strerror})"
-        return "ok" if found == _GREETING else "the supervisor reads another memory than this process's"
+    line.setblocking(False)
+    supervisor.on(line.fileno(), on_hello)
+
+
+def _try_reading(pid: int, address: int) -> str:
+    try:
+        found = wire.Memory().read(pid, address, len(_GREETING))
+    except OSError as error:
+        return f"the supervisor may not read this process's memory ({error.strerror})"
+    return "ok" if found == _GREETING else "the supervisor reads another memory than this process's"

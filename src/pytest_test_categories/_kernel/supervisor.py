@@ -26,17 +26,15 @@ from pytest_test_categories._host.unix_sockets import Family, can_ask
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
 from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
-from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, refuses
+from pytest_test_categories._kernel.processes import command_of, process_of, start_of, text_of, ticks
+from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_allow_entry, parse_ip
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, Policy, decide, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_test_categories._rules.policy import Policy
-
 _LONGEST_ADDRESS: Final = 128
 _LONGEST_QUERY: Final = 512
-_LONGEST_COMMAND: Final = 200
 _MOST_MESSAGES: Final = 1024  # UIO_MAXIOV, the most that sendmmsg takes
 _HELD: Final = 1024
 _REMEMBERED: Final = 64  # reports, for the case that nobody reads them
@@ -161,7 +159,7 @@ class Watched:
         what, *rest = message
         if what == "policies":
             index, policies = rest
-            self.policies[int(index)] = wire.decode_policies(policies)
+            self.policies[int(index)] = tuple(map(Policy.from_data, policies))
         elif what == "vouch":
             thread, look_up = rest
             if len(self.vouched) > _HELD:  # calls that were not asked about
@@ -171,8 +169,7 @@ class Watched:
         elif what == "names":
             thread, name, allow, addresses = rest
             self.vouched.pop(thread, None)
-            [policy] = wire.decode_policies([["small", "strict", allow, []]])
-            self.look_ups.remember(name, policy.allow, addresses, 0)
+            self.look_ups.remember(name, tuple(map(parse_allow_entry, allow)), addresses, 0)
         elif what == "settle":
             for held in self.held.values():
                 held.deadline = min(held.deadline, held.since + SETTLED_SECONDS)
@@ -232,7 +229,7 @@ class Watched:
             if len(self._jobs) >= _HELD:
                 del self._jobs[next(iter(self._jobs))]
             jobs = self._jobs[thread] = _Jobs(since, deque(maxlen=_REMEMBERED))
-        jobs.words.append((wire.ticks(), word))
+        jobs.words.append((ticks(), word))
 
     def tell(self, report: wire.Report) -> None:
         """Put a report into the pipe."""
@@ -437,21 +434,21 @@ class Supervisor:
                 yield Aim(endpoint, payload)
 
     def _message(self, question: Question, at: int) -> Iterator[Aim]:
-        form = _OLD_MESSAGE if question.old else _MESSAGE
-        address, size, parts, count = form.unpack(self._memory.read(question.thread, at, form.size))
-        yield from self._aim(question.thread, address, size, self._part(question, parts, count))
+        address, payload = self._read_message(question.thread, at, old=question.old)
+        yield from self._aim(question.thread, *address, payload)
 
-    def _part(self, question: Question, parts: int, count: int) -> tuple[int, int]:
+    def _read_message(self, thread: int, at: int, *, old: bool = False) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return where a message's address is, and the first of its parts, each with its size."""
+        form, part = (_OLD_MESSAGE, _OLD_PART) if old else (_MESSAGE, _PART)
+        address, size, parts, count = form.unpack(self._memory.read(thread, at, form.size))
         if not count or not parts:
-            return (0, 0)
-        form = _OLD_PART if question.old else _PART
-        base, size = form.unpack(self._memory.read(question.thread, parts, form.size))
-        return (base, size)
+            return (address, size), (0, 0)
+        base, length = part.unpack(self._memory.read(thread, parts, part.size))
+        return (address, size), (base, length)
 
     def _said(self, thread: int, at: int) -> int:
         """Return the word that a worker says by ``wire.JOB``."""
-        _address, _size, parts, _count = _MESSAGE.unpack(self._memory.read(thread, at, _MESSAGE.size))
-        base, size = _PART.unpack(self._memory.read(thread, parts, _PART.size))
+        _address, (base, size) = self._read_message(thread, at)
         return int.from_bytes(self._memory.read(thread, base, min(size, 8)), sys.byteorder)
 
     def _unfolded(self, question: Question) -> Question:
@@ -598,10 +595,8 @@ class Supervisor:
         watched.hear()
         if self._is_vouched(watched, question, look_up=True):
             return _PERMITTED
-        if aim.payload[0]:
-            name = queried_name(self._memory.read(question.thread, aim.payload[0], min(aim.payload[1], _LONGEST_QUERY)))
-            if name:
-                return self._judge_name(watched, question, name, None)
+        if name := self._queried(question.thread, aim.payload):
+            return self._judge_name(watched, question, name, None)
         if question.call != "connect" or not self._is_datagram(question):
             return self._refuse(watched, question, nameless, look_up=True)
         # A connect of datagrams sends nothing. The message that follows says the name.
@@ -617,10 +612,8 @@ class Supervisor:
 
     def _named(self, watched: Watched, question: Question, held: LookUp) -> int | None:
         """Judge a look-up by the name in its message."""
-        message = self._memory.read(question.thread, question.arguments[1], _MESSAGE.size)
-        _address, _size, parts, count = _MESSAGE.unpack(message)
-        at, size = self._part(question, parts, count)
-        name = queried_name(self._memory.read(question.thread, at, min(size, _LONGEST_QUERY))) if at else ""
+        _address, payload = self._read_message(question.thread, question.arguments[1])
+        name = self._queried(question.thread, payload)
         if not self._there(watched, question):
             return _PERMITTED
         if not name:
@@ -629,6 +622,11 @@ class Supervisor:
         self._count_pending(watched)
         word, known = held.question.word, held.question.known
         return self._judge_name(watched, question._replace(word=word, known=known), name, held)
+
+    def _queried(self, thread: int, payload: tuple[int, int]) -> str:
+        """Return the name that a message asks a name server for; empty if it asks for none."""
+        at, size = payload
+        return queried_name(self._memory.read(thread, at, min(size, _LONGEST_QUERY))) if at else ""
 
     def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
@@ -753,7 +751,7 @@ class Supervisor:
             refused=refused,
             pid=pid,
             thread=question.thread,
-            thread_name=_text(f"/proc/{question.thread}/comm"),
+            thread_name=text_of(f"/proc/{question.thread}/comm"),
             command=command_of(pid),
             own=pid == watched.pid,
             before=not question.known,
@@ -765,45 +763,6 @@ def write_message(text: str) -> None:
     """Say something on stderr, if anybody can be told: a closed or full one is no reason to end."""
     with contextlib.suppress(OSError):
         os.write(2, f"\npytest-test-categories: {text}\n".encode(errors="replace"))
-
-
-def process_of(thread: int) -> int:
-    """Return the process that a thread belongs to; the thread's own number if it is gone."""
-    try:
-        with open(f"/proc/{thread}/status", "rb") as lines:
-            return next((int(line[5:]) for line in lines if line.startswith(b"Tgid:")), thread)
-    except OSError:
-        return thread
-
-
-def start_of(pid: int) -> tuple[int, int]:
-    """Return when a process or thread started, in the ticks of ``wire.ticks``, and its parent; now and 0 if gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The second field is a name, which may hold blanks and brackets.
-            fields = file.read().rpartition(b")")[2].split()
-            return int(fields[19]), int(fields[1])
-    except (OSError, IndexError, ValueError):
-        return wire.ticks(), 0
-
-
-def command_of(pid: int) -> str:
-    """Return a process's command line, cut short; empty if it is gone."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            text = file.read().rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "backslashreplace")
-    except OSError:
-        return ""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8", "backslashreplace").strip()
-    except OSError:
-        return ""
 
 
 def _as_seen_by(thread: int, path: str) -> str:

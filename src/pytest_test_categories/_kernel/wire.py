@@ -11,12 +11,11 @@ import os
 import socket
 import struct
 import sys
-import time
 from typing import Any, Final, NamedTuple
 
 from pytest_test_categories._kernel.filter import libc
+from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Endpoint
-from pytest_test_categories._rules.policy import Policy
 
 # -- the kernel's side: linux/seccomp.h --------------------------------------------------------------------------------
 
@@ -152,14 +151,36 @@ def _interface(index: int) -> str:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
+class _Word:
+    """A word of the page, by its number."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def __get__(self, page: Page, _owner: type[Page]) -> int:
+        return page._words[self._at]
+
+    def __set__(self, page: Page, value: int) -> None:
+        page._words[self._at] = value
+
+
 class Page:
     """Memory that the test process and the supervisor share, in words of eight bytes.
 
     A *word* says what holds: the number of the publication, and the index of the policies. Zero as index: go on.
+
+    Attributes:
+        now: The word in force.
+        reports: How many reports have been put into the pipe.
+        lost: How many found it full.
+        taken: How many of both the test process knows of.
+        pending: How many look-ups are held up until their name is known, so that their reports are still to come.
+        first: What started before is nobody's; 0 until anything has been watched.
     """
 
+    now, reports, pending, lost, first, _moments, _spans, taken = map(_Word, range(8))
+
     SIZE: Final = 81920
-    _NOW, _REPORTS, _PENDING, _LOST, _FIRST, _MOMENTS, _SPANS, _TAKEN = range(8)
     _SPAN_AT, _SPAN_COUNT = 16, 256
     _MOMENT_AT = _SPAN_AT + 3 * _SPAN_COUNT
     _THREAD_COUNT = 1024  # two words each: number and word
@@ -175,11 +196,6 @@ class Page:
         self._words.release()
         self._map.close()
 
-    @property
-    def now(self) -> int:
-        """The word in force."""
-        return self._words[self._NOW]
-
     def publish(self, word: int, last: int = 0) -> None:
         """Put a word in force, and note when.
 
@@ -188,26 +204,21 @@ class Page:
             last: The last process that had started when its owner began; 0 if nobody looked.
         """
         self.note(word, last)
-        self._words[self._NOW] = word
+        self.now = word
 
     def note(self, word: int, last: int) -> None:
         """Note that a word holds for what starts from now on, whatever is in force for what has started."""
         words = self._words
-        count = words[self._MOMENTS]
+        count = self._moments
         at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
         words[at] = ticks()
         words[at + 1] = word
         words[at + 2] = last
-        words[self._MOMENTS] = count + 1
-
-    @property
-    def first(self) -> int:
-        """What started before is nobody's; 0 until anything has been watched."""
-        return self._words[self._FIRST]
+        self._moments = count + 1
 
     def begin_tests(self) -> None:
         """Note that what started before now is nobody's."""
-        self._words[self._FIRST] = ticks()
+        self.first = ticks()
 
     def hold_thread(self, thread: int, word: int) -> None:
         """Put a word in force for one thread, whatever holds for the process."""
@@ -241,17 +252,17 @@ class Page:
     def note_span(self, since: int, word: int) -> None:
         """Keep for long what held from ``since`` until now: the set-up of a fixture that many tests use."""
         words = self._words
-        count = words[self._SPANS]
+        count = self._spans
         at = self._SPAN_AT + 3 * (count % self._SPAN_COUNT)
         words[at], words[at + 1], words[at + 2] = since, ticks(), word
-        words[self._SPANS] = count + 1
+        self._spans = count + 1
 
     def word_at(self, moment: int, pid: int) -> int | None:
         """Return the word that held when a process or thread started; None if that isn't known any more."""
         words = self._words
-        if not words[self._FIRST] or moment < words[self._FIRST]:
+        if not self.first or moment < self.first:
             return 0
-        count = words[self._MOMENTS]
+        count = self._moments
         oldest = max(0, count - self._MOMENT_COUNT)
         for number in range(count - 1, oldest - 1, -1):
             at = self._MOMENT_AT + 3 * (number % self._MOMENT_COUNT)
@@ -260,44 +271,19 @@ class Page:
             if words[at] == moment and number and not _began_before(words[at + 1], words[at + 2], pid):
                 continue
             return words[at + 1]
-        count = words[self._SPANS]
+        count = self._spans
         for number in range(count - 1, max(-1, count - 1 - self._SPAN_COUNT), -1):
             at = self._SPAN_AT + 3 * (number % self._SPAN_COUNT)
             if words[at] <= moment <= words[at + 1]:
                 return words[at + 2]
         return None
 
-    @property
-    def reports(self) -> int:
-        """How many reports have been put into the pipe."""
-        return self._words[self._REPORTS]
-
-    @property
-    def lost(self) -> int:
-        """How many reports found the pipe full."""
-        return self._words[self._LOST]
-
     def count_report(self, *, lost: bool) -> None:
         """Count a report, put into the pipe or lost."""
-        self._words[self._LOST if lost else self._REPORTS] += 1
-
-    @property
-    def taken(self) -> int:
-        """How many of them the test process knows of."""
-        return self._words[self._TAKEN]
-
-    @taken.setter
-    def taken(self, count: int) -> None:
-        self._words[self._TAKEN] = count
-
-    @property
-    def pending(self) -> int:
-        """How many look-ups are held up until their name is known, so that their reports are still to come."""
-        return self._words[self._PENDING]
-
-    @pending.setter
-    def pending(self, count: int) -> None:
-        self._words[self._PENDING] = count
+        if lost:
+            self.lost += 1
+        else:
+            self.reports += 1
 
 
 _STEPS: Final = 8
@@ -317,11 +303,6 @@ def _began_before(word: int, last: int, pid: int) -> bool:
         pid: The process.
     """
     return not 0 <= last - pid < _NEAR and bool(word if last else word & LARGEST_INDEX)
-
-
-def ticks() -> int:
-    """Return the time since boot as /proc counts it: in hundredths of a second."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10_000_000
 
 
 # -- the pipes ---------------------------------------------------------------------------------------------------------
@@ -384,16 +365,6 @@ def encode(values: object) -> list[bytes]:
     ident = (os.getpid() & 0xFFFFFFFF) << 32 | next(_numbers) & 0xFFFFFFFF
     pieces = (text[at * _LARGEST_PIECE : (at + 1) * _LARGEST_PIECE] for at in range(count))
     return [_PIECE.pack(_MARK, len(piece), at, count, ident) + piece for at, piece in enumerate(pieces)]
-
-
-def encode_policies(policies: tuple[Policy, ...]) -> list[list[Any]]:
-    """Return policies as JSON-safe values."""
-    return [policy.to_data() for policy in policies if policy.size is not None]
-
-
-def decode_policies(data: list[list[Any]]) -> tuple[Policy, ...]:
-    """Return the policies that ``encode_policies`` wrote."""
-    return tuple(map(Policy.from_data, data))
 
 
 class Messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._kernel.client import Client
     from pytest_test_categories._kernel.wire import Report
-    from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories.pytest_plugin._options import Settings
 
 VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
@@ -33,110 +33,75 @@ _LATE: Final = "by a process or thread that was there before this test, started 
 _UNKNOWN: Final = "a test that ended long ago"
 
 
-class Kernel:
-    """The layer of this process, seen from the guard's side.
-
-    Args:
-        client: Speaks with the supervisor.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def begin_tests(self) -> None:
-        """Leave what has been started so far to whoever runs the tests."""
-        self._client.begin_tests()
-
-    def word_of_work(self) -> int | None:
-        """Return the word for what this thread does here and now, for a worker that does it elsewhere."""
-        return self._client.word_of_work()
-
-    def begin_start(self) -> None:
-        """Hold the process that this thread starts now to what the thread is held to."""
-        self._client.begin_start()
-
-    def end_start(self) -> None:
-        """Note that it has started."""
-        self._client.end_start()
-
-    def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
-        """Tell whether the supervisor lets go on by itself what ``scopes`` permit."""
-        return self._client.agrees(kind, scopes, reach)
-
-    def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
-        """Let this thread's next call go on, as the judge of the Python layers has."""
-        self._client.vouch(kind, scopes, reach)
-
-    def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
-        """Tell the supervisor what a permitted look-up has answered."""
-        self._client.remember(name, allow, addresses)
-
-    def take(self) -> None:
-        """Put on record what the supervisor has seen since the last time."""
-        found, lost = self._client.receive()
-        for report, scopes in found:
-            self._put_on_record(report, scopes)
-        if lost:
-            run = innermost()
-            if run is not None:
-                run.announce(f"test categories: {lost} further refusals by the kernel layer were not kept")
-
-    def _put_on_record(self, report: Report, scopes: tuple[Scope, ...]) -> None:
-        endpoint = Endpoint(report.host, report.port, report.family)
-        ip = parse_ip(report.host) if report.family == "ip" else None
-        names = () if ip is None else look_ups.names_of(ip)
-        attempt = Attempt(Kind(report.kind), endpoint, Reach(report.reach), names)
-        judged = [Refusal(s, s.policy, decide(s.policy, attempt)) for s in scopes if s.policy is not None]
-        unpermitted = [one for one in judged if not one.verdict.permitted]
-        watching = [one.scope for one in unpermitted if one.policy.mode is EnforcementMode.OFF]
-        refusing = [one for one in unpermitted if one.policy.mode is not EnforcementMode.OFF]
-        if watching and not refusing:
-            charged = next(scope for scope in scopes if scope.policy is not None)
-            late = _LATE if report.before else ""
-            runtime.ledger.keep_observed(
-                watching, attempt, self._violation(report, attempt, charged)._replace(late=late)
-            )
-            return
-        refusing = refusing or judged  # there, a name was not known that is known here
-        if not refusing:
-            runtime.ledger.keep_unattributed(self._violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
-            return
-        violation = self._violation(report, attempt, refusing[0].scope)
-        if report.before:
-            runtime.ledger.keep_unattributed(violation._replace(late=_LATE))
-            return
-        if report.refused or report.own or not _is_known(violation, refusing[0].scope):
-            runtime.ledger.take_from_outside(refusing, scopes, attempt, violation)
-
-    def _violation(self, report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
-        endpoint = attempt.endpoint
-        ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
-        name = report.name or ("" if ip is None or scope is None else look_ups.shown_name(ip, scope.serial))
-        size = scope.policy.size if scope is not None and scope.policy is not None else None
-        thread = self._client.thread_name(report.thread, report.thread_name) if report.own else ""
-        return Violation(
-            test="" if scope is None else scope.test,
-            size="" if size is None else size.value,
-            kind=report.kind,
-            target=str(Endpoint(name, endpoint.port) if name else endpoint),
-            route=KERNEL,
-            reach=report.reach,
-            address=str(endpoint) if name else "",
-            thread=thread,
-            process=""
-            if report.own
-            else f"{report.command or 'a process'} (pid {report.pid}, descendant of the test process)",
-            fixture="" if scope is None else scope.fixture,
-            fixture_home="" if scope is None else scope.fixture_home,
-            held_by="" if scope is None else scope.held_by,
-            guard="" if scope is None else scope.guard,
-            late=_late_text(scope, own=report.own),
-        )
+def put_on_record(report: Report, scopes: tuple[Scope, ...]) -> None:
+    """Put on record what the supervisor has seen while ``scopes`` were in force."""
+    endpoint = Endpoint(report.host, report.port, report.family)
+    ip = parse_ip(report.host) if report.family == "ip" else None
+    names = () if ip is None else look_ups.names_of(ip)
+    attempt = Attempt(Kind(report.kind), endpoint, Reach(report.reach), names)
+    judged = [Refusal(s, s.policy, decide(s.policy, attempt)) for s in scopes if s.policy is not None]
+    unpermitted = [one for one in judged if not one.verdict.permitted]
+    watching = [one.scope for one in unpermitted if one.policy.mode is EnforcementMode.OFF]
+    refusing = [one for one in unpermitted if one.policy.mode is not EnforcementMode.OFF]
+    if watching and not refusing:
+        late = _LATE if report.before else ""
+        violation = _violation(report, attempt, judged[0].scope)._replace(late=late)
+        runtime.ledger.keep_observed(watching, attempt, violation)
+        return
+    refusing = refusing or judged  # there, a name was not known that is known here
+    if not refusing:
+        runtime.ledger.keep_unattributed(_violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
+        return
+    violation = _violation(report, attempt, refusing[0].scope)
+    if report.before:
+        runtime.ledger.keep_unattributed(violation._replace(late=_LATE))
+        return
+    if report.refused or report.own or not _is_known(violation, refusing[0].scope):
+        runtime.ledger.take_from_outside(refusing, scopes, attempt, violation)
 
 
-def _late_text(scope: Scope | None, *, own: bool) -> str:
+def announce_loss(count: int) -> None:
+    """Let the run say that reports were lost."""
+    run = innermost()
+    if run is not None:
+        run.announce(f"test categories: {count} further refusals by the kernel layer were not kept")
+
+
+def _violation(report: Report, attempt: Attempt, scope: Scope | None) -> Violation:
+    endpoint = attempt.endpoint
+    ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
+    name = report.name or ("" if ip is None or scope is None else look_ups.shown_name(ip, scope.serial))
+    target = Endpoint(name, endpoint.port) if name else endpoint
+    violation = Violation("", "", report.kind, str(target), KERNEL, report.reach, address=str(endpoint) if name else "")
+    if report.own:
+        violation = violation._replace(thread=_thread_name(report))
+    else:
+        command = report.command or "a process"
+        violation = violation._replace(process=f"{command} (pid {report.pid}, descendant of the test process)")
     if scope is None:
+        return violation
+    return violation._replace(
+        test=scope.test,
+        size="" if scope.policy is None or scope.policy.size is None else scope.policy.size.value,
+        fixture=scope.fixture,
+        fixture_home=scope.fixture_home,
+        held_by=scope.held_by,
+        guard=scope.guard,
+        late=_late_text(scope, own=report.own),
+    )
+
+
+def _thread_name(report: Report) -> str:
+    """Return the name of a thread of this process; empty for the main thread."""
+    if report.thread == report.pid:
         return ""
+    # Those that have ended are found as long as somebody holds them.
+    known = [*threading.enumerate(), *origin.known_threads()]
+    found = (thread.name for thread in known if thread.native_id == report.thread)
+    return next(found, report.thread_name or str(report.thread))
+
+
+def _late_text(scope: Scope, *, own: bool) -> str:
     if scope.open or scope.held:
         return origin.AT_THE_END if scope is origin.state.ending else ""
     return origin.late_text(scope, "a thread" if own else "a process")
@@ -187,8 +152,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
             _start(config)
         except OSError as error:  # whatever it is: the tests can run without
             _state.reason = f"it can't start here ({error})"
-    if _state.reason and settings.kernel == "require":
-        raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
+    _check_required(settings)
 
 
 def confirm(settings: Settings) -> None:
@@ -207,6 +171,10 @@ def confirm(settings: Settings) -> None:
             _state.word = ""
             runtime.judge.outside = None
             origin.state.on_change = origin.state.on_thread_end = None
+    _check_required(settings)
+
+
+def _check_required(settings: Settings) -> None:
     if _state.reason and settings.kernel == "require":
         raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
 
@@ -239,7 +207,8 @@ def _start(config: pytest.Config) -> None:
     os.environ[VARIABLE] = path or _AROUND
     if client is not None:
         _state.client = client
-        runtime.judge.outside = Kernel(client)
+        client.on_report, client.on_loss = put_on_record, announce_loss
+        runtime.judge.outside = client
         origin.state.on_change = client.publish
         origin.state.on_thread_end = client.release_thread
 
