@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,8 +13,7 @@ from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
-
-    from pytest_test_categories._attribution.origin import Scope
+    from typing import Self
 
     Signature = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -79,33 +79,49 @@ def decorate(guard: network_guard, target: Any) -> Any:
         return type(target)(decorate(guard, target.__func__))
     if not callable(target):
         raise TypeError(f"network_guard decorates functions and classes, not {target!r}")
-    return _wrap(target, _runner(guard, target))
-
-
-def _wrap(target: Any, runner: Signature) -> Any:
     import wrapt
 
-    return wrapt.FunctionWrapper(target, runner)
+    return wrapt.FunctionWrapper(target, _runner(guard, target))
+
+
+class _Call:
+    """One call of what is decorated, from its first step to its last, under a guard of its own.
+
+    Args:
+        guard: Its decorator.
+        label: What the violations of a call outside of any test are listed under.
+        place: Where the function is defined.
+    """
+
+    def __init__(self, guard: network_guard, label: str, place: stack.Place | None) -> None:
+        self._guard = guard.fresh()
+        where = f"@{self._guard!r}" + ("" if place is None else f" at {place.text(runtime.root())}")
+        self._scope = self._guard.open(label=label_of(label), where=where)
+
+    def step(self) -> contextlib.AbstractContextManager[object]:
+        """Make the guard's scope current for one step of a function, coroutine or generator."""
+        return contextlib.nullcontext() if self._scope is None else self._scope.entered()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        __tracebackhide__ = True
+        if self._scope is not None and self._scope.open:
+            self._guard.shut(self._scope, error)
 
 
 def _runner(guard: network_guard, target: Any) -> Signature:
     code = getattr(inspect.unwrap(target), "__code__", None)
-    where = "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
-    label = getattr(target, "__qualname__", repr(target))
-
-    def enter() -> tuple[NetworkGuard, Scope | None]:
-        fresh = guard.fresh()
-        top = runtime.root()
-        filename, _, line = where.rpartition(":")
-        return fresh, fresh.open(label=label_of(label), where=f"@{fresh!r} at {stack.relative(filename, top)}:{line}")
-
+    place = None if code is None else stack.Place(code.co_filename, code.co_firstlineno, code.co_name)
+    begin = functools.partial(_Call, guard, getattr(target, "__qualname__", repr(target)), place)
     if inspect.isasyncgenfunction(target):
-        return _async_generator_runner(enter)
+        return _generator_runner(begin, _drive_async_generator)
     if inspect.isgeneratorfunction(target):
-        return _generator_runner(enter)
+        return _generator_runner(begin, _drive_generator)
     if inspect.iscoroutinefunction(target):
-        return _coroutine_runner(enter)
-    return _function_runner(enter)
+        return _coroutine_runner(begin)
+    return _function_runner(begin)
 
 
 def label_of(name: str) -> str:
@@ -116,125 +132,83 @@ def label_of(name: str) -> str:
     return name
 
 
-def _step(scope: Scope | None) -> contextlib.AbstractContextManager[object]:
-    """Make a scope current for one step of a function, coroutine or generator."""
-    return contextlib.nullcontext() if scope is None else scope.entered()
-
-
-def _function_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
+def _function_runner(begin: Callable[[], _Call]) -> Signature:
     def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        guard, scope = enter()
-        error: BaseException | None = None
-        try:
-            with _step(scope):
-                result = wrapped(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            _close(guard, scope, error)
+        with begin() as call, call.step():
+            result = wrapped(*args, **kwargs)
         # A plain function around a coroutine function, as other decorators make it.
-        return _drive(enter, lambda: result) if inspect.iscoroutine(result) else result
+        return _drive(begin, lambda: result) if inspect.iscoroutine(result) else result
 
     return run
 
 
-def _close(guard: NetworkGuard, scope: Scope | None, error: BaseException | None) -> None:
-    __tracebackhide__ = True
-    if scope is not None and scope.open:
-        guard.shut(scope, error)
-
-
-def _coroutine_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
+def _coroutine_runner(begin: Callable[[], _Call]) -> Signature:
     def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _drive(enter, lambda: wrapped(*args, **kwargs))
+        return _drive(begin, lambda: wrapped(*args, **kwargs))
 
     return run
 
 
-async def _drive(enter: Callable[[], tuple[NetworkGuard, Scope | None]], make: Callable[[], Any]) -> Any:
+async def _drive(begin: Callable[[], _Call], make: Callable[[], Any]) -> Any:
     __tracebackhide__ = True
-    guard, scope = enter()
-    error: BaseException | None = None
-    try:
-        with _step(scope):
-            return await make()
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        _close(guard, scope, error)
+    with begin() as call, call.step():
+        return await make()
 
 
-def _generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
-    def drive(generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        __tracebackhide__ = True
-        guard, scope = enter()
-        error: BaseException | None = None
+def _generator_runner(begin: Callable[[], _Call], drive: Callable[[Callable[[], _Call], Any], Any]) -> Signature:
+    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return drive(begin, wrapped(*args, **kwargs))
+
+    return run
+
+
+def _drive_generator(begin: Callable[[], _Call], generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    __tracebackhide__ = True
+    with begin() as call:
         try:
-            with _step(scope):
+            with call.step():
                 item = next(generator)
             while True:
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    with _step(scope):
+                    with call.step():
                         generator.close()
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever was thrown in is thrown on
-                    with _step(scope):
+                    with call.step():
                         item = generator.throw(thrown)
                 else:
-                    with _step(scope):
+                    with call.step():
                         item = generator.send(sent)
         except StopIteration as end:
             return end.value
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            _close(guard, scope, error)
-
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return drive(wrapped(*args, **kwargs))
-
-    return run
 
 
-def _async_generator_runner(enter: Callable[[], tuple[NetworkGuard, Scope | None]]) -> Signature:
-    async def drive(generator: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
-        __tracebackhide__ = True
-        guard, scope = enter()
-        error: BaseException | None = None
+async def _drive_async_generator(
+    begin: Callable[[], _Call], generator: AsyncGenerator[Any, Any]
+) -> AsyncGenerator[Any, Any]:
+    __tracebackhide__ = True
+    with begin() as call:
         try:
-            with _step(scope):
+            with call.step():
                 item = await anext(generator)
             while True:
                 try:
                     sent = yield item
                 except GeneratorExit:
-                    with _step(scope):
+                    with call.step():
                         await generator.aclose()
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - whatever was thrown in is thrown on
-                    with _step(scope):
+                    with call.step():
                         item = await generator.athrow(thrown)
                 else:
-                    with _step(scope):
+                    with call.step():
                         item = await generator.asend(sent)
         except StopAsyncIteration:
             return
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            _close(guard, scope, error)
-
-    def run(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return drive(wrapped(*args, **kwargs))
-
-    return run
 
 
 def _decorate_class(guard: network_guard, cls: type[Any]) -> type[Any]:

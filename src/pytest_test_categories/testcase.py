@@ -6,6 +6,7 @@ Django's runner and pytest.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -177,12 +178,12 @@ class SizedTest(_Base):
 
 
 def _guarded_class_method(function: Any) -> Any:
+    @functools.wraps(function)
     def run(cls: type[SizedTest]) -> Any:
         __tracebackhide__ = True
         with cls._guard():
             return function(cls)
 
-    run.__name__, run.__qualname__, run.__doc__ = function.__name__, function.__qualname__, function.__doc__
     return run
 
 
