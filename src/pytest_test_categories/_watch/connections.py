@@ -23,7 +23,7 @@ from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch.endpoints import family_of, type_of
+from pytest_test_categories._watch.endpoints import AF_UNIX, IP_FAMILIES, family_of, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -36,8 +36,6 @@ _CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2,
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
-_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
-_IP: Final = (_socket.AF_INET, _socket.AF_INET6)
 _HERE: Final = Scope(ScopeKind.EXPECT, None, "")
 """In place of a guard: a socket that this process accepted or paired leads to nobody new."""
 KEPT: Final = 256
@@ -299,8 +297,8 @@ class Sends:
             return
         if peer:  # a socket pair's end has no name
             family = family_of(real)
-            kind = Kind.SEND if datagram and family in _IP else Kind.REUSE
-            read = self._read if family != _UNIX else self._reader(peer_process(real))
+            kind = Kind.SEND if datagram and family in IP_FAMILIES else Kind.REUSE
+            read = self._read if family != AF_UNIX else self._reader(peer_process(real))
             self._judge(kind, route, family, peer, real, read)
         _clear(sock, scope)
 
@@ -312,7 +310,7 @@ class Sends:
 
         def read(kind: Kind, family: int, address: Any) -> Sight | None:
             sight = self._read(kind, family, address)
-            if sight is None or family != _UNIX or not process or not can_ask():
+            if sight is None or family != AF_UNIX or not process or not can_ask():
                 return sight
             return sight._replace(reach=Reach.MACHINE, stays=functools.partial(our_family.has, process))
 

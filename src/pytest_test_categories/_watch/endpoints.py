@@ -218,6 +218,12 @@ def _is_sound(host: str | bytes | bytearray) -> bool:
     return b"\0" not in host
 
 
+def _up_to_a_nul(host: str | bytes | bytearray) -> str | bytes:
+    """Return the part of a host that getaddrinfo looks up."""
+    plain = plain_host(host)
+    return plain.partition("\0")[0] if isinstance(plain, str) else plain.partition(b"\0")[0]
+
+
 _OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
 """Modules that ask name servers in the C library's place, once they are loaded."""
 
@@ -240,9 +246,7 @@ def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | 
     host, port, flags = address[:3]
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
-    host = plain_host(host)
-    # getaddrinfo looks up what stands before a NUL.
-    asked_for = host.partition("\0")[0] if isinstance(host, str) else host.partition(b"\0")[0]
+    asked_for = _up_to_a_nul(host)
     if asked_for and not _is_sound(asked_for):
         return None
     host = host_text(asked_for)
@@ -285,7 +289,7 @@ def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | No
     """Read the same of the functions that refuse a NUL."""
     if isinstance(address[0], (str, bytes, bytearray)):
         host = plain_host(address[0])
-        if ("\0" in host) if isinstance(host, str) else (b"\0" in host):
+        if _up_to_a_nul(host) != host:
             return None
     return (read_c_lookup if kind is Kind.LOOKUP else read_c_reverse)(kind, family, address)
 
@@ -294,9 +298,7 @@ def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight
     if sight is None or sight.reach is not Reach.BEYOND or parse_ip(sight.endpoint.host) is not None:
         return sight
     host, port, flags, wanted, kind_of_socket, proto = address
-    host = plain_host(host)
-    name = host.partition("\0")[0] if isinstance(host, str) else host.partition(b"\0")[0]  # as read_lookup does
-    if ends_here(name, wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
+    if ends_here(_up_to_a_nul(host), wanted, flags) or refuses_arguments(port, wanted, kind_of_socket, proto, flags):
         return None
     return sight
 

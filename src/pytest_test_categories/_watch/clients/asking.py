@@ -175,15 +175,11 @@ def _ask_about_place(
 ) -> None:
     __tracebackhide__ = True
     restricted = judge(kind, route, AF_IP, address, None, read)
-    if restricted and kind is not Kind.BIND and parse_ip(address[0]) is None and _is_ours(address[0]):
-        _ask_about_answers(judge, remember, kind, route, address)
-
-
-def _ask_about_answers(
-    judge: Judge, remember: Remember, kind: Kind, route: str, address: tuple[str, int | str | None]
-) -> None:
-    """Resolve a name that should be this machine's, as the client is about to: a resolver may say otherwise."""
-    __tracebackhide__ = True
+    if not restricted or kind is Kind.BIND or parse_ip(address[0]) is not None:
+        return
+    if reach_of_name(address[0]) is Reach.BEYOND:
+        return
+    # A name that should be this machine's is resolved as the client is about to: a resolver may say otherwise.
     asked_for = spelled_here(address[0]) or address[0]
     one_shot = ("socket.getaddrinfo", asked_for, None)
     passes.allow(one_shot)
@@ -196,10 +192,6 @@ def _ask_about_answers(
     remember(address[0], answers)
     for answer in answers:
         judge(kind, route, AF_IP, (answer, address[1]), None, read_place)
-
-
-def _is_ours(name: str) -> bool:
-    return reach_of_name(name) is not Reach.BEYOND
 
 
 def read_name(_kind: Kind, _family: int, address: tuple[str, int | str | None]) -> Sight:

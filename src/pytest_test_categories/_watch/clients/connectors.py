@@ -10,7 +10,7 @@ from pytest_test_categories._watch.clients.databases import libpq, sections
 from pytest_test_categories._watch.clients.places import host_and_port, of_url, port_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_test_categories._watch.clients import Where
 
@@ -62,7 +62,7 @@ def adbc(_database: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
     if "postgres" in driver or uri.startswith("postgres"):
         yield from postgres(uri)
     else:
-        yield from _of_urls([uri])
+        yield from _of_url(uri)
 
 
 def connectorx(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -73,17 +73,16 @@ def connectorx(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
         if url.startswith(("postgres", "redshift")):
             yield from postgres(url)
         else:
-            yield from _of_urls([url])
+            yield from _of_url(url)
 
 
-def _of_urls(urls: Iterable[str]) -> Iterator[Where]:
-    for url in urls:
-        scheme = url.partition("://")[0].lower()
-        if "://" in url and not scheme.startswith((*_OF_FILES, "file")):
-            if scheme == "bigquery":
-                yield "bigquery.googleapis.com", 443
-            else:
-                yield of_url(url, _PORTS.get(scheme.replace("mssql", "sql server").partition("+")[0]))
+def _of_url(url: str) -> Iterator[Where]:
+    scheme = url.partition("://")[0].lower()
+    if "://" in url and not scheme.startswith((*_OF_FILES, "file")):
+        if scheme == "bigquery":
+            yield "bigquery.googleapis.com", 443
+        else:
+            yield of_url(url, _PORTS.get(scheme.replace("mssql", "sql server").partition("+")[0]))
 
 
 def postgres(uri: str) -> Iterator[Where]:

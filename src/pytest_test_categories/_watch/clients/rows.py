@@ -10,7 +10,7 @@ from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._watch.clients.asking import wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_test_categories._watch import Judge, Remember
     from pytest_test_categories._watch.clients import Read
@@ -44,6 +44,18 @@ class Row(NamedTuple):
 
 
 _HTTP_METHODS: Final = ("delete", "get", "head", "options", "patch", "post", "put", "request")
+_AND_SOCKETS: Final = (*_HTTP_METHODS, "trace", "websocket")
+_AND_STREAMS: Final = (*_HTTP_METHODS, "trace", "stream")
+
+
+def _web(module: str, holders: Iterable[str], names: Iterable[str], also: tuple[str, ...] = ()) -> list[Row]:
+    """Return the rows of an HTTP client's methods: those that are told the HTTP method are told the URL after it."""
+    return [
+        Row(module, f"{holder}{name}", f"web:url{'_of_request' if name in {'request', 'stream'} else ''}", also=also)
+        for holder in holders
+        for name in names
+    ]
+
 
 ROWS: Final = (
     # uvloop: libuv's sockets. What it does through Python's (create_unix_server, sock_connect to numbers) is known.
@@ -128,43 +140,16 @@ ROWS: Final = (
     Row("curl_cffi.curl", "Curl.perform", "web:curl_cffi"),
     Row("curl_cffi.aio", "AsyncCurl.add_handle", "web:curl_cffi_multi"),
     # Rust's HTTP clients.
-    *(
-        Row("primp.primp", f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
-        for cls in ("Client", "AsyncClient")
-        for name in _HTTP_METHODS
-    ),
-    *(
-        Row("primp.primp", name, "web:url_of_request" if name == "request" else "web:url", also=("primp",))
-        for name in _HTTP_METHODS
-    ),
+    *_web("primp.primp", ("Client.", "AsyncClient."), _HTTP_METHODS),
+    *_web("primp.primp", ("",), _HTTP_METHODS, also=("primp",)),
     Row("httpr.httpr", "RClient.request", "web:url_of_request"),
-    *(
-        Row(module, f"{cls}.{name}", "web:url_of_request" if name == "request" else "web:url")
-        for module, cls in (("rnet.rnet", "Client"), ("rnet.blocking", "BlockingClient"))
-        for name in (*_HTTP_METHODS, "trace", "websocket")
-    ),
-    *(
-        Row("rnet.rnet", name, "web:url_of_request" if name == "request" else "web:url", also=("rnet",))
-        for name in (*_HTTP_METHODS, "trace", "websocket")
-    ),
-    *(
-        Row("wreq.wreq", f"{holder}{name}", "web:url_of_request" if name == "request" else "web:url")
-        for holder in ("Client.", "blocking.Client.", "blocking.")
-        for name in (*_HTTP_METHODS, "trace", "websocket")
-    ),
-    *(
-        Row("wreq.wreq", name, "web:url_of_request" if name == "request" else "web:url", also=("wreq",))
-        for name in (*_HTTP_METHODS, "trace", "websocket")
-    ),
-    *(
-        Row("impit.impit", f"{cls}.{name}", "web:url_of_request" if name in {"request", "stream"} else "web:url")
-        for cls in ("Client", "AsyncClient")
-        for name in (*_HTTP_METHODS, "trace", "stream")
-    ),
-    *(
-        Row("impit.impit", name, "web:url_of_request" if name == "stream" else "web:url", also=("impit",))
-        for name in (*_HTTP_METHODS, "trace", "stream")
-    ),
+    *_web("rnet.rnet", ("Client.",), _AND_SOCKETS),
+    *_web("rnet.rnet", ("",), _AND_SOCKETS, also=("rnet",)),
+    *_web("rnet.blocking", ("BlockingClient.",), _AND_SOCKETS),
+    *_web("wreq.wreq", ("Client.", "blocking.Client.", "blocking."), _AND_SOCKETS),
+    *_web("wreq.wreq", ("",), _AND_SOCKETS, also=("wreq",)),
+    *_web("impit.impit", ("Client.", "AsyncClient."), _AND_STREAMS),
+    *_web("impit.impit", ("",), _AND_STREAMS, also=("impit",)),
     *(
         Row("pyreqwest._pyreqwest", f"request.{name}", "web:pyreqwest")
         for name in (
