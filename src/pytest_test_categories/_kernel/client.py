@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.processes import ticks
@@ -224,12 +225,12 @@ class Client:
 
     def _index(self, scopes: tuple[Scope, ...]) -> int:
         """Return the index by which the supervisor knows the policies of some scopes."""
-        key = tuple([id(scope.policy) for scope in scopes])
+        key = tuple([identity(scope.policy) for scope in scopes])
         known = self._known.get(key)
         if known is None:
             policies = tuple([scope.policy for scope in scopes if scope.policy is not None])
             restricting = tuple(dict.fromkeys(policy for policy in policies if _restricts(policy)))
-            known = self._known[key] = (policies, self._new_index(restricting))  # the policies live on: ids are keys
+            known = self._known[key] = (policies, self._new_index(restricting))  # they live on: keys are identities
             if len(self._known) > _POLICIES:
                 self._known.clear()
         return known[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._options import Settings
 
 
+_identity: Final = object.__hash__
+
+
 class SizeConflictError(Exception):
     """One function, class, module or parameter set has markers of two sizes, or one with arguments."""
 
@@ -30,7 +33,7 @@ class Sizes:
         self._settings = settings
         self._root = root.replace("\\", "/")
         self._markers = dict(settings.marker_sizes)
-        # By id, with the node to keep it alive: pytest's nodes are slow to hash.
+        # By identity, with the node to keep it alive: pytest's nodes are slow to hash, and id() raises an audit event.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
@@ -38,7 +41,7 @@ class Sizes:
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
-        known = self._nodes.get(id(item))
+        known = self._nodes.get(_identity(item))
         if known is not None:
             return known[1]
         size = self._own(item)
@@ -46,7 +49,7 @@ class Sizes:
             size = self._of_parent(item.parent)
         if size is None:
             size = self.of_path(str(item.path))
-        self._nodes[id(item)] = (item, size, tuple(item.own_markers))
+        self._nodes[_identity(item)] = (item, size, tuple(item.own_markers))
         return size
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
@@ -139,13 +142,13 @@ class Sizes:
     def _of_parent(self, node: Any) -> TestSize | None:
         if node is None:
             return None
-        known = self._nodes.get(id(node))
+        known = self._nodes.get(_identity(node))
         if known is not None:
             return known[1]
         size = self._own(node)
         if size is None:
             size = self._of_parent(node.parent)
-        self._nodes[id(node)] = (node, size, tuple(node.own_markers))
+        self._nodes[_identity(node)] = (node, size, tuple(node.own_markers))
         return size
 
     def _own(self, node: Any) -> TestSize | None:
