@@ -21,7 +21,8 @@ from pytest_test_categories._report.model import (
     Report,
     position_of,
 )
-from pytest_test_categories._report.published import printable, program_of, redacted, relative_place
+from pytest_test_categories._report.published import program_of, redacted, relative_place
+from pytest_test_categories._rules.address import printable
 from pytest_test_categories._rules.violation import Violation
 
 ORDERS = "tests/test_orders.py"

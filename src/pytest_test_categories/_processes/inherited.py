@@ -12,6 +12,7 @@ from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._processes.child.pytest_test_categories_child import append_to
+from pytest_test_categories._rules.address import printable
 from pytest_test_categories._rules.policy import Policy
 
 _COMMAND: Final = 120
@@ -85,5 +86,5 @@ def _command() -> str:
     if name and name != "MainProcess":
         return str(name)
     words = [os.path.basename(sys.orig_argv[0]), *sys.orig_argv[1:]] if sys.orig_argv else ["python"]
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(words))
+    text = printable(" ".join(words))
     return text if len(text) <= _COMMAND else text[: _COMMAND - 3] + "..."

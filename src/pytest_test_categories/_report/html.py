@@ -6,14 +6,13 @@ import base64
 import hashlib
 import importlib.util
 import json
+from collections.abc import Hashable
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._report.model import MEANINGS, SIZES, SYMBOLS, VERDICTS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from pytest_test_categories._report.model import Report
 
 _LATE: Final = 20
@@ -90,19 +89,12 @@ def _embedded(data: dict[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-class _Texts:
-    """Texts that many accesses share, each kept once and named by its number."""
+class _Texts(dict[Hashable, int]):
+    """The numbers of texts that many accesses share, or of several at a time: each is kept once, in order."""
 
-    def __init__(self) -> None:
-        self._numbers: dict[Hashable, int] = {}
-
-    def number(self, text: Hashable) -> int:
-        """Return the number of a text, or of several."""
-        return self._numbers.setdefault(text, len(self._numbers))
-
-    def listed(self) -> list[Hashable]:
-        """Return them by number."""
-        return list(self._numbers)
+    def __missing__(self, text: Hashable) -> int:
+        number = self[text] = len(self)
+        return number
 
 
 def _data(report: Report) -> dict[str, Any]:
@@ -122,25 +114,25 @@ def _data(report: Report) -> dict[str, Any]:
         "tests": {
             "id": ids,
             "size": [*(_size(test.size) for test in report.tests), *(0 for _ in others)],
-            "outcome": [*(texts.number(test.outcome) for test in report.tests), *(texts.number("") for _ in others)],
+            "outcome": [*(texts[test.outcome] for test in report.tests), *(texts[""] for _ in others)],
             "unwatched": [*(test.unwatched for test in report.tests), *(0 for _ in others)],
         },
         "accesses": {
             "test": [tests[access.violation.test] for access in report.accesses],
             "host": [hosts[access.host] for access in report.accesses],
             "module": [modules[access.module] for access in report.accesses],
-            "target": [texts.number(access.violation.target) for access in report.accesses],
+            "target": [texts[access.violation.target] for access in report.accesses],
             "size": [_size(access.violation.size) for access in report.accesses],
             "needs": [_size(access.needs) for access in report.accesses],
             "verdict": [VERDICTS.index(access.verdict) for access in report.accesses],
             "count": [access.violation.count for access in report.accesses],
-            "where": [texts.number(access.where) for access in report.accesses],
-            "from": [texts.number(access.violation.called_from) for access in report.accesses],
-            "notes": [lines.number(access.notes) for access in report.accesses],
-            "cures": [lines.number(access.cures) for access in report.accesses],
+            "where": [texts[access.where] for access in report.accesses],
+            "from": [texts[access.violation.called_from] for access in report.accesses],
+            "notes": [lines[access.notes] for access in report.accesses],
+            "cures": [lines[access.cures] for access in report.accesses],
         },
-        "texts": texts.listed(),
-        "lines": lines.listed(),
+        "texts": list(texts),
+        "lines": list(lines),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._rules.address import stable_target
+from pytest_test_categories._rules.address import printable, stable_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,6 @@ _NAMELESS: Final = frozenset({_FORKED, "a process"})
 def redacted(text: str) -> str:
     """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
     return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
-
-
-def printable(text: str) -> str:
-    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def publishable(text: str) -> str:

@@ -46,15 +46,19 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
-        # One line that any terminal takes: paths and names may hold line breaks, or bytes that are no text.
-        host = self.host
-        if not host.isprintable():
-            host = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in host)
+        host = printable(self.host)  # one line that any terminal takes
         if self.family != "ip":
             return f"{self.family}:{host}" + ("" if self.port is None else f":{self.port}")
         if self.port is None or self.port == "":
             return host
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def printable(text: str) -> str:
+    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plain_host(host: str | bytes | bytearray) -> str | bytes:

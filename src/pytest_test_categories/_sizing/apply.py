@@ -137,30 +137,19 @@ class Plan(NamedTuple):
 
 
 def target_of(
-    test: str,
-    size: str,
-    current: str,
-    module: str,
-    *,
-    function: Callable[..., object] | None = None,
-    name: str = "",
-    classes: Sequence[type] = (),
-    observed: bool = True,
+    test: str, module: str, function: Callable[..., object] | None, name: str, classes: Sequence[type]
 ) -> Target:
-    """Return the target for a test function that Python holds.
+    """Return the target for a test function that Python holds; its sizes are not known yet.
 
     Args:
         test: Its node id, without parameters.
-        size: The size that it should have; empty to leave it as it is.
-        current: The size it has.
         module: Path of the file that it was collected from.
         function: The function; None if it is no Python function.
         name: The name it was collected under, without parameters.
         classes: The classes that it was collected in, the outermost first.
-        observed: Whether it was observed in full.
     """
     if function is None:
-        return Target(test, size, current, module, observed=observed)
+        return Target(test, "", "", module)
     places = []
     if classes:
         owner = next((cls for cls in classes[-1].__mro__ if name in vars(cls)), None)
@@ -173,7 +162,7 @@ def target_of(
     if code := getattr(inner, "__code__", None):
         places.append(Place(code.co_filename, inner.__qualname__))
     levels = tuple(tuple(Place(_file_of(c), c.__qualname__) for c in cls.__mro__[:-1]) for cls in reversed(classes))
-    return Target(test, size, current, module, tuple(dict.fromkeys(places)), levels, observed)
+    return Target(test, "", "", module, tuple(dict.fromkeys(places)), levels)
 
 
 def _file_of(cls: type) -> str:

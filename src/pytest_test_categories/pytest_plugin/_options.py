@@ -31,6 +31,7 @@ MARKERS: Final = {
     "large": "a test that touches any network (pytest-test-categories)",
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
+_SIZED: Final = ("marker", "path", "fixture")
 ALLOW_MARKER: Final = "network_allow"
 _ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
 
@@ -192,37 +193,34 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _kernel(config, option)
-    lists = [config.getini(f"test_categories_{name}") for name in ("marker_sizes", "path_sizes", "fixture_sizes")]
+    kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
+    lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
     allowed = [*config.getini("test_categories_network_allow")]
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
-    if mode == OFF and not wanted and not size and not any(lists) and not allowed and not option.network_allow:
+    if mode == OFF and not wanted and not size and not any(lists.values()) and not allowed and not option.network_allow:
         return Settings()
 
     _forget_replaced()
     from pytest_test_categories._rules import policy
 
-    parsed = _checked(where, policy.EnforcementMode.parse, mode)
+    parsed = _checked(policy.EnforcementMode.parse, mode, where)
     off = policy.EnforcementMode.OFF
     if wanted.get("baseline_update"):
         parsed = policy.EnforcementMode.WARN  # whatever happens is listed, and nothing is stopped
     if wanted.get("suggest"):
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
-    markers, paths, fixtures = (
-        _rules(f"test_categories_{name}", lines)
-        for name, lines in zip(("marker_sizes", "path_sizes", "fixture_sizes"), lists, strict=True)
-    )
+    markers, paths, fixtures = (_rules(name, lines) for name, lines in lists.items())
     return Settings(
         mode=None if parsed is off and not observing else parsed,
-        default_size=_checked(size_where, policy.TestSize.parse, size) if size else None,
+        default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
         marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
         path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
         allow=(
-            *_checked("test_categories_network_allow", policy.parse_allow, tuple(allowed)),
+            *_checked(policy.parse_allow, tuple(allowed), "test_categories_network_allow"),
             # Once each: pytest 8 reads the command line twice, into the same list.
-            *_checked("--network-allow", policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ()))),
+            *_checked(policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ())), "--network-allow"),
         ),
         kernel=kernel,
         **wanted,
@@ -236,7 +234,7 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
         from pytest_test_categories._report import files
 
         for path in reports:
-            _checked("--network-report", files.check, path)
+            _checked(files.check, path, "--network-report")
         found["reports"] = tuple(dict.fromkeys(reports))
     suggest = getattr(option, "network_suggest_sizes", None)
     if suggest:
@@ -311,26 +309,22 @@ def _directory(path: str) -> str:
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
-def _kernel(config: pytest.Config, option: object) -> str:
-    value = getattr(option, "network_kernel_guard", None)
-    where = "--network-kernel-guard"
-    if value is None:
-        value, where = config.getini("test_categories_kernel_guard"), "test_categories_kernel_guard"
-    chosen = str(value).strip().lower()
+def _kernel(text: str) -> str:
+    chosen = text.strip().lower()
     if chosen not in KERNEL:
-        raise pytest.UsageError(f"{where}: {value!r} is not one of {', '.join(KERNEL)}")
+        raise ValueError(f"{text!r} is not one of {', '.join(KERNEL)}")
     return chosen
 
 
-def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
+def _given(config: pytest.Config, option: object, name: str, *, prefix: str = "test_categories") -> tuple[str, str]:
     """Return a setting and the name that it was given under: the command line beats the ini file."""
-    value = getattr(option, f"test_categories_{name}", None)
+    value = getattr(option, f"{prefix}_{name}", None)
     if value is not None:
-        return str(value), f"--test-categories-{name.replace('_', '-')}"
+        return str(value), f"--{prefix}-{name}".replace("_", "-")
     return str(config.getini(f"test_categories_{name}")), f"test_categories_{name}"
 
 
-def _checked(where: str, parse: Callable[..., _T], value: object) -> _T:
+def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
     try:
         return parse(value)
     except ValueError as error:
@@ -359,7 +353,7 @@ def _rule(where: str, line: str) -> tuple[str, TestSize]:
         raise pytest.UsageError(f"{where}: {line!r} is not a rule; write NAME = SIZE, such as 'unit = small'")
     if "\0" in name:
         raise pytest.UsageError(f"{where}: {line!r} has a NUL in it, and no name has one")
-    return name.strip(), _checked(where, TestSize.parse, size.strip())
+    return name.strip(), _checked(TestSize.parse, size.strip(), where)
 
 
 def header(settings: Settings, kernel: str = "") -> str:

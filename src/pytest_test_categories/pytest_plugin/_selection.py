@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pytest_test_categories._attribution.stack import relative
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def narrowing(config: pytest.Config) -> list[str]:
 
     given = [name for name, field in _NARROWING.items() if getattr(config.option, field, None)]
     if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
-        inside = _relative(str(config.invocation_params.dir), str(config.rootpath))
-        if inside != str(config.rootpath).replace("\\", "/"):
-            given.append(f"started in {relative_place(inside)}")
+        started, root = os.path.normpath(config.invocation_params.dir), str(config.rootpath)
+        if started != root:
+            given.append(f"started in {relative_place(relative(started, root))}")
     return given
 
 
@@ -53,7 +54,7 @@ def chosen(config: pytest.Config) -> list[str]:
     given = {os.path.normpath(os.path.join(str(config.invocation_params.dir), path)) for path in config.args}
     if whole <= given or root in given:
         return []
-    return [relative_place(_relative(path, root)) for path in config.args]
+    return [relative_place(relative(os.path.normpath(path), root)) for path in config.args]
 
 
 def is_whole(config: pytest.Config) -> bool:
@@ -97,9 +98,3 @@ def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Sett
                     f"test_categories_fixture_sizes: '{name} = {size.value}' names no fixture: "
                     "no collected file, conftest or plugin defines it"
                 )
-
-
-def _relative(path: str, root: str) -> str:
-    """Return a path relative to the root directory, as node ids write it."""
-    inside = os.path.normpath(path).replace("\\", "/")
-    return inside.removeprefix(root.replace("\\", "/") + "/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -39,7 +40,7 @@ class Summary:
         self._fixtures = fixtures
         self._sizes = sizes
         self._config = config
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._notes: dict[str, dict[str, Any]] = {}
         self._unwatched: dict[str, Any] = {}
         self._unused: dict[str, None] = {}
@@ -55,7 +56,7 @@ class Summary:
         output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
         if not output:
             return
-        _add(self._counts, output["counts"])
+        self._counts.update(output["counts"])
         _merge(self._notes, output["notes"])
         _unwatched.merge(self._unwatched, output["unwatched"])
         self.note_unused(output["unused"])
@@ -98,7 +99,7 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the section: violations by test and target, late ones, notes, sizes."""
-        _add(self._counts, self._phases.counts)
+        self._counts.update(self._phases.counts)
         self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
         by_test = self._by_test(terminalreporter)
@@ -139,7 +140,7 @@ class Summary:
                 if REPORT_KEY in fields:
                     violations += map(Violation.from_dict, report.__dict__[REPORT_KEY].get("violations", ()))
                 if SIZE_KEY in fields:  # of a test that a process of its own has run
-                    _add(self._counts, {report.__dict__[SIZE_KEY]: 1})
+                    self._counts[report.__dict__[SIZE_KEY]] += 1
         for violation in violations:
             if violation.verdict != KNOWN:
                 known = found.setdefault(violation.test, {})
@@ -196,11 +197,6 @@ def _size_lines(counts: dict[str, int]) -> list[str]:
             "therefore not held to anything (test_categories_default_size gives them one)"
         )
     return lines
-
-
-def _add(into: dict[str, int], counts: dict[str, int]) -> None:
-    for name, count in counts.items():
-        into[name] = into.get(name, 0) + count
 
 
 def _merge(into: dict[str, dict[str, Any]], notes: dict[str, dict[str, Any]]) -> None:

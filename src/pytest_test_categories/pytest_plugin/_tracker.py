@@ -387,14 +387,14 @@ def _version() -> str:
 
 
 def _target(item: pytest.Item, node: str) -> Target:
-    """Return where a test's function stands; what size it should have is not known yet."""
+    """Return where a test's function stands."""
     from pytest_test_categories._sizing.apply import target_of
 
     parents = [node.obj for node in item.listchain() if isinstance(node, pytest.Class)]
     name = getattr(item, "originalname", None) or item.name.partition("[")[0]
     function = getattr(item, "function", None)
     known = published_id(function_of(node))
-    return target_of(known, "", "", str(item.path), function=function, name=name, classes=parents)
+    return target_of(known, str(item.path), function, name, parents)
 
 
 def _read_target(text: str) -> Target:
