@@ -613,7 +613,7 @@ def test_a_size_on_a_function_that_can_not_be_written_hides_no_size_of_the_class
     target = inherited("small", "TestA", base="site-packages/base.py")
     planned = plan(str(tmp_path), [target, *to("small", "TestA::test_own")])
     assert planned.omitted == ()
-    assert [mark for change in planned.changes for mark in change.marks] == [Mark("", "small", "")]
+    assert [mark for change in planned.changes for mark in change.marks] == [Mark("", "small")]
 
 
 def test_a_marker_that_hides_a_wide_one_and_can_not_go_keeps_it_from_being_written(tmp_path: Path) -> None:
@@ -639,7 +639,7 @@ def test_what_has_no_function_in_a_source_is_left_out_with_the_reason(
     (omitted,) = planned.omitted
     assert omitted.what == f"{FILE}::test_x"
     assert why in omitted.why
-    assert [mark for change in planned.changes for mark in change.marks] == [Mark("test_y", "medium", "")]
+    assert [mark for change in planned.changes for mark in change.marks] == [Mark("test_y", "medium")]
 
 
 def test_a_decorator_that_makes_tests_of_other_names_is_not_decorated_but_its_class_may_be(tmp_path: Path) -> None:
@@ -814,7 +814,7 @@ def test_a_file_that_changed_meanwhile_is_left_and_others_go_on(tmp_path: Path) 
 
 
 def test_the_terminal_is_told_what_was_written_and_what_was_not() -> None:
-    marks = (Mark("", "small", ""), *(Mark(f"TestA.test_{n}", "medium", "") for n in range(4)), Mark("z", "", "large"))
+    marks = (Mark("", "small"), *(Mark(f"TestA.test_{n}", "medium") for n in range(4)), Mark("z", ""))
     change = Change(FILE, b"", b"", marks)
     left = Omission(f"{FILE}::test_x", "generated")
     assert list(lines([change], [left, left])) == [

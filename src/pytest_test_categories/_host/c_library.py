@@ -117,12 +117,7 @@ def library() -> str:
 
 def host_sources() -> frozenset[str]:
     """Return whom the C library asks for hosts, as ``nsswitch.conf`` says; read again when that changes."""
-    try:
-        stat = System.stat(_NSSWITCH)
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-    except OSError:
-        stamp = None
-    return _read_sources(stamp)
+    return _read_sources(System.stamp(_NSSWITCH))
 
 
 @functools.lru_cache(maxsize=1)

@@ -53,12 +53,10 @@ class _State:
 
     Attributes:
         own: Whether an address is this machine's, and when that was found out.
-        probes: ``id`` of each socket that tests an address for that; the audit hook lets their binds pass.
     """
 
     def __init__(self) -> None:
         self.own: dict[IPAddress, tuple[float, bool]] = {}
-        self.probes: set[int] = set()
 
 
 state: Final = _State()
@@ -74,12 +72,7 @@ class HostsFile:
 
     def addresses(self, name: str) -> set[str]:
         """Return the addresses that the file gives a name; none for a name it doesn't hold."""
-        try:
-            stat = System.stat(self._path)
-        except OSError:
-            self._addresses, self._stamp = {}, None
-            return set()
-        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        stamp = System.stamp(self._path)
         if stamp != self._stamp:
             self._addresses, self._stamp = self._read(), stamp
         return self._addresses.get(normal_name(name), set())
@@ -171,8 +164,6 @@ def _binds(ip: IPAddress, scope: int) -> bool:
             probe.bind(_sockaddr(ip, 0, scope))
         except OSError:
             return False
-        finally:
-            state.probes.discard(id(probe))
     return True
 
 
@@ -186,11 +177,11 @@ def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
             return mine is not None and int(mine) == int(ip)  # without its scope
         except OSError:
             return False
-        finally:
-            state.probes.discard(id(probe))
 
 
-class _Probe(_socket.socket):
+class Probe(_socket.socket):
+    """A socket of ours that tests an address; the audit hook lets what it does pass."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -198,10 +189,8 @@ class _Probe(_socket.socket):
         self.close()
 
 
-def _socket_of(ip: IPAddress) -> _Probe:
-    probe = _Probe(_socket.AF_INET6 if ip.version == 6 else _socket.AF_INET, _socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
-    state.probes.add(id(probe))
-    return probe
+def _socket_of(ip: IPAddress) -> Probe:
+    return Probe(_socket.AF_INET6 if ip.version == 6 else _socket.AF_INET, _socket.SOCK_DGRAM)  # noqa: PLR2004 - IPv6
 
 
 def reach_of_address(ip: IPAddress) -> Reach:

@@ -43,6 +43,15 @@ class System:
         return True
 
     @classmethod
+    def stamp(cls, path: str) -> tuple[int, int, int] | None:
+        """Return what changes whenever a file does; None if there is no such file."""
+        try:
+            stat = cls.stat(path)
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+    @classmethod
     def absolute(cls, path: str) -> str:
         """Return a path from the root on, with neither ``.`` nor ``..``."""
         return os.path.normpath(path if os.path.isabs(path) else os.path.join(cls.getcwd(), path))

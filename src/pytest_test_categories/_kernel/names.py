@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
+from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.address import parse_ip
 
 if TYPE_CHECKING:
@@ -58,11 +58,10 @@ class NameServers:
         return name
 
     def _refresh(self) -> None:
+        stamp = System.stamp(self._path)
+        if stamp == self._stamp:
+            return
         try:
-            stat = os.stat(self._path)
-            stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            if stamp == self._stamp:
-                return
             with open(self._path, encoding="utf-8", errors="replace") as file:
                 lines = [line.split() for line in file]
         except OSError:

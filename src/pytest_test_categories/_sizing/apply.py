@@ -88,12 +88,10 @@ class Mark(NamedTuple):
     Attributes:
         name: Dotted name of the class or function; empty for the module.
         size: The size it says from now on; empty if it goes.
-        before: The size that stood there.
     """
 
     name: str
     size: str
-    before: str
 
 
 class Change(NamedTuple):
@@ -382,8 +380,7 @@ class _Planner:
             if reason := _no_python(after, path):
                 self._omitted.add(Omission(name, f"with the markers it would not compile: {reason}"))
                 continue
-            marks = tuple(Mark(scope, size, source.size_of(scope)) for scope, size in sorted(sizes.items()))
-            yield Change(name, source.data, after, marks)
+            yield Change(name, source.data, after, tuple(Mark(*mark) for mark in sorted(sizes.items())))
 
     def _omit(self, target: Target, why: str) -> None:
         self._omitted.add(Omission(target.id, why))

@@ -88,7 +88,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
                 return
         except (TypeError, IndexError):  # an address that no call takes
             pass
-    if address is None or passed(event, sock, address) or id(sock) in names.state.probes:
+    if address is None or passed(event, sock, address) or type(sock) is names.Probe:
         return
     family = family_of(sock)
     if event == "socket.bind" and family == AF_UNIX:
