@@ -159,3 +159,9 @@ def test_a_run_without_a_terminal_is_no_crash(pytester: pytest.Pytester, run_pyt
     pytester.makepyfile("def test_one(): pass")
     for option in ("--network-explain", "--network-suggest-sizes=print", "--network-report=out.json"):
         assert run_pytest(option, "-p", "no:terminal").ret == 0
+
+
+def test_the_case_of_a_report_s_suffix_does_not_count(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    assert run_pytest("--network-explain", "--network-report=OUT.JSON").ret == pytest.ExitCode.OK
+    assert '"test_the_case' in (pytester.path / "OUT.JSON").read_text(encoding="utf-8")

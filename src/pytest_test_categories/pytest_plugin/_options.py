@@ -251,7 +251,7 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
         found["force"] = bool(getattr(option, "network_suggest_sizes_force", False))
     if getattr(option, "network_explain", False):
         found["explain"] = True
-        if other := [path for path in found.get("reports", ()) if not path.endswith(".json")]:
+        if other := [path for path in found.get("reports", ()) if not path.lower().endswith(".json")]:
             raise pytest.UsageError(f"--network-report: with --network-explain a .json file only, not {other[0]}")
     if found.get("suggest") and getattr(option, "network_baseline_update", False):
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
