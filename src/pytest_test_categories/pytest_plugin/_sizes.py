@@ -60,7 +60,7 @@ class Sizes:
         """Yield all that gives an item a size, and which: the first is the one that counts."""
         node: Any = item
         while node is not None:
-            for where, marks in zip(_places(node), _levels(node), strict=True):
+            for where, marks in _levels(node):
                 size = self._one(marks, node)
                 if size is not None:
                     names = [mark.name for mark in marks if mark.name in self._markers]
@@ -155,7 +155,7 @@ class Sizes:
         if not node.own_markers:
             return None
         self._check_arguments(node)
-        for marks in _levels(node):
+        for _, marks in _levels(node):
             size = self._one(marks, node)
             if size is not None:
                 return size
@@ -205,32 +205,24 @@ def _covers(rule: str, path: str) -> bool:
     return not rule or path == rule or path.startswith(rule + "/")
 
 
-def _places(node: Any) -> list[str]:
-    """Return what to call each of ``_levels``."""
-    if isinstance(node, pytest.Class):
-        return ["the collected class", *(f"class {cls.__name__}" for cls in node.obj.__mro__)]
-    if isinstance(node, pytest.Item):
-        return ["the parameter set", "the test"] if _private.parameter_marks(node) else ["the test"]
-    return [f"module {node.name}" if isinstance(node, pytest.Module) else f"{type(node).__name__.lower()} {node.name}"]
-
-
-def _levels(node: Any) -> Iterator[list[Any]]:
-    """Yield a node's own markers by where they stand, the closest place first."""
+def _levels(node: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield a node's own markers by where they stand, the closest place first, and what to call the place."""
     own = node.own_markers
     if isinstance(node, pytest.Class):
         # pytest puts the markers of all base classes in one list; the most derived class wins.
-        by_class = [_marks_of(cls) for cls in node.obj.__mro__]
-        written = {id(mark) for marks in by_class for mark in marks}
-        yield [mark for mark in own if id(mark) not in written]
+        by_class = [(f"class {cls.__name__}", _marks_of(cls)) for cls in node.obj.__mro__]
+        written = {id(mark) for _, marks in by_class for mark in marks}
+        yield "the collected class", [mark for mark in own if id(mark) not in written]
         yield from by_class
-        return
-    marks = _private.parameter_marks(node)
-    if not marks:
-        yield own
-        return
-    of_set = {id(mark) for mark in marks}
-    yield list(marks)
-    yield [mark for mark in own if id(mark) not in of_set]
+    elif marks := _private.parameter_marks(node):
+        of_set = {id(mark) for mark in marks}
+        yield "the parameter set", list(marks)
+        yield "the test", [mark for mark in own if id(mark) not in of_set]
+    elif isinstance(node, pytest.Item):
+        yield "the test", own
+    else:
+        kind = "module" if isinstance(node, pytest.Module) else type(node).__name__.lower()
+        yield f"{kind} {node.name}", own
 
 
 def _marks_of(cls: type) -> list[Any]:
