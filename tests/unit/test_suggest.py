@@ -52,7 +52,7 @@ def test_the_function_of_a_test_is_its_id_without_parameters(test: str, function
 @pytest.mark.parametrize("needs", ["small", "medium", "large"])
 def test_a_test_gets_the_smallest_size_that_permits_what_it_did(needs: str) -> None:
     found = only(case("test_x"), access("test_x", "small", target="unix:/dev/log"), access("test_x", needs))
-    assert (found.needs, found.size, found.changes) == (needs, needs, True)
+    assert (found.needs, found.size) == (needs, needs)
     assert not found.larger_than_needed
 
 
@@ -86,7 +86,6 @@ def test_a_size_is_larger_than_needed_if_a_smaller_one_permits_all(
 ) -> None:
     found = only(case("test_x", has), access("test_x", needs))
     assert (found.larger_than_needed, found.size) == (larger, size)
-    assert found.changes is (has != size)
 
 
 HALF = [
@@ -104,14 +103,14 @@ def test_half_an_observation_neither_shrinks_nor_sizes_a_test(how: dict[str, obj
     for has in ("", "small", "large"):
         found = only(case("test_x", has, **how))  # type: ignore[arg-type]
         assert found.unobserved == (reason,)
-        assert (found.size, found.larger_than_needed, found.changes) == ("", False, False)
+        assert (found.size, found.larger_than_needed) == ("", False)
 
 
 @pytest.mark.parametrize(("how", "reason"), HALF)
 def test_half_an_observation_is_enough_to_know_what_it_needs_at_least(how: dict[str, object], reason: str) -> None:
     for has in ("", "small"):
         found = only(case("test_x", has, **how), access("test_x"))  # type: ignore[arg-type]
-        assert (found.size, found.changes) == ("medium", True)
+        assert found.size == "medium"
         assert f"  {FILE}: {reason}, at least medium (test_x)" in lines([found])
     assert only(case("test_x", "medium", **how), access("test_x")).size == ""  # type: ignore[arg-type]
 
@@ -147,20 +146,20 @@ def test_a_set_with_a_size_of_its_own_says_nothing_about_its_function() -> None:
 
 def test_sets_that_all_have_sizes_of_their_own_leave_nothing_to_write() -> None:
     found = only(case("test_x[a]", "small"), case("test_x[b]", "medium"), sets=[f"{FILE}::test_x[{n}]" for n in "ab"])
-    assert (found.sizes, found.size, found.changes, found.larger_than_needed) == ((), "", False, False)
+    assert (found.sizes, found.size, found.larger_than_needed) == ((), "", False)
     assert list(lines([found])) == [f"{FILE}: sized by parameter sets (2 tests)"]
 
 
 def test_tests_of_one_function_with_the_sizes_that_each_needs_stay_as_they_are() -> None:
     found = only(case("test_x[a]", "small"), case("test_x[b]", "medium"), access("test_x[b]"))
-    assert (found.size, found.changes, found.larger_than_needed) == ("", False, False)
+    assert (found.size, found.larger_than_needed) == ("", False)
 
 
 def test_tests_of_one_function_with_sizes_that_do_not_fit_get_the_largest_need() -> None:
     found = only(
         case("test_x[a]", "small"), case("test_x[b]", "small"), case("test_x[c]", "large"), access("test_x[b]")
     )
-    assert (found.current, found.size, found.changes) == ("", "medium", True)
+    assert (found.current, found.size) == ("", "medium")
 
 
 def test_what_a_fixture_reached_is_needed_by_every_test_that_uses_it() -> None:

@@ -77,7 +77,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
         gc.unfreeze()
         signal.signal(signal.SIGCHLD, reaping)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        ready.close()
+        ready.undo.close()
         raise UnavailableError(f"this process can't fork ({error.strerror})") from None
     if child:
         ready.mine.close()
@@ -119,6 +119,7 @@ class _Ready(NamedTuple):
         channel: None if only workers are watched.
         directory: Where workers register; empty without any.
         server: By which they do.
+        undo: Closes and removes them all.
     """
 
     mine: socket.socket
@@ -128,17 +129,7 @@ class _Ready(NamedTuple):
     channel: _Channel | None
     directory: str
     server: socket.socket | None
-
-    def close(self) -> None:
-        self.mine.close()
-        self.theirs.close()
-        os.close(self.signals)
-        os.close(self.terminal)
-        if self.channel is not None:
-            self.channel.close()
-        if self.server is not None:
-            self.server.close()
-            shutil.rmtree(self.directory, ignore_errors=True)
+    undo: contextlib.ExitStack
 
 
 def _prepare(*, workers: bool) -> _Ready:
@@ -148,30 +139,27 @@ def _prepare(*, workers: bool) -> _Ready:
         UnavailableError: Something did; nothing is left of the rest.
     """
     with contextlib.ExitStack() as undo:
-
-        def close_later(descriptor: int) -> int:
-            undo.callback(os.close, descriptor)
-            return descriptor
-
         what = "descriptors"
         try:
             _try_descriptors()
             what = "a socket pair"
             mine, theirs = map(undo.enter_context, socket.socketpair())
             what = "a descriptor for signals"
-            signals = close_later(signal_descriptor(HANDLED))
+            signals = _later_closed(undo, signal_descriptor(HANDLED))
             what = "stderr"
-            terminal = close_later(_error_output())
+            terminal = _later_closed(undo, _error_output())
             what = "shared memory"
-            channel = None if workers else _make_channel()
-            if channel is not None:
-                undo.callback(channel.close)
+            channel = None if workers else _make_channel(undo)
             what = "a socket for workers"
-            directory, server = _server() if workers else ("", None)
+            directory, server = _make_server(undo) if workers else ("", None)
         except OSError as error:
             raise UnavailableError(f"it can't have {what} ({error.strerror})") from None
-        undo.pop_all()
-    return _Ready(mine, theirs, signals, terminal, channel, directory, server)
+        return _Ready(mine, theirs, signals, terminal, channel, directory, server, undo.pop_all())
+
+
+def _later_closed(undo: contextlib.ExitStack, descriptor: int) -> int:
+    undo.callback(os.close, descriptor)
+    return descriptor
 
 
 def _try_descriptors() -> None:
@@ -195,22 +183,20 @@ def _error_output() -> int:
     return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # it was closed by whoever started the run
 
 
-def _make_channel() -> _Channel:
+def _make_channel(undo: contextlib.ExitStack) -> _Channel:
     """Make the shared memory and the pipes.
 
     Raises:
         OSError: One of them can't be made.
     """
-    with contextlib.ExitStack() as undo:
-        page = os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC)
-        undo.callback(os.close, page)
-        os.ftruncate(page, wire.Page.SIZE)
-        wire.Page(page).close()
-        reports = os.pipe()
-        for end in reports:
-            undo.callback(os.close, end)
-        control = os.pipe()
-        undo.pop_all()
+    page = _later_closed(undo, os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC))
+    os.ftruncate(page, wire.Page.SIZE)
+    wire.Page(page).close()
+    pipes = []
+    for _ in ("reports", "control"):
+        read, write = os.pipe()
+        pipes.append((_later_closed(undo, read), _later_closed(undo, write)))
+    reports, control = pipes
     with contextlib.suppress(OSError):  # the user's pipes together are too large: a small one does, too
         fcntl.fcntl(reports[0], fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     return _Channel(page, reports, control)
@@ -231,30 +217,27 @@ def join(path: str) -> Client:
     Raises:
         UnavailableError: It can't be reached, or the kernel does not take the filter.
     """
-    try:
-        _try_descriptors()
-        channel = _make_channel()
-    except OSError as error:
-        raise UnavailableError(f"it can't have descriptors or shared memory ({error.strerror})") from None
-    try:
-        with contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as undo:
+        try:
+            _try_descriptors()
+            channel = _make_channel(undo)
+        except OSError as error:
+            raise UnavailableError(f"it can't have descriptors or shared memory ({error.strerror})") from None
+        try:
             sock = undo.enter_context(socket.socket(socket.AF_UNIX))
             sock.connect(path)
-            undo.pop_all()
-    except OSError as error:
-        channel.close()
-        raise UnavailableError(f"the run's supervisor can't be reached: {error.strerror}") from None
+        except OSError as error:
+            raise UnavailableError(f"the run's supervisor can't be reached: {error.strerror}") from None
+        undo.pop_all()
     return _register(sock, channel)
 
 
-def _server() -> tuple[str, socket.socket]:
+def _make_server(undo: contextlib.ExitStack) -> tuple[str, socket.socket]:
     directory = tempfile.mkdtemp(prefix="pytest-test-categories-")  # nobody else may enter it
-    with contextlib.ExitStack() as undo:
-        undo.callback(shutil.rmtree, directory, ignore_errors=True)
-        server = undo.enter_context(socket.socket(socket.AF_UNIX))
-        server.bind(os.path.join(directory, "s"))
-        server.listen(64)
-        undo.pop_all()
+    undo.callback(shutil.rmtree, directory, ignore_errors=True)
+    server = undo.enter_context(socket.socket(socket.AF_UNIX))
+    server.bind(os.path.join(directory, "s"))
+    server.listen(64)
     return directory, server
 
 

@@ -146,11 +146,6 @@ class Access(NamedTuple):
         return (*cures(self.violation), *reach_hints(self.violation)) if self.is_breach else ()
 
     @property
-    def place(self) -> str:
-        """Where it was made: ``at path:line in function, called from path:line``; empty if nobody knows."""
-        return place_text(self.violation)
-
-    @property
     def where(self) -> str:
         """The line that made it and its function, without what called it; empty if nobody knows."""
         return place_text(self.violation._replace(called_from="")).removeprefix("at ")

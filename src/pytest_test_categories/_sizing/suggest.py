@@ -142,11 +142,6 @@ class Suggestion(NamedTuple):
         """Whether a smaller size would do, for all that was seen of a test that was observed in full."""
         return self.observed and bool(self.sizes) and _rank(self.sizes[-1]) > _rank(self.needs) and not self.fits
 
-    @property
-    def changes(self) -> bool:
-        """Whether it has another size than it should have."""
-        return bool(self.size) and self.sizes != (self.size,)
-
 
 def suggest(
     report: Report, uses: Mapping[str, Collection[str]] | None = None, sets: Collection[str] = ()
