@@ -75,7 +75,7 @@ class Runtime:
                     *sockets.entry_points(self.judge.ask, self.remember),
                     *programs.entry_points(self.hand_down, self.hand_over, self.start),
                     *pools.entry_points(self.hand_to_job),
-                    *sockets.rows_around_programs(self.judge.ask),
+                    *connections.rows_around_programs(self.judge.ask),
                     *carriers.ENTRY_POINTS,
                     *expecting.entry_points(self.ledger),
                     EntryPoint("os", "_exit", _exit_at_once),
@@ -86,7 +86,7 @@ class Runtime:
             if self.holders == 1 or replaced:
                 install_all(self._entry_points)
             if self.holders == 1:
-                audit.hook.start(self.judge.ask, sockets.opened(self.judge.ask))
+                audit.hook.start(self.judge.ask, connections.Sends(self.judge.ask).check_file)
                 clients.start(self.judge.ask, self.remember)
                 sockets.set_aside()
 

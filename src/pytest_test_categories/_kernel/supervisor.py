@@ -715,13 +715,10 @@ class Supervisor:
                     del watched.held[key]
                 if not held.told and (now >= held.deadline or held.question.thread == thread):
                     held.told = True
-                    self._report_nameless(watched, held)
+                    attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
+                    self._report(watched, held.question, attempt, refused=not held.connected)
             self._count_pending(watched)
         self._holding = any(watched.held for watched in self.watched.values())
-
-    def _report_nameless(self, watched: Watched, held: LookUp) -> None:
-        attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
-        self._report(watched, held.question, attempt, refused=not held.connected)
 
     def _count_pending(self, watched: Watched) -> None:
         watched.page.pending = sum(not held.told for held in watched.held.values())

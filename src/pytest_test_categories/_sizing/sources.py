@@ -147,7 +147,7 @@ class Source:
                 for bound, target in _pytest_names(line):
                     (self._names.pytest if target == _PYTEST else self._names.mark).add(bound)
                     if certain:
-                        self._imports.append((index, bound if target == _PYTEST else f"={bound}"))
+                        self._imports.append((index, f"{bound}.mark" if target == _PYTEST else bound))
                 for small in line.body:
                     if isinstance(small, cst.Assign) and isinstance(small.targets[0].target, cst.Name):
                         marker = self._marker(small.value)
@@ -233,13 +233,10 @@ class Source:
 
     def _mark_name(self, before: int) -> tuple[str, bool]:
         """Return how to write ``pytest.mark`` from a statement on, and whether pytest must be imported for that."""
-        usable = [bound for index, bound in self._imports if index < before]
-        for bound in usable:
-            if not bound.startswith("="):
-                return f"{bound}.mark", False
-        if usable:
-            return usable[0][1:], False
-        return f"{_PYTEST}.mark", True
+        usable = [spelling for index, spelling in self._imports if index < before]
+        if not usable:
+            return f"{_PYTEST}.mark", True
+        return next((spelling for spelling in usable if "." in spelling), usable[0]), False
 
 
 class _Writer(cst.CSTTransformer):

@@ -23,7 +23,7 @@ from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.policy import Kind
-from pytest_test_categories._watch.endpoints import AF_UNIX, IP_FAMILIES, family_of, type_of
+from pytest_test_categories._watch.endpoints import AF_UNIX, IP_FAMILIES, family_of, read_address, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -230,12 +230,26 @@ def _unless_addressed(instance: Any, args: tuple[Any, ...]) -> Any:
     return None if addressed else instance
 
 
+def _reader(process: int) -> Callable[[Kind, int, Any], Sight | None]:
+    """Return what reads the peer of a unix socket: its process counts, where it is known, and not its name.
+
+    By now the name may be another's, or nobody's.
+    """
+
+    def read(kind: Kind, family: int, address: Any) -> Sight | None:
+        sight = read_address(kind, family, address)
+        if sight is None or family != AF_UNIX or not process or not can_ask():
+            return sight
+        return sight._replace(reach=Reach.MACHINE, stays=functools.partial(our_family.has, process))
+
+    return read
+
+
 class Sends:
     """Makes the wrappers, each bound to the judge it asks."""
 
-    def __init__(self, judge: Judge, read: Callable[[Kind, int, Any], Sight | None]) -> None:
+    def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._read = read
 
     def method(self, route: str) -> Any:
         """Return a wrapper for a socket's own method that sends."""
@@ -298,23 +312,9 @@ class Sends:
         if peer:  # a socket pair's end has no name
             family = family_of(real)
             kind = Kind.SEND if datagram and family in IP_FAMILIES else Kind.REUSE
-            read = self._read if family != AF_UNIX else self._reader(peer_process(real))
+            read = read_address if family != AF_UNIX else _reader(peer_process(real))
             self._judge(kind, route, family, peer, real, read)
         _clear(sock, scope)
-
-    def _reader(self, process: int) -> Callable[[Kind, int, Any], Sight | None]:
-        """Return what reads the peer of a unix socket: its process counts, where it is known, and not its name.
-
-        By now the name may be another's, or nobody's.
-        """
-
-        def read(kind: Kind, family: int, address: Any) -> Sight | None:
-            sight = self._read(kind, family, address)
-            if sight is None or family != AF_UNIX or not process or not can_ask():
-                return sight
-            return sight._replace(reach=Reach.MACHINE, stays=functools.partial(our_family.has, process))
-
-        return read
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:
         """Return a wrapper for what writes to its argument number ``at``, a descriptor, in C."""
@@ -460,7 +460,7 @@ class Sends:
             return
         sock = _known_as(descriptor)
         if sock is None or _cleared_for(sock) not in {_HERE, scope}:
-            self._judge(Kind.REUSE, route, family, peer, sock, self._reader(process))
+            self._judge(Kind.REUSE, route, family, peer, sock, _reader(process))
 
     @staticmethod
     def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -521,6 +521,10 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
     ]
 
 
-def rows_around_programs(sends: Sends) -> list[EntryPoint]:
-    """Return the rows that stand outside those that hand policies down: these make a call of their own."""
+def rows_around_programs(judge: Judge) -> list[EntryPoint]:
+    """Return the rows that judge what a program inherits, to come after all others on its start.
+
+    They stand outside those that hand policies down: these make a call of their own.
+    """
+    sends = Sends(judge)
     return [EntryPoint("os", name, sends.inherits(f"os.{name}")) for name in ("execv", "execve", "system")]

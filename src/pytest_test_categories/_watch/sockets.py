@@ -73,7 +73,18 @@ class _Table:
     def __init__(self, judge: Judge, remember: Remember) -> None:
         self.judge = judge
         self.remember = remember
-        self.sends = connections.Sends(judge, read_address)
+        self.sends = connections.Sends(judge)
+
+    def methods(self, route: str) -> list[tuple[str, Any]]:
+        """Return the names of a socket's methods and a wrapper for each."""
+        return [(name, self.method(kind, event, f"{route}.{name}", read)) for name, kind, event, read in _METHODS]
+
+    def look_ups(self, route: str) -> list[tuple[str, Any]]:
+        """Return the names of the resolver functions and a wrapper for each."""
+        return [
+            (name, self.lookup(kind, event, f"{route}.{name}", read, flags_at))
+            for name, kind, event, read, flags_at in _LOOKUPS
+        ]
 
     def method(self, kind: Kind, event: str, route: str, read: Callable[[tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
@@ -372,21 +383,12 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     _known_classes[:] = _real_classes()
     return [
         *(row for cls in _known_classes for row in _class_rows(table, cls)),
-        *_module_rows(table),
+        *(EntryPoint("socket", name, wrap) for name, wrap in table.look_ups("socket")),
+        EntryPoint("socket", "create_connection", table.create_connection),
         *_gevent_rows(table),
         *connections.entry_points(table.sends),
         EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
     ]
-
-
-def rows_around_programs(judge: Judge) -> list[EntryPoint]:
-    """Return the rows that judge what a program inherits, to come after all others on its start."""
-    return connections.rows_around_programs(connections.Sends(judge, read_address))
-
-
-def opened(judge: Judge) -> Callable[[Any], None]:
-    """Return what judges a file that is made of a descriptor, to write to it."""
-    return connections.Sends(judge, read_address).check_file
 
 
 def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
@@ -398,46 +400,22 @@ def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryP
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
     return [
-        *(
-            EntryPoint("socket", name, table.method(kind, event, f"socket.{name}", read), owner=cls)
-            for name, kind, event, read in _METHODS
-            if hasattr(cls, name)
-        ),
+        *(EntryPoint("socket", name, wrap, owner=cls) for name, wrap in table.methods("socket") if hasattr(cls, name)),
         EntryPoint("socket", "listen", table.listen, owner=cls),
         EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls),
         *connections.class_rows(table.sends, cls),
     ]
 
 
-def _module_rows(table: _Table) -> list[EntryPoint]:
-    rows = [
-        EntryPoint("socket", name, table.lookup(kind, event, f"socket.{name}", read, flags_at))
-        for name, kind, event, read, flags_at in _LOOKUPS
-    ]
-    return [*rows, EntryPoint("socket", "create_connection", table.create_connection)]
-
-
 def _gevent_rows(table: _Table) -> list[EntryPoint]:
     """Return rows for gevent's own functions, which work in threads that nobody would be charged for."""
     return [
-        *(
-            EntryPoint(
-                "gevent._socket3", f"socket.{name}", table.labelled(table.method(kind, event, f"gevent.{name}", read))
-            )
-            for name, kind, event, read in _METHODS
-        ),
-        *(
-            EntryPoint("gevent.socket", name, table.lookup(kind, event, f"gevent.{name}", read, flags_at))
-            for name, kind, event, read, flags_at in _LOOKUPS
-        ),
+        *(EntryPoint("gevent._socket3", f"socket.{name}", table.labelled(w)) for name, w in table.methods("gevent")),
+        *(EntryPoint("gevent.socket", name, wrap) for name, wrap in table.look_ups("gevent")),
         # Those that ask name servers by themselves: gevent's getfqdn goes straight there.
         *(
-            EntryPoint(
-                "gevent.resolver",
-                f"AbstractResolver.{name}",
-                table.outermost(table.lookup(kind, event, f"gevent.{name}", read, flags_at)),
-            )
-            for name, kind, event, read, flags_at in _LOOKUPS
+            EntryPoint("gevent.resolver", f"AbstractResolver.{name}", table.outermost(wrap))
+            for name, wrap in table.look_ups("gevent")
         ),
         EntryPoint("gevent.socket", "create_connection", table.create_connection),
     ]

@@ -33,7 +33,7 @@ def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
     if any(part in driver for part in _OF_FILES):
         return
     default = next((port for part, port in _PORTS.items() if part in driver), None)
-    port = port_of(options.get("port") or None) or default
+    port = port_of(options.get("port"), default)
     server = next((options[key] for key in _HOST_KEYS if options.get(key)), "")
     if server:
         server = server.rpartition(":")[2] if server.startswith(("tcp:", "np:", "lpc:")) else server

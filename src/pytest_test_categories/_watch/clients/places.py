@@ -79,12 +79,12 @@ def place(where: Any) -> tuple[str, Any]:
     return "ip", host_and_port(where)
 
 
-def port_of(port: Any) -> int | str | None:
-    """Return a port as a number where it is one."""
-    if isinstance(port, int) or port is None:
+def port_of(port: Any, default: int | str | None = None) -> int | str | None:
+    """Return a port as a number where it is one; the default where there is none."""
+    if isinstance(port, int):
         return port
     port = text(port).strip()
-    return int(port) if port.isascii() and port.isdecimal() else port or None
+    return int(port) if port.isascii() and port.isdecimal() else port or default
 
 
 def host_and_port(where: str, default: int | str | None = None) -> tuple[str, int | str | None]:
@@ -92,15 +92,11 @@ def host_and_port(where: str, default: int | str | None = None) -> tuple[str, in
     where = where.strip()
     if where.startswith("["):
         host, _, rest = where[1:].partition("]")
-        return host, _or(port_of(rest.removeprefix(":")), default)
+        return host, port_of(rest.removeprefix(":"), default)
     if where.count(":") == 1:
         host, _, port = where.partition(":")
-        return host, _or(port_of(port), default)
+        return host, port_of(port, default)
     return where, default
-
-
-def _or(port: int | str | None, default: int | str | None) -> int | str | None:
-    return default if port is None else port
 
 
 def of_url(url: str, default: int | None = None) -> tuple[str, int | str | None]:
