@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.system import System
@@ -50,17 +51,13 @@ def libpq(options: Mapping[str, Any]) -> Iterator[Where]:
     """Yield where libpq connects to: options, then the service file, then the environment, then its own defaults."""
     options = {key: text(value) for key, value in options.items() if value}
     service = options.get("service") or os.environ.get("PGSERVICE")
-    options = (_service(service) if service else {}) | options
-    for key, variable in _POSTGRES_VARIABLES.items():
-        if not options.get(key) and os.environ.get(variable):
-            options[key] = os.environ[variable]
-    names = options["host"].split(",") if options.get("host") else []
-    numbers = options["hostaddr"].split(",") if options.get("hostaddr") else []
+    named = {key: os.environ[name] for key, name in _POSTGRES_VARIABLES.items() if os.environ.get(name)}
+    options = named | (_service(service) if service else {}) | options
+    names, numbers = (options.get(key, "").split(",") for key in ("host", "hostaddr"))
     ports = (options.get("port") or "5432").split(",")
-    for index in range(max(len(names), len(numbers), 1)):
-        host = (numbers[index] if index < len(numbers) else "") or (names[index] if index < len(names) else "")
+    for index, (name, number) in enumerate(zip_longest(names, numbers, fillvalue="")):
         port = (ports[index] if index < len(ports) else ports[0]).strip() or "5432"
-        host = host.strip() or _postgres_directory(port)
+        host = (number or name).strip() or _postgres_directory(port)
         if host.startswith(("/", "@")):
             yield f"unix:{host}/.s.PGSQL.{port}"
         else:

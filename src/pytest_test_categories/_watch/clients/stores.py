@@ -36,24 +36,24 @@ def pyarrow(file_system: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -
     kind = getattr(file_system, "type_name", "")
     if kind == "subtree":
         yield from pyarrow(file_system.base_fs, (), {})
-    elif kind in {"s3", "gcs"}:
-        _, (options, *_others) = file_system.__reduce__()
-        endpoint = text(options.get("endpoint_override"))
-        scheme = text(options.get("scheme")) or "https"
-        if endpoint:
-            yield from of_web(endpoint if "://" in endpoint else f"{scheme}://{endpoint}")
-        else:
-            yield from _of_store("s3" if kind == "s3" else "gs", "", options)
-        proxy = options.get("proxy_options") or {}
-        if proxy.get("host"):
-            yield proxy["host"], proxy.get("port")
-    elif kind == "hdfs":
-        _, (options, *_others) = file_system.__reduce__()
+    if kind not in {"s3", "gcs", "hdfs", "abfs"}:
+        return
+    _, (options, *_others) = file_system.__reduce__()
+    if kind == "hdfs":
         yield text(options.get("host")), options.get("port")
-    elif kind == "abfs":
-        _, (options, *_others) = file_system.__reduce__()
+        return
+    if kind == "abfs":
         authority = text(options.get("blob_storage_authority"))
         yield from _of_store("az", "", {**options, "endpoint": authority if ":" in authority else ""})
+        return
+    if endpoint := text(options.get("endpoint_override")):
+        scheme = text(options.get("scheme")) or "https"
+        yield from of_web(endpoint if "://" in endpoint else f"{scheme}://{endpoint}")
+    else:
+        yield from _of_store("s3" if kind == "s3" else "gs", "", options)
+    proxy = options.get("proxy_options") or {}
+    if proxy.get("host"):
+        yield proxy["host"], proxy.get("port")
 
 
 def pyarrow_dataset(_factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -96,14 +96,8 @@ def _of_store(scheme: str, bucket: str, options: Mapping[str, Any]) -> Iterator[
     plain = {text(key).lower().removeprefix("aws_").removeprefix("azure_"): text(options[key]) for key in options}
     endpoint = plain.get("endpoint_url") or plain.get("endpoint") or plain.get("base_url") or ""
     if not endpoint and scheme == "s3":
-        endpoint = next(
-            (
-                os.environ[name]
-                for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-                if os.environ.get(name)
-            ),
-            "",
-        )
+        named = map(os.environ.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
+        endpoint = next(filter(None, named), "")
     if endpoint:
         yield from of_web(endpoint)
     elif scheme == "s3":
