@@ -178,7 +178,8 @@ class Page:
         first: What started before is nobody's; 0 until anything has been watched.
     """
 
-    now, reports, pending, lost, first, _moments, _spans, taken = map(_Word, range(8))
+    now, reports, pending, lost, first, taken = map(_Word, range(6))
+    _NOW, _MOMENTS, _SPANS = 0, 6, 7
 
     SIZE: Final = 81920
     _SPAN_AT, _SPAN_COUNT = 16, 256
@@ -204,17 +205,17 @@ class Page:
             last: The last process that had started when its owner began; 0 if nobody looked.
         """
         self.note(word, last)
-        self.now = word
+        self._words[self._NOW] = word
 
     def note(self, word: int, last: int) -> None:
         """Note that a word holds for what starts from now on, whatever is in force for what has started."""
         words = self._words
-        count = self._moments
+        count = words[self._MOMENTS]
         at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
         words[at] = ticks()
         words[at + 1] = word
         words[at + 2] = last
-        self._moments = count + 1
+        words[self._MOMENTS] = count + 1
 
     def begin_tests(self) -> None:
         """Note that what started before now is nobody's."""
@@ -252,17 +253,17 @@ class Page:
     def note_span(self, since: int, word: int) -> None:
         """Keep for long what held from ``since`` until now: the set-up of a fixture that many tests use."""
         words = self._words
-        count = self._spans
+        count = words[self._SPANS]
         at = self._SPAN_AT + 3 * (count % self._SPAN_COUNT)
         words[at], words[at + 1], words[at + 2] = since, ticks(), word
-        self._spans = count + 1
+        words[self._SPANS] = count + 1
 
     def word_at(self, moment: int, pid: int) -> int | None:
         """Return the word that held when a process or thread started; None if that isn't known any more."""
         words = self._words
         if not self.first or moment < self.first:
             return 0
-        count = self._moments
+        count = words[self._MOMENTS]
         oldest = max(0, count - self._MOMENT_COUNT)
         for number in range(count - 1, oldest - 1, -1):
             at = self._MOMENT_AT + 3 * (number % self._MOMENT_COUNT)
@@ -271,7 +272,7 @@ class Page:
             if words[at] == moment and number and not _began_before(words[at + 1], words[at + 2], pid):
                 continue
             return words[at + 1]
-        count = self._spans
+        count = words[self._SPANS]
         for number in range(count - 1, max(-1, count - 1 - self._SPAN_COUNT), -1):
             at = self._SPAN_AT + 3 * (number % self._SPAN_COUNT)
             if words[at] <= moment <= words[at + 1]:
