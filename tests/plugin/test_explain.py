@@ -113,6 +113,12 @@ def test_allow_entries_are_told_with_where_they_were_set(explained: Any) -> None
     assert "allowed: redis, from network_allow of TestOuter" in text
 
 
+def test_an_entry_of_the_ini_file_is_told_as_it_holds(explained: Any) -> None:
+    _, tests = explained("-o", "test_categories_network_allow=unix:/run/a,b.sock")
+    [entry] = tests["test_by_marker"]["allow"]
+    assert entry == {"entry": "unix:/run/a,b.sock", "from": "test_categories_network_allow", "applies": True}
+
+
 def test_fixtures_are_told_with_the_test_that_narrows_them(explained: Any) -> None:
     text, tests = explained()
     [db] = [fixture for fixture in tests["test_by_default"]["fixtures"] if fixture["name"] == "db"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
@@ -42,7 +43,7 @@ class Explain:
         self._run = run
         self._sizes = sizes
         self._plan = plan
-        self._allow = self._allow_of_the_run()
+        self._allow = tuple(self._allow_of_the_run())
         # Workers would explain the same, each for itself.
         if getattr(config.option, "dist", "no") != "no":
             config.option.dist = "no"
@@ -66,12 +67,10 @@ class Explain:
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 
-    def _allow_of_the_run(self) -> list[tuple[str, str]]:
-        given = [
-            (entry, "test_categories_network_allow") for entry in self._config.getini("test_categories_network_allow")
-        ]
-        given += [(entry, "--network-allow") for entry in dict.fromkeys(self._config.option.network_allow or ())]
-        return [(entry.text, where) for text, where in given for entry in parse_allow(text)]
+    def _allow_of_the_run(self) -> Iterator[tuple[AllowEntry, str]]:
+        in_file = len(self._config.getini("test_categories_network_allow"))
+        for index, entry in enumerate(self._settings.allow):
+            yield entry, "test_categories_network_allow" if index < in_file else "--network-allow"
 
     def _facts(self, item: pytest.Item) -> dict[str, Any]:
         size = self._sizes.of(item)
@@ -79,7 +78,7 @@ class Explain:
         cls = getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
         mode = getattr(cls, "network_mode", None)
         restricted = size is not None and size.rank < TestSize.LARGE.rank
-        allow = [(text, where, _applies(text, size)) for text, where in self._allow]
+        allow = [(entry.text, where, _applies(entry, size)) for entry, where in self._allow]
         own = [] if cls is None else [(getattr(cls, "network_allow", ()), f"network_allow of {cls.__name__}")]
         own += [
             (mark.args, f"@pytest.mark.{_options.ALLOW_MARKER}") for mark in item.iter_markers(_options.ALLOW_MARKER)
@@ -173,6 +172,5 @@ def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
         yield f"in the baseline: {known}"
 
 
-def _applies(text: str, size: TestSize | None) -> bool:
-    [entry] = parse_allow(text)
+def _applies(entry: AllowEntry, size: TestSize | None) -> bool:
     return size is not None and TestSize(entry.size).rank <= size.rank < TestSize.LARGE.rank
