@@ -6,6 +6,7 @@ Django's runner and pytest.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +18,6 @@ from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
-    import contextlib
     import unittest
     from collections.abc import Iterator
 
@@ -131,22 +131,15 @@ class SizedTest(_Base):
         finally:
             cleanups[:0] = ours
 
-    def subTest(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:  # noqa: N802 - unittest's name and signature
-        """Return a subtest whose failure counts as having told of a violation; a skip does not."""
-        import contextlib
-
-        outer = super().subTest(*args, **kwargs)
-
-        @contextlib.contextmanager
-        def told() -> Iterator[None]:
-            with outer:
-                try:
-                    yield
-                except BaseException as error:
-                    self._deliver(error)
-                    raise
-
-        return told()
+    @contextlib.contextmanager
+    def subTest(self, *args: Any, **kwargs: Any) -> Iterator[None]:  # noqa: N802 - unittest's name and signature
+        """Enter a subtest whose failure counts as having told of a violation; a skip does not."""
+        with super().subTest(*args, **kwargs):
+            try:
+                yield
+            except BaseException as error:
+                self._deliver(error)
+                raise
 
     def _deliver(self, error: BaseException) -> None:
         method = getattr(self, self._testMethodName)
