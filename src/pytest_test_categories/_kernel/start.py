@@ -389,10 +389,8 @@ def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
                     with contextlib.suppress(OSError):
                         os.close(descriptor)
                 return
-            if answer == "ok":
-                supervisor.watch(watched)
-            else:
-                supervisor.let_pass(watched)
+            watched.unjudged = answer != "ok"
+            supervisor.watch(watched)
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 line.send(answer.encode())
 

@@ -122,6 +122,9 @@ class Watched:
         reports: Pipe to it.
         control: Pipe from it.
         pid: Its process.
+
+    Attributes:
+        unjudged: Whether it can't be watched, and goes on whatever it does: its filter can't be taken away.
     """
 
     def __init__(self, listener: int, page: int, reports: int, control: int, pid: int) -> None:
@@ -300,11 +303,6 @@ class Supervisor:
             fcntl.ioctl(watched.listener, wire.SET_FLAGS, wire.SYNC_WAKE_UP)
         self._polled.register(watched.listener, select.EPOLLIN)
         self.on(watched.control.descriptor, lambda: self._hear(watched))
-
-    def let_pass(self, watched: Watched) -> None:
-        """Let a process that can't be watched go on, whatever it does: its filter can't be taken away."""
-        self.watch(watched)
-        watched.unjudged = True
 
     def run(self, until: Callable[[], bool]) -> None:
         """Answer until told to stop."""

@@ -47,6 +47,7 @@ def render(report: Report) -> str:
     placed = [(access, report.position(access)) for access in report.breaches]
     results = [_result(access, where) for access, where in placed if where is not None]
     shown = results if len(results) <= LIMIT else sorted(results, key=lambda result: result["level"])[:LIMIT]
+    missing = f"{len(results) - LIMIT} of {len(results)} results are not shown; a report in another format lists them"
     run = {
         "tool": {
             "driver": {
@@ -64,7 +65,7 @@ def render(report: Report) -> str:
                 "executionSuccessful": True,
                 "toolExecutionNotifications": [
                     *(_notification(access.level, access.message) for access, where in placed if where is None),
-                    *([_notification("warning", _missing(len(results)))] if shown is not results else []),
+                    *([_notification("warning", missing)] if shown is not results else []),
                     *(_notification("warning", f"the run is incomplete: {why}") for why in report.why_incomplete),
                     *(
                         _notification("note", f"nothing watched the program {program}, started {count} times")
@@ -76,10 +77,6 @@ def render(report: Report) -> str:
         "results": shown,
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
-
-
-def _missing(results: int) -> str:
-    return f"{results - LIMIT} of {results} results are not shown; a report in another format lists them"
 
 
 def _notification(level: str, text: str) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def _suggestion(
         evidence=tuple(sorted(evidence, key=lambda e: (-_rank(e.needs), *e[1:]))),
         unobserved=tuple(sorted(unobserved, key=(*UNSEEN, UNWATCHED).index)),
         sets=tuple(SetSize(case.id, case.size, _needs(seen)) for case, seen in cases if case.id in own_sets),
-        fits=len(sizes) > 1 and all(_equal(case.size, _needs(seen)) for case, seen in free),
+        fits=len(sizes) > 1 and all(_rank(case.size) == _rank(_needs(seen)) for case, seen in free),
     )
 
 
@@ -226,10 +226,6 @@ def _unobserved(case: Case) -> Iterator[str]:
 def _rank(size: str) -> int:
     """Return a size's place in the order; xlarge ties with large, since they may touch the same network."""
     return SIZES.index(LARGE if size == XLARGE else size) if size else -1
-
-
-def _equal(one: str, other: str) -> bool:
-    return _rank(one) == _rank(other)
 
 
 # -- for the terminal ------------------------------------------------------------------------------------------------
