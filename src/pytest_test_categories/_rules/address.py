@@ -46,7 +46,7 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
-        host = printable(self.host)  # one line that any terminal takes
+        host = self.host if self.host.isprintable() else printable(self.host)  # one line that any terminal takes
         if self.family != "ip":
             return f"{self.family}:{host}" + ("" if self.port is None else f":{self.port}")
         if self.port is None or self.port == "":
