@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._guard import NetworkGuard
+from pytest_test_categories._host import wrapping
 from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def decorate(guard: network_guard, target: Any) -> Any:
         return type(target)(decorate(guard, target.__func__))
     if not callable(target):
         raise TypeError(f"network_guard decorates functions and classes, not {target!r}")
+    wrapping.load()
     import wrapt
 
     return wrapt.FunctionWrapper(target, _runner(guard, target))

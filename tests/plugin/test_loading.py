@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -145,3 +146,29 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
     from pytest_test_categories._runtime import runtime
 
     assert (runs, runtime.holders) == ([], 0)
+
+
+PROBE: Final = """
+import json, sys
+
+def pytest_unconfigure():
+    ours = {name for name in sys.modules if name.startswith("pytest_test_categories")}
+    rewritten = sorted(n for n in ours if "rewrite" in type(sys.modules[n].__spec__.loader).__module__)
+    there = sorted({"asyncio", "concurrent.futures", "ssl", "multiprocessing", "ctypes"} & set(sys.modules))
+    print("PROBE", json.dumps([rewritten, there, [type(finder).__module__ for finder in sys.meta_path]]))
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "off"])
+def test_pytest_rewrites_nothing_of_ours_and_nothing_dear_is_imported(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(probe=PROBE, test_it="import pytest\n@pytest.mark.small\ndef test_it(): pass\n")
+    ours = ["-p", "pytest_test_categories.pytest_plugin", f"--test-categories-enforcement={mode}"]
+    result = pytester.runpytest_subprocess("-p", "probe", "-p", "no:cacheprovider", *ours, "-W", "error")
+    result.assert_outcomes(passed=1)
+    line = next(line for line in result.outlines if line.startswith("PROBE"))
+    rewritten, there, finders = json.loads(line.removeprefix("PROBE"))
+    assert (rewritten, there) == (["pytest_test_categories.pytest_plugin"], [])  # pytest itself imports that one
+    assert not any(name.startswith("pytest_test_categories") for name in finders)

@@ -9,6 +9,7 @@ import decimal
 import importlib
 import operator
 import pickle
+import subprocess
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -455,3 +456,26 @@ def test_a_bound_method_is_copied_with_its_object() -> None:
     finally:
         point.remove()
     assert seen.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "there"),
+    [
+        pytest.param("", False, id="nobody else wants it"),
+        pytest.param("import asyncio", True, id="it is there"),
+        pytest.param("threading.Thread(target=time.sleep, args=[9], daemon=True).start()", True, id="threads"),
+    ],
+)
+def test_asyncio_comes_with_wrapt_only_where_somebody_may_see_it(before: str, there: bool) -> None:
+    script = (
+        f"import sys, threading, time\n{before}\n"
+        "from pytest_test_categories._host import wrapping\nwrapping.load()\n"
+        "print('asyncio' in sys.modules)\n"
+        "import wrapt\n"
+        "async def one(): return 1\n"
+        "assert wrapt.async_to_sync(one)() == 1\n"
+        "import asyncio, asyncio.events\n"
+        "assert asyncio.__name__ == 'asyncio' and type(asyncio) is type(sys)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(there)

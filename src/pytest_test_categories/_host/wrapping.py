@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import operator
 import sys
-from types import FunctionType
+import threading
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,6 +20,34 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class _Later(ModuleType):
+    """Stands in for a module until somebody wants anything of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import the module."""
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def load() -> None:
+    """Import wrapt, and not all of asyncio with it.
+
+    A decorator of wrapt's needs asyncio, which nobody here uses: it costs four times what wrapt itself does. Other
+    threads must not see that it isn't there.
+    """
+    if "wrapt" in sys.modules:
+        return
+    later = None
+    if "asyncio" not in sys.modules and threading.active_count() == 1:
+        later = sys.modules["asyncio"] = _Later("asyncio")
+    try:
+        import wrapt  # noqa: F401
+    finally:
+        if later is not None and sys.modules.get("asyncio") is later:
+            del sys.modules["asyncio"]
 
 
 class EntryPoint:
@@ -41,6 +71,7 @@ class EntryPoint:
 
     def install(self) -> None:
         """Wrap the attribute, unless a wrapper of ours is still (or again) in place."""
+        load()
         self._wanted = True
         if self.owner is not None or self.module in sys.modules:
             self._install()
@@ -198,6 +229,7 @@ def _field(cls: type, index: int) -> Any:
 
 def when_imported(module: str, hook: Callable[[], object]) -> None:
     """Call a hook once the module has been imported: now, if it is."""
+    load()
     import wrapt
 
     wrapt.register_post_import_hook(lambda _module: hook(), module)

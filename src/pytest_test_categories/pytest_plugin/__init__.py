@@ -5,14 +5,39 @@ In off mode nothing but this module and ``_options`` is imported, and no hook ru
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories.pytest_plugin import _options
-
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
+    from importlib.machinery import ModuleSpec
+
+
+class _Plainly:
+    """Within its block this package's modules and wrapt's are imported as any interpreter does it.
+
+    pytest would rewrite the assertions of all that a plugin's package holds, where none is meant for a reader: that
+    takes longer than the rest of their import.
+    """
+
+    def __enter__(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *_: object) -> None:
+        if self in sys.meta_path:  # somebody may have put another list in its place
+            sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
+        """Find a module without pytest's finder, which comes next."""
+        plain = name.partition(".")[0] in {"pytest_test_categories", "wrapt"}
+        return PathFinder.find_spec(name, path) if plain else None
+
+
+with _Plainly():
+    from pytest_test_categories.pytest_plugin import _options
 
 _SESSION = "test-categories-session"
 
@@ -25,15 +50,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Guard the import of the first conftests, before capturing starts."""
-    settings = _options.of(early_config)
+    with _Plainly():
+        settings = _options.of(early_config)
+        if settings.active:
+            if settings.kernel != _options.OFF:
+                from pytest_test_categories.pytest_plugin import _kernel
+
+                _kernel.start(early_config, settings)
+            from pytest_test_categories.pytest_plugin._session import Session
+
+            session = Session(early_config, settings)
     if settings.active:
-        if settings.kernel != _options.OFF:
-            from pytest_test_categories.pytest_plugin import _kernel
-
-            _kernel.start(early_config, settings)
-        from pytest_test_categories.pytest_plugin._session import Session
-
-        session = Session(early_config, settings)
         early_config.pluginmanager.register(session, _SESSION)
         with session.collecting("conftest.py"):
             return (yield)
@@ -43,6 +70,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the plugin's parts."""
     _options.register_markers(config)
+    with _Plainly():
+        _configure(config)
+
+
+def _configure(config: pytest.Config) -> None:
     settings = _options.of(config)
     if not settings.active:
         from pytest_test_categories.pytest_plugin import _off
