@@ -27,7 +27,6 @@ from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._processes.spool import Spawned
-from pytest_test_categories._rules import errors
 from pytest_test_categories._watch import audit, clients, connections, sockets
 
 if TYPE_CHECKING:
@@ -242,9 +241,9 @@ class Runtime:
 
     def _companions(self) -> tuple[str, str]:
         # Children wait for the modules that have entry points of layers, but for those that they know themselves; and
-        # for that of our errors: who imports it is about to say that some are expected.
+        # for our own package: who imports it may be about to say that our errors are expected.
         waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
-        loads = sorted({*(waiting - _KNOWN_TO_CHILDREN), errors.__name__})
+        loads = sorted({*(waiting - _KNOWN_TO_CHILDREN), _PACKAGE})
         wrapt = getattr(sys.modules.get("wrapt"), "__file__", None) or ""
         return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
@@ -346,6 +345,7 @@ def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
     return wrapped(status or 1)
 
 
+_PACKAGE: Final = __name__.partition(".")[0]
 _PLACE: Final = slice(2, 6)  # of a violation's key: what is one attempt's, whichever guard it is seen by
 _GOES_ON: Final = frozenset({"warned", "known"})
 
