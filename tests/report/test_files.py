@@ -41,6 +41,18 @@ def test_the_suffix_chooses_the_format(suffix: str, tmp_path: Path) -> None:
     assert b"\r" not in text
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one_and_leads_to_the_new_file(there: bool, tmp_path: Path) -> None:
+    (link := tmp_path / "network.json").symlink_to(target := tmp_path / "kept" / "report.json")
+    target.parent.mkdir()
+    if there:
+        target.write_text("old", encoding="utf-8")
+    write(small_report(), str(link))
+    assert link.is_symlink()
+    assert json.loads(target.read_text(encoding="utf-8"))["version"] == 1
+
+
 def test_the_case_of_the_suffix_does_not_count(tmp_path: Path) -> None:
     write(small_report(), str(tmp_path / "NETWORK.JSON"))
     assert json.loads((tmp_path / "NETWORK.JSON").read_text(encoding="utf-8"))["version"] == 1
