@@ -210,6 +210,29 @@ def test_warn_mode_lets_go_and_says_it_once(run: Callable[..., Outcome], pyteste
     assert outcome.text.count("attempted connection to shop.example") == 1
 
 
+def test_a_warning_that_is_an_error_leaves_no_other_violation_off_the_record(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from ways import WAYS
+
+        @pytest.mark.small
+        def test_native():
+            for port in (80, 81, 82):
+                WAYS["connect_by_ctypes"]("{FOREIGN}", port)
+
+        def test_other():
+            pass
+        """
+    )
+    shutil.copy(Path(__file__).parent / "ways.py", "ways.py")
+    outcome = run("-W", "error", mode="warn")
+    assert outcome.counts == {"passed": 1, "failed": 1}
+    assert "network violations: 3 in 1 place" in outcome.text
+
+
 def test_a_forked_childs_warning_is_said_once(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""

@@ -310,10 +310,16 @@ class Client:
         found = [wire.Report(*fields) for fields in self._messages.read() if len(fields) == len(wire.Report._fields)]
         self._taken += len(found)
         page.taken = self._taken + self._lost
+        raised = []  # warnings, where -W makes errors of them: by then the others must be on record as well
         for report in found:
-            self.on_report(report, self._published.get(report.word >> wire.WORD_BITS, ()))
+            try:
+                self.on_report(report, self._published.get(report.word >> wire.WORD_BITS, ()))
+            except Warning as warning:
+                raised.append(warning)
         if lost:
             self.on_loss(lost)
+        if raised:
+            raise raised[0]
 
     def _settle(self) -> None:
         """Wait until look-ups under way have said their names, or are reported without."""
