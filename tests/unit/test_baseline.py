@@ -129,6 +129,11 @@ def test_a_port_that_the_system_chose_is_any_port(target: str, stable: str) -> N
     assert Entry.of(Violation("t", "small", "connect", target)).target == stable
 
 
+def test_a_byte_order_mark_before_the_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text("\ufeff" + Baseline([A]).text(), encoding="utf-8")
+    assert Baseline.load(str(tmp_path / "b.json")).entries == {A}
+
+
 def test_only_what_is_not_listed_is_new() -> None:
     found = compare(Baseline([A]), [A, B], passed=(), gone=gone_never, whole=True)
     assert (found.known, found.new, found.stale) == ((A,), (B,), ())

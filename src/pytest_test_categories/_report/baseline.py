@@ -158,7 +158,7 @@ class Baseline:
             BaselineError: It is missing, can't be read, is damaged or of a newer version.
         """
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8-sig") as file:  # some editors put a mark before it
                 return cls.parse(file.read())
         except FileNotFoundError:
             raise BaselineError(f"does not exist: make it with {UPDATE}") from None
