@@ -642,6 +642,25 @@ def test_what_has_no_function_in_a_source_is_left_out_with_the_reason(
     assert [mark for change in planned.changes for mark in change.marks] == [Mark("test_y", "medium")]
 
 
+def test_a_function_on_another_drive_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relpath = os.path.relpath
+
+    def as_on_windows(path: str, start: str) -> str:
+        if not path.startswith(str(tmp_path)):
+            raise ValueError("path is on mount 'C:', start on mount 'D:'")
+        return relpath(path, start)
+
+    monkeypatch.setattr(os.path, "relpath", as_on_windows)
+    (tmp_path / FILE).write_text("pytestmark = computed()\n")
+    place = Place("/usr/lib/somewhere.py", "test_x")
+    planned = plan(str(tmp_path), [Target(f"{FILE}::test_x", "small", "", FILE, (place,))])
+    assert [omitted.why for omitted in planned.omitted] == [
+        "its function is in /usr/lib/somewhere.py: outside of the root directory"
+    ]
+
+
 def test_a_decorator_that_makes_tests_of_other_names_is_not_decorated_but_its_class_may_be(tmp_path: Path) -> None:
     text = (
         "import pytest\n\n\nclass TestA:\n    @expand([1, 2])\n    def test_x(self): ...\n\n    def test_y(self): ...\n"

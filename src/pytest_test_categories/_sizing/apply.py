@@ -246,7 +246,7 @@ class _Planner:
                 return Source(file.read(), self._sizes)
         except (OSError, SourceError) as error:
             reason = str(error)
-        self._omitted.add(Omission(os.path.relpath(path, self._root), reason))
+        self._omitted.add(Omission(self._shown(path), reason))
         return reason
 
     def _resolved(self, target: Target) -> Target:
@@ -386,8 +386,7 @@ class _Planner:
         self._omitted.add(Omission(target.id, why))
 
     def _shown(self, path: str) -> str:
-        shown = os.path.relpath(path, self._root)
-        return path if shown.startswith("..") else shown.replace(os.sep, "/")
+        return _inside(self._root, path) or path
 
 
 def _look_up(target: Target) -> Iterator[Place]:
@@ -399,10 +398,18 @@ def _look_up(target: Target) -> Iterator[Place]:
         yield Place(target.module)
 
 
+def _inside(root: str, path: str) -> str:
+    """Return a path relative to the root directory, with forward slashes; empty if it lies outside."""
+    try:
+        inside = os.path.relpath(path, root)
+    except ValueError:  # there is none, or it is on another drive
+        return ""
+    return "" if inside.split(os.sep)[0] == ".." else inside.replace(os.sep, "/")
+
+
 def _not_ours(root: str, path: str) -> str:
     """Return why a file is not written to, if it is not: the path is one that links were followed to."""
-    inside = os.path.relpath(path, root) if path else ".."
-    if not path or inside.split(os.sep)[0] == ".." or os.path.isabs(inside):
+    if not _inside(root, path):
         return "outside of the root directory"
     if not path.endswith((".py", ".pyw")):
         return "no Python source"
