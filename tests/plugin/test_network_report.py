@@ -518,6 +518,36 @@ def test_a_github_workflow_gets_an_annotation_on_the_line(
     assert "::error" not in run_pytest(workers=workers).stdout.str()
 
 
+def test_a_workflow_whose_workspace_is_on_another_drive_gets_its_annotations(
+    pytester: pytest.Pytester, run_pytest: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", "D:/a")
+    pytester.makeconftest(
+        """
+        import os
+
+        relpath = os.path.relpath
+
+        def as_on_windows(path, start=os.curdir):
+            if start == "D:/a":
+                raise ValueError("path is on mount 'C:', start on mount 'D:'")
+            return relpath(path, start)
+
+        os.path.relpath = as_on_windows
+        """
+    )
+    pytester.makepyfile(
+        test_one="""
+        import socket, pytest
+        @pytest.mark.small
+        def test_one():
+            socket.create_connection(("198.51.100.1", 9), 1)
+        """
+    )
+    run_pytest().stdout.fnmatch_lines(["::error file=test_one.py,line=4,*198.51.100.1*"])
+
+
 def test_a_report_is_written_from_a_source_tree_without_metadata(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:

@@ -26,7 +26,10 @@ _BREACHES: Final = frozenset({"refused", "warned", "known"})
 def _place_in_workspace(root: str) -> str:
     """Return the root directory's path in the repository that a workflow has checked out."""
     workspace = os.environ.get("GITHUB_WORKSPACE", "")
-    inside = os.path.relpath(root, workspace).replace("\\", "/") if workspace else "."
+    try:
+        inside = os.path.relpath(root, workspace).replace("\\", "/") if workspace else "."
+    except ValueError:  # it is on another drive
+        return ""
     return "" if inside == "." or inside.startswith("..") else inside
 
 
