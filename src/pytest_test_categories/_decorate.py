@@ -98,7 +98,10 @@ class _Call:
     def __init__(self, guard: network_guard, label: str, place: stack.Place | None) -> None:
         self._guard = guard.fresh()
         where = f"@{self._guard!r}" + ("" if place is None else f" at {place.text(runtime.root())}")
-        self._scope = self._guard.open(label=label_of(label), where=where)
+        here = origin.charge()
+        if here is not None and here.scopes and not here.unattributed:
+            label = here.scopes[0].test
+        self._scope = self._guard.open(label=label, where=where)
 
     def step(self) -> contextlib.AbstractContextManager[object]:
         """Make the guard's scope current for one step of a function, coroutine or generator."""
@@ -124,14 +127,6 @@ def _runner(guard: network_guard, target: Any) -> Signature:
     if inspect.iscoroutinefunction(target):
         return _coroutine_runner(begin)
     return _function_runner(begin)
-
-
-def label_of(name: str) -> str:
-    """Return the label of a guarded function: the running test's, if there is one, else its own name."""
-    here = origin.charge()
-    if here is not None and here.scopes and not here.unattributed:
-        return here.scopes[0].test
-    return name
 
 
 def _function_runner(begin: Callable[[], _Call]) -> Signature:
