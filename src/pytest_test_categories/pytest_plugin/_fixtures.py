@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
-    Key: TypeAlias = tuple[int, int]  # id of the fixture definition, index of its parameter
+    Key: TypeAlias = tuple[int, int]  # identity of the fixture definition, index of its parameter
+
+_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 _UNSIZED: Final = len(TestSize)
 _UNSETTLED: Final = _UNSIZED + 1
@@ -81,8 +83,8 @@ class FixturePlan:
         self._declared = dict(settings.fixture_sizes)
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
-        self._simple: dict[int, _Fixture | None] = {}  # by id of the definition
-        self._settled: dict[int, int] = {}  # by id too: a test of this rank or above it tells nothing new
+        self._simple: dict[int, _Fixture | None] = {}  # by identity of the definition
+        self._settled: dict[int, int] = {}  # likewise: a test of this rank or above it tells nothing new
         self._definitions: list[Any] = []
 
     @property
@@ -123,7 +125,7 @@ class FixturePlan:
             size = size_of(item)
             rank = _UNSIZED if size is None else size.rank
             for definitions in by_name.values():
-                if rank < settled(id(definitions[-1]), _UNSETTLED):
+                if rank < settled(_identity(definitions[-1]), _UNSETTLED):
                     self._take(item, by_name, rank)
                     break
 
@@ -145,7 +147,7 @@ class FixturePlan:
         for name, definitions in definitions_by_name.items():
             last = definitions[-1]
             try:
-                fixture = simple[id(last)]
+                fixture = simple[_identity(last)]
             except KeyError:
                 fixture = self._look_at(name, last)
             if fixture is not None:
@@ -160,17 +162,17 @@ class FixturePlan:
         if self.guards(definition):
             autouse = _private.is_autouse(definition)
             alone = not (autouse or definition.params or name in definition.argnames)
-            fixture = _Fixture(name, (id(definition), 0), autouse, alone)
+            fixture = _Fixture(name, (_identity(definition), 0), autouse, alone)
         elif name not in definition.argnames:
-            self._settled[id(definition)] = 0
-        self._simple[id(definition)] = fixture
-        self._definitions.append(definition)  # alive as long as its id is a key
+            self._settled[_identity(definition)] = 0
+        self._simple[_identity(definition)] = fixture
+        self._definitions.append(definition)  # alive as long as its identity is a key
         return fixture
 
     def _overridden(self, name: str, definitions: Any) -> list[_Fixture]:
         found = []
         for definition in reversed(definitions[:-1]):
-            fixture = self._simple.get(id(definition)) or self._look_at(name, definition)
+            fixture = self._simple.get(_identity(definition)) or self._look_at(name, definition)
             if fixture is not None:
                 found.append(fixture)
             if name not in definition.argnames:
@@ -194,7 +196,7 @@ class FixturePlan:
         return found
 
     def _is_broad_autouse(self, definitions: Any) -> bool:
-        fixture = self._simple.get(id(definitions[-1])) if definitions else None
+        fixture = self._simple.get(_identity(definitions[-1])) if definitions else None
         return fixture is not None and fixture.autouse
 
     def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> Held:
@@ -217,7 +219,7 @@ class FixturePlan:
             return Held(declared.rank, "test_categories_fixture_sizes")
         size = self._sizes.of(item)
         rank = _UNSIZED if size is None else size.rank
-        held = self._held.get((id(definition), index))
+        held = self._held.get((_identity(definition), index))
         if held is None:  # asked for dynamically, and by nobody else
             return Held(rank, item.nodeid)
         if held.ranks is None and rank < held.rank:

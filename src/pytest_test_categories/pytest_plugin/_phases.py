@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _FIXTURE: Final = "network_isolation"
 _KEPT: Final = 32
 _TEST: Final = ScopeKind.TEST  # looked up once, not for each test
+_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
@@ -77,6 +78,16 @@ class _Test:
             self.scope.close()
 
 
+class _Counted:
+    """How many tests of one policy have run."""
+
+    __slots__ = ("count", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.count = 1
+
+
 class Phases:
     """Guards each item, from its first fixture to its last finalizer."""
 
@@ -95,8 +106,7 @@ class Phases:
         self._room = _KEPT
         self._uncounted: set[int] = set()
         self._process = os.getpid()
-        self._counts: dict[int, int] = {}
-        self._counted: dict[int, Policy] = {}
+        self._counted: dict[int, _Counted] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
         self.fixture_scopes: list[Scope] = []
 
@@ -124,7 +134,7 @@ class Phases:
         # Most tests have their size from where they stand: their neighbours' policy is theirs.
         parent = item.parent
         if not item.own_markers:
-            known = self._policies_below.get(id(parent))
+            known = self._policies_below.get(_identity(parent))
             if known is not None and known[0] is parent:
                 return known[1]
         policy = self.policy(self._sizes.of(item), parent.obj if isinstance(parent, pytest.Class) else None)
@@ -133,7 +143,7 @@ class Phases:
         if policy.mode is EnforcementMode.OFF and self._mode is not EnforcementMode.OFF:
             policy = self._policies[None]
         if not item.own_markers:
-            self._policies_below[id(parent)] = (parent, policy)
+            self._policies_below[_identity(parent)] = (parent, policy)
         return policy
 
     def _widened(self, policy: Policy, item: pytest.Item) -> Policy:
@@ -157,7 +167,7 @@ class Phases:
 
     def note_items(self, items: Iterable[pytest.Item]) -> None:
         """Note what was collected: that is counted, once each, and not the groups that a runner makes of it."""
-        self._uncounted.update(map(object.__hash__, items))
+        self._uncounted.update(map(_identity, items))
 
     @property
     def scope(self) -> Scope | None:
@@ -171,7 +181,7 @@ class Phases:
 
     def _known(self, item: pytest.Item) -> _Test | None:
         now = self._now
-        return now if now is not None and now.item is item else self._tests.get(object.__hash__(item))
+        return now if now is not None and now.item is item else self._tests.get(_identity(item))
 
     def _open(self, item: pytest.Item) -> _Test:
         known = self._known(item)
@@ -181,13 +191,15 @@ class Phases:
         if self._run.baseline is not None:
             policy = self.with_known(policy, self.label(item))
         scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
-        key = object.__hash__(item)
+        key = _identity(item)
         if self._process != os.getpid():
             _carry_sizes(item.config.pluginmanager, self)
         elif key in self._uncounted:
             self._uncounted.discard(key)
-            self._counts[id(policy)] = self._counts.get(id(policy), 0) + 1
-            self._counted[id(policy)] = policy
+            try:
+                self._counted[_identity(policy)].count += 1
+            except KeyError:
+                self._counted[_identity(policy)] = _Counted(policy)
         self._now = test = self._tests[key] = _Test(item, scope)
         if len(self._tests) > self._room:
             self._tests = {key: one for key, one in self._tests.items() if one.scope.open}
@@ -202,15 +214,15 @@ class Phases:
     def counts(self) -> dict[str, int]:
         """How many tests of each size have run; those with none under the empty name."""
         found: dict[str, int] = {}
-        for key, count in self._counts.items():
-            size = self._counted[key].size
+        for counted in self._counted.values():
+            size = counted.policy.size
             name = "" if size is None else size.value
-            found[name] = found.get(name, 0) + count
+            found[name] = found.get(name, 0) + counted.count
         return found
 
     def largest(self) -> Policy | None:
         """Return what the tests that ran were held to at most; None if one of them had no size, or none ran."""
-        ran = list(self._counted.values())
+        ran = [counted.policy for counted in self._counted.values()]
         sizes = [policy.size for policy in ran if policy.size is not None]
         if not ran or len(sizes) < len(ran):
             return None

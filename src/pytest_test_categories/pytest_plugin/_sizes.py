@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._options import Settings
 
 
-_identity: Final = object.__hash__
+_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 
 class SizeConflictError(Exception):
@@ -33,7 +33,7 @@ class Sizes:
         self._settings = settings
         self._root = root.replace("\\", "/")
         self._markers = dict(settings.marker_sizes)
-        # By identity, with the node to keep it alive: pytest's nodes are slow to hash, and id() raises an audit event.
+        # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
