@@ -156,7 +156,7 @@ class AllowEntry(NamedTuple):
         """Return the entry as it widens the one thing that it was given to, whatever the size of that is."""
         if self.size == "small":
             return self
-        match = _PREFIX.fullmatch(self.text)
+        match = re.fullmatch(_PREFIX, self.text)
         # In the text too: that is what other processes are handed.
         return self._replace(text=f"small: {self.text if match is None else match[2]}", size="small")
 
@@ -183,11 +183,12 @@ class AllowEntry(NamedTuple):
         return str(port) == str(self.port)
 
 
-_PREFIX = re.compile(r"(small|medium)\s*:\s*(.*)", re.DOTALL)
-_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
+# As text: few runs use them, and each would compile them. ``re`` keeps what it has compiled.
+_PREFIX: Final = r"(?s:(small|medium)\s*:\s*(.*))"
+_NAME: Final = r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*"
 
 # No name: the C library takes such a host for an address, and no registry has a numeric top-level domain.
-_NUMERIC = re.compile(r"(?:\*\.)?(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*")
+_NUMERIC: Final = r"(?:\*\.)?(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*"
 
 
 def parse_allow_entry(text: str) -> AllowEntry:
@@ -197,7 +198,7 @@ def parse_allow_entry(text: str) -> AllowEntry:
         ValueError: The text is of none of the forms; the message lists them.
     """
     size, rest = "medium", text.strip()
-    if match := _PREFIX.fullmatch(rest):
+    if match := re.fullmatch(_PREFIX, rest):
         size, rest = match[1], match[2].strip()
     if rest.startswith("unix:") and len(rest) > len("unix:"):
         path = rest.removeprefix("unix:")
@@ -215,9 +216,9 @@ def parse_allow_entry(text: str) -> AllowEntry:
         raise _not_an_entry(text)
     if (ip := parse_ip(host)) is not None:
         return AllowEntry(text.strip(), size, network=ipaddress.ip_network(ip), port=port)
-    if _NUMERIC.fullmatch(normal_name(host)):
+    if re.fullmatch(_NUMERIC, normal_name(host)):
         raise ValueError(f"{text!r} is not a network allow entry: {host} looks like an IPv4 address and is none")
-    if _NAME.fullmatch(normal_name(host)):
+    if re.fullmatch(_NAME, normal_name(host)):
         return AllowEntry(text.strip(), size, name=normal_name(host), port=port)
     raise _not_an_entry(text)
 
@@ -259,8 +260,8 @@ def split_target(target: str) -> tuple[str, str]:
 def stable_target(target: str) -> str:
     """Return a target as another run would have it: without a port that the system chose, or a temporary directory."""
     if target.startswith("unix:"):
-        target = _PYTESTS_OWN.sub("unix:.../", target)
-        return _RANDOM.sub(r"\1*", target) if _TEMPORARY.match(target) else target
+        target = re.sub(_PYTESTS_OWN, "unix:.../", target)
+        return re.sub(_RANDOM, r"\1*", target) if re.match(_TEMPORARY, target) else target
     host, port = split_target(target)
     if port.isdecimal() and int(port) >= _LOWEST_CHOSEN_PORT:
         ip = parse_ip(host.strip("[]"))
@@ -270,6 +271,6 @@ def stable_target(target: str) -> str:
 
 
 _LOWEST_CHOSEN_PORT: Final = 32768  # Linux' choice; elsewhere it is 49152
-_PYTESTS_OWN: Final = re.compile(r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?")
-_TEMPORARY: Final = re.compile(r"^unix:(?:\.\.\.|(?:/.*)?/(?:te?mp|T))/", re.IGNORECASE)
-_RANDOM: Final = re.compile(r"(?<=/)(tmp|[^/]*[-_.])[a-z0-9_]{8}(?=/|$)")  # as the tempfile module names things
+_PYTESTS_OWN: Final = r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?"
+_TEMPORARY: Final = r"(?i:^unix:(?:\.\.\.|(?:/.*)?/(?:te?mp|T))/)"
+_RANDOM: Final = r"(?<=/)(tmp|[^/]*[-_.])[a-z0-9_]{8}(?=/|$)"  # as the tempfile module names things

@@ -12,7 +12,6 @@ from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, state
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.ledger import error_of
-from pytest_test_categories._report.baseline import plain_id
 from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
@@ -158,7 +157,11 @@ class Phases:
 
     def label(self, item: pytest.Item) -> str:
         """Return a test's node id, without a group that pytest-xdist hangs on it."""
-        return plain_id(item.nodeid) if self._run.groups else item.nodeid
+        if not self._run.groups:
+            return item.nodeid
+        from pytest_test_categories._report.baseline import plain_id  # few runs need it, and all would start with it
+
+        return plain_id(item.nodeid)
 
     def with_known(self, policy: Policy, test: str, fixture: str = "", home: str = "") -> Policy:
         """Return a policy with the violations that the baseline lists for a test, or for a fixture."""
