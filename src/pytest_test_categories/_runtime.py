@@ -16,6 +16,7 @@ from pytest_test_categories._attribution import carriers, origin
 from pytest_test_categories._attribution.carriers import signals
 from pytest_test_categories._attribution.carriers.exits import Exit
 from pytest_test_categories._attribution.origin import charge
+from pytest_test_categories._host.imports import on_import
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
@@ -79,15 +80,22 @@ class Runtime:
                     *expecting.entry_points(self.ledger),
                     EntryPoint("os", "_exit", _exit_at_once),
                 ]
-            replaced = sockets.replaced()
-            if replaced:
-                self._entry_points += sockets.entry_points_of_replacement(self.judge.ask, self.remember)
-            if self.holders == 1 or replaced:
+                on_import("socket", lambda _module: self._watch_again())
+            if sockets.replaced():
+                self._watch_again()
+            if self.holders == 1:
                 install_all(self._entry_points)
             if self.holders == 1:
                 audit.hook.start(self.judge.ask, connections.Sends(self.judge.ask).check_file)
                 clients.start(self.judge.ask, self.remember)
                 sockets.set_aside()
+
+    def _watch_again(self) -> None:
+        """Watch the classes of a socket module that was executed again, if any are new."""
+        rows = sockets.entry_points_of_replacement(self.judge.ask, self.remember)
+        self._entry_points += rows
+        if self.holders:
+            install_all(rows)
 
     def leave(self, run: Run, largest: Policy | None = None) -> bool:
         """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.

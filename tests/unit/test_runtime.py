@@ -31,11 +31,12 @@ from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._judge import MEMO_ENTRIES
 from pytest_test_categories._ledger.runs import Run, runs
+from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories._watch import sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     Address = tuple[str, int]
@@ -87,6 +88,58 @@ def test_a_guard_entered_after_a_reload_of_the_socket_module_wraps_the_new_class
     finally:
         vars(socket).update(before)
     assert [violation.route for violation in seen] == ["socket.connect"]  # and not only by the audit hook
+
+
+def run_again() -> Any:
+    return importlib.reload(socket)
+
+
+def import_again() -> Any:
+    del sys.modules["socket"]
+    return importlib.import_module("socket")
+
+
+MEANWHILE: Final[dict[str, tuple[str, Callable[[Any, Address], object]]]] = {
+    "connect": ("socket.connect", lambda again, to: again.socket().connect(to)),
+    "connect to a name": ("socket.connect", lambda again, to: again.socket().connect(("api.example", to[1]))),
+    "listen": ("socket.listen", lambda again, _to: again.socket().listen()),
+    "getaddrinfo": ("socket.getaddrinfo", lambda again, _to: again.getaddrinfo("api.example", 80)),
+    "create_connection": ("socket.connect", lambda again, to: again.create_connection(to)),
+}
+
+
+@pytest.mark.parametrize("again", [run_again, import_again])
+@pytest.mark.parametrize(("route", "attack"), MEANWHILE.values(), ids=MEANWHILE)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_socket_module_that_is_executed_again_inside_of_a_guard_is_wrapped_at_once(
+    listener: Address,
+    monkeypatch: pytest.MonkeyPatch,
+    route: str,
+    attack: Callable[[Any, Address], object],
+    again: Callable[[], Any],
+) -> None:
+    monkeypatch.setattr(runtime, "_entry_points", list(runtime._entry_points))
+    monkeypatch.setattr(sockets, "_known_classes", list(sockets._known_classes))
+    before = dict(vars(socket))
+    try:
+        with network_guard("small", "strict"):
+            module = again()
+            with expect_network_violation() as seen:
+                attack(module, listener)
+    finally:
+        sys.modules["socket"] = socket
+        vars(socket).update(before)
+    assert [violation.route for violation in seen] == [route]  # by its wrapper: the audit hook comes too late
+
+
+def test_a_program_is_handed_the_guard_once_by_what_was_imported_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(Spawned, "hand_down", lambda _self, argv, *_rest, **_given: started.append(argv))
+    monkeypatch.setattr(runtime, "_entry_points", [])
+    monkeypatch.delitem(sys.modules, "subprocess")
+    with network_guard("small", "strict"):
+        importlib.import_module("subprocess").run([sys.executable, "-c", ""], check=True)
+    assert len(started) == 1
 
 
 def test_an_attempt_is_named_after_the_name_that_was_looked_up_for_it(listener: Address) -> None:

@@ -7,6 +7,8 @@ import collections
 import copy
 import decimal
 import importlib
+import importlib.machinery
+import importlib.util
 import operator
 import pickle
 import subprocess
@@ -323,6 +325,42 @@ def test_a_module_that_was_dropped_and_is_imported_again_is_wrapped_again(later:
         del sys.modules[later]
 
 
+def test_a_module_that_is_executed_again_is_wrapped_at_once_and_all_are_unwrapped(later: str) -> None:
+    seen = Seen()
+    entry = EntryPoint(later, "f", seen)
+    entry.install()
+    first = __import__(later)
+    loader = first.__loader__
+    old = first.f
+    del sys.modules[later]
+    second = __import__(later)
+    assert first is not second
+    assert (count(seen, first.f), count(seen, second.f)) == (1, 1)
+    importlib.reload(second)
+    assert count(seen, second.f) == 1
+    assert type(second.__loader__) is type(loader)
+    assert second.__spec__ is not None
+    assert type(second.__spec__.loader) is type(loader)
+    entry.remove()
+    assert old is not first.f
+    assert type(first.f) is type(second.f) is types.FunctionType
+    importlib.reload(second)
+    assert type(second.f) is types.FunctionType
+
+
+def test_what_finds_an_awaited_module_and_does_not_load_it_sees_its_own_loader(later: str) -> None:
+    entry = EntryPoint(later, "f", Seen())
+    entry.install()
+    spec = importlib.util.find_spec(later)
+    assert spec is not None
+    assert isinstance(spec.loader, importlib.machinery.SourceFileLoader)
+    assert spec.loader.get_source(later)
+    with pytest.raises(ModuleNotFoundError):
+        EntryPoint(f"{later}_that_is_not_there", "f", Seen()).install()
+        __import__(f"{later}_that_is_not_there")
+    entry.remove()
+
+
 def test_a_module_that_was_dropped_is_unwrapped_all_the_same(module: Any) -> None:
     """pytester's in-process runs put ``sys.modules`` back to what it was."""
     before = module.f
@@ -404,12 +442,6 @@ def test_a_type_of_unknown_layout_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     point.install()
     assert vars(decimal.Decimal)["sqrt"] is original
     point.remove()
-
-
-def test_a_hook_is_called_when_its_module_is_there() -> None:
-    calls: list[str] = []
-    wrapping.when_imported("sys", lambda: calls.append("sys"))
-    assert calls == ["sys"]
 
 
 @pytest.mark.parametrize("module", [pickle, copy], ids=["pickle", "copy"])

@@ -15,6 +15,8 @@ import threading
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._host.imports import on_import
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import SupportsIndex
@@ -65,7 +67,7 @@ class EntryPoint:
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
-        self._targets: list[object] = []  # what holds the attribute, where we have wrapped it or found it wrapped
+        self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
         self._awaited = False
         self._wanted = False
 
@@ -73,25 +75,22 @@ class EntryPoint:
         """Wrap the attribute, unless a wrapper of ours is still (or again) in place."""
         load()
         self._wanted = True
-        if self.owner is not None or self.module in sys.modules:
-            self._install()
-        elif not self._awaited:
-            import wrapt
-
+        target = self.owner if self.owner is not None else sys.modules.get(self.module)
+        if target is not None:
+            self._install(target)
+        if self.owner is None and not self._awaited:
             self._awaited = True
-            wrapt.register_post_import_hook(self._imported, self.module)
+            on_import(self.module, self._imported)
 
-    def _imported(self, _module: object) -> None:
-        self._awaited = False  # such a hook is called once: who drops the module and imports it again needs another
+    def _imported(self, module: object) -> None:
         if self._wanted:
-            self._install()
+            self._install(module)
 
-    def _install(self) -> None:
+    def _install(self, target: object) -> None:
         import wrapt
 
-        target = self.owner if self.owner is not None else sys.modules[self.module]
         try:
-            holder, _, current = wrapt.resolve_path(target, self.name)
+            holder, attribute, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
         # A patch undone after our end brings an old wrapper of ours back: use it, never wrap twice.
@@ -100,8 +99,8 @@ class EntryPoint:
                 _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
             except TypeError:  # a type that nobody can change
                 return
-        if all(known is not target for known in self._targets):
-            self._targets.append(target)
+        if all(known is not holder for known, _ in self._targets):
+            self._targets.append((holder, attribute))
 
     def _is_ours(self, link: object) -> bool:
         return getattr(link, "_self_wrapper", None) is self.wrapper
@@ -114,19 +113,19 @@ class EntryPoint:
             return
         import wrapt
 
-        for target in targets:
+        for holder, attribute in targets:
             try:
-                self._unwrap(target)
+                self._unwrap(holder, attribute)
             except (AttributeError, wrapt.WrapperNotOutermostError):
                 continue
 
-    def _unwrap(self, target: object) -> None:
+    def _unwrap(self, holder: object, attribute: str) -> None:
         import wrapt
 
-        holder, _, current = wrapt.resolve_path(target, self.name)
+        _, _, current = wrapt.resolve_path(holder, attribute)
         handle = wrapt.find_wrapper(current, predicate=self._is_ours)
         if handle is not None:
-            _writing(holder, lambda: wrapt.unwrap_object(target, self.name, handle, missing_ok=True))
+            _writing(holder, lambda: wrapt.unwrap_object(holder, attribute, handle, missing_ok=True))
 
 
 @functools.cache
@@ -225,14 +224,6 @@ def _field(cls: type, index: int) -> Any:
     size = ctypes.sizeof(ctypes.c_void_p)
     kind = ctypes.c_ulong if index == _FLAGS else ctypes.c_size_t
     return kind.from_address(id(cls) + object.__basicsize__ + (1 + index) * size)
-
-
-def when_imported(module: str, hook: Callable[[], object]) -> None:
-    """Call a hook once the module has been imported: now, if it is."""
-    load()
-    import wrapt
-
-    wrapt.register_post_import_hook(lambda _module: hook(), module)
 
 
 def install_all(entry_points: Iterable[EntryPoint]) -> None:

@@ -30,6 +30,7 @@ def entry_points(hand_down: HandDown, hand_over: HandDown, start: Callable[..., 
     """
     starting, replacing = Spawning(hand_down), Spawning(hand_over)
 
+    @functools.cache  # one for each: ``subprocess`` has what it imports wrapped already, if it is imported later
     def wrapper(method: str) -> Callable[..., Any]:
         read: Callable[..., Any] = getattr(replacing if method.startswith("exec") else starting, method)
         if method not in _COME_BACK:

@@ -56,10 +56,11 @@ def _is_fake(function: Any, address: Any = None) -> bool:
     Of a patched ``connect`` that need not be a fake, a call with a host name is judged all the same: it may go on to
     the interpreter's, which resolves the name before anybody is told.
     """
-    if isinstance(function, BuiltinFunctionType) or getattr(function, "__globals__", None) is _SOCKET_GLOBALS:
-        return False
     home = getattr(function, "__globals__", None)
-    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] == "gevent":
+    if isinstance(function, BuiltinFunctionType) or home is _SOCKET_GLOBALS:
+        return False
+    # The module may have been imported again.
+    if isinstance(home, dict) and str(home.get("__name__")).partition(".")[0] in {"gevent", "socket"}:
         return False
     if address is None or type(function).__module__ == "unittest.mock":
         return True
@@ -357,24 +358,24 @@ _LOOKUPS: Final = (
 def _real_classes() -> list[type[Any]]:
     """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place.
 
-    After a reload of the module there are several: early imports keep the old ones. The current one is the last.
+    After a reload of the module, or another import of it, there are several: early imports keep the old ones.
     """
-    named = [
+    return [
         cls for cls in _socket.socket.__subclasses__() if cls.__module__ == "socket" and cls.__qualname__ == "socket"
-    ]
-    if socket.socket in named:
-        named.remove(socket.socket)
-        named.append(socket.socket)
-    return named or [socket.socket]
+    ] or [socket.socket]
 
 
 _known_classes: list[type[Any]] = []
 
 
 def replaced() -> bool:
-    """Tell whether the socket module was reloaded: its new class has none of our wrappers."""
-    cls = socket.socket
-    return cls is not _known_classes[-1] and _real_classes()[-1] not in _known_classes
+    """Tell whether the socket module was executed again: its new class has none of our wrappers."""
+    cls = getattr(sys.modules.get("socket"), "socket", None)
+    return cls not in _known_classes and bool(_new_classes())
+
+
+def _new_classes() -> list[type[Any]]:
+    return [cls for cls in _real_classes() if cls not in _known_classes]
 
 
 def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
@@ -392,10 +393,11 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
 
 
 def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
-    """Return the rows for a reloaded socket module."""
+    """Return the rows for a socket module that was executed again: those of its functions find them by themselves."""
     table = _Table(judge, remember)
-    _known_classes.append(_real_classes()[-1])
-    return _class_rows(table, _known_classes[-1])  # the module's rows find its new functions by themselves
+    new = _new_classes()
+    _known_classes.extend(new)
+    return [row for cls in new for row in _class_rows(table, cls)]
 
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:

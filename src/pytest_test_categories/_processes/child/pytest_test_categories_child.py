@@ -526,8 +526,9 @@ def _package_is_here(given: Handed) -> bool:
 
 
 def _find(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
-    for finder in list(sys.meta_path):
-        find = None if finder is state.finder else getattr(finder, "find_spec", None)
+    mine = sys.meta_path.index(state.finder) + 1 if state.finder in sys.meta_path else 0
+    for finder in sys.meta_path[mine:]:  # one before it may ask it
+        find = getattr(finder, "find_spec", None)
         spec = None if find is None else find(name, path, target)
         if spec is not None:
             return spec

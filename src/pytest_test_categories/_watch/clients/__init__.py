@@ -6,11 +6,11 @@ table and readers nothing is loaded, for libraries that a project doesn't use.
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._host.wrapping import EntryPoint, remove_all, when_imported
+from pytest_test_categories._host.imports import on_import
+from pytest_test_categories._host.wrapping import EntryPoint, remove_all
 from pytest_test_categories._watch.clients.announced import announced_in
 
 if TYPE_CHECKING:
@@ -197,14 +197,13 @@ def watch_type(kind: type, row: Row) -> None:
 def _watch(module: str) -> None:
     if module in sys.modules:
         _imported(module)
-    elif module not in state.awaited:
+    if module not in state.awaited:
         state.awaited.add(module)
-        when_imported(module, functools.partial(_imported, module))
+        on_import(module, lambda _module: _imported(module))
 
 
 def _imported(module: str) -> None:
     """Wrap what the table has for a module that is there now."""
-    state.awaited.discard(module)
     if state.asked is None:
         return
     from pytest_test_categories._watch.clients.rows import entry_points_of, rows_of
