@@ -435,3 +435,40 @@ def test_rule_12_size_markers_that_are_added_while_tests_run_are_told(
         f"added too late, and ignored: @pytest.mark.xlarge on test_it.py::test_hook {why}",
     ]
     assert lines[-1] == "sizes: 3 small, 1 medium, 1 large"
+
+
+def test_an_item_that_is_made_where_a_dropped_one_was_is_not_counted_in_its_place(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    pytester.makeconftest(
+        """
+        import gc
+        import pytest
+        from _pytest.runner import runtestprotocol
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_finish(session):
+            session.items[:] = session.items[:1]
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item, nextitem):
+            gc.collect()
+            one = [
+                pytest.Function.from_parent(item.parent, name=item.originalname, callobj=item.obj) for _ in range(200)
+            ]
+            for extra in one:
+                runtestprotocol(extra, log=False, nextitem=item)
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.small
+        @pytest.mark.parametrize("number", range(200))
+        def test_many(number): pass
+        """
+    )
+    assert summary(run_pytest()) == ["sizes: 1 small"]

@@ -103,7 +103,7 @@ class Phases:
         self._now: _Test | None = None  # the latest
         self._tests: dict[int, _Test] = {}  # by identity: those that run, and some that ran, for their reports
         self._room = _KEPT
-        self._uncounted: set[int] = set()
+        self._uncounted: dict[int, pytest.Item] = {}  # by identity, which is theirs as long as they are held
         self._process = os.getpid()
         self._counted: dict[int, _Counted] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
@@ -170,7 +170,7 @@ class Phases:
 
     def note_items(self, items: Iterable[pytest.Item]) -> None:
         """Note what was collected: that is counted, once each, and not the groups that a runner makes of it."""
-        self._uncounted.update(map(_identity, items))
+        self._uncounted.update((_identity(item), item) for item in items)
 
     @property
     def scope(self) -> Scope | None:
@@ -197,8 +197,7 @@ class Phases:
         key = _identity(item)
         if self._process != os.getpid():
             _carry_sizes(item.config.pluginmanager, self)
-        elif key in self._uncounted:
-            self._uncounted.discard(key)
+        elif self._uncounted.pop(key, None) is not None:
             try:
                 self._counted[_identity(policy)].count += 1
             except KeyError:
