@@ -382,3 +382,124 @@ def test_swallows():
     found = outcomes(run_pytest("-v"))
     assert found.pop("test_swallows") == {"FAILED"}
     assert set.union(*found.values()) == {"PASSED"}, found
+
+
+LIBRARIES: Final = {
+    "billiard": """
+import billiard
+pool = billiard.Pool(1)
+end = pool.terminate
+OF_A_POOL = True
+""",
+    "multiprocess": """
+import multiprocess
+pool = multiprocess.Pool(1)
+end = pool.terminate
+OF_A_POOL = True
+""",
+    "mpire": """
+import mpire
+pool = mpire.WorkerPool(1, keep_alive=True)
+end = pool.terminate
+WAYS = {
+    "map": lambda: pool.map(worker.dial, [1, 2]),
+    "map by keyword": lambda: pool.map(func=worker.dial, iterable_of_args=[1, 2]),
+    "imap": lambda: list(pool.imap(worker.dial, [1, 2])),
+    "map_unordered": lambda: pool.map_unordered(worker.dial, [1, 2]),
+    "apply": lambda: [pool.apply(worker.dial)],
+    "callback": lambda: called_back(pool),
+}
+""",
+    "pebble": """
+import pebble
+pool = pebble.ProcessPool(1)
+def end(): pool.stop(); pool.join()
+WAYS = {
+    "schedule": lambda: [pool.schedule(worker.dial).result()],
+    "by keyword": lambda: [pool.schedule(function=worker.dial, timeout=60).result()],
+    "submit": lambda: [pool.submit(worker.dial, None).result()],
+    "map": lambda: list(pool.map(worker.dial, [1, 2]).result()),
+}
+""",
+    "loky": """
+import loky
+pool = loky.get_reusable_executor(1)
+end = pool.shutdown
+WAYS = {
+    "submit": lambda: [pool.submit(worker.dial).result()],
+    "map": lambda: list(pool.map(worker.dial, [1, 2])),
+    "in a thread": lambda: in_thread(lambda: [pool.submit(worker.dial).result()]),
+    "asyncio": lambda: [asyncio.run(in_loop(pool))],
+}
+""",
+}
+
+
+@pytest.mark.parametrize("mode", ["strict", "warn"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_job_of_any_librarys_pool_is_its_submitters(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, summary: Lines, library: str, mode: str
+) -> None:
+    pytest.importorskip(library)
+    pytester.makepyfile(
+        worker=WORKER,
+        test_it="""
+import asyncio, threading
+import pytest, worker
+
+def called_back(pool):
+    answers, done = [], threading.Event()
+    pool.apply_async(worker.dial, callback=lambda answer: (answers.append(answer), done.set()))
+    assert done.wait(60)
+    return answers
+
+def in_thread(run):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.extend(run()))
+    thread.start()
+    thread.join()
+    return answers
+
+async def in_loop(pool):
+    return await asyncio.get_running_loop().run_in_executor(pool, worker.dial)
+
+"""
+        + LIBRARIES[library]
+        + """
+if "OF_A_POOL" in globals():
+    WAYS = {
+        "apply": lambda: [pool.apply(worker.dial)],
+        "by keyword": lambda: [pool.apply_async(func=worker.dial, args=(1,)).get()],
+        "map": lambda: pool.map(worker.dial, [1, 2]),
+        "imap": lambda: list(pool.imap(worker.dial, [1, 2, 3], 2)),
+        "imap_unordered": lambda: list(pool.imap_unordered(worker.dial, [1, 2])),
+        "starmap": lambda: pool.starmap(worker.dial, [(1, 9), (2, 9)]),
+        "callback": lambda: called_back(pool),
+        "in a thread": lambda: in_thread(lambda: pool.map(worker.dial, [1])),
+    }
+
+SIZES = ["small", "large", "small", "large"]
+ORDER = [pytest.param(way, id=f"{at}-{size}-{way}", marks=getattr(pytest.mark, size))
+         for way in WAYS for at, size in enumerate(SIZES)]
+
+@pytest.mark.parametrize("way", ORDER)
+def test_dials(way):
+    answers = WAYS[way]()
+    assert answers and set(answers) <= {"NetworkAccessViolationError", "ConnectionRefusedError"}
+
+@pytest.mark.large
+def test_end():
+    end()
+""",
+    )
+    result = run_pytest("-v", f"--test-categories-enforcement={mode}")
+    found = outcomes(result)
+    assert len(found) > 4 * 3
+    wrong = {
+        test
+        for test, words in found.items()
+        if words != {"FAILED" if "small" in test and mode == "strict" else "PASSED"}
+    }
+    assert not wrong
+    listed = {line.split("[", 1)[1].split("]")[0] for line in summary(result) if "::test_dials[" in line}
+    assert listed == {test.split("[", 1)[1][:-1] for test in found if "small" in test}

@@ -19,10 +19,22 @@ _EXECUTORS: Final = (
     "loky.process_executor",
 )
 _POOLS: Final = ("multiprocessing.pool", "multiprocess.pool", "billiard.pool")  # one was copied from the other
-_POOL_METHODS: Final = ("apply_async", "_map_async", "imap", "imap_unordered")
+_ROWS: Final = (
+    *((module, "ProcessPoolExecutor.submit", 0) for module in _EXECUTORS),
+    *(
+        (module, f"Pool.{name}", callback)
+        for module in _POOLS
+        for name, callback in (("apply_async", 3), ("_map_async", 4), ("imap", 0), ("imap_unordered", 0))
+    ),
+    ("mpire.pool", "WorkerPool.apply_async", 3),
+    ("mpire.pool", "WorkerPool.imap_unordered", 0),  # the others call it
+    ("pebble.pool.process", "ProcessPool.schedule", 0),
+)
+"""Module, name, and which argument is the first of two callbacks, if there are any. The function is the first."""
 _CALLBACKS: Final = frozenset({"callback", "error_callback"})
+_FUNCTIONS: Final = ("func", "function")
 
-MODULES: Final = ("concurrent.futures._base", *_EXECUTORS, *_POOLS)
+MODULES: Final = ("concurrent.futures._base", *dict.fromkeys(module for module, _, _ in _ROWS))
 
 
 def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[EntryPoint]:
@@ -32,24 +44,30 @@ def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[Entr
         hand_to_job: Returns what a job that is submitted here and now is handed.
     """
 
-    def submit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        __tracebackhide__ = True
-        if _runs_threads(instance):
+    def submit_with(first: int) -> Callable[..., Any]:
+        def submit(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            if _runs_threads(instance):
+                return wrapped(*args, **kwargs)
+            name = next((name for name in _FUNCTIONS if name in kwargs), "") if not args else ""
+            function = args[0] if args else kwargs.get(name)
+            if callable(function):
+                job = PoolJob(Ticket(os.getpid(), *hand_to_job()), function)
+                if args:
+                    args = (job, *args[1:])
+                else:
+                    kwargs = {**kwargs, name: job}
+            if first:
+                args = (*args[:first], *map(_carried, args[first : first + 2]), *args[first + 2 :])
+                kwargs = {name: _carried(value) if name in _CALLBACKS else value for name, value in kwargs.items()}
             return wrapped(*args, **kwargs)
-        if args and callable(args[0]):
-            callbacks = (
-                (carrying(one) if callable(one) else one for one in args[3:]) if _is_pool(instance) else args[3:]
-            )
-            args = (PoolJob(Ticket(os.getpid(), *hand_to_job()), args[0]), *args[1:3], *callbacks)
-        elif not args and callable(kwargs.get("func")):
-            kwargs = {**kwargs, "func": PoolJob(Ticket(os.getpid(), *hand_to_job()), kwargs["func"])}
-        return wrapped(*args, **(_carrying(kwargs) if _is_pool(instance) else kwargs))
+
+        return submit
 
     # A subclass that looks at what it is given does so before it calls these.
     return [
         EntryPoint("concurrent.futures._base", "Future.add_done_callback", _add_callback),
-        *(EntryPoint(module, "ProcessPoolExecutor.submit", submit) for module in _EXECUTORS),
-        *(EntryPoint(module, f"Pool.{name}", submit) for module in _POOLS for name in _POOL_METHODS),
+        *(EntryPoint(module, name, submit_with(callback)) for module, name, callback in _ROWS),
     ]
 
 
@@ -61,17 +79,12 @@ def _add_callback(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
     return wrapped(*args, **kwargs)
 
 
-def _carrying(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: carrying(value) if name in _CALLBACKS and callable(value) else value for name, value in kwargs.items()
-    }
+def _carried(callback: Any) -> Any:
+    return carrying(callback) if callable(callback) else callback
 
 
 def _runs_threads(pool: Any) -> bool:
     """Tell whether a pool is one of threads, which ``multiprocessing`` derives from that of processes."""
-    threads = getattr(sys.modules.get(type(pool)._get_tasks.__module__), "ThreadPool", None) if _is_pool(pool) else None
+    tasks = getattr(type(pool), "_get_tasks", None)
+    threads = None if tasks is None else getattr(sys.modules.get(tasks.__module__), "ThreadPool", None)
     return threads is not None and isinstance(pool, threads)
-
-
-def _is_pool(pool: Any) -> bool:
-    return hasattr(type(pool), "_get_tasks")
