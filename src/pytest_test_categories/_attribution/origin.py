@@ -646,7 +646,7 @@ def _closed_here(scope: Scope) -> bool:
 def late_text(scope: Scope, what: str) -> str:
     """Say why a violation is late."""
     did = _DID.get(what, "started")
-    if any(link.open and link.kind.judges for link in scope.around):
+    if what != "a guard" and any(link.open and link.kind.judges for link in scope.around):
         return f"by {what} that {scope.fixture or scope.test} {did} inside a guard that has ended"
     return f"by {what} that {scope.fixture or scope.test} {did}{'' if what in _DID else ' and that outlived it'}"
 

@@ -146,6 +146,7 @@ class Ledger:
                 if link.awaits is None:
                     seen_by.append(link)
                     settled = settled or self._around.is_own(link)
+        teller = _who_tells(scopes)
         records: list[Record] = []
         late: dict[tuple[str, ...], Record] = {}  # the run's, whoever refused it: of one attempt there is one
         for refusal in refusing:
@@ -157,7 +158,7 @@ class Ledger:
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
             record = late.get(mine.key) if mine.late else None
             if record is None:
-                record = self._record(link, mine, attempt, expected=bool(expecting), settled=settled)
+                record = self._record(link, mine, attempt, teller, expected=bool(expecting), settled=settled)
                 if mine.late:
                     late[mine.key] = record
             records.append(record)
@@ -181,6 +182,7 @@ class Ledger:
         scope: Scope,
         violation: Violation,
         attempt: Attempt,
+        teller: Scope | None,
         *,
         expected: bool,
         settled: bool,
@@ -188,8 +190,8 @@ class Ledger:
         run = innermost() or self.ended
         late = bool(violation.late)
         into = scope.records
-        if late and (around := _who_tells(scope)) is not None:
-            into = around.records
+        if late and teller is not None and teller in scope.around:
+            into = teller.records
         elif late and run is not None:
             into = run.late
         elif late:
@@ -438,12 +440,15 @@ def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
     return trace.aside or (trace.self_test and attempt.kind is Kind.BIND)
 
 
-def _who_tells(scope: Scope) -> Scope | None:
-    """Return the open guard around one that has closed that tells of what it has left over; None if there is none."""
-    for link in scope.around:
-        if link.open and link.kind.judges and link.policy is not None and scope.policy is not None:
-            return link if link.policy.mode is scope.policy.mode and link.home is None else None
-    return None
+def _who_tells(scopes: tuple[Scope, ...]) -> Scope | None:
+    """Return the open guard that tells of what a closed one inside of it has left over, if that is what is charged."""
+    judges = [link for link in scopes if link.kind.judges and link.policy is not None]
+    if not judges or judges[0].open:
+        return None
+    mode = judges[0].policy and judges[0].policy.mode
+    around = next((link for link in judges if link.open), None)
+    same = around is not None and around.policy is not None and around.policy.mode is mode and around.home is None
+    return around if same else None
 
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
@@ -69,15 +68,13 @@ class Collecting:
         elif size is not None:
             holds = Scope(ScopeKind.COLLECT, self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
-        current.set(holds)
-        origin.state.phases.append(holds)
-        origin.changed()
         try:
-            yield holds, keeps
+            with holds.entered(phase=True):
+                yield holds, keeps
         finally:
-            origin.state.phases.pop()
-            current.set(outer)
-            origin.changed()
+            if current.get() is not outer:  # the module has entered a guard and not left it
+                current.set(outer)
+                origin.changed()
             runtime.collect()
             holds.close()
             keeps.close()

@@ -246,7 +246,7 @@ class FixtureGuard:
         # Finalizers run last in, first out: this is the fixture's last, and _again will be its first.
         fixturedef.addfinalizer(lambda: self._leave_teardown(scope))
         outer = current.get()
-        self._enter(scope)
+        scope.entered(phase=True).__enter__()
         error: BaseException | None = None
         try:
             return (yield)
@@ -299,21 +299,15 @@ class FixtureGuard:
 
         scope.observe = observe
 
-    def _enter(self, scope: Scope) -> None:
-        scope.previous = current.get()
-        current.set(scope)
-        origin.state.phases.append(scope)
-        origin.changed()
-
     def _leave_setup(self, scope: Scope, outer: Scope | None, error: BaseException | None, definition: Any) -> None:
         __tracebackhide__ = True
-        origin.state.phases.pop()
         inner = current.get()
+        scope.entered(phase=True).__exit__()
         if inner is not None and inner is not scope and inner.open and scope in inner.chain:
             # The fixture has entered a guard that lasts: it encloses the tests that follow.
             self._run.standing.insert(0, inner)
-        current.set(outer)
-        origin.changed()
+            current.set(outer)
+            origin.changed()
         scope.open, scope.held = False, True
         scope.closer = 0
         if left := tasks.all_tasks():
@@ -326,14 +320,11 @@ class FixtureGuard:
 
     def _enter_teardown(self, scope: Scope) -> None:
         scope.open = True
-        self._enter(scope)
+        scope.entered(phase=True).__enter__()
 
     def _leave_teardown(self, scope: Scope) -> None:
         __tracebackhide__ = True
-        origin.state.phases.pop()
-        if current.get() is scope:
-            current.set(scope.previous)
-        origin.changed()
+        scope.entered(phase=True).__exit__()
         runtime.collect()
         scope.close()
         self._finish(scope, None)
