@@ -231,6 +231,69 @@ def test_a_dynamic_request_adds_the_requesting_tests_size(
     }
 
 
+ASKED_FOR: Final = """
+@pytest.fixture(scope="session")
+def service():
+    local()
+    yield 1
+    local()
+
+@pytest.fixture(scope="module")
+def table():
+    yield 1
+    local()
+
+@pytest.mark.medium
+def test_a_asks(request):
+    assert request.getfixturevalue("service") == request.getfixturevalue("table")
+
+@pytest.mark.small
+def test_b_bystander(): pass
+"""
+
+
+def test_rule_4_what_tests_only_ask_for_dynamically_is_torn_down_at_no_bystanders_cost(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makeconftest(SERVER)
+    pytester.makepyfile(test_dynamic=HEAD + ASKED_FOR)
+    assert outcomes(run_pytest("-v")) == {"test_a_asks": {"PASSED"}, "test_b_bystander": {"PASSED"}}
+
+
+def test_a_dynamic_request_counts_for_every_later_set_up(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    pytester.makeconftest(
+        SERVER
+        + """
+import pytest
+@pytest.fixture(scope="module")
+def table():
+    if module_dials: socket.create_connection(server.getsockname(), 1).close()
+module_dials = False
+"""
+    )
+    asks = """
+import conftest, pytest
+@pytest.mark.{size}
+def test_{name}(request):
+    conftest.module_dials = {dials}
+    request.getfixturevalue("table")
+"""
+    pytester.makepyfile(
+        test_1=asks.format(name="medium", size="medium", dials=True),
+        test_2=asks.format(name="small", size="small", dials=False),
+        test_3=asks.format(name="medium_too", size="medium", dials=True),
+    )
+    result = run_pytest("-v")
+    assert outcomes(result) == {"test_medium": {"PASSED"}, "test_small": {"PASSED"}, "test_medium_too": {"FAILED"}}
+    result.stdout.fnmatch_lines(["*in fixture table (module), held to small by test_2.py::test_small"])
+
+
 OVERRIDES: Final = {
     "conftest": SERVER
     + """

@@ -35,6 +35,7 @@ from pytest_test_categories import (
     network_guard,
 )
 from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, current
+from pytest_test_categories._ledger.expecting import BLOCKS
 from pytest_test_categories._ledger.runs import runs
 from pytest_test_categories._runtime import runtime
 
@@ -1131,3 +1132,13 @@ def test_a_guard_in_an_exit_stack_is_named_after_the_line_that_entered_it() -> N
             warnings.simplefilter("ignore")
             socket.socket().connect_ex(("127.0.0.1", 1))
     assert "test_guard.py" in guard.violations[0].test
+
+
+def test_what_pytest_raises_returns_is_wrapped_under_its_name() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        raise ZeroDivisionError
+    assert caught.value
+    names = {
+        (type(one).__module__, type(one).__name__) for one in (pytest.raises(OSError), pytest.RaisesGroup(OSError))
+    }
+    assert names == {block for block in BLOCKS if block[0].startswith("_pytest.")}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._ledger.expecting import BLOCKS
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
@@ -68,6 +67,12 @@ def test_it_is_known_whether_any_file_defines_a_fixture(request: pytest.FixtureR
     assert not _private.is_defined(request.session, "no_such_fixture")
 
 
+def test_the_projects_own_fixtures_are_found_and_no_plugins(request: pytest.FixtureRequest) -> None:
+    names = {definition.argname for definition in _private.own_definitions(request.session)}
+    assert {"broad", "always"} <= names
+    assert "tmp_path" not in names
+
+
 def test_values_of_a_fixture_can_be_put_among_a_tests_own(request: pytest.FixtureRequest) -> None:
     values = _private.values_to_fill(request.node, "always")
     assert values is not None
@@ -87,16 +92,6 @@ def test_a_parameter_set_has_its_markers_and_its_index(request: pytest.FixtureRe
     indices = _private.parameter_indices(request.node)
     assert indices is not None
     assert indices["index"] == index
-
-
-def test_what_pytest_raises_returns_is_wrapped_under_its_name() -> None:
-    with pytest.raises(ZeroDivisionError) as caught:
-        raise ZeroDivisionError
-    assert caught.value
-    names = {
-        (type(one).__module__, type(one).__name__) for one in (pytest.raises(OSError), pytest.RaisesGroup(OSError))
-    }
-    assert names == {block for block in BLOCKS if block[0].startswith("_pytest.")}
 
 
 def test_an_error_that_a_fixture_keeps_is_told_to_every_test(

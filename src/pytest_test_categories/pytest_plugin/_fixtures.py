@@ -87,10 +87,11 @@ class FixturePlan:
         self._settled: dict[int, int] = {}  # likewise: a test of this rank or above it tells nothing new
         self._definitions: list[Any] = []
 
-    @property
-    def needed(self) -> bool:
-        """Whether any test uses a broad fixture that could touch something."""
-        return any(fixture is not None for fixture in self._simple.values())
+    def needed(self, session: pytest.Session) -> bool:
+        """Tell whether any test uses a broad fixture that could touch something, or may ask for one dynamically."""
+        if any(fixture is not None for fixture in self._simple.values()):
+            return True
+        return any(map(self.guards, _private.own_definitions(session)))
 
     def guards(self, definition: Any) -> bool:
         """Tell whether a fixture has a guard of its own: those of broad scope, and those with a declared size."""
@@ -219,11 +220,11 @@ class FixturePlan:
             return Held(declared.rank, "test_categories_fixture_sizes")
         size = self._sizes.of(item)
         rank = _UNSIZED if size is None else size.rank
-        held = self._held.get((_identity(definition), index))
-        if held is None:  # asked for dynamically, and by nobody else
-            return Held(rank, item.nodeid)
-        if held.ranks is None and rank < held.rank:
-            return Held(rank, item.nodeid)
+        key = (_identity(definition), index)
+        held = self._held.get(key)
+        if held is None or (held.ranks is None and rank < held.rank):  # asked for dynamically: so it is from now on
+            self._definitions.append(definition)
+            held = self._note(key, rank, item, relaxed=False)
         return held
 
 

@@ -5,6 +5,7 @@ Each function says what is lost where another pytest has the name no more; ``tes
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -61,6 +62,24 @@ def is_defined(session: pytest.Session, name: str) -> bool:
         return session._fixturemanager.getfixturedefs(name, session) is not None
     except AttributeError:
         return True
+
+
+def own_definitions(session: pytest.Session) -> list[Any]:
+    """Return the fixture definitions of the project's own files: of what plugins bring only what tests name counts.
+
+    Without it, a broad fixture that tests ask for dynamically alone is torn down by whatever test is the last.
+    """
+    manager = getattr(session, "_fixturemanager", None)
+    by_node = getattr(manager, "_arg2node2fixturedefs", None)  # from pytest 9.1 on
+    found = getattr(manager, "_arg2fixturedefs", {}).values() if by_node is None else by_node.values()
+    root = str(session.config.rootpath)
+    return [
+        one
+        for definitions in found
+        for one in (definitions if by_node is None else itertools.chain(*definitions.values()))
+        if (file := getattr(getattr(one.func, "__code__", None), "co_filename", "")).startswith(root)
+        and "site-packages" not in file
+    ]
 
 
 def values_to_fill(item: pytest.Item, name: str) -> dict[str, Any] | None:

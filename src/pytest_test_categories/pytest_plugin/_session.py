@@ -211,7 +211,7 @@ class Session:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         self._phases.note_items(items)
-        if self._plan.needed:
+        if self._plan.needed(session):
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
         return result
 
