@@ -181,6 +181,12 @@ def dial():
         ),
         pytest.param("import app\n@pytest.mark.small\ndef test_it(): pass\n", True, id="imported module"),
         pytest.param(
+            "from cases import cases\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\n"
+            "def test_it(n): pass\n",
+            True,
+            id="another module's parameters",
+        ),
+        pytest.param(
             "dial()\n@pytest.mark.small\ndef test_it(): pass\n@pytest.mark.medium\ndef test_two(): pass\n",
             False,
             id="a medium test beside it",
@@ -196,7 +202,7 @@ def test_rule_13_an_import_is_refused_as_the_sizes_in_its_source_would_be(
     *,
     stopped: bool,
 ) -> None:
-    pytester.makepyfile(app=SERVED + "dial()\n", test_dials=SERVED + text)
+    pytester.makepyfile(app=SERVED + "dial()\n", cases=SERVED + "def cases(): dial()\n", test_dials=SERVED + text)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         (pytester.path / "port").write_text(str(server.getsockname()[1]))

@@ -110,3 +110,38 @@ def test_a_star_that_brings_plain_names_is_looked_into() -> None:
 )
 def test_a_star_that_may_bring_a_test_leaves_the_size_open(source: str) -> None:
     assert stated_size(STARRED.encode(), MARKERS, None, source_of={"app": source.encode()}.get) is None
+
+
+VALUES: Final = "import pytest\nfrom app import cases\n@pytest.mark.small\n@pytest.mark.parametrize('n', cases())\ndef test_it(n): pass\n"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"app": "def cases(): return [1]\n"},
+        {"app": "import os, pytest\ndef cases(): return [pytest.param(1, id='one')]\n"},
+        {"app": "from .data import cases\n", "app.data": "from more import cases\n", "more": "cases = list\n"},
+        {"app.cases": "def __call__(): pass\n", "app": "from app import cases\n"},
+        {"app": "import app.data\n", "app.data": "from . import more\n", "app.more": "import app\n"},
+    ],
+)
+def test_values_from_a_module_without_a_word_of_markers_leave_a_size_as_it_is(sources: dict[str, str]) -> None:
+    known = {name: source.encode() for name, source in sources.items()}
+    assert stated_size(VALUES.encode(), MARKERS, None, source_of=known.get) is TestSize.SMALL
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {},
+        {"app": "import pytest\ndef cases(): return [pytest.param(1, marks=pytest.mark.large)]\n"},
+        {"app": "from .data import cases\n", "app.data": "ARGUMENTS = {'marks': 1}\n"},
+        {"app": "from .. import cases\n"},
+        {"app": "from unknown import cases\n"},
+        {"app": "def cases(: pass\n"},
+        {"app": "import m0\n", **{f"m{at}": f"import m{at + 1}\n" for at in range(100)}},
+    ],
+)
+def test_values_from_a_module_that_may_bring_markers_leave_a_size_open(sources: dict[str, str]) -> None:
+    known = {name: source.encode() for name, source in sources.items()}
+    assert stated_size(VALUES.encode(), MARKERS, None, source_of=known.get) is None

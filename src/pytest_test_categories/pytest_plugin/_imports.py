@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 10_000_000  # bytes; what is longer than that nobody has written
 
+_FOLLOWED: Final = 20  # modules that the values of parameters may come from, each of which is read
+
 _BASES: Final = {f"{size.name.title().replace('Xl', 'XL')}Test": size for size in TestSize}
 _PLAIN_BASES: Final = frozenset({"object", "TestCase", "IsolatedAsyncioTestCase"})
 _MARKS: Final = "pytestmark"
@@ -238,9 +240,39 @@ class _Module:
         """Look whether a ``parametrize`` has parameter sets from elsewhere, which may have markers of their own."""
         if self._origin(call.func).endswith(".parametrize"):
             for inner in ast.walk(call):
-                first = self._origins.get(inner.id, "builtins") if isinstance(inner, ast.Name) else "builtins"
-                if first.partition(".")[0] not in {*sys.stdlib_module_names, "pytest"}:
+                if isinstance(inner, ast.Name) and self._may_bring_marks(
+                    self._origins.get(inner.id, "builtins"), set()
+                ):
                     raise _UnknownError
+
+    def _may_bring_marks(self, name: str, seen: set[str]) -> bool:
+        """Tell whether a name may stand for parameter sets with markers: unless the source it comes from has none."""
+        if name.partition(".")[0] in {*sys.stdlib_module_names, "pytest"}:
+            return False
+        module, source = name, self._source_of(name)
+        while source is None and "." in module:  # what a module holds, and no module
+            module = module.rpartition(".")[0]
+            source = self._source_of(module)
+        if module in seen:
+            return False
+        seen.add(module)
+        if source is None or b"marks" in source or len(source) > _LARGEST or len(seen) > _FOLLOWED:
+            return True
+        for node in ast.walk(ast.parse(source)):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                if node.level > 1:
+                    return True
+                # From the package that it is, or that it stands in: of two names one leads nowhere.
+                parent = module.rpartition(".")[0]
+                homes = [f"{home}." for home in (module, parent) if home] if node.level else [""]
+                start = f"{node.module}." if node.module else ""
+                names = [f"{home}{start}{one.name}" for home in homes for one in node.names]
+            if any(self._may_bring_marks(one, seen) for one in names):
+                return True
+        return False
 
     def _check_parameter_sets(self) -> None:
         """Look at the markers of parameter sets, wherever they are made: none may be a size's."""
