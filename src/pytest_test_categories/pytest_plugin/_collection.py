@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
