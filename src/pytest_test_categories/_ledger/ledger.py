@@ -231,6 +231,8 @@ class Ledger:
             NetworkAccessWarning: Under ``-W error``.
         """
         __tracebackhide__ = True
+        if not self._of_children:
+            return
         due = [record for record in self._of_children if late or not record.violation.late]
         self._of_children = [record for record in self._of_children if record not in due]
         for record in due:
@@ -442,13 +444,12 @@ def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
 
 def _who_tells(scopes: tuple[Scope, ...]) -> Scope | None:
     """Return the open guard that tells of what a closed one inside of it has left over, if that is what is charged."""
-    judges = [link for link in scopes if link.kind.judges and link.policy is not None]
-    if not judges or judges[0].open:
+    judges = [(link, link.policy.mode) for link in scopes if link.kind.judges and link.policy is not None]
+    if not judges or judges[0][0].open:
         return None
-    mode = judges[0].policy and judges[0].policy.mode
-    around = next((link for link in judges if link.open), None)
-    same = around is not None and around.policy is not None and around.policy.mode is mode and around.home is None
-    return around if same else None
+    mode = judges[0][1]
+    around = next((judge for judge in judges if judge[0].open), None)
+    return around[0] if around is not None and around[1] is mode and around[0].home is None else None
 
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:

@@ -348,17 +348,12 @@ class Phases:
     def _tell(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
         """Raise what was refused in a phase and nobody was told of."""
         __tracebackhide__ = True
-        if error is None and not scope.undelivered():
-            return
         for told in (error, *_private.caught_by_unittest(item)):
             if told is not None and not is_skip(told):
                 runtime.ledger.deliver(told)
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it
             self._run.noted += to_tell(record for s in (scope, *self.fixture_scopes) for record in s.records.values())
-        if not strict_of(scope) or (error is not None and not is_skip(error)):
-            return
-        left = scope.undelivered()
-        if left:
+        if strict_of(scope) and (error is None or is_skip(error)) and (left := scope.undelivered()):
             raise error_of(left) from error
 
 
