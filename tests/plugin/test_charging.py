@@ -1341,3 +1341,124 @@ def test_who_expects_it_is_told():
 """
     )
     run_pytest(workers=workers).assert_outcomes(passed=5)
+
+
+NEWER_THAN_A_CONTEXT: Final = (
+    DIAL
+    + """
+async def nothing():
+    pass
+
+async def later(call, *, context=None):
+    done = asyncio.get_running_loop().create_future()
+
+    def callback(*_):
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    asyncio.get_running_loop().call_soon(callback, context=context)
+    await done
+
+async def body():
+    await later(local)
+    await asyncio.create_task(later(local))
+    await asyncio.create_task(later(local), context=contextvars.copy_context())
+    context = contextvars.copy_context()
+    await context.run(asyncio.create_task, later(local), context=context)
+"""
+)
+
+
+def test_rule_4_what_a_task_schedules_that_is_newer_than_a_block_is_not_left_over_from_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int
+) -> None:
+    pytester.makepyfile(
+        NEWER_THAN_A_CONTEXT
+        + """
+@pytest.mark.medium
+def test_block():
+    with network_guard("small"):
+        runner = asyncio.Runner()
+        runner.run(nothing())
+    with runner:
+        runner.run(body())
+
+kept = asyncio.Runner()
+
+@pytest.mark.small
+def test_it_is_kept():
+    kept.run(nothing())
+
+@pytest.mark.medium
+def test_it_is_used():
+    with kept:
+        kept.run(body())
+"""
+    )
+    run_pytest(workers=workers).assert_outcomes(passed=3)
+
+
+MAKES_TASKS: Final = {
+    "gather": "await asyncio.gather(dial(), return_exceptions=True)",
+    "group": """async with asyncio.TaskGroup() as group:
+        group.create_task(dial())""",
+    "of a task of its own": "await asyncio.create_task(asyncio.wait([asyncio.create_task(dial())]))",
+}
+
+
+@pytest.mark.parametrize("makes", MAKES_TASKS.values(), ids=MAKES_TASKS)
+def test_rule_4_a_task_that_a_leftover_makes_is_left_over_with_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], makes: str
+) -> None:
+    pytester.makepyfile(
+        test_tasks=DIAL
+        + f"""
+loop = asyncio.new_event_loop()
+
+async def dial():
+    with contextlib.suppress(OSError):
+        local()
+
+async def late(ended):
+    await ended.wait()
+    {makes}
+
+async def begin(ended):
+    return asyncio.create_task(late(ended))
+
+async def end(ended, task):
+    ended.set()
+    await asyncio.wait([task])
+
+@pytest.mark.large
+def test_block():
+    local()  # it listens from now on
+
+    async def body():
+        ended = asyncio.Event()
+        with network_guard("small"):
+            task = await begin(ended)
+        await end(ended, task)
+
+    asyncio.run(body())
+
+@pytest.mark.small
+def test_leaves():
+    global left
+    ended = asyncio.Event()
+    left = ended, loop.run_until_complete(begin(ended))
+
+@pytest.mark.medium
+def test_bystander():
+    loop.run_until_complete(end(*left))
+    loop.close()
+"""
+    )
+    result = run_pytest("-rfp")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1, passed=2)
+    result.stdout.fnmatch_lines(["*test_tasks.py::test_block started inside a guard that has ended"])
+    result.stdout.fnmatch_lines(["*no running test is charged with: 1 *", "*test_tasks.py::test_leaves started and*"])
+    result.stdout.fnmatch_lines(["FAILED *::test_block*"])

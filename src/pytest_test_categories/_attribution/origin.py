@@ -7,6 +7,7 @@ from a guard that has closed, the guard of the running phase.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
 import sys
@@ -19,6 +20,7 @@ from pytest_test_categories._attribution import stack, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextvars import Context
     from types import FrameType
 
     from pytest_test_categories._ledger.records import Expecting, Record
@@ -263,6 +265,9 @@ asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None
 resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
 """Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
 
+
+renewed: ContextVar[Scope | None] = ContextVar("network_guard_renewed", default=None)
+"""The closed guard of a kept context in which a task was made later: what that task schedules is no leftover of it."""
 
 made: ContextVar[stack.Made | None] = ContextVar("network_guard_made", default=None)
 """The line of the project's that made this task, or the one that made it."""
@@ -603,12 +608,36 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
         return None
     task = current_task()
     if task is None:  # a callback carries the context it was scheduled in
-        return scope
+        here = current.get()
+        return None if here is not None and renewed.get() is _closed_inside(here) else scope
     if task in state.task_origins:
         return state.task_origins[task]
     if scope is None or scope.closed_at is None or _closed_here(scope):
         return None
     return scope if tasks.was_there(task, scope.closed_at) else None
+
+
+def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
+    """Return which closed guard a task that is made here is left over from, and which it is newer than.
+
+    What a leftover makes is left over with it; any other task is new work, whatever context was kept for it.
+
+    Args:
+        context: What the task is to run in, if it is not a copy of the context here.
+    """
+    scope = current.get() if context is None else context.get(current)
+    closed = None if scope is None else _closed_inside(scope)
+    if closed is None:
+        return None, None
+    if current_task() is not None:
+        left = _leftover_of_loop(None if closed.kind is ScopeKind.FIXTURE else closed)
+        if left is not None:
+            return left, None
+    if context is None:
+        return None, closed
+    with contextlib.suppress(RuntimeError):  # somebody runs in it
+        context.run(renewed.set, closed)
+    return None, None
 
 
 def current_task() -> Any:

@@ -1,4 +1,4 @@
-"""asyncio's tasks: each knows the line that made it, for what it does when no line of its own tells."""
+"""asyncio's tasks: each knows the line that made it, for what no line of its own tells, and whose leftover it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import made
+from pytest_test_categories._attribution.origin import lineage, made, renewed, state
 from pytest_test_categories._attribution.stack import line_of_caller
 from pytest_test_categories._host.wrapping import EntryPoint
 
@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
 
 def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    line = line_of_caller(sys._getframe(1))
-    if line is None:  # then the context has the line that made the one who makes this
+    line = line_of_caller(sys._getframe(1))  # if there is none, the context has that of who makes this
+    told = None if line is None else made.set(line)
+    left, older = lineage(kwargs.get("context"))
+    newer = None if older is None else renewed.set(older)
+    try:
         task = wrapped(*args, **kwargs)
-    else:
-        token = made.set(line)
-        try:
-            task = wrapped(*args, **kwargs)
-        finally:
-            made.reset(token)
+    finally:
+        if told is not None:
+            made.reset(told)
+        if newer is not None:
+            renewed.reset(newer)
+    if left is not None:
+        state.task_origins.setdefault(task, left)
     if created := getattr(task, "_source_traceback", None):  # in asyncio's debug mode: it says who made the task
         while created and (created[-1].filename == __file__ or _WRAPT in created[-1].filename):
             del created[-1]
