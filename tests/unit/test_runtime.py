@@ -132,6 +132,22 @@ def test_a_socket_module_that_is_executed_again_inside_of_a_guard_is_wrapped_at_
     assert [violation.route for violation in seen] == [route]  # by its wrapper: the audit hook comes too late
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_modules_are_awaited_again_where_the_finders_were_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pytester does after a run in its own process."""
+    with network_guard("small", "strict"):
+        pass
+    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if type(finder).__name__ != "_Finder"])
+    monkeypatch.setattr(runtime, "_entry_points", list(runtime._entry_points))
+    monkeypatch.setattr(sockets, "_known_classes", list(sockets._known_classes))
+    try:
+        with network_guard("small", "strict"), expect_network_violation() as seen:
+            import_again().socket().connect(("api.example", 80))
+    finally:
+        sys.modules["socket"] = socket
+    assert [violation.route for violation in seen] == ["socket.connect"]  # the audit hook comes after the look-up
+
+
 def test_a_program_is_handed_the_guard_once_by_what_was_imported_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     monkeypatch.setattr(Spawned, "hand_down", lambda _self, argv, *_rest, **_given: started.append(argv))

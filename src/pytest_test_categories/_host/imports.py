@@ -65,6 +65,11 @@ _finder: Final = _Finder()
 
 def on_import(name: str, hook: Hook) -> None:
     """Call a hook with a module each time that it has been executed from now on."""
-    if _finder not in sys.meta_path:  # somebody may have put another list in its place
-        sys.meta_path.insert(0, _finder)
     _finder.awaited.setdefault(name, []).append(hook)
+    look_out()
+
+
+def look_out() -> None:
+    """See what is imported: others may have put another list of finders in the place of the one that has ours."""
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
