@@ -29,12 +29,12 @@ def pytest_collection_finish(session):
     for item in session.items:
         size = sizes.of(item)
         target = target_of(
-            function_of(item.nodeid), "", size.value if size else "", str(item.path),
+            function_of(item.nodeid), str(item.path),
             function=getattr(item, "function", None),
             name=getattr(item, "originalname", item.name),
             classes=[node.obj for node in item.listchain() if isinstance(node, pytest.Class)],
         )
-        found.append([item.nodeid, target])
+        found.append([item.nodeid, target._replace(current=size.value if size else "")])
     with open(os.environ["COLLECTED_FILE"], "w") as file:
         json.dump(found, file)
 """

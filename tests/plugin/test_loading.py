@@ -151,10 +151,12 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
 PROBE: Final = """
 import json, sys
 
+BEFORE = set(sys.modules)  # coverage measures child processes, too
+
 def pytest_unconfigure():
     ours = {name for name in sys.modules if name.startswith("pytest_test_categories")}
     rewritten = sorted(n for n in ours if "rewrite" in type(sys.modules[n].__spec__.loader).__module__)
-    there = sorted({"asyncio", "concurrent.futures", "ssl", "multiprocessing", "ctypes"} & set(sys.modules))
+    there = sorted({"asyncio", "concurrent.futures", "ssl", "multiprocessing", "ctypes"} & set(sys.modules) - BEFORE)
     print("PROBE", json.dumps([rewritten, there, [type(finder).__name__ for finder in sys.meta_path]]))
 """
 
