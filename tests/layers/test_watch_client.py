@@ -50,6 +50,15 @@ def watch() -> Iterator[Callable[..., None]]:
         end()
 
 
+@pytest.mark.filterwarnings("ignore::pytest_test_categories.NetworkAccessWarning")
+def test_a_registered_call_that_was_warned_of_is_one_attempt(driver: Any, watch: Callable[..., None]) -> None:
+    """Whatever its name stands for."""
+    watch("acme_driver:Connection.open", lambda _instance, args, _kwargs: args[0])
+    with network_guard("small", "warn") as guard:
+        driver.Connection().open("localhost:4000")
+    assert [(violation.target, violation.count) for violation in guard.violations] == [("localhost:4000", 1)]
+
+
 def test_a_registered_call_is_judged(driver: Any, watch: Callable[..., None]) -> None:
     with network_guard("small"):
         assert driver.Connection().open("db.example:4000") == "opened db.example:4000"  # the way out

@@ -180,6 +180,27 @@ def test_a_look_up_that_was_warned_of_and_the_connect_after_it_are_one_warning(l
     assert len([w for w in caught if w.category is NetworkAccessWarning]) == 2
 
 
+NAMED: Final[dict[str, tuple[int, Callable[[socket.socket, Any], object]]]] = {
+    "connect": (socket.SOCK_STREAM, lambda opened, to: opened.connect(to)),
+    "connect_ex": (socket.SOCK_STREAM, lambda opened, to: opened.connect_ex(to)),
+    "sendto": (socket.SOCK_DGRAM, lambda opened, to: opened.sendto(b"", to)),
+    "bind": (socket.SOCK_STREAM, lambda opened, to: opened.bind((to[0], 0))),
+}
+
+
+@pytest.mark.parametrize("host", ["localhost", b"localhost", "127.0.0.1"])
+@pytest.mark.parametrize(("kind", "call"), NAMED.values(), ids=NAMED)
+@pytest.mark.filterwarnings("ignore::pytest_test_categories.NetworkAccessWarning")
+def test_a_call_with_a_name_that_was_warned_of_is_one_attempt(
+    listener: Address, kind: int, call: Callable[[socket.socket, Any], object], host: Any
+) -> None:
+    with network_guard("small", "warn") as guard, socket.socket(socket.AF_INET, kind) as opened:
+        call(opened, (host, listener[1]))
+    (violation,) = guard.violations
+    assert violation.count == 1
+    assert violation.target.rpartition(":")[0] == (host if isinstance(host, str) else host.decode())
+
+
 def test_a_look_up_that_nobody_is_charged_with_is_not_remembered() -> None:
     runtime.hold()
     try:

@@ -68,6 +68,17 @@ def _is_fake(function: Any, address: Any = None) -> bool:
     return sight is None or parse_ip(sight.endpoint.host) is not None
 
 
+def _named(address: Any) -> Asked | None:
+    """Return a label for an address with a host name: the name, and what it stands for, are one attempt."""
+    if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked.get() is not None:  # noqa: PLR2004 - (host, port)
+        return None
+    name = host_text(address[0]) if isinstance(address[0], (str, bytes, bytearray)) else ""
+    return None if name in _NO_NAMES or parse_ip(name) is not None else Asked(name, address[1])
+
+
+_NO_NAMES: Final = frozenset({"", "<broadcast>"})
+
+
 class _Table:
     """Makes the wrappers, each bound to the judge it asks."""
 
@@ -120,11 +131,17 @@ class _Table:
                 family = family_of(real)
             asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
             reads = read_address if asks is not Kind.CONNECT else reader_of_connect(asks, family, real)
-            if judge(asks, route, family, address, instance, reads) and family in IP_FAMILIES:
-                sent = numeric(kind, route, family, address, instance, reads)
-                if sent is not address:
-                    args = tuple(sent if arg is address else arg for arg in args)
-                    address = sent
+            label = _named(address) if family in IP_FAMILIES else None
+            token = None if label is None else asked.set(label)
+            try:
+                if judge(asks, route, family, address, instance, reads) and family in IP_FAMILIES:
+                    sent = numeric(kind, route, family, address, instance, reads)
+                    if sent is not address:
+                        args = tuple(sent if arg is address else arg for arg in args)
+                        address = sent
+            finally:
+                if token is not None:
+                    asked.reset(token)
             one_shot = (event, real, address)
             passes.allow(one_shot)
             try:
@@ -151,7 +168,7 @@ class _Table:
         """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
         __tracebackhide__ = True
         host = host_text(address[0])  # of an address that has been judged, and so is one
-        if host in {"", "<broadcast>"} or parse_ip(host) is not None:
+        if host in _NO_NAMES or parse_ip(host) is not None:
             return address
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, family, address, sock, read_bound_name)

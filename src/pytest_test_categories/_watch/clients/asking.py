@@ -138,12 +138,20 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
             our_family.note_path(address)
         judge(kind, route, AF_UNIX, address, None, read_address)
         return
-    if route.startswith("uvloop."):
-        _ask_for_libuv(judge, remember, kind, route, address)
-    elif kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}:
-        judge(kind, route, 0, (*address, 0), None, read_lookup if kind is Kind.LOOKUP else read_reverse)
-    else:
-        _ask_about_place(judge, remember, kind, route, address, read_place)
+    looks_up = kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}
+    # A place and what its name stands for are one attempt.
+    steps = not looks_up and asked.get() is None and parse_ip(address[0]) is None
+    token = asked.set(Asked(*address)) if steps else None
+    try:
+        if route.startswith("uvloop."):
+            _ask_for_libuv(judge, remember, kind, route, address)
+        elif looks_up:
+            judge(kind, route, 0, (*address, 0), None, read_lookup if kind is Kind.LOOKUP else read_reverse)
+        else:
+            _ask_about_place(judge, remember, kind, route, address, read_place)
+    finally:
+        if token is not None:
+            asked.reset(token)
 
 
 def _ask_for_libuv(
