@@ -1462,3 +1462,62 @@ def test_bystander():
     result.stdout.fnmatch_lines(["*test_tasks.py::test_block started inside a guard that has ended"])
     result.stdout.fnmatch_lines(["*no running test is charged with: 1 *", "*test_tasks.py::test_leaves started and*"])
     result.stdout.fnmatch_lines(["FAILED *::test_block*"])
+
+
+def test_rule_4_a_task_of_trios_that_a_block_has_left_over_is_held_to_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytest.importorskip("trio")
+    pytester.makepyfile(
+        test_trio=DIAL
+        + """
+import trio
+pytestmark = pytest.mark.large
+local()
+
+async def now():
+    with contextlib.suppress(OSError):
+        local()
+
+async def late():
+    await trio.sleep(0.01)
+    await now()
+
+async def makes_a_task():
+    await trio.sleep(0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(now)
+
+@pytest.mark.parametrize("left", [late, makes_a_task])
+def test_left(left):
+    async def body():
+        async with trio.open_nursery() as nursery:
+            with network_guard("small"):
+                nursery.start_soon(left)
+
+    trio.run(body)
+
+def test_after():
+    @network_guard("small")
+    async def guarded():
+        await trio.sleep(0)
+
+    async def body():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guarded)
+            await guarded()
+            nursery.start_soon(late)
+            await late()
+
+    trio.run(body)
+
+def test_a_kept_context():
+    with network_guard("small"):
+        kept = contextvars.copy_context()
+    kept.run(trio.run, late)
+"""
+    )
+    result = run_pytest("-rfp")
+    result.assert_outcomes(failed=2, passed=2)
+    result.stdout.fnmatch_lines(["FAILED *test_left*", "FAILED *test_left*"])
+    result.stdout.fnmatch_lines(["*by a task that test_trio.py::test_left?late? started inside a guard that has ended"])

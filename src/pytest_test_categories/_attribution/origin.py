@@ -534,7 +534,7 @@ def _charge_of_this_process() -> Charge | None:
         if job is not None and job.scope is closed:
             return _leftover(closed, job.WHAT)
         if _leftover_of_loop(closed) is closed:
-            return _leftover(closed, "a task" if current_task() is not None else "a callback")
+            return _leftover(closed, "a callback" if (current_task() or trio_task()) is None else "a task")
         return Charge(scopes, "", False, "an open guard of the context")
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
@@ -605,7 +605,9 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
     events = sys.modules.get("asyncio.events")
     loop = events._get_running_loop() if events is not None else None
     if loop is None:
-        return None
+        if scope is None or not isinstance(scope.closer, weakref.ref) or trio_task() is None:
+            return None
+        return None if _closed_here(scope) else scope  # another task has closed it, in which this one was begun
     task = current_task()
     if task is None:  # a callback carries the context it was scheduled in
         here = current.get()
