@@ -1521,3 +1521,59 @@ def test_a_kept_context():
     result.assert_outcomes(failed=2, passed=2)
     result.stdout.fnmatch_lines(["FAILED *test_left*", "FAILED *test_left*"])
     result.stdout.fnmatch_lines(["*by a task that test_trio.py::test_left?late? started inside a guard that has ended"])
+
+
+LEFT_IN_MODES: Final = (
+    DIAL
+    + """
+from pytest_test_categories import expect_network_violation
+
+pytestmark = pytest.mark.large
+local()
+
+def left(mode):
+    ended = threading.Event()
+
+    def late():
+        ended.wait()
+        with contextlib.suppress(Exception):
+            local()
+
+    with network_guard("small", mode):
+        thread = threading.Thread(target=late)
+        thread.start()
+    ended.set()
+    thread.join()
+
+def test_warn():
+    left("warn")
+
+def test_strict():
+    left("strict")
+
+def test_strict_inside_of_warn():
+    with network_guard("medium", "warn"):
+        left("strict")
+
+def test_expected():
+    with expect_network_violation() as seen:
+        left("strict")
+    assert len(seen) == 1
+"""
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["strict", "warn"])
+def test_rule_4_what_a_block_has_left_over_is_told_as_its_mode_says(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], mode: str
+) -> None:
+    pytester.makepyfile(LEFT_IN_MODES)
+    result = run_pytest("-rfp", "-W", "ignore", mode=mode)
+    result.stdout.no_fnmatch_line("*no running test is charged with*")
+    result.stdout.no_fnmatch_line("*::test_expected [[]large]*")
+    if mode == "warn":
+        result.assert_outcomes(passed=4)
+    else:
+        result.assert_outcomes(passed=2, failed=2)
+        result.stdout.fnmatch_lines(["PASSED *::test_warn", "PASSED *::test_expected"])

@@ -190,7 +190,7 @@ class Ledger:
         run = innermost() or self.ended
         late = bool(violation.late)
         into = scope.records
-        if late and teller is not None and teller in scope.around:
+        if late and teller is not None and teller in scope.chain:
             into = teller.records
         elif late and run is not None:
             into = run.late
@@ -443,13 +443,15 @@ def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
 
 
 def _who_tells(scopes: tuple[Scope, ...]) -> Scope | None:
-    """Return the open guard that tells of what a closed one inside of it has left over, if that is what is charged."""
-    judges = [(link, link.policy.mode) for link in scopes if link.kind.judges and link.policy is not None]
-    if not judges or judges[0][0].open:
+    """Return the guard that tells of what a closed one inside of open ones has left over; None: no such is charged."""
+    modes = [(link, link.policy.mode) for link in scopes if link.kind.judges and link.policy is not None]
+    around = [(link, mode) for link, mode in modes if link.open]
+    if not around or modes[0][0].open or any(link.home is not None for link, _ in around):
         return None
-    mode = judges[0][1]
-    around = next((judge for judge in judges if judge[0].open), None)
-    return around[0] if around is not None and around[1] is mode and around[0].home is None else None
+    left, own = modes[0]
+    # What one that warns has let go on fails no strict guard around it, and not the run.
+    instead = left if own is EnforcementMode.WARN else around[0][0]
+    return next((link for link, mode in around if mode is own), instead)
 
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
