@@ -252,7 +252,9 @@ def test_a_child_is_held_to_what_its_test_is(
     assert [violation.target for violation in medium.violations] == ["198.51.100.1:9"]
     with pytest.warns(NetworkAccessWarning) as warned, network_guard("small", "warn") as warn:
         assert start(local) == 0
-    assert len(warned) == 1
+    assert [one.category for one in warned].count(
+        NetworkAccessWarning
+    ) == 1  # newer Pythons warn of a fork's threads, too
     assert [violation.target for violation in warn.violations] == [f"{listener[0]}:{listener[1]}"]
     assert start(local) == 0
 
