@@ -167,9 +167,11 @@ class Judge:
 
 def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:
     """Tell whether there is nobody who restricts what is reached, or wants to know of it."""
-    policies = [None if link.observe is not None else link.policy for link in scopes]
-    sizes = [None if policy is None else policy.size for policy in policies]
-    return all(size is not None and size.rank >= TestSize.LARGE.rank for size in sizes)
+    for link in scopes:
+        size = None if link.policy is None or link.observe is not None else link.policy.size
+        if size is None or size.rank < TestSize.LARGE.rank:
+            return False
+    return True
 
 
 def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:

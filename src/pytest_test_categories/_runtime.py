@@ -16,7 +16,7 @@ from pytest_test_categories._attribution import carriers, origin
 from pytest_test_categories._attribution.carriers import signals
 from pytest_test_categories._attribution.carriers.exits import Exit
 from pytest_test_categories._attribution.origin import charge
-from pytest_test_categories._host.imports import look_out, on_import
+from pytest_test_categories._host.imports import on_import
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
@@ -84,7 +84,6 @@ class Runtime:
             if sockets.replaced():
                 self._watch_again()
             if self.holders == 1:
-                look_out()
                 install_all(self._entry_points)
                 audit.hook.start(self.judge.ask, connections.Sends(self.judge.ask).check_file)
                 clients.start(self.judge.ask, self.remember)

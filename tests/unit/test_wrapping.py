@@ -6,6 +6,7 @@ import array
 import collections
 import copy
 import decimal
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
@@ -14,6 +15,7 @@ import pickle
 import subprocess
 import sys
 import types
+import weakref
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -359,6 +361,20 @@ def test_what_finds_an_awaited_module_and_does_not_load_it_sees_its_own_loader(l
         EntryPoint(f"{later}_that_is_not_there", "f", Seen()).install()
         __import__(f"{later}_that_is_not_there")
     entry.remove()
+
+
+@pytest.mark.parametrize("name", ["colorsys", "a_module_that_is_never_imported"])
+def test_an_entry_point_that_is_removed_is_held_by_nothing(name: str) -> None:
+    importlib.import_module("colorsys")
+    wrapper = Seen()
+    entry_point = EntryPoint(name, "rgb_to_hsv", wrapper)
+    for _ in range(2):
+        entry_point.install()
+        entry_point.remove()
+    left = weakref.ref(wrapper)
+    del wrapper, entry_point
+    gc.collect()
+    assert left() is None
 
 
 def test_a_module_that_was_dropped_is_unwrapped_all_the_same(module: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class _Loader:
     """Loads a module as its own loader does, and then calls the hooks; it passes for that loader."""
 
-    def __init__(self, loader: Any, hooks: list[Hook]) -> None:
+    def __init__(self, loader: Any, hooks: dict[Hook, None]) -> None:
         self._loader = loader
         self._hooks = hooks
 
@@ -43,12 +43,12 @@ class _Finder:
     """Stands before the other finders once a module is awaited."""
 
     def __init__(self) -> None:
-        self.awaited: dict[str, list[Hook]] = {}
+        self.awaited: dict[str, dict[Hook, None]] = {}  # in the order in which they were given
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Let the finders behind this one find an awaited module."""
         hooks = self.awaited.get(name)
-        if hooks is None or self not in sys.meta_path:
+        if not hooks or self not in sys.meta_path:
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:  # one before it may ask this one
             find = getattr(finder, "find_spec", None)
@@ -64,12 +64,12 @@ _finder: Final = _Finder()
 
 
 def on_import(name: str, hook: Hook) -> None:
-    """Call a hook with a module each time that it has been executed from now on."""
-    _finder.awaited.setdefault(name, []).append(hook)
-    look_out()
-
-
-def look_out() -> None:
-    """See what is imported: others may have put another list of finders in the place of the one that has ours."""
-    if _finder not in sys.meta_path:
+    """Call a hook with a module each time that it has been executed from now on; once, however often this is asked."""
+    _finder.awaited.setdefault(name, {})[hook] = None
+    if _finder not in sys.meta_path:  # others may have put another list in the place of the one that had it
         sys.meta_path.insert(0, _finder)
+
+
+def off_import(name: str, hook: Hook) -> None:
+    """End what ``on_import`` began, if it did: nothing of the hook is held any more."""
+    _finder.awaited.get(name, {}).pop(hook, None)

@@ -15,7 +15,7 @@ import threading
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._host.imports import on_import
+from pytest_test_categories._host.imports import off_import, on_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,23 +68,15 @@ class EntryPoint:
         self.wrapper = wrapper
         self.owner = owner
         self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
-        self._awaited = False
-        self._wanted = False
 
     def install(self) -> None:
         """Wrap the attribute, unless a wrapper of ours is still (or again) in place."""
         load()
-        self._wanted = True
         target = self.owner if self.owner is not None else sys.modules.get(self.module)
         if target is not None:
             self._install(target)
-        if self.owner is None and not self._awaited:
-            self._awaited = True
-            on_import(self.module, self._imported)
-
-    def _imported(self, module: object) -> None:
-        if self._wanted:
-            self._install(module)
+        if self.owner is None:
+            on_import(self.module, self._install)
 
     def _install(self, target: object) -> None:
         import wrapt
@@ -107,7 +99,7 @@ class EntryPoint:
 
     def remove(self) -> None:
         """Take our wrapper off; one that somebody has wrapped or replaced stays behind, inert."""
-        self._wanted = False
+        off_import(self.module, self._install)
         targets, self._targets = self._targets, []
         if not targets:
             return

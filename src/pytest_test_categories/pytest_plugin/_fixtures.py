@@ -8,6 +8,7 @@ import pytest
 
 from pytest_test_categories._attribution import origin, tasks
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
+from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._guard import finish
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = tuple[int, int]  # identity of the fixture definition, index of its parameter
 
-_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 _UNSIZED: Final = len(TestSize)
 _UNSETTLED: Final = _UNSIZED + 1
@@ -126,7 +126,7 @@ class FixturePlan:
             size = size_of(item)
             rank = _UNSIZED if size is None else size.rank
             for definitions in by_name.values():
-                if rank < settled(_identity(definitions[-1]), _UNSETTLED):
+                if rank < settled(identity(definitions[-1]), _UNSETTLED):
                     self._take(item, by_name, rank)
                     break
 
@@ -148,7 +148,7 @@ class FixturePlan:
         for name, definitions in definitions_by_name.items():
             last = definitions[-1]
             try:
-                fixture = simple[_identity(last)]
+                fixture = simple[identity(last)]
             except KeyError:
                 fixture = self._look_at(name, last)
             if fixture is not None:
@@ -163,17 +163,17 @@ class FixturePlan:
         if self.guards(definition):
             autouse = _private.is_autouse(definition)
             alone = not (autouse or definition.params or name in definition.argnames)
-            fixture = _Fixture(name, (_identity(definition), 0), autouse, alone)
+            fixture = _Fixture(name, (identity(definition), 0), autouse, alone)
         elif name not in definition.argnames:
-            self._settled[_identity(definition)] = 0
-        self._simple[_identity(definition)] = fixture
+            self._settled[identity(definition)] = 0
+        self._simple[identity(definition)] = fixture
         self._definitions.append(definition)  # alive as long as its identity is a key
         return fixture
 
     def _overridden(self, name: str, definitions: Any) -> list[_Fixture]:
         found = []
         for definition in reversed(definitions[:-1]):
-            fixture = self._simple.get(_identity(definition)) or self._look_at(name, definition)
+            fixture = self._simple.get(identity(definition)) or self._look_at(name, definition)
             if fixture is not None:
                 found.append(fixture)
             if name not in definition.argnames:
@@ -197,7 +197,7 @@ class FixturePlan:
         return found
 
     def _is_broad_autouse(self, definitions: Any) -> bool:
-        fixture = self._simple.get(_identity(definitions[-1])) if definitions else None
+        fixture = self._simple.get(identity(definitions[-1])) if definitions else None
         return fixture is not None and fixture.autouse
 
     def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> Held:
@@ -220,7 +220,7 @@ class FixturePlan:
             return Held(declared.rank, "test_categories_fixture_sizes")
         size = self._sizes.of(item)
         rank = _UNSIZED if size is None else size.rank
-        key = (_identity(definition), index)
+        key = (identity(definition), index)
         held = self._held.get(key)
         if held is None or (held.ranks is None and rank < held.rank):  # asked for dynamically: so it is from now on
             self._definitions.append(definition)

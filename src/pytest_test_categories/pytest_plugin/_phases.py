@@ -10,6 +10,7 @@ import pytest
 
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current, state
+from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.ledger import error_of
 from pytest_test_categories._rules.policy import (
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _FIXTURE: Final = "network_isolation"
 _KEPT: Final = 32
 _TEST: Final = ScopeKind.TEST  # looked up once, not for each test
-_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 REPORT_KEY: Final = "test_categories"
 """Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
@@ -133,7 +133,7 @@ class Phases:
         # Most tests have their size from where they stand: their neighbours' policy is theirs.
         parent = item.parent
         if not item.own_markers:
-            known = self._policies_below.get(_identity(parent))
+            known = self._policies_below.get(identity(parent))
             if known is not None and known[0] is parent:
                 return known[1]
         policy = self.policy(self._sizes.of(item), parent.obj if isinstance(parent, pytest.Class) else None)
@@ -142,7 +142,7 @@ class Phases:
         if policy.mode is EnforcementMode.OFF and self._mode is not EnforcementMode.OFF:
             policy = self._policies[None]
         if not item.own_markers:
-            self._policies_below[_identity(parent)] = (parent, policy)
+            self._policies_below[identity(parent)] = (parent, policy)
         return policy
 
     def _widened(self, policy: Policy, item: pytest.Item) -> Policy:
@@ -170,7 +170,7 @@ class Phases:
 
     def note_items(self, items: Iterable[pytest.Item]) -> None:
         """Note what was collected: that is counted, once each, and not the groups that a runner makes of it."""
-        self._uncounted.update((_identity(item), item) for item in items)
+        self._uncounted.update((identity(item), item) for item in items)
 
     @property
     def scope(self) -> Scope | None:
@@ -184,7 +184,7 @@ class Phases:
 
     def _known(self, item: pytest.Item) -> _Test | None:
         now = self._now
-        return now if now is not None and now.item is item else self._tests.get(_identity(item))
+        return now if now is not None and now.item is item else self._tests.get(identity(item))
 
     def _open(self, item: pytest.Item) -> _Test:
         known = self._known(item)
@@ -194,14 +194,14 @@ class Phases:
         if self._run.baseline is not None:
             policy = self.with_known(policy, self.label(item))
         scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
-        key = _identity(item)
+        key = identity(item)
         if self._process != os.getpid():
             _carry_sizes(item.config.pluginmanager, self)
         elif self._uncounted.pop(key, None) is not None:
             try:
-                self._counted[_identity(policy)].count += 1
+                self._counted[identity(policy)].count += 1
             except KeyError:
-                self._counted[_identity(policy)] = _Counted(policy)
+                self._counted[identity(policy)] = _Counted(policy)
         self._now = test = self._tests[key] = _Test(item, scope)
         if len(self._tests) > self._room:
             self._tests = {key: one for key, one in self._tests.items() if one.scope.open}

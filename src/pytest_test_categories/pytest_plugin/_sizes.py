@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._rules.policy import TestSize
     from pytest_test_categories.pytest_plugin._options import Settings
-
-
-_identity: Final = object.__hash__  # ``id()`` raises an audit event, and ours would be called for each test
 
 
 class SizeConflictError(Exception):
@@ -41,7 +39,7 @@ class Sizes:
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
-        known = self._nodes.get(_identity(item))
+        known = self._nodes.get(identity(item))
         if known is not None:
             return known[1]
         size = self._own(item)
@@ -49,7 +47,7 @@ class Sizes:
             size = self._of_parent(item.parent)
         if size is None:
             size = self.of_path(str(item.path))
-        self._nodes[_identity(item)] = (item, size, tuple(item.own_markers))
+        self._nodes[identity(item)] = (item, size, tuple(item.own_markers))
         return size
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
@@ -142,13 +140,13 @@ class Sizes:
     def _of_parent(self, node: Any) -> TestSize | None:
         if node is None:
             return None
-        known = self._nodes.get(_identity(node))
+        known = self._nodes.get(identity(node))
         if known is not None:
             return known[1]
         size = self._own(node)
         if size is None:
             size = self._of_parent(node.parent)
-        self._nodes[_identity(node)] = (node, size, tuple(node.own_markers))
+        self._nodes[identity(node)] = (node, size, tuple(node.own_markers))
         return size
 
     def _own(self, node: Any) -> TestSize | None:
