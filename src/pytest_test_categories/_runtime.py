@@ -73,7 +73,7 @@ class Runtime:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge.ask, self.remember),
-                    *programs.entry_points(self.hand_down, self.hand_over, self.start),
+                    *programs.entry_points(self.hand_down, self.hand_over, self._companions, self.start),
                     *pools.entry_points(self.hand_to_job),
                     *connections.rows_around_programs(self.judge.ask),
                     *carriers.ENTRY_POINTS,

@@ -500,6 +500,28 @@ def test_an_error_that_comes_back_from_a_pool_is_delivered(method: str) -> None:
         assert [violation.target for violation in seen] == ["198.51.100.1:9"]
 
 
+def start_with(monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    """Put code before that of the programs which multiprocessing starts, as other releases of Python do."""
+    from multiprocessing import util
+
+    source = """
+def spawnv_passfds(path, args, passfds):
+    at = args.index("-c") + 1
+    return start(path, [*args[:at], before + args[at], *args[at + 1:]], passfds)
+"""
+    module: dict[str, Any] = {"__name__": util.__name__, "before": before, "start": util.spawnv_passfds}
+    exec(source, module)
+    monkeypatch.setattr(util, "spawnv_passfds", module["spawnv_passfds"])
+
+
+def test_a_program_whose_code_speaks_of_multiprocessing_is_held() -> None:
+    """What multiprocessing starts is known by who starts it, and not by the words of a command."""
+    for part in ("forkserver", "resource_tracker"):
+        code = f"from multiprocessing.{part} import main; import socket; socket.socket().connect(('198.51.100.1', 9))"
+        with pytest.raises(NetworkAccessViolationError, match=r"198\.51\.100\.1:9"), network_guard("small", "strict"):
+            subprocess.run([sys.executable, "-c", code], check=False, stderr=subprocess.DEVNULL)
+
+
 def test_a_fork_server_that_was_there_before_still_serves() -> None:
     with multiprocessing.get_context("forkserver").Pool(1) as pool:
         assert pool.map(abs, [-1]) == [1]
@@ -508,14 +530,19 @@ def test_a_fork_server_that_was_there_before_still_serves() -> None:
     assert guard.violations == []
 
 
-def test_one_fork_server_serves_tests_of_different_sizes(listener: tuple[str, int]) -> None:
+@pytest.mark.parametrize("before", ["", "import sys; ", "import os, sys; import gc; "])
+def test_one_fork_server_serves_tests_of_different_sizes(
+    listener: tuple[str, int], monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Its command has another beginning in every few releases of Python."""
+    start_with(monkeypatch, before)
     argv = ["", "", *map(str, listener)]
     for _ in range(2):
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
+            assert in_process("forkserver")(argv) == 3
         with network_guard("medium", "strict") as medium:
             assert in_process("forkserver")(argv) == 0
         assert medium.violations == []
-        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict"):
-            assert in_process("forkserver")(argv) == 3
         with network_guard("large", "strict"):
             assert in_process("forkserver")(argv) == 0
         assert in_process("forkserver")(argv) == 0

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 HandDown: TypeAlias = "Callable[[Sequence[Any], Sequence[Any], bool], str | None]"
 
 
-def entry_points(hand_down: HandDown, hand_over: HandDown, start: Callable[..., Any]) -> list[EntryPoint]:
+def entry_points(
+    hand_down: HandDown,
+    hand_over: HandDown,
+    companions: Callable[[], tuple[str, str]],
+    start: Callable[..., Any],
+) -> list[EntryPoint]:
     """Return the rows of the table.
 
     Args:
         hand_down: Asked at each start of a program.
         hand_over: Asked where a program takes this process's place.
+        companions: Says what a process needs that is handed no guard.
         start: Called with what starts a program and its arguments, where that comes back at once.
     """
-    starting, replacing = Spawning(hand_down), Spawning(hand_over)
+    starting, replacing = Spawning(hand_down, companions), Spawning(hand_over, companions)
 
     @functools.cache  # one for each: ``subprocess`` has what it imports wrapped already, if it is imported later
     def wrapper(method: str) -> Callable[..., Any]:

@@ -20,7 +20,6 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     Handed,
     append,
     append_to,
-    is_fork_server,
     new_ident,
     program_name,
 )
@@ -189,8 +188,6 @@ class Spawned:
             run: The run that the start is counted in.
             count: Whether to count the start if nobody watches it.
         """
-        if is_fork_server(argv):
-            return Handed("", "", "", *self._companions(), "").text()  # it is asked for processes by many
         found = self._handed(root)
         if found is None:
             return None

@@ -210,17 +210,24 @@ def _shows_its_environment(argv: "Sequence[Any]") -> bool:
     return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
 
 
-def _multiprocessing_part(argv: "Sequence[Any]") -> str:
-    """Return which part of multiprocessing a command line starts: ``forkserver``, ``spawn``, ``resource_tracker``."""
-    for word in argv:
-        if isinstance(word, str) and word.startswith("from multiprocessing."):
-            return word[21:].partition(" ")[0]
+def _part_that_starts() -> str:
+    """Return which module of multiprocessing starts a program here: ``forkserver``, ``popen_spawn_posix``, or none.
+
+    It is asked for itself, since the command that it writes has another form in every few releases of Python.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        package, _, name = str(frame.f_globals.get("__name__")).partition(".")
+        if package == "multiprocessing" and name != "util":
+            return name
+        if package not in _BETWEEN:
+            break
+        frame = frame.f_back
     return ""
 
 
-def is_fork_server(argv: "Sequence[Any]") -> bool:
-    """Tell whether a command line is that of multiprocessing's fork server."""
-    return _multiprocessing_part(argv) == "forkserver"
+_BETWEEN = frozenset({"multiprocessing", "wrapt", "pytest_test_categories", "pytest_test_categories_child"})
+"""Packages that stand between who starts a program and the call that we see."""
 
 
 class Spawning:
@@ -229,22 +236,30 @@ class Spawning:
     Args:
         hand_down: Called with the command line and the files that it may be, and whether to count the start; returns
             the variable's value, or None to leave the call alone.
+        companions: Says what a start needs that is handed no guard: the directory of wrapt, and the modules that it
+            waits for.
     """
 
-    def __init__(self, hand_down: "Callable[[Sequence[Any], Sequence[Any], bool], str | None]") -> None:
+    def __init__(
+        self,
+        hand_down: "Callable[[Sequence[Any], Sequence[Any], bool], str | None]",
+        companions: "Callable[[], tuple[str, str]]",
+    ) -> None:
         self._hand_down = hand_down
+        self._companions = companions
         self._knows_fork_server = False
 
     def _value(self, argv: "Sequence[Any]", executables: "Sequence[Any]") -> "str | None":
         if not isinstance(argv, (list, tuple)) or _shows_its_environment(argv):
             return None
-        part = _multiprocessing_part(argv)
+        part = _part_that_starts()
         if part == "resource_tracker":
             return None
-        if part == "forkserver":
+        if part == "forkserver":  # it is asked for processes by many
             self._knows_fork_server = True
+            return Handed("", "", "", *self._companions(), "").text()
         # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
-        worker = part == "spawn" and " -" not in program_name(argv, ())
+        worker = part.startswith("popen_spawn") and " -" not in program_name(argv, ())
         return self._hand_down(argv, executables, not (worker and sys.executable in map(os.fsdecode, executables)))
 
     def fork_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
@@ -366,13 +381,8 @@ class Spawning:
     def preparation(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``get_preparation_data``: what a process of multiprocessing is told once it runs."""
         data = wrapped(*args, **kwargs)
-        frame: Any = sys._getframe(1)
-        asks = ""
-        while frame is not None and not asks.startswith("multiprocessing."):
-            asks = str(frame.f_globals.get("__name__"))
-            frame = frame.f_back
         # A fork server that was there before us has no part of ours. Others' starts go through an entry point above.
-        stranger = asks == "multiprocessing.popen_forkserver" and not self._knows_fork_server
+        stranger = _part_that_starts() == "popen_forkserver" and not self._knows_fork_server
         value = self._hand_down(["multiprocessing forkserver"], (), stranger)
         if value is not None:
             data[PREPARATION_KEY] = value
@@ -563,8 +573,6 @@ def _raw_hand_down(argv: "Sequence[Any]", executables: "Sequence[Any]", count: b
     """Hand down what this process was handed: until the layers are here, it has no guards of its own."""
     if state.runtime is not None:
         return state.runtime.hand_down(argv, executables, count)  # type: ignore[no-any-return]
-    if is_fork_server(argv):
-        return Handed("", "", "", *_companions(), "").text()
     if state.handed is None:
         return None
     mine = state.handed.renewed()
@@ -578,7 +586,7 @@ def _companions() -> "tuple[str, str]":
     return state.beside, ",".join(state.loads)
 
 
-_spawning = Spawning(_raw_hand_down)
+_spawning = Spawning(_raw_hand_down, _companions)
 
 
 def _hang(owner: "Any", name: str, make: "Callable[[Any, str], Any]") -> None:
