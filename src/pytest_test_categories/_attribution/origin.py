@@ -171,9 +171,7 @@ class Scope:
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:
-            if "asyncio.tasks" in sys.modules and (left := tasks.all_tasks()):  # asked at the end of each test
-                mine = current_task()
-                claim_tasks(self, (task for task in left if task is not mine))
+            self.closed_at = tasks.claim(self)
         elif self.mark is None or self.mark() is not None:  # else no task has a context of this scope
             self.closed_at = tasks.moment()
 
@@ -343,7 +341,6 @@ class _State:
         threads: What each thread carries that was started here.
         made_threads: Which line started it.
         greenlets: What each greenlet carries that was spawned here.
-        task_origins: What a task is left over from, once that is known.
         ending: Where the process ends: what it is held to then.
         inherited: What this process is held to whatever it does itself, if a guarded one started it.
         on_change: Called when other scopes judge what a thread does: a layer outside of this process is told.
@@ -352,7 +349,8 @@ class _State:
         serials: The numbers of scopes to come.
         local: Of each thread, as ``thread``, what stands for it.
         blocks: Of each thread of the system, as ``open``, the blocks that judge it in contexts that know of none.
-        running: Of each thread, as ``job``, the work of somebody else that it does.
+        running: Of each thread, as ``job``, the work of somebody else that it does; as ``heir``, the mark of the task
+            that a leftover makes there just now, which may run eagerly before it has it.
     """
 
     def __init__(self) -> None:
@@ -360,7 +358,6 @@ class _State:
         self.threads: weakref.WeakKeyDictionary[threading.Thread, Carried] = weakref.WeakKeyDictionary()
         self.made_threads: weakref.WeakKeyDictionary[threading.Thread, stack.Made | None] = weakref.WeakKeyDictionary()
         self.greenlets: weakref.WeakKeyDictionary[Any, Carried] = weakref.WeakKeyDictionary()
-        self.task_origins: weakref.WeakKeyDictionary[Any, Scope | None] = weakref.WeakKeyDictionary()
         self.ending: Scope | None = None
         self.inherited: Scope | None = None
         self.on_change: Callable[[tuple[Scope, ...] | None], None] | None = None
@@ -534,7 +531,7 @@ def _charge_of_this_process() -> Charge | None:
         if job is not None and job.scope is closed:
             return _leftover(closed, job.WHAT)
         if _leftover_of_loop(closed) is closed:
-            return _leftover(closed, "a callback" if (current_task() or trio_task()) is None else "a task")
+            return _leftover(closed, "a callback" if (tasks.current() or trio_task()) is None else "a task")
         return Charge(scopes, "", False, "an open guard of the context")
     carried = job.scope if job is not None else _thread_scope() or _greenlet_scope()
     if carried is FREE:
@@ -608,15 +605,21 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
         if scope is None or not isinstance(scope.closer, weakref.ref) or trio_task() is None:
             return None
         return None if _closed_here(scope) else scope  # another task has closed it, in which this one was begun
-    task = current_task()
+    task = tasks.current()
     if task is None:  # a callback carries the context it was scheduled in
-        here = current.get()
-        return None if here is not None and renewed.get() is _closed_inside(here) else scope
-    if task in state.task_origins:
-        return state.task_origins[task]
-    if scope is None or scope.closed_at is None or _closed_here(scope):
+        return None if _is_renewed() else scope
+    born = tasks.born(task) or getattr(state.running, "heir", None)
+    if born is not None and born.era.claimed:
+        return born.era.owner
+    if scope is None or scope.closed_at is None or _closed_here(scope) or (born is None and _is_renewed()):
         return None
     return scope if tasks.was_there(task, scope.closed_at) else None
+
+
+def _is_renewed() -> bool:
+    """Tell whether this context is a kept one, in which what runs here was begun after its guard had closed."""
+    here = current.get()
+    return here is not None and renewed.get() is _closed_inside(here)
 
 
 def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
@@ -629,12 +632,13 @@ def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
     """
     scope = current.get() if context is None else context.get(current)
     closed = None if scope is None else _closed_inside(scope)
-    if closed is None:
-        return None, None
-    if current_task() is not None:
-        left = _leftover_of_loop(None if closed.kind is ScopeKind.FIXTURE else closed)
+    task = tasks.current()
+    if task is not None and (closed is not None or tasks.is_claimed(task)):
+        left = _leftover_of_loop(None if closed is None or closed.kind is ScopeKind.FIXTURE else closed)
         if left is not None:
             return left, None
+    if closed is None:
+        return None, None
     if context is None:
         return None, closed
     with contextlib.suppress(RuntimeError):  # somebody runs in it
@@ -642,22 +646,9 @@ def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
     return None, None
 
 
-def current_task() -> Any:
-    """Return the asyncio task that runs here, or None."""
-    events = sys.modules.get("asyncio.events")
-    loop = events._get_running_loop() if events is not None else None
-    return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
-
-
-def claim_tasks(scope: Scope | None, left: Iterable[Any]) -> None:
-    """Charge tasks that nobody has claimed to a scope that ends; None leaves them to whatever phase runs."""
-    for task in left:
-        state.task_origins.setdefault(task, scope)
-
-
 def _running_flow() -> Any:
     """Return the task that runs here, asyncio's or trio's, or else the greenlet; None for a thread's own flow."""
-    task = current_task() or trio_task()
+    task = tasks.current() or trio_task()
     greenlets = sys.modules.get("greenlet")
     if task is not None or greenlets is None:
         return task
@@ -741,5 +732,4 @@ def forget() -> None:
     state.threads.clear()
     state.made_threads.clear()
     state.greenlets.clear()
-    state.task_origins.clear()
     tasks.forget()

@@ -1,83 +1,137 @@
-"""asyncio's tasks: which there are, and which of them were there at an earlier moment."""
+"""When each asyncio task was made, and whose leftover it is: by a mark that the task itself carries.
+
+Which tasks there are can't be asked: from CPython 3.14 on they stand in lists that only C code reads, one for each
+thread (``Modules/_asynciomodule.c``), and a list is long where thousands run at once. A mark costs the same however
+many there are, and goes with its task.
+
+A task without a mark was made while nothing was guarded, or without its loop's ``create_task``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
-import weakref
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pytest_test_categories._attribution.origin import Scope
+
+_NAME: Final = "_pytest_test_categories_born"
+"""The attribute of a task: native tasks, too, take attributes."""
+
+
+class Era:
+    """The time between two claims: tasks made in it are left over from one owner.
+
+    Attributes:
+        claimed: Whether it has ended.
+        owner: Whose the tasks of it are then; None if they are whoever's phase runs.
+    """
+
+    __slots__ = ("claimed", "owner")
+
+    def __init__(self, owner: Scope | None = None) -> None:
+        self.owner = owner
+        self.claimed = owner is not None
+
+
+class Born:
+    """The mark of the tasks that were made between two moments.
+
+    Attributes:
+        moment: The one before.
+        era: The time that they were made in.
+    """
+
+    __slots__ = ("era", "moment")
+
+    def __init__(self, era: Era) -> None:
+        self.moment = next(_moments)
+        self.era = era
 
 
 class _Known:
-    """What is known of tasks.
+    """The part of this module that changes.
 
     Attributes:
-        sets: asyncio's own sets of them.
-        births: By weak reference to a task, the moment at which it was seen first.
-        moments: The moments to come.
+        now: The mark of a task that is made now.
+        since: The moment from which on every task is marked that a loop's ``create_task`` makes.
     """
 
     def __init__(self) -> None:
-        self.sets: list[Any] = []
-        self.births: dict[Any, int] = {}
-        self.moments = itertools.count(1)
+        self.now = Born(Era())
+        self.since = 0
 
 
+_moments: Final = itertools.count(1)
 known: Final = _Known()
 
 
-def _task_sets() -> list[Any]:
-    """Return asyncio's own sets of tasks: 3.11 has one weak set; 3.12 splits eager tasks off."""
-    module = sys.modules.get("asyncio.tasks")
-    if module is not None:
-        names = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
-        known.sets.extend(held for name in names if (held := getattr(module, name, None)) is not None)
-    return known.sets
+def mark(task: Any, born: Born) -> None:
+    """Mark a new task; one that takes no attributes stays without."""
+    with contextlib.suppress(AttributeError):
+        setattr(task, _NAME, born)
 
 
-def all_tasks() -> list[Any]:
-    """Return every task that is not done, whatever its loop."""
-    found: list[Any] = []
-    for held in known.sets or _task_sets():
-        if not getattr(held, "data", held):  # the weak set's own set: cheaper to ask when empty
-            continue
-        for _ in range(10):
-            try:
-                found.extend(held)
-                break
-            except RuntimeError:  # another thread made a task meanwhile
-                continue
-    return [task for task in found if not task.done()]
+def born(task: Any) -> Born | None:
+    """Return a task's mark; None if it has none, or if it was made before ``since``."""
+    found: Born | None = getattr(task, _NAME, None)
+    return found if found is None or found.moment >= known.since else None
+
+
+def is_claimed(task: Any) -> bool:
+    """Tell whether a task is somebody's leftover, or known to be nobody's."""
+    found = born(task)
+    return found is not None and found.era.claimed
 
 
 def moment() -> int:
-    """Take note of the tasks that there are; return what ``was_there`` knows this moment by.
-
-    The interpreter's own difference of sets finds the tasks that are new since the last time: of n guards that end
-    one after another, each looks at n tasks, and a look has to cost next to nothing.
-    """
-    live = 0
-    for held in known.sets or _task_sets():
-        data = getattr(held, "data", None)  # weak references; asyncio keeps eager tasks themselves
-        if data is None:
-            data = {weakref.ref(task) for task in held.copy()}
-        live += len(data)
-        new = data.difference(known.births)
-        if new:
-            born = next(known.moments)  # later than any that was returned before one of these was made
-            for reference in new:
-                known.births.setdefault(reference, born)
-    if len(known.births) > 2 * live + 64:
-        forget()
-    return next(known.moments)
+    """Begin another mark for the tasks to come; return what ``was_there`` knows this moment by."""
+    at = next(_moments)
+    known.now = Born(known.now.era)  # whose moment is later
+    return at
 
 
 def was_there(task: Any, at: int) -> bool:
-    """Tell whether a task had been made at a moment that has passed."""
-    return known.births.get(weakref.ref(task), at) < at
+    """Tell whether a task had been made at a moment that has passed.
+
+    A task without a mark counts as made before, if all that ``create_task`` has made since then is marked: it is asked
+    for one whose context was copied before that moment.
+    """
+    found = born(task)
+    return at >= known.since if found is None else found.moment < at
+
+
+def claim(owner: Scope | None) -> int:
+    """Let the unclaimed tasks that there are be somebody's leftovers from now on.
+
+    The task that runs here is not one of them.
+
+    Args:
+        owner: None for nobody's: they are then whoever's phase runs.
+
+    Returns:
+        This moment.
+    """
+    at = next(_moments)
+    era = known.now.era
+    era.owner, era.claimed = owner, True
+    known.now = Born(Era())
+    mine = current()
+    if mine is not None and (found := born(mine)) is not None and found.era is era:
+        mark(mine, known.now)
+    return at
+
+
+def current() -> Any:
+    """Return the task that runs here, or None."""
+    events = sys.modules.get("asyncio.events")
+    loop = events._get_running_loop() if events is not None else None
+    return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
 
 
 def forget() -> None:
-    """Forget the tasks that are gone."""
-    for reference in [one for one in list(known.births) if one() is None]:
-        known.births.pop(reference, None)
+    """Forget what is known of the tasks that there are: from now on none is marked for a while."""
+    known.since = next(_moments)
+    known.now = Born(Era())

@@ -17,7 +17,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pytest_test_categories._attribution import origin, stack
+from pytest_test_categories._attribution import origin, stack, tasks
 from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
 from pytest_test_categories._ledger.records import Delivery, Expecting, Record, Refusal
@@ -430,7 +430,7 @@ def unseen() -> list[Violation]:
 
 
 def _read_stack(scope: Scope) -> stack.Trace:
-    task = origin.awaiting_task() or origin.current_task()
+    task = origin.awaiting_task() or tasks.current()
     return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at())
 
 

@@ -311,8 +311,7 @@ class FixtureGuard:
             origin.changed()
         scope.open, scope.held = False, True
         scope.closer = 0
-        if left := tasks.all_tasks():
-            origin.claim_tasks(None, left)
+        tasks.claim(None)
         try:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:

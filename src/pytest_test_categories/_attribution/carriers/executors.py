@@ -6,8 +6,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution import origin
-from pytest_test_categories._attribution.origin import Carried, current_task, maker, spawner, state, trio_task
+from pytest_test_categories._attribution import origin, tasks
+from pytest_test_categories._attribution.origin import Carried, maker, spawner, state, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def carrying(function: Callable[..., Any]) -> Job:
 
 def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and callable(args[0]):
-        args = (Job(args[0], spawner(), current_task() or trio_task()), *args[1:])
+        args = (Job(args[0], spawner(), tasks.current() or trio_task()), *args[1:])
     elif callable(kwargs.get("func")):
-        kwargs = {**kwargs, "func": Job(kwargs["func"], spawner(), current_task() or trio_task())}
+        kwargs = {**kwargs, "func": Job(kwargs["func"], spawner(), tasks.current() or trio_task())}
     return wrapped(*args, **kwargs)
 
 

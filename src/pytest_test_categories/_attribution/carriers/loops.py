@@ -1,4 +1,4 @@
-"""asyncio's tasks: each knows the line that made it, for what no line of its own tells, and whose leftover it is."""
+"""asyncio's tasks: each knows when it was made, whose leftover it is, and the line that made it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution import tasks
 from pytest_test_categories._attribution.origin import lineage, made, renewed, state
 from pytest_test_categories._attribution.stack import line_of_caller
 from pytest_test_categories._host.wrapping import EntryPoint
@@ -19,6 +20,10 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     told = None if line is None else made.set(line)
     left, older = lineage(kwargs.get("context"))
     newer = None if older is None else renewed.set(older)
+    born = tasks.known.now  # before the call: a task may run eagerly in it
+    if left is not None:
+        born = tasks.Born(tasks.Era(left))
+        before, state.running.heir = getattr(state.running, "heir", None), born
     try:
         task = wrapped(*args, **kwargs)
     finally:
@@ -26,8 +31,9 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
             made.reset(told)
         if newer is not None:
             renewed.reset(newer)
-    if left is not None:
-        state.task_origins.setdefault(task, left)
+        if left is not None:
+            state.running.heir = before
+    tasks.mark(task, born)
     if created := getattr(task, "_source_traceback", None):  # in asyncio's debug mode: it says who made the task
         while created and (created[-1].filename == __file__ or _WRAPT in created[-1].filename):
             del created[-1]
