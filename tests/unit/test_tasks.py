@@ -114,7 +114,7 @@ def test_the_task_that_claims_is_none_of_its_own_leftovers() -> None:
     asyncio.run(main())
 
 
-def test_tasks_that_were_made_while_nothing_was_guarded_are_nobodys_leftovers() -> None:
+def test_a_task_that_was_made_while_nothing_was_guarded_is_nobodys_leftover() -> None:
     async def main() -> list[bool]:
         with network_guard("large", "strict"):
             marked = asyncio.create_task(asyncio.sleep(0))
@@ -129,7 +129,32 @@ def test_tasks_that_were_made_while_nothing_was_guarded_are_nobodys_leftovers() 
         await asyncio.gather(marked, unmarked)
         return found
 
-    assert asyncio.run(main()) == [False, False, False, False]
+    assert asyncio.run(main()) == [True, False, True, False]
+
+
+def test_a_leftover_is_known_after_nothing_was_guarded_for_a_while() -> None:
+    found: list[Any] = []
+
+    async def look(go: asyncio.Event) -> None:
+        await go.wait()
+        found.append(charge())
+
+    async def main() -> None:
+        go = asyncio.Event()
+        with network_guard("small", "strict"):
+            scope = current.get()
+            task = asyncio.create_task(look(go))
+            await asyncio.sleep(0)
+        assert runtime.holders == 1
+        runtime.release()
+        runtime.hold()
+        with network_guard("large", "strict"):
+            go.set()
+            await task
+        assert scope is not None
+        assert found[0].scopes == scope.chain
+
+    asyncio.run(main())
 
 
 def test_a_task_that_takes_no_mark_is_known_by_its_context() -> None:

@@ -728,8 +728,8 @@ def awaiting_task() -> Any:
 
 
 def forget() -> None:
-    """Forget threads and tasks, when nothing is guarded any more."""
+    """Forget threads, when nothing is guarded any more."""
     state.threads.clear()
     state.made_threads.clear()
     state.greenlets.clear()
-    tasks.forget()
+    tasks.pause()

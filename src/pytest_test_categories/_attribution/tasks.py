@@ -56,7 +56,7 @@ class _Known:
 
     Attributes:
         now: The mark of a task that is made now.
-        since: The moment from which on every task is marked that a loop's ``create_task`` makes.
+        since: The moment from which on every task that a loop's ``create_task`` makes is marked.
     """
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ def mark(task: Any, born: Born) -> None:
 
 
 def born(task: Any) -> Born | None:
-    """Return a task's mark; None if it has none, or if it was made before ``since``."""
+    """Return a task's mark, or None."""
     found: Born | None = getattr(task, _NAME, None)
-    return found if found is None or found.moment >= known.since else None
+    return found
 
 
 def is_claimed(task: Any) -> bool:
@@ -131,7 +131,7 @@ def current() -> Any:
     return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
 
 
-def forget() -> None:
-    """Forget what is known of the tasks that there are: from now on none is marked for a while."""
+def pause() -> None:
+    """Note that from now on no task is marked for a while."""
     known.since = next(_moments)
     known.now = Born(Era())
