@@ -73,7 +73,9 @@ class Runtime:
             if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge.ask, self.remember),
-                    *programs.entry_points(self.hand_down, self.hand_over, self._companions, self.start),
+                    *programs.entry_points(
+                        self.hand_down, self.hand_over, self._companions, self.start, self.note_interpreter
+                    ),
                     *pools.entry_points(self.hand_to_job),
                     *connections.rows_around_programs(self.judge.ask),
                     *carriers.ENTRY_POINTS,
@@ -218,6 +220,11 @@ class Runtime:
             return start(*args, **kwargs)
         finally:
             outside.end_start()
+
+    def note_interpreter(self) -> None:
+        """Count another interpreter that is made here and now."""
+        if self.holders:
+            self._spawned.note_interpreter(self.root(), innermost())
 
     def hand_to_job(self) -> tuple[str, int | None]:
         """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""

@@ -25,6 +25,7 @@ def entry_points(
     hand_over: HandDown,
     companions: Callable[[], tuple[str, str]],
     start: Callable[..., Any],
+    note_interpreter: Callable[[], None],
 ) -> list[EntryPoint]:
     """Return the rows of the table.
 
@@ -33,6 +34,7 @@ def entry_points(
         hand_over: Asked where a program takes this process's place.
         companions: Says what a process needs that is handed no guard.
         start: Called with what starts a program and its arguments, where that comes back at once.
+        note_interpreter: Called where another interpreter was made in this process: none of our layers is in it.
     """
     starting, replacing = Spawning(hand_down, companions), Spawning(hand_over, companions)
 
@@ -48,11 +50,19 @@ def entry_points(
 
         return begin
 
+    def make(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        made = wrapped(*args, **kwargs)
+        note_interpreter()
+        return made
+
     return [
         *(EntryPoint(module, name, wrapper(method)) for module, name, method in ENTRIES),
         # libuv starts programs in C.
         EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
         EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
+        # The audit event of a new interpreter reaches no hook of Python's (CPython 3.13 to 3.15).
+        EntryPoint("_interpreters", "create", make),
+        EntryPoint("_xxsubinterpreters", "create", make),
     ]
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._ledger.runs import Run
 
+SUBINTERPRETER: Final = "subinterpreter"
+"""What another interpreter of this process is called among the programs that nobody watches."""
+
 _PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
@@ -196,6 +199,11 @@ class Spawned:
         if count:
             self._note(ident, home, serial, test, run, argv, files)
         return before + ident + after
+
+    def note_interpreter(self, root: str, run: Run | None) -> None:
+        """Count another interpreter of this process with what is started here and that nobody watches."""
+        if (found := self._handed(root)) is not None:
+            self._note(new_ident(), *found[2:], run, [SUBINTERPRETER], ())
 
     def hand_to_job(self, root: str) -> str:
         """Return what a job is handed that goes to a process pool; empty if nothing holds it to anything.

@@ -1,9 +1,10 @@
-"""Programs that tests of a restricted size started and that nobody watches: counted, and said so at the end."""
+"""Programs and interpreters that tests of a restricted size started and that nobody watches: counted, and said."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._processes.spool import SUBINTERPRETER
 from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
@@ -38,7 +39,5 @@ def lines(found: dict[str, Any]) -> Iterable[str]:
     if len(programs) > _SHOWN:
         names.append(f"{len(programs) - _SHOWN} more")
     tests = found["tests"]
-    yield (
-        f"unwatched child processes: {found['count']} in {tests} {'test' if tests == 1 else 'tests'}: "
-        f"{', '.join(names)}"
-    )
+    what = "child processes and interpreters" if SUBINTERPRETER in found["programs"] else "child processes"
+    yield (f"unwatched {what}: {found['count']} in {tests} {'test' if tests == 1 else 'tests'}: {', '.join(names)}")

@@ -30,12 +30,17 @@ class Job:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function on behalf of its submitter."""
         __tracebackhide__ = True
+        return self._do(self._function, *args, **kwargs)
+
+    def _do(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call something on behalf of the submitter."""
+        __tracebackhide__ = True
         outer = getattr(state.running, "job", None)
         state.running.job = self
         if origin.state.on_change is not None:
             origin.state.on_change(None)
         try:
-            return self._function(*args, **kwargs)
+            return function(*args, **kwargs)
         finally:
             state.running.job = outer
             if origin.state.on_change is not None:
@@ -81,9 +86,21 @@ def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     return wrapped(*args, **kwargs)
 
 
+def _run_in_interpreter(
+    wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """``run((function, args, kwargs))``: the function crosses into another interpreter, its submitter does not."""
+    __tracebackhide__ = True
+    if args and type(args[0]) is tuple and args[0] and type(job := args[0][0]) is Job:
+        bare = (job._function, *args[0][1:])
+        return job._do(wrapped, bare, *args[1:], **kwargs)
+    return wrapped(*args, **kwargs)
+
+
 ENTRY_POINTS: Final = (
     EntryPoint("_thread", "start_new_thread", _submit),
     EntryPoint("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),
+    EntryPoint("concurrent.futures.interpreter", "WorkerContext.run", _run_in_interpreter),
     *(
         EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
         for name in ("apply_async", "_map_async", "imap", "imap_unordered")
