@@ -839,3 +839,57 @@ def test_the_cures_for_a_narrowed_fixture_name_the_test_that_narrowed_it_and_the
     )
     result = run_pytest("-o", "test_categories_fixture_sizes=server = small")
     result.stdout.fnmatch_lines(["*test_categories_fixture_sizes declares fixture server small: declare it medium"])
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["pytest keeps it", "pytest keeps it elsewhere"])
+def test_every_test_is_told_of_a_fixture_that_swallowed_a_refusal(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], keeps: bool
+) -> None:
+    """Also with a pytest that keeps what fixtures return where we don't know it."""
+    pytester.makeconftest(
+        ""
+        if keeps
+        else """
+        from pytest_test_categories.pytest_plugin import _private
+
+        _private.keep_error = lambda _definition, _error: False
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import contextlib, socket
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def service():
+            with contextlib.suppress(Exception):
+                socket.create_connection(("198.51.100.1", 80), 1)
+            yield "service"
+
+        @pytest.fixture
+        def client(service):
+            return service
+
+        @pytest.mark.small
+        def test_first(service): pass
+
+        @pytest.mark.small
+        def test_second(client): pass
+
+        @pytest.mark.small
+        def test_without(): pass
+        """,
+        test_other="""
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def service():
+            return "another"
+
+        @pytest.mark.small
+        def test_other(service): pass
+        """,
+    )
+    result = run_pytest("test_it.py", "test_other.py")
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(["*service (module)*"])

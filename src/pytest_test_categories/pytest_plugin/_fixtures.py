@@ -245,7 +245,7 @@ class FixtureGuard:
         __tracebackhide__ = True
         scope = self._open(fixturedef, request)
         # Finalizers run last in, first out: this is the fixture's last, and _again will be its first.
-        fixturedef.addfinalizer(lambda: self._leave_teardown(scope))
+        fixturedef.addfinalizer(lambda: self._leave_teardown(scope, fixturedef))
         outer = current.get()
         scope.entered(phase=True).__enter__()
         error: BaseException | None = None
@@ -315,15 +315,17 @@ class FixtureGuard:
         try:
             self._finish(scope, error)
         except NetworkAccessViolationError as ours:
-            _private.keep_error(definition, ours)
+            if not _private.keep_error(definition, ours):
+                self._phases.broken[definition] = ours
             raise
 
     def _enter_teardown(self, scope: Scope) -> None:
         scope.open = True
         scope.entered(phase=True).__enter__()
 
-    def _leave_teardown(self, scope: Scope) -> None:
+    def _leave_teardown(self, scope: Scope, definition: Any) -> None:
         __tracebackhide__ = True
+        self._phases.broken.pop(definition, None)
         scope.entered(phase=True).__exit__()
         runtime.collect()
         scope.close()

@@ -108,6 +108,7 @@ class Phases:
         self._counted: dict[int, _Counted] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
         self.fixture_scopes: list[Scope] = []
+        self.broken: dict[object, BaseException] = {}  # by definition: fixtures whose error pytest doesn't keep
 
     # -- the guard of a test -----------------------------------------------------------------------------------------
 
@@ -251,12 +252,21 @@ class Phases:
         self._enter(test)
         error: BaseException | None = None
         try:
-            return (yield)
+            yield
+            if self.broken:
+                self._tell_broken(item)
         except BaseException as raised:
             error = raised
             raise
         finally:
             self._leave(test, error)
+
+    def _tell_broken(self, item: pytest.Item) -> None:
+        """Tell a test the error of a fixture that was set up for another one."""
+        __tracebackhide__ = True
+        for definitions in _private.fixtures_of(item).values():
+            if definitions[-1] in self.broken:
+                raise self.broken[definitions[-1]]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:

@@ -98,11 +98,17 @@ def item_of(request: Any) -> pytest.Item:
     return item
 
 
-def keep_error(definition: Any, error: BaseException) -> None:
-    """Tell every test that asks for a fixture, not only the first: without it the others get its value."""
+def keep_error(definition: Any, error: BaseException) -> bool:
+    """Have pytest tell every test that asks for a fixture, not only the first; False if that can't be done.
+
+    Without it the others are told by ``Phases`` once they are set up. pytest is about to keep what
+    fixtures return in another place (pytest-dev/pytest#14770).
+    """
     cached = getattr(definition, "cached_result", None)
-    if cached is not None:
-        definition.cached_result = (None, cached[1], (error, error.__traceback__))
+    if cached is None:
+        return False
+    definition.cached_result = (None, cached[1], (error, error.__traceback__))
+    return True
 
 
 def parameter_marks(item: Any) -> Sequence[Any]:
