@@ -194,8 +194,14 @@ def test_rule_9_pools_work_in_a_small_guard(method: str) -> None:
     assert guard.violations == []
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_rule_9_a_socket_can_be_sent_to_a_child(method: str) -> None:
+@pytest.mark.parametrize("acknowledged", [False, True], ids=["", "acknowledged"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_rule_9_a_socket_can_be_sent_to_a_child(
+    method: str, acknowledged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child acknowledges it by a send on macOS, and from CPython 3.14 on everywhere."""
+    if acknowledged:  # forked children only: others import the module again
+        monkeypatch.setattr("multiprocessing.reduction.ACKNOWLEDGE", method == "fork", raising=False)
     context: Any = multiprocessing.get_context(method)
     with network_guard("small", "strict") as guard, socket.socket() as sock:
         queue, answer = context.Queue(), context.Queue()

@@ -161,6 +161,10 @@ def pytest_unconfigure():
 """
 
 
+NO_PDB: Final = ("-p", "no:debugging")
+"""From CPython 3.14 on pdb imports asyncio, and pytest imports pdb."""
+
+
 @pytest.mark.parametrize("mode", ["strict", "off"])
 def test_pytest_rewrites_nothing_of_ours_and_nothing_dear_is_imported(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -168,7 +172,7 @@ def test_pytest_rewrites_nothing_of_ours_and_nothing_dear_is_imported(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(probe=PROBE, test_it="import pytest\n@pytest.mark.small\ndef test_it(): pass\n")
     ours = ["-p", "pytest_test_categories.pytest_plugin", f"--test-categories-enforcement={mode}"]
-    result = pytester.runpytest_subprocess("-p", "probe", "-p", "no:cacheprovider", *ours, "-W", "error")
+    result = pytester.runpytest_subprocess("-p", "probe", "-p", "no:cacheprovider", *NO_PDB, *ours, "-W", "error")
     result.assert_outcomes(passed=1)
     line = next(line for line in result.outlines if line.startswith("PROBE"))
     rewritten, there, finders = json.loads(line.removeprefix("PROBE"))

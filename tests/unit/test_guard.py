@@ -478,10 +478,12 @@ def in_to_thread() -> None:
 
 
 def finally_return() -> int:
-    try:
-        dial()
-    finally:
-        return 1  # noqa: B012 - the subject
+    source = "def run(dial):\n    try:\n        dial()\n    finally:\n        return 1\n"
+    made: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # from CPython 3.14 on
+        exec(compile(source, __file__, "exec"), made)
+    return int(made["run"](dial))
 
 
 def in_generator_close() -> None:
