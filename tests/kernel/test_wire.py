@@ -18,7 +18,7 @@ if sys.platform != "linux":
     pytest.skip("the layer is Linux'", allow_module_level=True)
 
 from pytest_test_categories._kernel import wire
-from pytest_test_categories._kernel.names import NameServers, queried_name
+from pytest_test_categories._kernel.names import NameServers, queried_name, refusal_of
 from pytest_test_categories._kernel.supervisor import Watched
 from pytest_test_categories._rules.address import Endpoint
 
@@ -279,6 +279,13 @@ QUERY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1"
 )
 def test_the_name_is_read_from_a_query(query: bytes, name: str) -> None:
     assert queried_name(query) == name
+
+
+def test_a_refusal_repeats_the_question_alone() -> None:
+    asked = QUERY[:11] + b"\1" + QUERY[12:] + b"\0\0\x29\x10\0\0\0\0\0\0\0"  # with EDNS
+    assert refusal_of(asked) == b"\x12\x34\x81\x85\0\1" + bytes(6) + QUERY[12:]
+    assert queried_name(refusal_of(asked)) == ""
+    assert refusal_of(QUERY[:16]) == b""
 
 
 def test_name_servers_are_those_of_the_file_and_any_foreign_one(tmp_path: pytest.TempPathFactory) -> None:

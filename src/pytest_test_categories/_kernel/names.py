@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._host.system import System
+from pytest_test_categories._kernel.filter import libc
 from pytest_test_categories._rules.address import parse_ip
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ RESOLV_CONF: Final = "/etc/resolv.conf"
 _STUBS: Final = ("127.0.0.53", "127.0.0.54")  # systemd-resolved's
 _HEADER: Final = 12
 _LONGEST_LABEL: Final = 63
+_LONGEST_QUERY: Final = 512
+_REFUSED: Final = b"\x81\x85" + b"\0\1" + bytes(6)  # a response, REFUSED, which repeats the one question
 
 
 class NameServers:
@@ -88,3 +93,76 @@ def queried_name(query: bytes) -> str:
         labels.append(label.decode("ascii", "backslashreplace"))
         at += 1 + query[at]
     return ".".join(labels)
+
+
+def refusal_of(query: bytes) -> bytes:
+    """Return what a name server answers that refuses a query; nothing if it is none."""
+    if not queried_name(query):
+        return b""
+    return query[:2] + _REFUSED + query[_HEADER : query.find(b"\0", _HEADER) + 5]
+
+
+class Detour:
+    """A socket to put in the place of one that asks a name server, so that what is sent on it arrives here first.
+
+    A look-up for addresses of one family says the name by ``send``, which no filter sees. The caller's copy and
+    ``caller`` are one socket: where it leads is changed from here, and an answer comes from the name server itself.
+
+    Args:
+        server: The name server.
+        blocking: Whether the caller's socket waits.
+
+    Raises:
+        OSError: There can be none, as without a loopback interface.
+    """
+
+    def __init__(self, server: Endpoint, *, blocking: bool) -> None:
+        self._server = (server.host, int(server.port or 0))
+        family, loopback = (socket.AF_INET6, "::1") if ":" in server.host else (socket.AF_INET, "127.0.0.1")
+        self.caller = socket.socket(family, socket.SOCK_DGRAM)
+        self.caller.setblocking(blocking)
+        self.here = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            self.here.bind((loopback, 0))
+            self.caller.connect(self.here.getsockname())
+        except OSError:
+            self.close()
+            raise
+
+    def receive(self) -> bytes:
+        """Return what the caller has sent; nothing if it was someone else.
+
+        Raises:
+            OSError: There is nothing.
+        """
+        message, sender = self.here.recvfrom(_LONGEST_QUERY)
+        return message if sender == self.caller.getsockname() else b""
+
+    def refuse(self, query: bytes) -> None:
+        """Answer a query as a server does that refuses it."""
+        with contextlib.suppress(OSError):
+            if answer := refusal_of(query):
+                self.here.sendto(answer, self.caller.getsockname())
+
+    def lead_to_server(self, message: bytes = b"") -> None:
+        """Connect the caller's socket to the name server, and send there what it has sent here.
+
+        Raises:
+            OSError: There is no way.
+        """
+        self._lead_to(self._server)
+        if message:
+            self.caller.send(message)
+
+    def lead_here(self) -> None:
+        """Connect the caller's socket to this process again."""
+        self._lead_to(self.here.getsockname())
+
+    def _lead_to(self, address: tuple[str, int]) -> None:
+        libc.connect(self.caller.fileno(), bytes(16), 16)  # AF_UNSPEC: the socket forgets which address it has here
+        self.caller.connect(address)
+
+    def close(self) -> None:
+        """Leave the caller's socket as it is."""
+        self.caller.close()
+        self.here.close()

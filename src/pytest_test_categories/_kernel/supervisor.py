@@ -25,7 +25,7 @@ from pytest_test_categories._host.names import (
 from pytest_test_categories._host.unix_sockets import Family, can_ask
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
-from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, NameServers, queried_name
+from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, Detour, NameServers, queried_name
 from pytest_test_categories._kernel.processes import command_of, process_of, start_of, text_of, ticks
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_allow_entry, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, Policy, decide, refuses
@@ -93,14 +93,22 @@ class Aim(NamedTuple):
 
 
 class LookUp:
-    """A look-up whose connect has been seen, and whose name hasn't."""
+    """A look-up whose connect has been seen, and whose name hasn't.
 
-    __slots__ = ("address", "connected", "deadline", "question", "since", "told")
+    Attributes:
+        refused: Whether it is, if it never says a name.
+        detour: Where its socket leads meanwhile; None if it is no detour, or not any more.
+        sent: What was sent on it, while the name server has that and has not answered.
+    """
 
-    def __init__(self, question: Question, aim: Endpoint, *, connected: bool) -> None:
+    __slots__ = ("address", "deadline", "detour", "question", "refused", "sent", "since", "told")
+
+    def __init__(self, question: Question, aim: Endpoint, *, refused: bool) -> None:
         self.question = question
         self.address = aim
-        self.connected = connected
+        self.refused = refused
+        self.detour: Detour | None = None
+        self.sent = b""
         self.told = False
         self.since = time.monotonic()
         self.deadline = self.since + NAME_SECONDS
@@ -342,6 +350,8 @@ class Supervisor:
         if watched.control.descriptor in self._handlers:
             self.off(watched.control.descriptor)
         del self.watched[watched.listener]
+        for held in watched.held.values():
+            self._end_detour(held)
         self._unheard += watched.unheard()
         watched.close()
 
@@ -598,15 +608,113 @@ class Supervisor:
         if question.call != "connect" or not self._is_datagram(question):
             return self._refuse(watched, question, nameless, look_up=True)
         # A connect of datagrams sends nothing. The message that follows says the name.
-        pid = process_of(question.thread)
-        strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
         self._tell_nameless(question.thread)
-        if len(watched.held) >= _HELD:
-            watched.held.pop(next(iter(watched.held)))
-        watched.held[pid, question.arguments[0]] = LookUp(question, aim.endpoint, connected=not strict)
+        key = process_of(question.thread), question.arguments[0]
+        if key not in watched.held and len(watched.held) >= _HELD:
+            self._end_detour(watched.held.pop(next(iter(watched.held))))
+        if key in watched.held:
+            self._end_detour(watched.held.pop(key))
+        strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
+        held = LookUp(question, aim.endpoint, refused=strict)
+        if not self._begin_detour(watched, held):
+            return self._refuse(watched, question, nameless, look_up=True)
+        watched.held[key] = held
         self._holding = True
         self._count_pending(watched)
-        return _PRETENDED if strict else _PERMITTED
+        return _PRETENDED
+
+    def _begin_detour(self, watched: Watched, held: LookUp) -> bool:
+        """Put a socket that leads here in the place of the caller's; tell whether that could be done."""
+        thread, number = held.question.thread, held.question.arguments[0]
+        try:
+            flags = int(text_of(f"/proc/{thread}/fdinfo/{number}").partition("flags:")[2].split()[0], 8)
+            detour = Detour(held.address, blocking=not flags & os.O_NONBLOCK)
+        except (OSError, IndexError, ValueError):
+            return False
+        try:
+            request = wire.INSTEAD.pack(
+                held.question.number, wire.AT_NUMBER, detour.caller.fileno(), number, flags & os.O_CLOEXEC
+            )
+            fcntl.ioctl(watched.listener, wire.ADD_DESCRIPTOR, request)
+        except OSError:
+            detour.close()
+            return False
+        held.detour = detour
+        self._handlers[detour.caller.fileno()] = lambda: self._on_answer(watched, held)
+        self._polled.register(detour.caller.fileno(), select.EPOLLIN | select.EPOLLET)
+        self.on(detour.here.fileno(), lambda: self._on_message(watched, held))
+        return True
+
+    def _end_detour(self, held: LookUp) -> None:
+        if held.detour is None:
+            return
+        for end in (held.detour.here, held.detour.caller):
+            if end.fileno() in self._handlers:
+                self.off(end.fileno())
+        with contextlib.suppress(OSError):
+            if held.sent:
+                held.detour.lead_here()  # to nobody, from now on
+        held.detour.close()
+        held.detour = None
+
+    def _on_message(self, watched: Watched, held: LookUp) -> None:
+        """Judge a look-up by a message that no filter has seen."""
+        assert held.detour is not None
+        try:
+            held.sent = held.detour.receive()
+        except OSError:
+            return
+        if not held.sent:
+            return
+        self.off(held.detour.here.fileno())  # one after the other
+        try:
+            verdict = self._judge_message(watched, held)
+        except Exception as error:  # noqa: BLE001 - as in answer()
+            self._complain(error)
+            verdict = self._lead_on(held)
+        if verdict is not None:
+            self._settle(watched, held.question, held, verdict)
+
+    def _judge_message(self, watched: Watched, held: LookUp) -> int | None:
+        if name := queried_name(held.sent):
+            held.told = True
+            self._count_pending(watched)
+            return self._judge_name(watched, held.question, name, held)
+        held.deadline = 0.0  # another protocol at that port
+        self._tell_nameless()
+        return errno.EACCES if held.refused else self._lead_on(held)
+
+    def _on_answer(self, watched: Watched, held: LookUp) -> None:
+        """Let what the caller sends after the server's answer arrive here as well."""
+        if not held.sent or held.detour is None:
+            return
+        held.sent = b""
+        try:
+            held.detour.lead_here()
+        except OSError:
+            self._end_detour(held)
+        else:
+            self.on(held.detour.here.fileno(), lambda: self._on_message(watched, held))
+
+    def _lead_on(self, held: LookUp) -> int:
+        """Let a look-up reach the name server; return the answer to the caller."""
+        if held.detour is not None:
+            try:
+                held.detour.lead_to_server(held.sent)
+            except OSError:
+                return errno.EACCES
+            if not held.sent:  # what says the name is sent by the caller, and now
+                self._end_detour(held)
+        return _PERMITTED
+
+    def _settle(self, watched: Watched, question: Question, held: LookUp | None, verdict: int) -> None:
+        """Answer a call that was asked about, or refuse a message that was sent without one."""
+        if held is None or not held.sent:
+            self._send(watched, question.number, verdict)
+        elif verdict != _PERMITTED and held.detour is not None:
+            held.detour.refuse(held.sent)
+            held.sent = b""
+            self._end_detour(held)
 
     def _named(self, watched: Watched, question: Question, held: LookUp) -> int | None:
         """Judge a look-up by the name in its message."""
@@ -617,9 +725,13 @@ class Supervisor:
         if not name:
             return _PERMITTED  # sent on a socket that isn't connected: it fails, and is reported without a name
         held.told = True
+        held.sent = b""
         self._count_pending(watched)
         word, known = held.question.word, held.question.known
-        return self._judge_name(watched, question._replace(word=word, known=known), name, held)
+        verdict = self._judge_name(watched, question._replace(word=word, known=known), name, held)
+        if verdict not in {None, _PERMITTED}:
+            self._end_detour(held)
+        return verdict
 
     def _queried(self, thread: int, payload: tuple[int, int]) -> str:
         """Return the name that a message asks a name server for; empty if it asks for none."""
@@ -634,8 +746,7 @@ class Supervisor:
             attempt = attempt if self._refusing(watched, question.word, in_full) else in_full
         if self._refusing(watched, question.word, attempt):
             verdict = self._refuse(watched, question, attempt, look_up=True)
-            if verdict != _PERMITTED or held is None or held.connected:
-                return verdict
+            return verdict if verdict != _PERMITTED or held is None else self._lead_on(held)
         self._resolve(watched, question, name, held)
         return None
 
@@ -669,25 +780,7 @@ class Supervisor:
             return
         watched.look_ups.remember(self._servers.meant(name), entries, addresses, 0)
         watched.look_ups.remember(name, entries, addresses, 0)
-        verdict = _PERMITTED
-        if held is not None and not held.connected:
-            verdict = self._connect(watched, question, held)
-        self._send(watched, question.number, verdict)
-
-    def _connect(self, watched: Watched, question: Question, held: LookUp) -> int:
-        """Put a socket that is connected in the place of one that believes that it is."""
-        family = socket.AF_INET6 if ":" in held.address.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as server:
-            try:
-                server.connect((held.address.host, int(held.address.port or 0)))
-                request = wire.INSTEAD.pack(
-                    question.number, wire.AT_NUMBER, server.fileno(), question.arguments[0], os.O_CLOEXEC
-                )
-                fcntl.ioctl(watched.listener, wire.ADD_DESCRIPTOR, request)
-            except OSError:
-                return errno.EACCES
-        held.connected = True
-        return _PERMITTED
+        self._settle(watched, question, held, _PERMITTED if held is None else self._lead_on(held))
 
     def _finished(self) -> queue.SimpleQueue[Callable[[], None]]:
         if self._resolved is None:
@@ -711,10 +804,11 @@ class Supervisor:
             for key, held in list(watched.held.items()):
                 if now > held.since + _LOOK_UP_SECONDS:
                     del watched.held[key]
+                    self._end_detour(held)
                 if not held.told and (now >= held.deadline or held.question.thread == thread):
                     held.told = True
                     attempt = Attempt(Kind.LOOKUP, held.address, Reach.BEYOND)
-                    self._report(watched, held.question, attempt, refused=not held.connected)
+                    self._report(watched, held.question, attempt, refused=held.refused)
             self._count_pending(watched)
         self._holding = any(watched.held for watched in self.watched.values())
 
