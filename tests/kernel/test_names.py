@@ -296,7 +296,8 @@ def test_another():
         file.write("search corp.test\n")
     outcome = run_with_names("-o", "test_categories_network_allow=db:80")
     assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
-    assert asked() == {"db.corp.test"}
+    # Where a name has no address of one family, it is asked for without the domain as well.
+    assert asked() - {"db"} == {"db.corp.test"}
     assert "  Attempted network connection to shop\n" in outcome.text
 
 
