@@ -18,7 +18,7 @@ if sys.platform != "linux":
     pytest.skip("the layer is Linux'", allow_module_level=True)
 
 from pytest_test_categories._kernel import wire
-from pytest_test_categories._kernel.names import NameServers, queried_name, refusal_of
+from pytest_test_categories._kernel.names import Detour, NameServers, queried_name, refusal_of
 from pytest_test_categories._kernel.supervisor import Watched
 from pytest_test_categories._rules.address import Endpoint
 
@@ -286,6 +286,43 @@ def test_a_refusal_repeats_the_question_alone() -> None:
     assert refusal_of(asked) == b"\x12\x34\x81\x85\0\1" + bytes(6) + QUERY[12:]
     assert queried_name(refusal_of(asked)) == ""
     assert refusal_of(QUERY[:16]) == b""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_detour_leads_here_or_to_the_server(host: str, blocking: bool) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as server:
+        try:
+            server.bind((host, 0))
+        except OSError as error:
+            pytest.skip(f"no such loopback address: {error}")
+        server.settimeout(5)
+        detour = Detour(Endpoint(host, server.getsockname()[1]), blocking=blocking)
+        with detour.caller.dup() as caller:
+            assert caller.getblocking() is blocking
+            for _ in range(2):
+                caller.send(QUERY)
+                assert detour.receive() == QUERY
+                detour.lead_to_server(QUERY)
+                message, sender = server.recvfrom(512)
+                assert message == QUERY
+                server.sendto(b"answer", sender)
+                assert select.select([caller], [], [], 5)[0]
+                detour.lead_here()  # what has come stays
+                assert caller.recv(512) == b"answer"
+            server.sendto(b"of another", detour.here.getsockname())
+            assert select.select([detour.here], [], [], 5)[0]
+            assert detour.receive() == b""
+            caller.send(QUERY)
+            query = detour.receive()
+            detour.refuse(query)
+            assert caller.recv(512) == refusal_of(QUERY)
+            detour.close()
+            with pytest.raises(ConnectionRefusedError):
+                for _ in range(2):
+                    caller.send(QUERY)
+        with pytest.raises(BlockingIOError), contextlib.closing(Detour(Endpoint(host, 9), blocking=blocking)) as idle:
+            idle.receive()
 
 
 def test_name_servers_are_those_of_the_file_and_any_foreign_one(tmp_path: pytest.TempPathFactory) -> None:
