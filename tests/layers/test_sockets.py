@@ -613,44 +613,6 @@ class TestAMethodThatSomebodyHasReplaced:
         assert calls == [FOREIGN]
 
 
-class Completed:
-    """Connects as Windows' proactor does, which never asks ``socket.connect``."""
-
-    def __init__(self) -> None:
-        self.connected: list[object] = []
-
-    async def connect(self, _sock: socket.socket, address: object) -> None:
-        self.connected.append(address)
-
-
-def test_the_proactor_loops_connect_is_judged_before_the_proactor_is_asked() -> None:
-    from asyncio.proactor_events import BaseProactorEventLoop
-
-    loop = BaseProactorEventLoop.__new__(BaseProactorEventLoop)
-    vars(loop).update(_proactor=Completed(), _debug=False, _closed=True)
-
-    def connect(*arguments: Any, **named: Any) -> None:
-        asyncio.run(BaseProactorEventLoop.sock_connect(loop, *arguments, **named))
-
-    with socket.socket() as sock:
-        connect(sock, FOREIGN)
-        connect(sock=sock, address=FOREIGN)
-    connected: list[object] = loop._proactor.connected  # type: ignore[attr-defined]
-    assert connected == [FOREIGN, FOREIGN]  # it does work
-    for call in (
-        lambda: with_socket(lambda s: connect(s, FOREIGN)),
-        lambda: with_socket(lambda s: connect(s, address=FOREIGN)),
-        lambda: with_socket(lambda s: connect(sock=s, address=FOREIGN)),
-    ):
-        (violation,) = refused(call)
-        assert (violation.target, violation.route) == ("198.51.100.1:9", "loop.sock_connect")
-    assert len(connected) == 2
-    with network_guard("small", "strict") as guard:
-        connect(object(), FOREIGN)
-    assert guard.violations == []
-    assert len(connected) == 3
-
-
 @resolving_to("127.0.0.1")
 def test_a_name_allowed_outside_stays_allowed_inside_a_larger_guard() -> None:
     with (

@@ -471,6 +471,13 @@ class Sends:
         return answer
 
     @staticmethod
+    def accepting(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note the socket that Windows' proactor is about to accept a connection on."""
+        sock = wrapped(*args, **kwargs)
+        _clear(sock, _HERE)
+        return sock
+
+    @staticmethod
     def pair(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note the ends of a socket pair, which is a loopback connection where the system has none."""
         ends = wrapped(*args, **kwargs)
@@ -511,7 +518,11 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
             "_UnixSelectorEventLoop._sock_sendfile_native",
             sends.function("loop.sock_sendfile", _first),
         ),
-        EntryPoint("asyncio.windows_events", "IocpProactor.send", sends.function("loop.sock_sendall", _first)),
+        *(
+            EntryPoint("asyncio.windows_events", f"IocpProactor.{name}", sends.function(f"loop.{route}", _first))
+            for name, route in (("send", "sock_sendall"), ("sendfile", "sock_sendfile"))
+        ),
+        EntryPoint("asyncio.windows_events", "IocpProactor._get_accept_socket", sends.accepting),
         *(
             EntryPoint("gevent._socket3", f"socket.{name}", sends.method(f"gevent.{name}"))
             for name in ("send", "sendall", "sendfile")

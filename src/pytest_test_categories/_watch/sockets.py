@@ -317,13 +317,19 @@ class _Table:
 
         return wrapper
 
-    def proactor(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the proactor loop's ``sock_connect``, which never meets ``socket.connect``."""
-        __tracebackhide__ = True
-        sock, address = (*args, kwargs.get("address"))[:2] if args else (kwargs.get("sock"), kwargs.get("address"))
-        if isinstance(sock, _socket.socket):
-            self.judge(Kind.CONNECT, "loop.sock_connect", family_of(sock), address, sock, read_address)
-        return wrapped(*args, **kwargs)
+    def proactor(self, kind: Kind, route: str, at: int, name: str) -> Any:
+        """Return a wrapper for what Windows' proactor does to a socket, which never meets the socket's own methods."""
+
+        def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            sock = args[0] if args else kwargs.get("conn")
+            address = args[at] if at < len(args) else kwargs.get(name)
+            if isinstance(sock, _socket.socket):
+                family = family_of(sock)
+                self.judge(kind, route, family, address, sock, reader_of_connect(kind, family, sock))
+            return wrapped(*args, **kwargs)
+
+        return wrapper
 
 
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -362,6 +368,10 @@ _METHODS: Final = (
     ("bind", Kind.BIND, "socket.bind", _first),
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
+)
+_PROACTOR: Final = (  # its methods, what they are, and where they have the address: they look no name up
+    ("connect", Kind.CONNECT, "loop.sock_connect", 1, "address"),
+    ("sendto", Kind.SEND, "loop.sock_sendto", 3, "addr"),
 )
 _LOOKUPS: Final = (
     ("getaddrinfo", Kind.LOOKUP, "socket.getaddrinfo", read_c_lookup, 5),
@@ -405,7 +415,10 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
         EntryPoint("socket", "create_connection", table.create_connection),
         *_gevent_rows(table),
         *connections.entry_points(table.sends),
-        EntryPoint("asyncio.proactor_events", "BaseProactorEventLoop.sock_connect", table.proactor),
+        *(
+            EntryPoint("asyncio.windows_events", f"IocpProactor.{name}", table.proactor(kind, route, at, argument))
+            for name, kind, route, at, argument in _PROACTOR
+        ),
     ]
 
 

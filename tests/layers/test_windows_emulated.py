@@ -1,0 +1,147 @@
+"""Windows' entry points, as far as they can be tried elsewhere.
+
+CPython's own Python code for Windows runs; the extension modules below it are stand-ins that do nothing but note what
+Windows is asked for (``tests/windows.py``). Not tried here: what Windows does then, errors of its own, completions.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+import pytest
+from tests.windows import emulated, step
+
+from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.windows import Windows
+
+    from pytest_test_categories import Violation
+
+FOREIGN: Final = ("198.51.100.1", 9)
+
+
+@pytest.fixture
+def windows() -> Iterator[Windows]:
+    """The stand-in for Windows."""
+    yield from emulated()
+
+
+@pytest.fixture
+def stream() -> Iterator[socket.socket]:
+    with socket.socket() as sock:
+        yield sock
+
+
+@pytest.fixture
+def datagram() -> Iterator[socket.socket]:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        yield sock
+
+
+def refused(call: Callable[[], object], size: str = "small") -> Violation:
+    """Return the only violation of a call that a guard of a size refuses."""
+    with network_guard(size, "strict") as guard, expect_network_violation(), suppress(NetworkAccessViolationError):
+        call()
+        pytest.fail("it was let through")
+    (violation,) = guard.violations
+    return violation
+
+
+class TestTheProactor:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            pytest.param(lambda w, sock: step(w.loop().sock_connect(sock, FOREIGN)), id="sock_connect"),
+            pytest.param(lambda w, sock: w.proactor().connect(sock, FOREIGN), id="connect"),
+            pytest.param(lambda w, sock: w.proactor().connect(conn=sock, address=FOREIGN), id="connect-by-name"),
+        ],
+    )
+    def test_connects_nowhere_that_is_not_permitted(
+        self, windows: Windows, stream: socket.socket, call: Callable[[Windows, socket.socket], object]
+    ) -> None:
+        call(windows, stream)
+        assert windows.asked == [("ConnectEx", stream.fileno(), FOREIGN)]  # the stand-in does what it should
+        violation = refused(lambda: call(windows, stream))
+        assert (violation.target, violation.kind, violation.route) == ("198.51.100.1:9", "connect", "loop.sock_connect")
+        assert len(windows.asked) == 1
+        assert stream.fileno() == -1
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            pytest.param(lambda w, sock: step(w.loop().sock_sendto(sock, b"x", FOREIGN)), id="sock_sendto"),
+            pytest.param(lambda w, sock: w.proactor().sendto(sock, b"x", addr=FOREIGN), id="a-transport"),
+            pytest.param(lambda w, sock: w.proactor().sendto(sock, b"x", 0, FOREIGN), id="by-place"),
+        ],
+    )
+    def test_sends_no_datagram_where_none_is_permitted(
+        self, windows: Windows, datagram: socket.socket, call: Callable[[Windows, socket.socket], object]
+    ) -> None:
+        call(windows, datagram)
+        assert windows.asked == [("WSASendTo", datagram.fileno(), b"x", 0, FOREIGN)]
+        violation = refused(lambda: call(windows, datagram))
+        assert (violation.target, violation.kind, violation.route) == ("198.51.100.1:9", "send", "loop.sock_sendto")
+        assert len(windows.asked) == 1
+        assert datagram.fileno() != -1
+
+    def test_a_datagram_transport_sends_nothing_either(self, windows: Windows, datagram: socket.socket) -> None:
+        loop = mock.Mock(_proactor=windows.proactor())
+        transport = windows.events.proactor_events._ProactorDatagramTransport(loop, datagram, mock.Mock())
+        with network_guard("small", "strict") as guard, expect_network_violation():
+            transport.sendto(b"x", FOREIGN)
+        assert [violation.target for violation in guard.violations] == ["198.51.100.1:9"]
+        assert windows.asked == []
+        transport._sock = None  # the next step of the loop would close it
+        # As everywhere, a transport hands its error to the loop.
+        (context,) = loop.call_exception_handler.call_args.args
+        assert isinstance(context["exception"], NetworkAccessViolationError)
+
+    def test_rule_9_a_datagram_socket_connects_and_is_judged_when_it_sends(
+        self, windows: Windows, datagram: socket.socket
+    ) -> None:
+        with network_guard("small", "strict") as guard:
+            windows.proactor().connect(datagram, FOREIGN)
+        assert windows.asked == [("WSAConnect", datagram.fileno(), FOREIGN)]
+        assert guard.violations == []
+        datagram.connect(FOREIGN)
+        violation = refused(lambda: windows.proactor().send(datagram, b"x"))
+        assert (violation.target, violation.kind) == ("198.51.100.1:9", "send")
+
+    @pytest.mark.parametrize(
+        ("call", "asks"),
+        [
+            pytest.param(lambda p, sock: p.send(sock, b"x"), "WSASend", id="send"),
+            pytest.param(lambda p, sock: p.sendfile(sock, mock.Mock(), 0, 1), "TransmitFile", id="sendfile"),
+        ],
+    )
+    def test_sends_nothing_on_a_connection_that_was_open_before(
+        self,
+        windows: Windows,
+        listener: tuple[str, int],
+        call: Callable[[Any, socket.socket], object],
+        asks: str,
+    ) -> None:
+        proactor = windows.proactor()
+        with socket.create_connection(listener) as sock:
+            with network_guard("medium", "strict"):
+                call(proactor, sock)
+            assert [name for name, *_ in windows.asked] == [asks]
+            violation = refused(lambda: call(proactor, sock))
+        assert (violation.target, violation.kind) == (f"127.0.0.1:{listener[1]}", "reuse")
+        assert len(windows.asked) == 1
+
+    def test_rule_9_answers_on_what_it_accepted(self, windows: Windows, listener: tuple[str, int]) -> None:
+        proactor = windows.proactor()
+        with network_guard("medium", "strict"), proactor._get_accept_socket(socket.AF_INET) as accepted:
+            # Windows makes it the accepted end of a connection (AcceptEx), which nothing else here can.
+            accepted.settimeout(5)
+            accepted.connect(listener)
+            with network_guard("small", "strict"):
+                proactor.send(accepted, b"x")
+        assert [name for name, *_ in windows.asked] == ["WSASend"]
