@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import json
 import os
-import sys
 import threading
 import time
 import weakref
@@ -20,6 +19,7 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     Handed,
     append,
     append_to,
+    is_this_interpreter,
     new_ident,
     program_name,
 )
@@ -357,7 +357,7 @@ class Spawned:
             append(home, json.dumps(["spawn", ident, serial, program]).encode())
         elif run is not None:
             named = tuple(_absolute(files))
-            self._keep(ident, _Start(run, test, program, named, sys.executable in named and " -" not in program))
+            self._keep(ident, _Start(run, test, program, named, is_this_interpreter(named) and " -" not in program))
 
     def _keep(self, ident: str, start: _Start) -> None:
         with self._lock:

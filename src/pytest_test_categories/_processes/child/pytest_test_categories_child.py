@@ -210,6 +210,54 @@ def _shows_its_environment(argv: "Sequence[Any]") -> bool:
     return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
 
 
+def is_this_interpreter(files: "Iterable[Any]") -> bool:
+    """Tell whether one of the files that a program may be is the interpreter that runs here."""
+    own = {sys.executable}
+    if os.name == "nt":  # multiprocessing starts the one behind a virtual environment's
+        own.add(getattr(sys, "_base_executable", sys.executable))
+    return not own.isdisjoint(map(os.fsdecode, files))
+
+
+def words_of(line: str) -> "list[str]":
+    """Return the words of a command line as Windows' C library reads them, and ``CommandLineToArgvW``.
+
+    The first is a path, where backslashes are plain. Of the others, two backslashes before a quotation mark are one,
+    another one makes it a plain mark, and so does a mark before it within a quoted part.
+    """
+    words: list[str] = []
+    word = ""
+    begun = quoted = False
+    at = 0
+    while at < len(line):
+        char = line[at]
+        at += 1
+        if char in " \t" and not quoted:
+            if begun or not words:  # the first may be empty
+                words.append(word)
+            word, begun = "", False
+            continue
+        begun = True
+        if char == "\\" and words:
+            slashes = 1
+            while line[at : at + 1] == "\\":
+                slashes, at = slashes + 1, at + 1
+            if line[at : at + 1] == '"':
+                word += "\\" * (slashes // 2)
+                if slashes % 2:
+                    word += '"'
+                    at += 1
+            else:
+                word += "\\" * slashes
+        elif char != '"':
+            word += char
+        elif quoted and words and line[at : at + 1] == '"':
+            word += char
+            at += 1
+        else:
+            quoted = not quoted
+    return [*words, word] if begun else words
+
+
 def _part_that_starts() -> str:
     """Return which module of multiprocessing starts a program here: ``forkserver``, ``popen_spawn_posix``, or none.
 
@@ -260,7 +308,7 @@ class Spawning:
             return Handed("", "", "", *self._companions(), "").text()
         # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
         worker = part.startswith("popen_spawn") and " -" not in program_name(argv, ())
-        return self._hand_down(argv, executables, not (worker and sys.executable in map(os.fsdecode, executables)))
+        return self._hand_down(argv, executables, not (worker and is_this_interpreter(executables)))
 
     def fork_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``(argv, executables, close_fds, pass_fds, cwd, env, ...)``."""
@@ -312,7 +360,8 @@ class Spawning:
         command = args[0] if args else kwargs.get("command")
         if not isinstance(command, (str, bytes)) or type(wrapped) is not _BUILTIN:
             return wrapped(*args, **kwargs)
-        value = self._value(["sh"], ["/bin/sh"])
+        shell = os.environ.get("COMSPEC", "cmd.exe") if os.name == "nt" else "/bin/sh"
+        value = self._value([shell], [shell])
         if value is None:
             return wrapped(*args, **kwargs)
         if os.name == "nt":
@@ -327,11 +376,9 @@ class Spawning:
         """``(application, command line, ..., env, cwd, startup info)``: Windows."""
         __tracebackhide__ = True
         if len(args) > 6 and (args[6] is None or hasattr(args[6], "keys")):
-            # A command line is one text here, and its first word the program.
-            line = str(args[1] or args[0] or "")
-            program = line[1:].partition('"')[0] if line.startswith('"') else line.partition(" ")[0]
-            words = [program.replace("\\", "/"), *line.split(" ")[1:]]
-            value = self._value(words, (str(args[0] or program),))
+            words = words_of(str(args[1])) if args[1] else [str(args[0] or "")]
+            program = str(args[0] or words[0])
+            value = self._value([words[0].replace("\\", "/"), *words[1:]], (program, f"{program}.exe"))
             if value is not None:
                 args = (*args[:6], in_mapping(args[6], value), *args[7:])
         return wrapped(*args, **kwargs)
