@@ -6,6 +6,7 @@ Windows is asked for (``tests/windows.py``). Not tried here: what Windows does t
 
 from __future__ import annotations
 
+import _socket
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +16,12 @@ import pytest
 from tests.windows import emulated, step
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
+from pytest_test_categories._host import names
+from pytest_test_categories._rules.address import host_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.windows import Windows
 
@@ -145,3 +149,47 @@ class TestTheProactor:
             with network_guard("small", "strict"):
                 proactor.send(accepted, b"x")
         assert [name for name, *_ in windows.asked] == ["WSASend"]
+
+
+class TestLocalhost:
+    """Windows' hosts file as installed, and its word for what its resolver does; the resolver is a function here."""
+
+    HOSTS: Final = """\
+# localhost name resolution is handled within DNS itself.
+#\t127.0.0.1       localhost
+#\t::1             localhost
+"""
+
+    @pytest.fixture(autouse=True)
+    def asked(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+        (tmp_path / "hosts").write_text(self.HOSTS, encoding="ascii")
+        monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(tmp_path / "hosts")))
+        monkeypatch.setattr(names, "ANSWERS_FOR_LOCALHOST", True)
+        asked: list[Any] = []
+
+        def answer(host: object, port: object, *_rest: object) -> list[Any]:
+            asked.append(host)
+            both = [(socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))]
+            return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in both]
+
+        monkeypatch.setattr(_socket, "getaddrinfo", answer)
+        return asked
+
+    @pytest.mark.parametrize("size", ["small", "medium"])
+    @pytest.mark.parametrize("family", [socket.AF_UNSPEC, socket.AF_INET6, socket.AF_INET])
+    @pytest.mark.parametrize("name", ["localhost", "localhost.", "LOCALHOST", "app.localhost", b"localhost"])
+    def test_rule_7_keeps_both_its_addresses(
+        self, size: str, family: socket.AddressFamily, name: str | bytes, asked: list[Any]
+    ) -> None:
+        with network_guard(size, "strict"):
+            found = {info[4][0] for info in socket.getaddrinfo(name, 9, family)}
+        assert found == {"::1", "127.0.0.1"}
+        assert [host_text(host) for host in asked] == ["localhost"]  # the one spelling that Windows knows
+
+    def test_a_server_on_its_other_address_is_reached(self) -> None:
+        with (
+            socket.create_server(("::1", 0), family=socket.AF_INET6) as server,
+            network_guard("medium", "strict"),
+            socket.create_connection(("localhost", server.getsockname()[1]), 5) as client,
+        ):
+            assert client.getpeername()[0] == "::1"

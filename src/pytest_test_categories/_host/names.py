@@ -31,6 +31,12 @@ HOSTS_FILE: Final = (
     else "/etc/hosts"
 )
 
+ANSWERS_FOR_LOCALHOST: Final = sys.platform == "win32"
+"""Whether the system itself knows every address of ``localhost``: Windows' ``getaddrinfo`` does, of this spelling.
+
+Its hosts file has the name in comments only. Those of macOS and of most Linux systems hold both addresses.
+"""
+
 SYSTEM_LOG_SOCKETS: Final = frozenset(
     {
         "/dev/log",
@@ -252,7 +258,9 @@ def spelled_here(name: str, family: object = 0) -> str | None:
         return number if is_own_name(name) else None
     if not held:
         held = hosts_file.addresses("localhost")
-        return "localhost" if held and _has_family(held, family) else number
+        if ANSWERS_FOR_LOCALHOST or (held and _has_family(held, family)):
+            return None if name == "localhost" else "localhost"
+        return number
     if not local and not hosts_file.maps_to_loopback(name) and not is_own_name(name):
         return None
     if not _has_family(held, family):
