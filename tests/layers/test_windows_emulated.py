@@ -7,8 +7,10 @@ Windows is asked for (``tests/windows.py``). Not tried here: what Windows does t
 from __future__ import annotations
 
 import _socket
+import asyncio
+import contextlib
+import importlib
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
@@ -50,7 +52,11 @@ def datagram() -> Iterator[socket.socket]:
 
 def refused(call: Callable[[], object], size: str = "small") -> Violation:
     """Return the only violation of a call that a guard of a size refuses."""
-    with network_guard(size, "strict") as guard, expect_network_violation(), suppress(NetworkAccessViolationError):
+    with (
+        network_guard(size, "strict") as guard,
+        expect_network_violation(),
+        contextlib.suppress(NetworkAccessViolationError),
+    ):
         call()
         pytest.fail("it was let through")
     (violation,) = guard.violations
@@ -149,6 +155,37 @@ class TestTheProactor:
             with network_guard("small", "strict"):
                 proactor.send(accepted, b"x")
         assert [name for name, *_ in windows.asked] == ["WSASend"]
+
+
+class TestWakeUpPairs:
+    """A loop's wake-up pair is a TCP connection on Windows; here it is put in the place of the loop's own."""
+
+    @pytest.fixture
+    def end(self) -> Iterator[socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as end:
+            with server.accept()[0]:
+                yield end
+
+    def test_rule_9_that_asyncio_made_before_a_guard_wakes_it_up(self, end: socket.socket) -> None:
+        with contextlib.closing(asyncio.SelectorEventLoop()) as loop:
+            with mock.patch.object(loop, "_csock", end), network_guard("small", "strict"):
+                loop.call_soon_threadsafe(int)
+            violation = refused(lambda: end.send(b"\0"))  # by others it stays what it was
+        assert violation.kind == "reuse"
+
+    def test_rule_9_that_the_proactor_loop_made_before_a_guard_wakes_it_up(
+        self, windows: Windows, end: socket.socket
+    ) -> None:
+        loop = windows.loop()
+        loop._csock = end
+        with network_guard("small", "strict"):
+            loop._write_to_self()
+
+    def test_rule_9_that_trio_made_before_a_guard_wakes_it_up(self, end: socket.socket) -> None:
+        pair = importlib.import_module("trio._core._wakeup_socketpair").WakeupSocketpair()
+        pair.write_sock, own = end, pair.write_sock
+        with own, contextlib.closing(pair), network_guard("small", "strict"):
+            pair.wakeup_thread_and_signal_safe()
 
 
 class TestLocalhost:

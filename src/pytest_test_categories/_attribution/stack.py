@@ -75,6 +75,8 @@ def is_project_file(filename: str) -> bool:
 def _is_script(filename: str) -> bool:
     """Tell whether a file is an installed command, such as ``bin/pytest``."""
     directory, name = os.path.split(os.path.abspath(filename))
+    if name == "__main__.py" and directory.lower().endswith(".exe"):  # Windows' are programs with a zip file in them
+        return True
     return directory == os.path.dirname(sys.executable) or name in {"pytest", "py.test"}
 
 

@@ -235,9 +235,14 @@ def name_here(ip: IPAddress, *, mapped: bool = False) -> str | None:
     return "localhost" if is_local_ip(ip) and not ip.is_unspecified else _socket.gethostname()
 
 
+def is_loopback(interface: str) -> bool:
+    """Tell whether an interface is this machine's loopback: ``lo``, macOS' ``lo0``, Windows' ``loopback_0``."""
+    return interface in {"lo", "lo0"} or interface.startswith("loopback_")
+
+
 def reach_of_interface(name: str) -> Reach:
     """Judge how far a frame goes that is put on an interface."""
-    return Reach.MACHINE if name == "lo" else Reach.BEYOND
+    return Reach.MACHINE if is_loopback(name) else Reach.BEYOND
 
 
 def spelled_here(name: str, family: object = 0) -> str | None:

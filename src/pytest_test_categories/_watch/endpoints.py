@@ -22,6 +22,7 @@ from pytest_test_categories._host.c_library import (
 from pytest_test_categories._host.names import (
     SYSTEM_LOG_SOCKETS,
     hosts_file,
+    is_loopback,
     is_own_name,
     name_here,
     reach_of_interface,
@@ -133,7 +134,7 @@ def read_group(_kind: Kind, _family: int, address: Any) -> Sight:
 
 
 def group_joined(option: tuple[Any, Any], value: Any) -> str | None:
-    """Return the multicast group that an option of ``setsockopt`` joins on an interface other than ``lo``, if any.
+    """Return the multicast group that an option of ``setsockopt`` joins on an interface beside loopback, if any.
 
     The kernel reports a membership by IGMP or MLD, but not of the group of all hosts (RFC 3376, 5; RFC 3810, 6).
     """
@@ -145,7 +146,7 @@ def group_joined(option: tuple[Any, Any], value: Any) -> str | None:
         group, interface = _read_membership(form, data)
     except (ValueError, struct.error):  # too short: the call itself says so
         return None
-    if not group.is_multicast or str(group) in _ALL_HOSTS or interface == "lo":
+    if not group.is_multicast or str(group) in _ALL_HOSTS or is_loopback(interface):
         return None
     return str(group)
 
@@ -157,7 +158,7 @@ def _read_membership(form: str, data: bytes) -> tuple[ipaddress.IPv4Address | ip
             (index,) = struct.unpack_from("=i", data, 8)
         return ipaddress.IPv4Address(data[:4]), "lo" if ours.is_loopback else _interface(index)
     if form == "ip_mreq_source":
-        return ipaddress.IPv4Address(data[:4]), "lo" if ipaddress.IPv4Address(data[4:8]).is_loopback else ""
+        return ipaddress.IPv4Address(data[:4]), "lo" if ipaddress.IPv4Address(data[_OURS_OF_SOURCE]).is_loopback else ""
     if form == "ipv6_mreq":
         return ipaddress.IPv6Address(data[:16]), _interface(struct.unpack_from("=I", data, 16)[0])
     # group_req, group_source_req: an index, and a sockaddr_storage at the alignment of a long.
@@ -174,6 +175,10 @@ def _interface(index: int) -> str:
         return _socket.if_indextoname(index) if index > 0 else ""
     except OSError:  # no such interface: the call itself says so
         return ""
+
+
+_OURS_OF_SOURCE: Final = slice(4, 8) if sys.platform == "linux" else slice(8, 12)
+"""Where an ``ip_mreq_source`` has the interface's address: before the address of the source, or behind it."""
 
 
 def _joins() -> dict[tuple[Any, Any], str]:

@@ -465,8 +465,11 @@ _ASIDE: Final = {
     "setup": "eventlet.tpool",
     "socketpair": "socket",
     "_fallback_socketpair": "socket",
+    # A loop may have made its wake-up pair, a connection of its own where the system has no other, before any guard.
+    "_write_to_self": "asyncio",
+    "wakeup_thread_and_signal_safe": "trio",
 }
-"""Functions whose calls are nobody's attempt, and their modules."""
+"""Functions whose calls are nobody's attempt, and their modules or packages."""
 
 
 def set_aside() -> None:
@@ -482,4 +485,5 @@ def unset_aside() -> None:
 
 
 def _is_nobodys(frame: FrameType, _called: FrameType | None) -> bool:
-    return _ASIDE[frame.f_code.co_name] == frame.f_globals.get("__name__")
+    home, name = _ASIDE[frame.f_code.co_name], str(frame.f_globals.get("__name__"))
+    return name == home or name.startswith(f"{home}.")

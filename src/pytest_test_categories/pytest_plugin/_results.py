@@ -30,7 +30,7 @@ def _place_in_workspace(root: str) -> str:
         inside = os.path.relpath(root, workspace).replace("\\", "/") if workspace else "."
     except ValueError:  # it is on another drive
         return ""
-    return "" if inside == "." or inside.startswith("..") else inside
+    return "" if inside == "." or inside.split("/")[0] == ".." else inside
 
 
 class Results:
