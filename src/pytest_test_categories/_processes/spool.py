@@ -39,8 +39,10 @@ SUBINTERPRETER: Final = "subinterpreter"
 _PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
+_READ: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
 
+_ATTEMPTS, _PAUSE = 10, 0.02  # to remove the directory, and seconds between two of them
 _PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
 
 
@@ -159,7 +161,8 @@ class Spawned:
         if self._owner != os.getpid():
             return
         for file, _ in self._files.values():
-            System.close(file)
+            with contextlib.suppress(OSError):  # a program may close all descriptors that it finds
+                System.close(file)
         home, self._home, self._made, self._owner = self._home, "", False, 0
         self._files.clear()
         self._pending.clear()
@@ -167,15 +170,7 @@ class Spawned:
         self._heard.clear()
         atexit.unregister(self.close)
         our_family.told, our_family.tell = "", None
-        for _ in range(3):  # a child may write just now
-            try:
-                for entry in System.listdir(home):
-                    System.unlink(os.path.join(home, entry))
-                System.rmdir(home)
-            except FileNotFoundError:
-                return
-            except OSError:
-                continue
+        _remove(home)
 
     # -- handing down --------------------------------------------------------------------------------------------------
 
@@ -311,7 +306,7 @@ class Spawned:
         for name in names:
             if name not in self._files:
                 try:
-                    self._files[name] = (System.open(os.path.join(self._home, name), os.O_RDONLY), b"")
+                    self._files[name] = (System.open(os.path.join(self._home, name), _READ), b"")
                 except OSError:
                     continue
             file, rest = self._files[name]
@@ -467,6 +462,25 @@ class Spawned:
         self._told.clear()
         self._pending.clear()
         self._fresh.clear()
+
+
+def _remove(directory: str) -> None:
+    """Remove a directory of files; what can't be removed is left, and nobody told.
+
+    A child may write just now, and Windows removes no file that somebody has open.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            left = System.listdir(directory)
+        except OSError:  # it is gone, or never was
+            return
+        for entry in left:
+            with contextlib.suppress(OSError):
+                System.unlink(os.path.join(directory, entry))
+        with contextlib.suppress(OSError):
+            System.rmdir(directory)
+            return
+        System.sleep(_PAUSE)
 
 
 def _restricts(scope: Scope) -> bool:

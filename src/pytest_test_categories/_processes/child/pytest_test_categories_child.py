@@ -29,6 +29,7 @@ PREPARATION_KEY = "test_categories_child"
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 REPORTS = "reports"
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 _BUILTIN: "Any" = type(os.getpid)
 _execve = getattr(os, "execve", None)
@@ -102,7 +103,7 @@ def append(home: str, line: bytes) -> None:
 def append_to(path: str, line: bytes) -> None:
     """Write a line of its own into a file; where its directory is gone, nobody listens any more."""
     try:
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        file = os.open(path, _APPEND, 0o600)
     except OSError:
         return
     try:
