@@ -1,8 +1,8 @@
 """A stand-in for Windows, just as far as asyncio's and multiprocessing's own Python code for it goes.
 
-What is theirs runs as it is: ``asyncio.windows_events``, ``windows_utils`` and ``proactor_events``, out of this
-interpreter's library. What is emulated are the extension modules below them, ``_overlapped``, ``_winapi`` and
-``msvcrt``: they note what Windows would have been asked to do, do nothing, and raise the audit events that CPython's C
+What is theirs runs as it is: ``asyncio.windows_events``, ``windows_utils`` and ``proactor_events``, and
+``multiprocessing.connection``, out of this interpreter's library. What is emulated are the extension modules below them, ``_overlapped``, ``_winapi``,
+``msvcrt`` and three functions of ``_multiprocessing``: they note what Windows would have been asked to do, do nothing, and raise the audit events that CPython's C
 code raises there (Modules/_winapi.c; Modules/overlapped.c raises none). No completion ever arrives.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import sys
 import types
 import weakref
+import zlib
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -28,18 +30,20 @@ class Windows:
     Attributes:
         asked: The calls and what they were given, in order.
         events: asyncio's module for Windows.
+        connection: multiprocessing's module as it is there.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.events: Any = None
+        self.connection: Any = None
         self._proactors: list[Any] = []
 
     def noting(self, name: str, answer: object = None) -> Any:
         """Return a function that notes a call, and answers the same each time."""
 
-        def function(*args: Any) -> object:
-            self.asked.append((name, *args))
+        def function(*args: Any, **kwargs: Any) -> object:
+            self.asked.append((name, *args, *kwargs.values()))
             return answer
 
         return function
@@ -76,9 +80,7 @@ class Windows:
         module.BindLocal = lambda *_: None
         module.WSAConnect = self.noting("WSAConnect")
         module.ConnectPipe = self.noting("ConnectPipe", 5)
-        numbers = ("INVALID_HANDLE_VALUE", "ERROR_NETNAME_DELETED", "ERROR_OPERATION_ABORTED", "ERROR_IO_PENDING")
-        for number, name in enumerate((*numbers, "ERROR_PIPE_BUSY", "ERROR_PORT_UNREACHABLE"), -9):
-            setattr(module, name, number)
+        module.__getattr__ = _constant
         return module  # type: ignore[no-any-return]
 
     def winapi(self) -> types.ModuleType:
@@ -86,15 +88,9 @@ class Windows:
         module: Any = types.ModuleType("_winapi")
         module.CreateFile = self.audited("CreateFile", 6, 0, 1, 2, 4, 5)
         module.CreateNamedPipe = self.audited("CreateNamedPipe", 7, 0, 1, 2)
+        module.ConnectNamedPipe = self.noting("ConnectNamedPipe", mock.Mock(GetOverlappedResult=lambda _: (0, 0)))
         module.WaitNamedPipe = module.SetNamedPipeHandleState = module.CloseHandle = lambda *_: None
-        module.INFINITE, module.NULL, module.GENERIC_READ, module.GENERIC_WRITE = -1, 0, 1, 2
-        names = (
-            *("PIPE_ACCESS_DUPLEX", "PIPE_ACCESS_INBOUND", "FILE_FLAG_OVERLAPPED", "FILE_FLAG_FIRST_PIPE_INSTANCE"),
-            *("PIPE_TYPE_MESSAGE", "PIPE_READMODE_MESSAGE", "PIPE_WAIT", "PIPE_UNLIMITED_INSTANCES"),
-            *("NMPWAIT_WAIT_FOREVER", "OPEN_EXISTING", "ERROR_CONNECTION_REFUSED", "ERROR_CONNECTION_ABORTED"),
-        )
-        for at, name in enumerate(names):
-            setattr(module, name, 1 << at)
+        module.__getattr__ = _constant
         return module  # type: ignore[no-any-return]
 
     def proactor(self) -> Any:
@@ -120,15 +116,39 @@ class Windows:
         return found
 
 
+def _constant(name: str) -> int:
+    """Return a number in the place of any of Windows' constants."""
+    if not name.isupper():
+        raise AttributeError(name)
+    return zlib.crc32(name.encode())
+
+
+def _another(name: str) -> types.ModuleType:
+    """Return a module that is executed once more, in another's place."""
+    found = importlib.util.find_spec(name)
+    assert found is not None
+    assert found.origin is not None
+    spec = importlib.util.spec_from_file_location(f"{name}_of_windows", found.origin)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def emulated() -> Iterator[Windows]:
     """Put the stand-in in place, for a fixture to yield from."""
     windows = Windows()
     stubs = {"_overlapped": windows.overlapped(), "_winapi": windows.winapi(), "msvcrt": types.ModuleType("msvcrt")}
     stubs["msvcrt"].get_osfhandle = lambda descriptor: descriptor  # type: ignore[attr-defined]
+    stubs["_multiprocessing"] = types.ModuleType("_multiprocessing")
+    vars(stubs["_multiprocessing"]).update(vars(importlib.import_module("_multiprocessing")))
+    vars(stubs["_multiprocessing"]).update({name: windows.noting(name) for name in ("closesocket", "recv", "send")})
     with mock.patch.dict(sys.modules, stubs):
         with mock.patch.object(sys, "platform", "win32"):
             for name in _THEIRS:
                 importlib.import_module(name)
+            windows.connection = _another("multiprocessing.connection")
         windows.events = sys.modules[_THEIRS[0]]
         try:
             yield windows
@@ -138,7 +158,7 @@ def emulated() -> Iterator[Windows]:
                 delattr(asyncio, name.rpartition(".")[2])
 
 
-def step(coroutine: Any) -> object:
+def step(coroutine: Any) -> Any:
     """Run a coroutine as far as it goes without an answer; returns what it returned, or is waiting for."""
     try:
         return coroutine.send(None)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import _socket
 import asyncio
 import contextlib
+import functools
 import importlib
 import socket
+import sys
+import types
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
@@ -18,8 +21,10 @@ import pytest
 from tests.windows import emulated, step
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard
-from pytest_test_categories._host import names
+from pytest_test_categories._host import names, unix_sockets
+from pytest_test_categories._processes.child import pytest_test_categories_child
 from pytest_test_categories._rules.address import host_text
+from pytest_test_categories._watch import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,6 +160,177 @@ class TestTheProactor:
             with network_guard("small", "strict"):
                 proactor.send(accepted, b"x")
         assert [name for name, *_ in windows.asked] == ["WSASend"]
+
+
+def opened(path: str) -> None:
+    """Open a file, which is not there as a rule."""
+    with contextlib.suppress(OSError):
+        open(path, "r+b").close()
+
+
+def by_client(windows: Windows, path: str) -> None:
+    with mock.patch.object(sys, "platform", "win32"):
+        windows.connection.Client(path)
+
+
+def by_asyncio(windows: Windows, path: str) -> None:
+    loop = windows.loop()
+    loop._make_duplex_pipe_transport = lambda pipe, *_, **__: pipe.close()
+    step(loop.create_pipe_connection(mock.Mock(), path))
+
+
+class TestNamedPipes:
+    """Named pipes are what unix sockets are elsewhere: who serves them decides, and here is known by their names."""
+
+    DOCKER: Final = r"\\.\pipe\docker_engine"
+    WAYS: Final = [
+        pytest.param(lambda w, path: w.connection.PipeClient(path), id="multiprocessing"),
+        pytest.param(by_client, id="multiprocessing's Client"),
+        pytest.param(lambda w, path: step(w.proactor().connect_pipe(path)).close(), id="connect_pipe"),
+        pytest.param(lambda w, path: step(w.proactor().connect_pipe(address=path)).close(), id="by-name"),
+        pytest.param(by_asyncio, id="asyncio"),
+        pytest.param(lambda _, path: opened(path), id="open"),
+        pytest.param(lambda _, path: sys.modules["win32file"].CreateFile(path, 0, 0, None, 3, 0, 0), id="pywin32"),
+        pytest.param(lambda _, path: sys.modules["win32pipe"].CallNamedPipe(path, b"x", 9, 0), id="pywin32's call"),
+    ]
+
+    @pytest.fixture(autouse=True)
+    def pywin32(self, windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put functions in the place of pywin32's."""
+        for module, names_of_functions in (
+            ("win32file", ["CreateFile"]),
+            ("win32pipe", ["CallNamedPipe", "CreateNamedPipe"]),
+        ):
+            stub = types.ModuleType(module)
+            for name in names_of_functions:
+                setattr(stub, name, windows.noting(name))
+            monkeypatch.setitem(sys.modules, module, stub)
+        # CPython raises the event of ``open`` everywhere; that of Windows is read there alone.
+        monkeypatch.setitem(audit.EVENTS, "open", audit._open_event_of_windows)
+
+    @pytest.fixture(autouse=True)
+    def _nothing_served(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(unix_sockets, "can_ask", lambda: False)
+        monkeypatch.setattr(unix_sockets.our_family, "_paths", {})
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_rule_9_one_of_this_machine_is_refused_in_small_and_free_in_medium(
+        self, windows: Windows, way: Callable[[Windows, str], object]
+    ) -> None:
+        violation = refused(lambda: way(windows, self.DOCKER))
+        assert (violation.target, violation.kind, violation.reach) == ("pipe:docker_engine", "connect", "machine")
+        assert windows.asked == []
+        for guard in (network_guard("medium"), network_guard("small", allow=["pipe:docker_engine"])):
+            with guard:
+                way(windows, self.DOCKER)
+            assert guard.violations == []
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_one_of_another_machine_is_refused_in_medium(
+        self, windows: Windows, way: Callable[[Windows, str], object]
+    ) -> None:
+        violation = refused(lambda: way(windows, r"\\server.example\pipe\sql\query"), "medium")
+        assert violation.target == r"pipe:\\server.example\pipe\sql\query"
+        assert violation.reach == "beyond"
+        assert windows.asked == []
+
+    @pytest.mark.parametrize("machine", ["localhost", "127.0.0.1", "LOCALHOST", socket.gethostname()])
+    def test_this_machine_may_be_named(self, machine: str) -> None:
+        path = rf"\\{machine}\pipe\docker_engine"
+        with network_guard("medium"):
+            opened(path)
+        assert refused(lambda: opened(path)).reach == "machine"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "//./pipe/docker_engine",
+            r"\\?\pipe\docker_engine",
+            r"\\.\PIPE\docker_engine",
+            r"\\.\GLOBALROOT\Device\NamedPipe\docker_engine",
+        ],
+    )
+    def test_every_spelling_of_a_path_is_read(self, path: str) -> None:
+        assert refused(lambda: opened(path)).target == "pipe:docker_engine"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            r"\\server\share\pipe\file",  # a file on a share: none of our business
+            r"\\.\pipe" + "\\",
+            r"C:\pipe\file",
+            r"\\.\C:\pipe\file",
+            r"\\?\C:\pipe\file",
+            "/srv/pipe/file",
+            b"//./pipe/docker_engine".hex(),
+        ],
+    )
+    def test_rule_9_files_are_not(self, windows: Windows, path: str) -> None:
+        with network_guard("small"):
+            opened(path)
+            sys.modules["_winapi"].CreateFile(path, 0, 0, 0, 3, 0, 0)
+            step(windows.proactor().connect_pipe(path)).close()
+            sys.modules["win32file"].CreateFile(path)
+            sys.modules["win32file"].CreateFile(fileName=path)
+
+    @pytest.mark.parametrize(
+        "serve",
+        [
+            pytest.param(lambda w, path: w.events.PipeServer(path).close(), id="asyncio"),
+            pytest.param(lambda w, path: w.connection.PipeListener(path).close(), id="multiprocessing"),
+            pytest.param(lambda _, path: sys.modules["win32pipe"].CreateNamedPipe(path, 3), id="pywin32"),
+        ],
+    )
+    def test_rule_9_one_that_this_process_serves_is_free(
+        self, windows: Windows, serve: Callable[[Windows, str], object]
+    ) -> None:
+        with network_guard("small") as guard:
+            serve(windows, r"\\.\pipe\MyServer")
+            windows.connection.PipeClient(r"\\.\pipe\myserver")
+        assert guard.violations == []
+        refused(lambda: windows.connection.PipeClient(self.DOCKER))
+
+    def test_rule_9_one_that_a_child_serves_is_free(self, windows: Windows, tmp_path: Path) -> None:
+        told = tmp_path / "sockets"
+        child = unix_sockets.Family()
+        child.share(str(told), functools.partial(pytest_test_categories_child.append_to, str(told)))
+        with network_guard("small"), mock.patch.object(unix_sockets.our_family, "told", str(told)):
+            child.note_pipe("Served")
+            windows.connection.PipeClient(r"\\.\pipe\served")
+
+    def test_rule_9_those_of_the_standard_library_to_its_own_children_are_free(self, windows: Windows) -> None:
+        with network_guard("small") as guard:
+            for handle in windows.events.windows_utils.pipe(duplex=True):
+                assert handle
+            windows.connection.PipeClient(r"\\.\pipe\pyc-4711-2-ab12cd34")  # as a manager's process serves it
+            ends = windows.connection.Pipe()
+            for end in ends:
+                end._handle = None  # there is nothing to close
+        assert guard.violations == []
+
+    @pytest.mark.parametrize("arguments", [(), (None,), (b"//./pipe/x",), (4,), (["//./pipe/x"],)])
+    @pytest.mark.parametrize("event", ["open", "_winapi.CreateFile", "_winapi.CreateNamedPipe"])
+    def test_rule_9_what_others_say_under_these_names_is_their_affair(
+        self, event: str, arguments: tuple[object, ...]
+    ) -> None:
+        with network_guard("small"):
+            sys.audit(event, *arguments)
+
+    @pytest.mark.parametrize(
+        ("path", "loads"),
+        [
+            (r"\\.\pipe\docker_engine", True),
+            ("//./PIPE/docker_engine", True),
+            (r"\\server\pipe\sql\query", True),
+            (r"\\.\pipe\pyc-1-2-ab", False),
+            (r"\\.\pipe\python-pipe-1-2-ab", False),
+            (r"C:\pipe\file", False),
+            (None, False),
+        ],
+    )
+    def test_a_child_brings_in_the_layers_for_those_of_others(self, path: str | None, loads: bool) -> None:
+        assert pytest_test_categories_child._is_foreign_pipe((path,)) is loads
+        assert not pytest_test_categories_child._is_foreign_pipe(())
 
 
 class TestWakeUpPairs:

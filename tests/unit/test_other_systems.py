@@ -14,7 +14,8 @@ import pytest
 
 from pytest_test_categories._attribution.stack import is_project_file
 from pytest_test_categories._host import names
-from pytest_test_categories._rules.address import Reach
+from pytest_test_categories._rules.address import Reach, parse_allow_entry, pipe_endpoint, split_target, stable_target
+from pytest_test_categories._rules.policy import Attempt, Kind, Policy, TestSize, decide
 from pytest_test_categories._sizing import apply
 from pytest_test_categories._watch import endpoints
 from pytest_test_categories.pytest_plugin import _results
@@ -95,3 +96,36 @@ def test_annotations_name_files_below_the_workspace(
 )
 def test_markers_are_written_below_the_root_directory_only(path: str, inside: str) -> None:
     assert apply._inside(r"D:\a\shop", path) == inside
+
+
+# -- named pipes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "admitted"),
+    [
+        ("pipe:docker_engine", r"\\.\pipe\docker_engine", True),
+        ("pipe:Docker_Engine", "//./pipe/DOCKER_ENGINE", True),
+        (r"pipe:\\.\pipe\docker_engine", r"\\.\pipe\docker_engine", True),
+        ("pipe:docker_*", r"\\.\pipe\docker_engine", True),
+        (r"small: pipe:\\server\pipe\sql\query", r"\\SERVER\pipe\sql\query", True),
+        ("pipe:docker_engine", r"\\.\pipe\other", False),
+        ("pipe:docker_engine", r"\\server\pipe\docker_engine", False),
+        ("unix:docker_engine", r"\\.\pipe\docker_engine", False),
+        ("pipe:5432", r"\\.\pipe\5432", False),  # a host of that name, and a port
+    ],
+)
+def test_an_allow_entry_names_a_pipe_as_reports_do(entry: str, path: str, admitted: bool) -> None:
+    policy = Policy(TestSize.SMALL, allow=(parse_allow_entry(entry).of_any_size(),))
+    endpoint = pipe_endpoint(path)
+    assert decide(policy, Attempt(Kind.CONNECT, endpoint, Reach.BEYOND)).permitted is admitted
+    if admitted:
+        shown = parse_allow_entry(str(endpoint)).of_any_size()
+        assert decide(policy._replace(allow=(shown,)), Attempt(Kind.CONNECT, endpoint, Reach.BEYOND)).permitted
+
+
+def test_the_target_of_a_pipe_is_one_word() -> None:
+    for path in (r"\\.\pipe\docker_engine", r"\\.\pipe\a:1", r"\\server\pipe\x"):
+        target = str(pipe_endpoint(path))
+        assert split_target(target) == (target, "")
+        assert stable_target(target) == target

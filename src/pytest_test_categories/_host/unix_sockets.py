@@ -8,7 +8,7 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
-A daemon that has left its family is none of it.
+A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
 """
 
 from __future__ import annotations
@@ -129,6 +129,16 @@ class Family:
         path = name_of(address)
         if path and not path.startswith("@") and not can_ask() and identity(path) is None:
             self._add(_absolute(path), None)
+
+    def note_pipe(self, name: str) -> None:
+        """Note that this process serves a named pipe of Windows."""
+        self._add(name.lower(), None)
+
+    def has_pipe(self, name: str) -> bool:
+        """Tell whether a process of the family has served a named pipe."""
+        if name.lower() not in self._paths:
+            self._hear()
+        return name.lower() in self._paths
 
     def _add(self, path: str, key: Identity | None) -> None:
         self._keep(path, key)

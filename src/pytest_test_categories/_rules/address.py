@@ -37,7 +37,8 @@ class Endpoint(NamedTuple):
     Attributes:
         host: The host as the caller wrote it; for a unix socket its path.
         port: The port or service name; None where the call names none.
-        family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``, whose host is an interface.
+        family: ``"ip"``, ``"unix"``, ``"vsock"``, ``"packet"``, whose host is an interface, or ``"pipe"``: a named pipe
+            of Windows, whose host is its name here, or its whole path on another machine.
     """
 
     host: str
@@ -122,6 +123,24 @@ def parse_ip(host: str) -> IPAddress | None:
         return None
 
 
+def pipe_of(path: str) -> tuple[str, str] | None:
+    r"""Return machine and name of a named pipe of Windows that a path leads to, the machine empty for this one.
+
+    That is ``\\.\pipe\name`` or ``\\machine\pipe\name``; None for other paths.
+    """
+    match = re.fullmatch(_PIPE, path.replace("/", "\\")) if path[:1] in {"\\", "/"} else None
+    return None if match is None else (match[1] or match[2] or "", match[3])
+
+
+_PIPE: Final = r"(?is)\\\\(?:[.?]\\(?:UNC\\([^\\]+)\\|GLOBALROOT\\Device\\Named)?|([^\\]+)\\)pipe\\(.+)"
+
+
+def pipe_endpoint(path: str) -> Endpoint:
+    """Return the endpoint that a named pipe's path stands for, or its name alone."""
+    machine, name = pipe_of(path) or ("", path)
+    return Endpoint(rf"\\{machine}\pipe\{name}" if machine else name, family="pipe")
+
+
 def is_local_ip(ip: IPAddress) -> bool:
     """Tell whether an address is loopback or unspecified (which connects to this machine)."""
     return ip.is_loopback or ip.is_unspecified
@@ -141,7 +160,7 @@ class AllowEntry(NamedTuple):
         size: ``"small"`` or ``"medium"``: the smallest size that the entry widens.
         name: A host name, or a pattern starting with ``*.``; empty if the entry is of another form.
         network: The addresses it covers, for numeric entries.
-        path: The path (or pattern) of a unix socket.
+        path: The path (or pattern) of a unix socket; of a named pipe ``pipe:`` and its name in lower case.
         port: The only port it covers; None for all.
     """
 
@@ -174,7 +193,7 @@ class AllowEntry(NamedTuple):
         return self.network is not None and self._admits_port(port) and ip in self.network
 
     def admits_path(self, path: str) -> bool:
-        """Tell whether the entry covers a unix socket."""
+        """Tell whether the entry covers a unix socket, or a named pipe."""
         return bool(self.path) and (path == self.path or fnmatch.fnmatchcase(path, self.path))
 
     def _admits_port(self, port: int | str | None) -> bool:
@@ -205,6 +224,8 @@ def parse_allow_entry(text: str) -> AllowEntry:
         if "\0" in path[1:] and path[0] != "\0":  # only names in Linux' abstract namespace hold any
             raise _not_an_entry(text)
         return AllowEntry(text.strip(), size, path=path)
+    if rest.startswith("pipe:") and not rest.removeprefix("pipe:").isdecimal():  # else a host of that name
+        return AllowEntry(text.strip(), size, path=str(pipe_endpoint(rest.removeprefix("pipe:"))).lower())
     host, port = _split_port(rest, text)
     if "/" in host:
         try:
@@ -252,7 +273,8 @@ def _not_an_entry(text: str) -> ValueError:
 def split_target(target: str) -> tuple[str, str]:
     """Return host and port of a target as reports show it; the port is empty where there is none."""
     head, colon, port = target.rpartition(":")
-    if not colon or ("]" in port or target.startswith(("unix:", "vsock:"))) or (":" in head and "]" not in head):
+    whole = target.startswith(("unix:", "vsock:", "pipe:"))
+    if whole or not colon or "]" in port or (":" in head and "]" not in head):
         return target, ""
     return head, port
 

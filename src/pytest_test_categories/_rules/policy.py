@@ -231,6 +231,8 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
     end = attempt.endpoint
     if end.family == "unix":
         return entry.admits_path(end.host)
+    if end.family == "pipe":
+        return entry.admits_path(str(end).lower())
     if end.family != "ip":
         return False
     port = None if attempt.kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} else end.port

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import current
 from pytest_test_categories._host import names, unix_sockets
-from pytest_test_categories._rules.address import parse_ip
+from pytest_test_categories._rules.address import parse_ip, pipe_of
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch.endpoints import (
+    AF_PIPE,
     AF_UNIX,
     family_of,
     kind_of_bind,
@@ -24,6 +25,7 @@ from pytest_test_categories._watch.endpoints import (
     read_bound_name,
     read_c_lookup,
     read_c_reverse,
+    read_pipe,
     reader_of_connect,
     unanswered,
 )
@@ -110,6 +112,23 @@ def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
             hook.opened(file)
 
 
+def _open_event_of_windows(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    _pipe_event(judge, event, args)
+    _open_event(judge, event, args)
+
+
+def _pipe_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    path = args[0] if args else None
+    if type(path) is not str or (found := pipe_of(path)) is None:
+        return
+    if event == "_winapi.CreateNamedPipe":
+        unix_sockets.our_family.note_pipe(found[1])
+    else:
+        judge(Kind.CONNECT, event, AF_PIPE, (path,), None, read_pipe)
+
+
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     if len(args) < _FEWEST.get(event, 1):  # not the interpreter's
@@ -161,4 +180,9 @@ EVENTS: Final = {
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
     else _lookup_event
     for event in _KINDS
-} | {"open": _open_event}
+} | {
+    # Here every file that is opened costs what is done for it.
+    "open": _open_event if sys.platform != "win32" else _open_event_of_windows,
+    "_winapi.CreateFile": _pipe_event,
+    "_winapi.CreateNamedPipe": _pipe_event,
+}

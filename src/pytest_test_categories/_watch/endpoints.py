@@ -9,6 +9,7 @@ import _socket
 import functools
 import ipaddress
 import operator
+import re
 import socket
 import struct
 import sys
@@ -25,13 +26,22 @@ from pytest_test_categories._host.names import (
     is_loopback,
     is_own_name,
     name_here,
+    reach_of_address,
     reach_of_interface,
     reach_of_name,
     reach_of_reverse,
     spelled_here,
 )
 from pytest_test_categories._host.unix_sockets import name_of, our_family
-from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip, plain_host
+from pytest_test_categories._rules.address import (
+    Endpoint,
+    Reach,
+    host_text,
+    parse_ip,
+    pipe_endpoint,
+    pipe_of,
+    plain_host,
+)
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight
 
@@ -48,6 +58,8 @@ IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
 AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
 AF_PACKET: Final = getattr(_socket, "AF_PACKET", -1)
+AF_PIPE: Final = -2
+"""In the place of a family: Windows' named pipes, which are no sockets. Their address is a tuple of their path."""
 HIGHEST_PORT: Final = 65535
 _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
@@ -69,6 +81,26 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
     if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
         return Sight(Endpoint(address[0], family="packet"), reach_of_interface(address[0]))
     return None
+
+
+def read_pipe(_kind: Kind, _family: int, address: tuple[str]) -> Sight | None:
+    """Read a named pipe of Windows; None for the path of something else."""
+    found = pipe_of(address[0])
+    if found is None:
+        return None
+    machine, name = found
+    endpoint = pipe_endpoint(address[0])
+    if not machine:
+        if re.match(_STANDARD_LIBRARYS, name):
+            return Sight(endpoint, Reach.NOWHERE)
+        return Sight(endpoint, Reach.MACHINE, functools.partial(our_family.has_pipe, name))
+    ip = parse_ip(machine)
+    reach = reach_of_name(machine) if ip is None else reach_of_address(ip)
+    return Sight(endpoint, Reach.BEYOND if reach is Reach.BEYOND else Reach.MACHINE)
+
+
+_STANDARD_LIBRARYS: Final = r"(?i:pyc|python-pipe)-\d+-\d+-"
+"""Names that multiprocessing and asyncio give to pipes between a process and its children: nobody else knows them."""
 
 
 def kind_of_bind(kind: Kind, family: int) -> Kind:

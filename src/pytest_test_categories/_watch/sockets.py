@@ -22,6 +22,7 @@ from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import connections, passes
 from pytest_test_categories._watch.endpoints import (
     AF_PACKET,
+    AF_PIPE,
     AF_UNIX,
     IP_FAMILIES,
     JOINS,
@@ -38,6 +39,7 @@ from pytest_test_categories._watch.endpoints import (
     read_c_name,
     read_c_reverse,
     read_group,
+    read_pipe,
     reader_of_connect,
 )
 
@@ -331,6 +333,14 @@ class _Table:
 
         return wrapper
 
+    def connect_pipe(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Judge the connection to a named pipe that Windows' proactor makes: its C code raises no event."""
+        __tracebackhide__ = True
+        path = args[0] if args else kwargs.get("address")
+        if isinstance(path, str):
+            self.judge(Kind.CONNECT, "loop.create_pipe_connection", AF_PIPE, (str.__str__(path),), None, read_pipe)
+        return wrapped(*args, **kwargs)
+
 
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Return family, socket type and protocol that a resolver function is asked for."""
@@ -419,6 +429,7 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
             EntryPoint("asyncio.windows_events", f"IocpProactor.{name}", table.proactor(kind, route, at, argument))
             for name, kind, route, at, argument in _PROACTOR
         ),
+        EntryPoint("asyncio.windows_events", "IocpProactor.connect_pipe", table.connect_pipe),
     ]
 
 

@@ -498,6 +498,9 @@ _EVENTS = frozenset(
         "socket.gethostbyname",
         "socket.gethostbyaddr",
         "socket.getnameinfo",
+        "_winapi.CreateFile",
+        "_winapi.CreateNamedPipe",
+        *(("open",) if sys.platform == "win32" else ()),
     }
 )
 
@@ -738,10 +741,20 @@ def attached(runtime: "Any", wrappers: "dict[str, Any]") -> None:
     state.runtime = runtime
 
 
-def _hook(event: str, _args: "tuple[Any, ...]") -> None:
+def _hook(event: str, args: "tuple[Any, ...]") -> None:
     # The layers add a hook of their own, which gets to see this very event.
-    if event in _EVENTS and state.runtime is None and state.handed is not None:
+    waits = event in _EVENTS and state.runtime is None and state.handed is not None
+    if waits and (event.startswith("socket.") or _is_foreign_pipe(args)):
         load()
+
+
+def _is_foreign_pipe(args: "tuple[Any, ...]") -> bool:
+    """Tell whether a path is that of a named pipe of Windows, but of one between multiprocessing's own processes."""
+    path = args[0] if args else None
+    if type(path) is not str or not path.startswith(("\\\\", "//")):
+        return False
+    *before, name = path.replace("/", "\\").lower().split("\\")
+    return "pipe" in before and not name.startswith(("pyc-", "python-pipe-"))
 
 
 # -- waiting for modules -----------------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ MODULES: Final = (
     "snowflake.connector.connection._connection",
     "temporalio.bridge.temporal_sdk_bridge",
     "uvloop.loop",
+    "win32file",
+    "win32pipe",
     "wreq",
     "wreq.wreq",
     "zmq.backend.cython._zmq",
@@ -147,7 +149,7 @@ def watch_client(
             like any other.
         endpoints: Called as ``endpoints(instance, args, kwargs)`` before each call; returns where it leads, or
             several such places, or None if it reaches nothing. A place is ``"host:port"``, ``("host", port)``, a URL
-            or ``"unix:/path"``.
+            or ``"unix:/path"``, or the path of a named pipe of Windows.
         kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup`` or ``bind``.
         also: Further modules that hold the same function under the same name.
         awaited: Whether it is a coroutine function, to be judged when it is awaited.

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._attribution.origin import Asked, asked, charge
 from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
-from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
+from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip, pipe_endpoint
 from pytest_test_categories._rules.policy import Kind
 from pytest_test_categories._watch import Sight, passes
 from pytest_test_categories._watch.clients.places import place
 from pytest_test_categories._watch.endpoints import (
+    AF_PIPE,
     AF_UNIX,
     addresses_in,
     ends_here,
     read_address,
     read_lookup,
+    read_pipe,
     read_reverse,
     unanswered,
 )
@@ -137,6 +139,12 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
         if kind is Kind.BIND:
             our_family.note_path(address)
         judge(kind, route, AF_UNIX, address, None, read_address)
+        return
+    if family == "pipe":
+        if kind is Kind.BIND:
+            our_family.note_pipe(pipe_endpoint(address).host)
+        else:
+            judge(kind, route, AF_PIPE, (address,), None, read_pipe)
         return
     looks_up = kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}
     # A place and what its name stands for are one attempt.

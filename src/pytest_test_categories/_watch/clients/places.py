@@ -1,10 +1,12 @@
-"""What calls name as their aim, as text: ``host:port``, ``unix:/path``, URLs, and what proxies make of them."""
+"""What calls name as their aim: ``host:port``, paths of sockets and pipes, URLs, and what proxies make of them."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
+
+from pytest_test_categories._rules.address import pipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,12 @@ def nowhere(_instance: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> 
     """Read a call that reaches nothing: what it returns is looked at."""
 
 
+def pipe(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
+    """Read a call of pywin32's that opens or serves a named pipe; None if it opens a file."""
+    path = text(args[0] if args else next(iter(kwargs.values()), None))
+    return path if pipe_of(path) is not None else None
+
+
 def text(value: Any) -> str:
     """Return a value as text: what it was as bytes, nothing for None."""
     if isinstance(value, (bytes, bytearray)):
@@ -63,7 +71,7 @@ def text(value: Any) -> str:
 
 
 def place(where: Any) -> tuple[str, Any]:
-    """Return ``("unix", path)`` or ``("ip", (host, port))`` for what a reader returned.
+    """Return ``("unix", path)``, ``("pipe", path)`` or ``("ip", (host, port))`` for what a reader returned.
 
     Text that is of no form we know counts as the name of a host: it is better judged than passed over.
     """
@@ -74,6 +82,8 @@ def place(where: Any) -> tuple[str, Any]:
     if where.startswith("unix:"):
         path = where.removeprefix("unix:")
         return "unix", "/" + path.lstrip("/") if path.startswith("//") else path
+    if pipe_of(where) is not None:
+        return "pipe", where
     if "://" in where:
         return "ip", of_url(where)
     return "ip", host_and_port(where)

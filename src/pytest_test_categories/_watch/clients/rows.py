@@ -196,6 +196,10 @@ ROWS: Final = (
         )
     ),
     Row("_duckdb", "connect", "sql:duckdb_connect", also=("duckdb",)),
+    # pywin32, by which docker's client opens its named pipe.
+    *(Row("win32file", name, "places:pipe") for name in ("CreateFile", "CreateFileW")),
+    Row("win32pipe", "CallNamedPipe", "places:pipe"),
+    Row("win32pipe", "CreateNamedPipe", "places:pipe", "bind"),
     # Object stores.
     *(
         Row("obstore._obstore", f"{name}{end}", "stores:obstore", also=("obstore",))
