@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_test_categories import network_guard
+from pytest_test_categories._host.system import System
 from pytest_test_categories._processes.forked import ChildReports
 from pytest_test_categories._rules.violation import Violation
 
@@ -87,3 +88,22 @@ def test_a_daemon_that_leaves_its_guard_closes_no_file_of_its_own(tmp_path: Path
                 os._exit(0)
         os.waitpid(child, 0)
     assert kept.read_bytes() == b"x" * 20
+
+
+def test_a_part_of_a_record_that_a_pipe_took_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS' pipes take so many bytes as there is room for, of what is longer than 512 of them."""
+    kept: list[bytes] = []
+    reports = ChildReports(kept.append)
+    write = System.write
+
+    def part(descriptor: int, data: bytes) -> int:
+        return write(descriptor, data[: len(data) // 2])
+
+    reports.send(1, violation(1), late=False, expected=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(System, "write", staticmethod(part))
+        reports.send(1, violation(2), late=False, expected=False)
+    reports.send(1, violation(3), late=False, expected=False)
+    assert [report.violation for report in reports.receive()] == [violation(1), violation(3)]
+    assert [json.loads(line)[4]["target"] for line in kept] == ["198.51.100.1:2"]
+    reports.close()

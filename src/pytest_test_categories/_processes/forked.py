@@ -34,7 +34,7 @@ class ChildReport(NamedTuple):
     attempt: Attempt | None = None
 
 
-LINE_LIMIT: Final = 4096  # PIPE_BUF on Linux; POSIX promises 512, which a record of ours may exceed
+LINE_LIMIT: Final = 4094  # with what ends the lines Linux' PIPE_BUF; POSIX promises 512, which a record may exceed
 _EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
 
 
@@ -79,6 +79,8 @@ def report_line(head: list[object], violation: Violation, tail: object = None) -
 
 class ChildReports:
     """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
+
+    Where that is less (macOS), a pipe that is nearly full takes a part of one: that part is no record.
 
     Args:
         otherwise: Takes the line of a child that has closed the pipe, or finds it full.
@@ -149,10 +151,9 @@ class ChildReports:
     def _write_line(self, line: bytes) -> bool:
         """Write a line if the pipe has room: its reader reads when the test ends."""
         try:
-            System.write(self._write, line + b"\n")
+            return System.write(self._write, b"\n" + line + b"\n") == len(line) + 2
         except BlockingIOError:
             return False
-        return True
 
     def receive(self) -> list[ChildReport]:
         """Return what children have told since the last time."""
@@ -168,10 +169,12 @@ class ChildReports:
                 if not chunk:
                     break
             *lines, self._rest = self._rest.split(b"\n")
-        return [
-            ChildReport(serial, late, expected, times, Violation.from_dict(fields))
-            for serial, late, expected, times, fields in map(json.loads, lines)
-        ]
+        found = []
+        for line in filter(None, lines):
+            with contextlib.suppress(ValueError):  # a part of one
+                serial, late, expected, times, fields = json.loads(line)
+                found.append(ChildReport(serial, late, expected, times, Violation.from_dict(fields)))
+        return found
 
     def close(self) -> None:
         """Close the parent's ends."""
