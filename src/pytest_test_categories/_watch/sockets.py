@@ -12,13 +12,13 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import stack
-from pytest_test_categories._attribution.origin import Asked, asked, current, resolving
+from pytest_test_categories._attribution.origin import Asked, asked, charge, current, resolving
 from pytest_test_categories._host.c_library import refuses_name_flags
-from pytest_test_categories._host.names import spelled_here
+from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._host.wrapping import EntryPoint
-from pytest_test_categories._rules.address import host_text, parse_ip
-from pytest_test_categories._rules.policy import Kind
+from pytest_test_categories._rules.address import Endpoint, host_text, parse_ip
+from pytest_test_categories._rules.policy import Attempt, Kind, decide
 from pytest_test_categories._watch import connections, passes
 from pytest_test_categories._watch.endpoints import (
     AF_PACKET,
@@ -392,6 +392,25 @@ _LOOKUPS: Final = (
 )
 
 
+def match_by_name(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compare a name with the names among macOS' exceptions from proxies alone, as CPython does from 3.13 on.
+
+    Before that it looks every host up, since the system's exceptions hold a network (169.254/16); requests asks it
+    even where what is sent goes to a fake. A look-up that a guard would refuse is left out.
+    """
+    charged = charge()
+    if charged is not None and len(args) == 2 and isinstance(args[0], str):  # noqa: PLR2004 - (host, settings)
+        host, settings = args
+        name = host.partition(":")[0]
+        attempt = Attempt(Kind.LOOKUP, Endpoint(name), reach_of_name(name))
+        if parse_ip(name) is None and any(
+            link.policy is not None and not decide(link.policy, attempt).permitted for link in charged.scopes
+        ):
+            names = [one for one in settings.get("exceptions", ()) if one and not one[0].isdigit()]
+            args = (host, {**settings, "exceptions": names})
+    return wrapped(*args, **kwargs)
+
+
 def _real_classes() -> list[type[Any]]:
     """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place.
 
@@ -430,6 +449,11 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
             for name, kind, route, at, argument in _PROACTOR
         ),
         EntryPoint("asyncio.windows_events", "IocpProactor.connect_pipe", table.connect_pipe),
+        *(
+            [EntryPoint("urllib.request", "_proxy_bypass_macosx_sysconf", match_by_name)]
+            if sys.platform == "darwin" and sys.version_info < (3, 13)
+            else []
+        ),
     ]
 
 
