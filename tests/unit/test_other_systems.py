@@ -18,6 +18,8 @@ from pytest_test_categories._rules.address import Reach, parse_allow_entry, pipe
 from pytest_test_categories._rules.policy import Attempt, Kind, Policy, TestSize, decide
 from pytest_test_categories._sizing import apply
 from pytest_test_categories._watch import endpoints
+from pytest_test_categories._watch.clients import connectors
+from pytest_test_categories._watch.clients.places import place
 from pytest_test_categories.pytest_plugin import _results
 
 
@@ -122,6 +124,21 @@ def test_an_allow_entry_names_a_pipe_as_reports_do(entry: str, path: str, admitt
     if admitted:
         shown = parse_allow_entry(str(endpoint)).of_any_size()
         assert decide(policy._replace(allow=(shown,)), Attempt(Kind.CONNECT, endpoint, Reach.BEYOND)).permitted
+
+
+@pytest.mark.parametrize(
+    ("server", "where"),
+    [
+        (r"(localdb)\MSSQLLocalDB", ("ip", ("localhost", 1433))),
+        (r".\SQLEXPRESS", ("ip", ("localhost", 1433))),
+        (r"lpc:(local)", ("ip", ("localhost", 1433))),
+        (r"np:\\.\pipe\sql\query", ("pipe", r"\\.\pipe\sql\query")),
+        (r"\\db.example\pipe\MSSQL$INSTANCE\sql\query", ("pipe", r"\\db.example\pipe\MSSQL$INSTANCE\sql\query")),
+    ],
+)
+def test_sql_servers_ways_on_windows_are_read(server: str, where: tuple[str, object]) -> None:
+    (found,) = connectors.odbc(None, (f"Driver={{ODBC Driver 18 for SQL Server}};Server={server};",), {})
+    assert place(found) == where
 
 
 def test_the_target_of_a_pipe_is_one_word() -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._rules.address import pipe_of
 from pytest_test_categories._watch.clients.databases import libpq, sections
 from pytest_test_categories._watch.clients.places import host_and_port, of_url, port_of, text
 
@@ -37,9 +38,12 @@ def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
     server = next((options[key] for key in _HOST_KEYS if options.get(key)), "")
     if server:
         server = server.rpartition(":")[2] if server.startswith(("tcp:", "np:", "lpc:")) else server
+        if pipe_of(server) is not None:
+            yield server
+            return
         server = server.partition("\\")[0] if "," not in server else server.replace("\\", ",", 1)
         host, *rest = [part.strip() for part in server.split(",")]
-        host, own = host_and_port("localhost" if host in {".", "(local)"} else host, port)
+        host, own = host_and_port("localhost" if host in {".", "(local)", "(localdb)"} else host, port)
         yield host, port_of(rest[-1]) if rest else own
     elif default is not None:  # a network driver's own default
         yield "localhost", port
