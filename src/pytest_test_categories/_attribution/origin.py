@@ -686,7 +686,8 @@ def _thread_scope() -> Carried:
 
 def known_threads() -> list[threading.Thread]:
     """Return the threads that were started here and are still held by somebody."""
-    return list(state.threads)
+    references = state.threads.keyrefs()  # a copy, made in one go: other threads start some meanwhile
+    return [thread for reference in references if (thread := reference()) is not None]
 
 
 def free_threads(threads: Iterable[threading.Thread]) -> None:
