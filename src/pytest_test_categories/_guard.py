@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
 from pytest_test_categories._ledger.ledger import error_of, errors_in
-from pytest_test_categories._ledger.records import Delivery
+from pytest_test_categories._ledger.records import Delivery, counting
 from pytest_test_categories._ledger.runs import innermost, runs
 from pytest_test_categories._rules.errors import HermeticityViolationError
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
@@ -116,15 +116,15 @@ class NetworkGuard:
         """
         if self._mode is not None:
             return self._mode
-        if runs:
-            return EnforcementMode.OFF if runs[-1] is None else runs[-1].mode
+        if latest := runs[-1:]:
+            return EnforcementMode.OFF if latest[0] is None else latest[0].mode
         return EnforcementMode.parse(os.environ.get(MODE_VARIABLE) or EnforcementMode.STRICT)
 
     @property
     def violations(self) -> list[Violation]:
         """What the guard has seen so far, in strict and in warn mode, first things first."""
         runtime.collect()
-        found = {key: (violation, [*counts]) for key, (violation, counts) in list(self._ended.items())}
+        found = {key: (violation, [*counts]) for key, (violation, counts) in self._ended.copy().items()}
         for scope in list(self._entered):
             if scope is not None:
                 self._count(scope, found)
@@ -138,8 +138,9 @@ class NetworkGuard:
             violation = record.snapshot()
             if len(into) >= origin.RECORDS_PER_SCOPE and violation.key not in into:
                 violation = violation._replace(target="further targets", location="", function="")
-            _, counts = into.setdefault(violation.key, (violation, [0]))
-            counts[0] += violation.count  # one step for the interpreter: entries may end in several threads at once
+            with counting.lock:  # entries may end in several threads at once
+                _, counts = into.setdefault(violation.key, (violation, [0]))
+                counts[0] += violation.count
 
     def policy(self) -> Policy:
         """Return what the guard would hold code to if it were entered now."""

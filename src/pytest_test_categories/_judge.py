@@ -143,8 +143,8 @@ class Judge:
             connections.note_reported(sock, {refusal.scope.serial for refusal in refusing})
 
     def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
-        if self.outside is not None:
-            self.outside.vouch(kind, scopes, reach)
+        if (outside := self.outside) is not None:  # another thread may end it
+            outside.vouch(kind, scopes, reach)
 
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
         """Remember what is permitted, in the innermost scope; never a datagram socket's connect.
@@ -161,7 +161,7 @@ class Judge:
             if len(scope.memo) < MEMO_ENTRIES:
                 scope.memo.add(key)
             # One that wants to hear of each call empties the memos when it says so: it may just have done that.
-            if self.outside is not None and not self.outside.agrees(attempt.kind, charged.scopes, attempt.reach):
+            if (outside := self.outside) and not outside.agrees(attempt.kind, charged.scopes, attempt.reach):
                 scope.memo.discard(key)
 
 

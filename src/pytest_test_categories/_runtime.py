@@ -19,11 +19,11 @@ from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.imports import on_import
 from pytest_test_categories._host.names import look_ups
 from pytest_test_categories._host.system import System
-from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
+from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all, writing
 from pytest_test_categories._judge import Judge
 from pytest_test_categories._ledger import expecting
 from pytest_test_categories._ledger.ledger import Ledger, add_observed, unseen
-from pytest_test_categories._ledger.records import Delivery, Record
+from pytest_test_categories._ledger.records import Delivery, Record, counting
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
@@ -97,6 +97,8 @@ class Runtime:
         self._entry_points += rows
         if self.holders:
             install_all(rows)
+        if not self.holders:  # the last guard has ended meanwhile, in another thread
+            remove_all(rows)
 
     def leave(self, run: Run, largest: Policy | None = None) -> bool:
         """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
@@ -112,7 +114,8 @@ class Runtime:
         threads = origin.threads_left()
         if threads:
             self.ledger.ended = run
-            self._kept += 1
+            with self._lock:
+                self._kept += 1
         else:
             self.release()
         return not threads
@@ -145,8 +148,8 @@ class Runtime:
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
         allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
-        if self.judge.outside is not None:
-            self.judge.outside.remember(name, allow, addresses)
+        if (outside := self.judge.outside) is not None:
+            outside.remember(name, allow, addresses)
 
     def unseen(self) -> list[Violation]:
         """Return what strict guards have refused in this process, and nobody was told of; nothing in its children."""
@@ -195,8 +198,8 @@ class Runtime:
         """Take in what child processes were refused, and what the layer outside of this process has seen."""
         if self._children is not None or self._spawned.started:  # asked at the end of each phase: nothing, as a rule
             self._collect_started()
-        if self.judge.outside is not None:
-            self.judge.outside.take()
+        if (outside := self.judge.outside) is not None:
+            outside.take()
 
     def _is_child(self) -> bool:
         return self._children is not None and self._children.is_child
@@ -228,7 +231,8 @@ class Runtime:
 
     def hand_to_job(self) -> tuple[str, int | None]:
         """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
-        word = self.judge.outside.word_of_work() if self.judge.outside is not None else None
+        outside = self.judge.outside
+        word = None if outside is None else outside.word_of_work()
         handed = self._spawned.hand_to_job(self.root()) if self.holders else ""
         return handed, jobs.word_here() if word is None else word
 
@@ -282,17 +286,19 @@ class Runtime:
             return
         with contextlib.suppress(OSError, ImportError):  # no descriptor is left: a fork is to work all the same
             self._spawned.expect_fork()
-        if self._children is None:
-            self._children = ChildReports(self._spawned.keep)
+        with self._lock:  # others may fork, too
+            children = self._children = self._children or ChildReports(self._spawned.keep)
         found = charge()
         around = () if found is None else found.scopes
-        for scope in (*around, *(link for phase in origin.state.phases for link in phase.chain)):
-            self._children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
+        for scope in (*around, *(link for phase in list(origin.state.phases) for link in phase.chain)):
+            children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
         self._lock = threading.RLock()
         look_ups.lock = threading.RLock()
+        counting.lock = threading.RLock()
+        writing.lock = threading.RLock()
         origin.renumber(os.getpid())
         self._spawned.after_fork_in_child()
         if self._children is not None:  # it may be a grandchild's, whose parent was a child already
@@ -302,8 +308,9 @@ class Runtime:
         """Take in what child processes were refused; what no live scope claims is late."""
         started = self._spawned.scopes
         told = [(report, started) for report in self._spawned.receive()]
-        if self._children is not None and not self._children.is_child:
-            told += [(report, self._children.scopes) for report in self._children.receive()]
+        children = self._children
+        if children is not None and not children.is_child:
+            told += [(report, children.scopes) for report in children.receive()]
         run = innermost()
         found: dict[tuple[str, ...], list[Record]] = {}
         for report, scopes in told:
@@ -329,7 +336,7 @@ class Runtime:
                     Delivery([(known, -report.times)]).deliver(expected=True)
                 continue
             record = into.setdefault(violation.key, Record(violation, report.attempt))
-            record.count += report.times
+            record.add(report.times)
             waiting = [other.awaits for other in asking if other.awaits is not None]
             if len(waiting) < len(asking):
                 Delivery([(record, report.times)]).deliver(expected=True)
@@ -338,7 +345,7 @@ class Runtime:
                     awaits.add(scope, record, report.times)
             if not report.expected and (run is not None or scopes is started):  # without one, a forked child warns
                 found.setdefault(violation.key[_PLACE], []).append(record)
-            for one in runs:
+            for one in list(runs):
                 if one is not None:
                     one.on_record()
         for records in found.values():  # each guard has one, of the same attempt

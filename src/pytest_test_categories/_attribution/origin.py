@@ -378,8 +378,8 @@ def changed(scopes: tuple[Scope, ...] | None = None) -> None:
     Args:
         scopes: Those that judge this thread now, where the caller knows: as ``charge`` would find them.
     """
-    if state.on_change is not None:
-        state.on_change(scopes)
+    if (on_change := state.on_change) is not None:
+        on_change(scopes)
 
 
 def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., Any]:
@@ -392,8 +392,8 @@ def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., A
         try:
             return function(*args)
         finally:
-            if state.on_thread_end is not None:
-                state.on_thread_end()
+            if (on_thread_end := state.on_thread_end) is not None:
+                on_thread_end()
 
     return run
 

@@ -48,10 +48,12 @@ class _Finder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Let the finders behind this one find an awaited module."""
         hooks = self.awaited.get(name)
-        if not hooks or self not in sys.meta_path:
+        finders = list(sys.meta_path)
+        if not hooks or self not in finders:
             return None
-        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:  # one before it may ask this one
-            find = getattr(finder, "find_spec", None)
+        for finder in finders[finders.index(self) + 1 :]:  # one before it may ask this one
+            # It stands there twice if two threads have put it there at once.
+            find = None if finder is self else getattr(finder, "find_spec", None)
             spec = None if find is None else find(name, path, target)
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):

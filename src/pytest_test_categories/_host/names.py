@@ -73,20 +73,24 @@ class HostsFile:
 
     def __init__(self, path: str = HOSTS_FILE) -> None:
         self._path = path
-        self._stamp: tuple[int, int, int] | None = None
-        self._addresses: dict[str, set[str]] = {}
+        self._held: tuple[tuple[int, int, int] | None, dict[str, set[str]]] = (None, {})
 
     def addresses(self, name: str) -> set[str]:
         """Return the addresses that the file gives a name; none for a name it doesn't hold."""
+        return self.names().get(normal_name(name), set())
+
+    def names(self) -> dict[str, set[str]]:
+        """Return all names that the file holds, each with its addresses."""
         stamp = System.stamp(self._path)
-        if stamp != self._stamp:
-            self._addresses, self._stamp = self._read(), stamp
-        return self._addresses.get(normal_name(name), set())
+        known, names = self._held
+        if stamp != known:
+            names = self._read()
+            self._held = stamp, names  # in one go: another thread may read it, too
+        return names
 
     def holds_address(self, ip: IPAddress) -> bool:
         """Tell whether the file names an address, so that asking for its name sends nothing."""
-        self.addresses("")
-        return any(parse_ip(address) == ip for found in self._addresses.values() for address in found)
+        return any(parse_ip(address) == ip for found in self.names().values() for address in found)
 
     def _read(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -123,7 +127,7 @@ def is_own_name(name: str) -> bool:
 def _fqdns(name: str) -> list[str]:
     # hosts: "10.0.0.7 web1.example.com web1"; getfqdn() of web1 is then web1.example.com.
     mine = hosts_file.addresses(name)
-    return [other for other, found in hosts_file._addresses.items() if other.startswith(f"{name}.") and found & mine]
+    return [other for other, found in hosts_file.names().items() if other.startswith(f"{name}.") and found & mine]
 
 
 def is_own_address(ip: IPAddress) -> bool:

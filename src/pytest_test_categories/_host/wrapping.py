@@ -6,6 +6,7 @@ that never guards anything never pays for it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
@@ -32,6 +33,20 @@ class _Later(ModuleType):
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
+
+
+class _Writing:
+    """Keeps threads apart that put wrappers on and take them off: the part of this file that changes.
+
+    Attributes:
+        lock: Held meanwhile: by guards that begin and end, and by imports. A forked child needs a new one.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+
+writing: Final = _Writing()
 
 
 def load() -> None:
@@ -68,10 +83,12 @@ class EntryPoint:
         self.wrapper = wrapper
         self.owner = owner
         self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
+        self._wanted = False
 
     def install(self) -> None:
         """Wrap the attribute, unless a wrapper of ours is still (or again) in place."""
         load()
+        self._wanted = True
         target = self.owner if self.owner is not None else sys.modules.get(self.module)
         if target is not None:
             self._install(target)
@@ -79,6 +96,11 @@ class EntryPoint:
             on_import(self.module, self._install)
 
     def _install(self, target: object) -> None:
+        with writing.lock:
+            if self._wanted:  # else the last guard has ended, while another thread was importing this
+                self._wrap(target)
+
+    def _wrap(self, target: object) -> None:
         import wrapt
 
         try:
@@ -100,24 +122,20 @@ class EntryPoint:
     def remove(self) -> None:
         """Take our wrapper off; one that somebody has wrapped or replaced stays behind, inert."""
         off_import(self.module, self._install)
-        targets, self._targets = self._targets, []
-        if not targets:
-            return
-        import wrapt
-
-        for holder, attribute in targets:
-            try:
+        with writing.lock:
+            self._wanted = False
+            targets, self._targets = self._targets, []
+            for holder, attribute in targets:
                 self._unwrap(holder, attribute)
-            except (AttributeError, wrapt.WrapperNotOutermostError):
-                continue
 
     def _unwrap(self, holder: object, attribute: str) -> None:
         import wrapt
 
-        _, _, current = wrapt.resolve_path(holder, attribute)
-        handle = wrapt.find_wrapper(current, predicate=self._is_ours)
-        if handle is not None:
-            _writing(holder, lambda: wrapt.unwrap_object(holder, attribute, handle, missing_ok=True))
+        with contextlib.suppress(AttributeError, wrapt.WrapperNotOutermostError):
+            _, _, current = wrapt.resolve_path(holder, attribute)
+            handle = wrapt.find_wrapper(current, predicate=self._is_ours)
+            if handle is not None:
+                _writing(holder, lambda: wrapt.unwrap_object(holder, attribute, handle, missing_ok=True))
 
 
 @functools.cache

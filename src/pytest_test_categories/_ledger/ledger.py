@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pytest_test_categories._attribution import origin, stack, tasks
 from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
-from pytest_test_categories._ledger.records import Delivery, Expecting, Record, Refusal
+from pytest_test_categories._ledger.records import Delivery, Expecting, Record, Refusal, counting
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._rules.address import Endpoint, normal_name, parse_ip
 from pytest_test_categories._rules.advice import library_of_route
@@ -172,7 +172,7 @@ class Ledger:
                     block.awaits.add(refusal.scope, record)
         for link in seen_by:
             inside = link.records.setdefault(violation.key, Record(violation, attempt))
-            inside.count += 1
+            inside.add()
             delivery.deliver(expected=True)
             self._around.send(link, violation, attempt, late=False, expected=True)
         return records, delivery, bool(seen_by)
@@ -195,7 +195,8 @@ class Ledger:
         elif late and run is not None:
             into = run.late
         elif late:
-            into = scope.late = scope.late or {}
+            with counting.lock:
+                into = scope.late = scope.late or {}
         key = violation.key
         if len(into) >= origin.RECORDS_PER_SCOPE and key not in into:
             violation = violation._replace(target="further targets", location="", function="")
@@ -205,7 +206,7 @@ class Ledger:
             fresh = Record(violation, attempt)
             new = into.setdefault(key, fresh) is fresh  # another thread may have been quicker
         record = into[key]
-        record.count += 1
+        record.add()
         if new:
             for one in runs:  # a run inside a guarded test may put something on record for the test
                 if one is not None:
@@ -218,8 +219,9 @@ class Ledger:
 
     def note_of_child(self, record: Record) -> None:
         """Note that a child process has let something go on, and could not warn of it where the run would hear it."""
-        if record not in self._of_children:
-            self._of_children.append(record)
+        with counting.lock:
+            if record not in self._of_children:
+                self._of_children.append(record)
 
     def warn_of_children(self, *, late: bool = False) -> None:
         """Warn of what child processes have let go on: where a phase or a guard ends, and an error of it may be raised.
@@ -233,8 +235,9 @@ class Ledger:
         __tracebackhide__ = True
         if not self._of_children:
             return
-        due = [record for record in self._of_children if late or not record.violation.late]
-        self._of_children = [record for record in self._of_children if record not in due]
+        with counting.lock:
+            due = [record for record in self._of_children if late or not record.violation.late]
+            self._of_children = [record for record in self._of_children if record not in due]
         for record in due:
             path, _, line = record.violation.location.rpartition(":")
             _warn(record, os.path.join(self._around.root(), path) if path else _UNKNOWN, int(line or 0))
@@ -244,9 +247,9 @@ class Ledger:
         run = innermost() or self.ended
         if run is not None:
             record = run.late.setdefault(violation.key, Record(violation))
-            record.count += 1
+            count = record.add()
             run.on_record()
-            if run.decided and record.count == 1:
+            if run.decided and count == 1:
                 _announce(run, violation, late=True)
 
     # -- observing -------------------------------------------------------------------------------------------------
@@ -368,7 +371,7 @@ class Ledger:
 
     def _locate(self, error: NetworkAccessViolationError) -> None:
         """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
-        scope = current.get() or (origin.state.phases[-1] if origin.state.phases else None)
+        scope = current.get() or next(reversed(origin.state.phases), None)
         trace = stack.read_exception(error, "" if scope is None else str(scope.file))
         if trace.at is None:
             return
@@ -389,7 +392,7 @@ class Ledger:
 def add_observed(link: Scope, violation: Violation, attempt: Attempt | None, times: int) -> None:
     """Note what was seen so often in a scope that observes."""
     key = (violation.verdict, violation.kind, violation.fixture, violation.process, *violation.key)
-    link.records.setdefault(key, Record(violation, attempt)).count += times
+    link.records.setdefault(key, Record(violation, attempt)).add(times)
 
 
 def error_of(records: list[Record], *, undelivered: bool = True) -> NetworkAccessViolationError:
@@ -420,7 +423,7 @@ def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
 
 def unseen() -> list[Violation]:
     """Return what the strict guards of running phases have refused, and nobody was told of."""
-    scopes = {link.serial: link for phase in origin.state.phases for link in phase.chain}
+    scopes = {link.serial: link for phase in list(origin.state.phases) for link in phase.chain}
     return [
         record.snapshot()
         for scope in scopes.values()
@@ -456,6 +459,11 @@ def _who_tells(scopes: tuple[Scope, ...]) -> Scope | None:
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
     """Tell whether guards that let go on (warn, observe) have this attempt on record, from an earlier step of it."""
+    with counting.lock:
+        return _take_step(scopes, attempt, violation)
+
+
+def _take_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
     if (label := asked.get()) is not None:
         serials = {link.serial for link in scopes}
         if serials <= label.reported:

@@ -6,10 +6,13 @@ Guarantees:
   were made from one line to one target.
 - A ``Delivery`` counts its attempts once, however often the exception that carries it is looked at.
 - What was refused by several guards is one attempt: telling of it tells each of them.
+- No count is lost where threads count at once: they do it one after the other (``counting``), in builds without the
+  interpreter's lock as well. What is permitted is not counted, and waits for nobody.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pytest_test_categories._rules.policy import refuses
@@ -20,6 +23,22 @@ if TYPE_CHECKING:
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._rules.policy import Attempt, Policy, Verdict
     from pytest_test_categories._rules.violation import Violation
+
+
+class _Counting:
+    """Keeps threads apart that read a number and write it back: the part of this file that changes.
+
+    Attributes:
+        lock: Held meanwhile; inside, nothing else is called that might wait. A forked child needs a new one.
+    """
+
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+
+counting: Final = _Counting()
 
 
 class Refusal(NamedTuple):
@@ -67,6 +86,12 @@ class Record:
         self.same_attempt: list[Record] = [self]
         self.registry: dict[str | tuple[str, type[Warning], int], int] = {}
 
+    def add(self, times: int = 1) -> int:
+        """Count so many more attempts; return how many there are now."""
+        with counting.lock:
+            self.count += times
+            return self.count
+
     @property
     def fails(self) -> bool:
         """Whether it fails a strict test: what the baseline lists doesn't."""
@@ -108,14 +133,15 @@ class Delivery:
 
     def deliver(self, *, expected: bool = False) -> None:
         """Note that the attempts have ended a guard, or are in a report; or that somebody expected them."""
-        if not self._delivered:
-            self._delivered = True
-            for record, times in self._shares:
-                record.delivered += times
-        if expected and not self._expected:
-            self._expected = True
-            for record, times in self._shares:
-                record.expected += times
+        with counting.lock:
+            if not self._delivered:
+                self._delivered = True
+                for record, times in self._shares:
+                    record.delivered += times
+            if expected and not self._expected:
+                self._expected = True
+                for record, times in self._shares:
+                    record.expected += times
 
 
 class Expecting:
@@ -135,7 +161,8 @@ class Expecting:
 
     def add(self, scope: Scope, record: Record, times: int = 1) -> None:
         """Note that a guard has refused so many more attempts in the block."""
-        self._inside[record] = (scope, self._inside.get(record, (scope, 0))[1] + times)
+        with counting.lock:
+            self._inside[record] = (scope, self._inside.get(record, (scope, 0))[1] + times)
 
     def deliver(self, tell: Callable[[], None]) -> list[tuple[Scope, Record, int]]:
         """Note that somebody expected what was refused in the block; return whose that is, and how often.
@@ -143,7 +170,8 @@ class Expecting:
         Args:
             tell: Delivers the error that has ended the block: those attempts are not counted twice.
         """
-        inside = [(scope, record, times, record.delivered) for record, (scope, times) in list(self._inside.items())]
+        taken = self._inside.copy()  # in one go
+        inside = [(scope, record, times, record.delivered) for record, (scope, times) in taken.items()]
         tell()
         before = self._before
         shares = (
@@ -170,9 +198,10 @@ class Gathered:
 
     def add(self, records: Iterable[Record]) -> None:
         """Keep what a guard that ends has on record: itself, since its errors may be expected later."""
-        if len(self.records) >= self.LIMIT:
-            self._merge()
-        self.records += records
+        with counting.lock:
+            if len(self.records) >= self.LIMIT:
+                self._merge()
+            self.records += records
 
     def _merge(self) -> None:
         once: dict[tuple[str, ...], Record] = {}
@@ -182,7 +211,7 @@ class Gathered:
                 if len(once) >= self.LIMIT // 2 and _place_of(violation) not in once:
                     violation = violation._replace(target="further targets", location="", function="")
                 merged = once.setdefault(_place_of(violation), Record(violation))
-                merged.count += record.count - record.expected
+                merged.add(record.count - record.expected)
         self.records[:] = once.values()
 
 

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_test_categories._host.system import System
+from pytest_test_categories._ledger.records import counting
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 
@@ -47,17 +48,19 @@ class Strides:
 
     def step(self, key: tuple[object, ...]) -> int:
         """Count one more; returns how many to tell of now, mostly none."""
-        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        with counting.lock:
+            seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen > _EACH and seen & (seen - 1):
             return 0  # the next power of two speaks for it
         return self.rest(key)
 
     def rest(self, key: tuple[object, ...]) -> int:
         """Return how many nobody was told of, who is told of them now."""
-        seen = self._seen.get(key, 0)
-        rest = seen - self._told.get(key, 0)
-        self._told[key] = seen
-        return rest
+        with counting.lock:
+            seen = self._seen.get(key, 0)
+            rest = seen - self._told.get(key, 0)
+            self._told[key] = seen
+            return rest
 
     def clear(self) -> None:
         """Start anew."""

@@ -160,11 +160,12 @@ class Spawned:
         """Remove the directory, at the end of what is guarded."""
         if self._owner != os.getpid():
             return
-        for file, _ in self._files.values():
+        with self._lock:
+            files, self._files = self._files, {}
+        for file, _ in files.values():
             with contextlib.suppress(OSError):  # a program may close all descriptors that it finds
                 System.close(file)
         home, self._home, self._made, self._owner = self._home, "", False, 0
-        self._files.clear()
         self._pending.clear()
         self._fresh.clear()
         self._heard.clear()
@@ -436,10 +437,12 @@ class Spawned:
 
         if count:
             tell(count)
-        elif key not in self._told:
-            self._told[key] = tell
-            if len(self._told) == 1:
-                atexit.register(self.tell_rest)
+        else:
+            with self._lock:
+                self._told.setdefault(key, tell)
+                if len(self._told) == 1:
+                    atexit.unregister(self.tell_rest)
+                    atexit.register(self.tell_rest)
 
     def take_back(self, home: tuple[str, int], violation: Violation, times: int) -> None:
         """Tell another process that so many of those that it was told of were expected."""
@@ -449,11 +452,12 @@ class Spawned:
         """Tell what was counted and not told: at the end of the process, or of a pool's job."""
         if not self._told:
             return
-        for key, tell in self._told.items():
+        with self._lock:
+            told, self._told = self._told, {}
+            atexit.unregister(self.tell_rest)
+        for key, tell in told.items():
             if rest := self._sent.rest(key):
                 tell(rest)
-        self._told.clear()
-        atexit.unregister(self.tell_rest)
 
     def after_fork_in_child(self) -> None:
         """Leave what was counted to the parent."""

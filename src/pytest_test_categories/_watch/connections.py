@@ -193,7 +193,7 @@ def note_connected(sock: Any) -> None:
 
 def _sweep() -> None:
     """Forget the sockets that are gone: references with no call when a socket dies are a fraction of the price."""
-    for number, entry in list(seen.cleared.items()):
+    for number, entry in seen.cleared.copy().items():
         if entry[1]() is None:
             taken = seen.cleared.pop(number, entry)
             if taken is not entry:  # another thread has a new socket of that number
@@ -211,7 +211,8 @@ def note_reported(sock: Any, serials: set[int]) -> None:
 
 def is_reported(sock: Any, serial: int) -> bool:
     """Tell whether a guard has the connect of this socket on record."""
-    return identity(sock) in seen.reported and serial in seen.reported[identity(sock)][0]
+    known = seen.reported.get(identity(sock))
+    return known is not None and serial in known[0]
 
 
 def forget() -> None:

@@ -13,6 +13,7 @@ from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.ledger import error_of
+from pytest_test_categories._ledger.records import counting
 from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
@@ -199,13 +200,16 @@ class Phases:
         if self._process != os.getpid():
             _carry_sizes(item.config.pluginmanager, self)
         elif self._uncounted.pop(key, None) is not None:
-            try:
-                self._counted[identity(policy)].count += 1
-            except KeyError:
-                self._counted[identity(policy)] = _Counted(policy)
+            with counting.lock:
+                try:
+                    self._counted[identity(policy)].count += 1
+                except KeyError:
+                    self._counted[identity(policy)] = _Counted(policy)
         self._now = test = self._tests[key] = _Test(item, scope)
         if len(self._tests) > self._room:
-            self._tests = {key: one for key, one in self._tests.items() if one.scope.open}
+            for known_by, one in self._tests.copy().items():  # tests may begin in several threads at once
+                if not one.scope.open:
+                    self._tests.pop(known_by, None)
             self._room = 2 * len(self._tests) + _KEPT
         # pytest needn't set it up, then: most of what an autouse fixture costs.
         values = _private.values_to_fill(item, _FIXTURE)
@@ -217,7 +221,7 @@ class Phases:
     def counts(self) -> dict[str, int]:
         """How many tests of each size have run; those with none under the empty name."""
         found: dict[str, int] = {}
-        for counted in self._counted.values():
+        for counted in list(self._counted.values()):
             size = counted.policy.size
             name = "" if size is None else size.value
             found[name] = found.get(name, 0) + counted.count
@@ -225,7 +229,7 @@ class Phases:
 
     def largest(self) -> Policy | None:
         """Return what the tests that ran were held to at most; None if one of them had no size, or none ran."""
-        ran = [counted.policy for counted in self._counted.values()]
+        ran = [counted.policy for counted in list(self._counted.values())]
         sizes = [policy.size for policy in ran if policy.size is not None]
         if not ran or len(sizes) < len(ran):
             return None

@@ -6,8 +6,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution import origin, tasks
-from pytest_test_categories._attribution.origin import Carried, maker, spawner, state, trio_task
+from pytest_test_categories._attribution import tasks
+from pytest_test_categories._attribution.origin import Carried, changed, maker, spawner, state, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -37,14 +37,12 @@ class Job:
         __tracebackhide__ = True
         outer = getattr(state.running, "job", None)
         state.running.job = self
-        if origin.state.on_change is not None:
-            origin.state.on_change(None)
+        changed()
         try:
             return function(*args, **kwargs)
         finally:
             state.running.job = outer
-            if origin.state.on_change is not None:
-                origin.state.on_change(None)
+            changed()
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

@@ -11,6 +11,7 @@ Two things, both of them without an import beyond ``os`` and ``sys``, since ever
 import os
 import sys
 from _thread import get_ident
+from itertools import count as numbers_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ class Handed:
 
 def new_ident() -> str:
     """Return a number for the start of a process that no other start has."""
-    state.count += 1
-    return f"{os.getpid():x}.{get_ident():x}.{state.count}"
+    return f"{os.getpid():x}.{get_ident():x}.{next(state.numbers)}"
 
 
 def append(home: str, line: bytes) -> None:
@@ -510,7 +510,7 @@ class _State:
 
     Attributes:
         handed: What this process was handed, and is held to.
-        count: How many processes it has started.
+        numbers: Those of the processes that it is going to start.
         doors: Owner, name, door, and what it leads to.
         wrappers: By name, once the layers are here.
         runtime: The runtime, once the layers are here.
@@ -522,7 +522,7 @@ class _State:
 
     def __init__(self) -> None:
         self.handed: "Handed | None" = None
-        self.count = 0
+        self.numbers = numbers_from(1)
         self.doors: "list[tuple[Any, str, Any, Any]]" = []
         self.wrappers: "dict[str, Any]" = {}
         self.runtime: "Any" = None

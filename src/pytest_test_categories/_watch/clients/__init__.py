@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import on_import
-from pytest_test_categories._host.wrapping import EntryPoint, remove_all
+from pytest_test_categories._host.wrapping import EntryPoint, remove_all, writing
 from pytest_test_categories._watch.clients.announced import announced_in
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ def modules() -> tuple[str, ...]:
 
 def stop() -> None:
     """Take every wrapper off."""
-    state.asked = None
-    for entry_points in state.entry_points.values():
-        remove_all(entry_points)
+    with writing.lock:
+        state.asked = None
+        for entry_points in state.entry_points.values():
+            remove_all(entry_points)
 
 
 def watch_client(
@@ -175,10 +176,11 @@ def watch_client(
             _watch(module)
 
     def remove() -> None:
-        for module in (row.module, *row.also):
-            if row in state.rows[module]:
-                state.rows[module].remove(row)
-        remove_all(state.entry_points.pop(row, []))
+        with writing.lock:
+            for module in (row.module, *row.also):
+                if row in state.rows[module]:
+                    state.rows[module].remove(row)
+            remove_all(state.entry_points.pop(row, []))
 
     return remove
 
@@ -187,13 +189,14 @@ def watch_type(kind: type, row: Row) -> None:
     """Have a row's method judged of a type that stands in no module: it was met in what a call returned."""
     from pytest_test_categories._watch.clients.rows import entry_points_of
 
-    if row not in state.entry_points:
-        state.rows.setdefault(row.module, []).append(row)  # for the guards to come
-        state.entry_points[row] = [
-            EntryPoint(row.module, row.name, entry_point.wrapper, kind) for entry_point in entry_points_of(row, _whom)
-        ]
-    for entry_point in state.entry_points[row]:
-        entry_point.install()
+    made = entry_points_of(row, _whom)
+    with writing.lock:
+        if row not in state.entry_points:
+            state.rows.setdefault(row.module, []).append(row)  # for the guards to come
+            state.entry_points[row] = [EntryPoint(row.module, row.name, one.wrapper, kind) for one in made]
+        if state.asked is not None:
+            for entry_point in state.entry_points[row]:
+                entry_point.install()
 
 
 def _watch(module: str) -> None:
@@ -212,14 +215,18 @@ def _imported(module: str) -> None:
 
     for announced in (state.announced or {}).pop(module, ()):
         announced.load()()
-    for row in (*rows_of(module), *state.rows.get(module, ())):
-        if row not in state.entry_points:
-            state.entry_points[row] = entry_points_of(row, _whom)
-        for entry_point in state.entry_points[row]:
-            # A module that re-exports a function may be in the middle of its own import: it takes the wrapped one,
-            # and is looked at again when it is done.
-            if entry_point.module in sys.modules:
-                entry_point.install()
+    rows = (*rows_of(module), *state.rows.get(module, ()))
+    made = {row: entry_points_of(row, _whom) for row in rows if row not in state.entry_points}
+    with writing.lock:
+        # Meanwhile the last guard may have ended, in another thread, or the watch on a row.
+        for row in (*rows_of(module), *state.rows.get(module, ())) if state.asked is not None else ():
+            if row in made:
+                state.entry_points.setdefault(row, made[row])
+            for entry_point in state.entry_points.get(row, ()):
+                # A module that re-exports a function may be in the middle of its own import: it takes the wrapped one,
+                # and is looked at again when it is done.
+                if entry_point.module in sys.modules:
+                    entry_point.install()
 
 
 def _whom() -> tuple[Judge, Remember] | None:
