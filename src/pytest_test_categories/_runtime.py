@@ -57,6 +57,7 @@ class Runtime:
         self.holders = 0
         self._kept = 0  # holds of runs that have ended before threads of their tests
         self._lock = threading.RLock()
+        self._collecting = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
@@ -196,10 +197,14 @@ class Runtime:
 
     def collect(self) -> None:
         """Take in what child processes were refused, and what the layer outside of this process has seen."""
-        if self._children is not None or self._spawned.started:  # asked at the end of each phase: nothing, as a rule
-            self._collect_started()
-        if (outside := self.judge.outside) is not None:
-            outside.take()
+        outside = self.judge.outside
+        if self._children is None and outside is None and not self._spawned.started:
+            return  # as a rule: this is asked at the end of each phase
+        with self._collecting:  # what another thread has read, of whomever, is on record when this comes back
+            if self._children is not None or self._spawned.started:
+                self._collect_started()
+            if outside is not None:
+                outside.take()
 
     def _is_child(self) -> bool:
         return self._children is not None and self._children.is_child
@@ -296,6 +301,7 @@ class Runtime:
     def after_fork_in_child(self) -> None:
         """Become a child: records go to the parent from now on."""
         self._lock = threading.RLock()
+        self._collecting = threading.RLock()
         look_ups.lock = threading.RLock()
         counting.lock = threading.RLock()
         writing.lock = threading.RLock()

@@ -20,6 +20,7 @@ import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, expect_network_violation, network_guard, watch_client
 from pytest_test_categories._attribution import origin
+from pytest_test_categories._processes.spool import Spawned
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories._watch.clients import state as clients
 
@@ -131,6 +132,34 @@ def test_a_childs_refusals_reach_the_guard_of_the_thread_that_started_it() -> No
         with network_guard("small"), expect_network_violation() as seen:
             child = subprocess.run([sys.executable, "-c", DIAL.format(host, port)], capture_output=True, text=True)
         assert "NetworkAccessViolationError" in child.stderr
+        assert [one.target for one in seen] == [f"{host}:{port}"]
+
+    side_by_side(work)
+    assert_nothing_holds()
+
+
+def test_what_another_thread_has_read_of_a_child_is_on_record_when_a_guard_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receive = Spawned.receive
+
+    def receive_slowly(spawned: Spawned) -> list[Any]:
+        found = receive(spawned)
+        if found:
+            time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(Spawned, "receive", receive_slowly)
+    have_ended = threading.Barrier(THREADS)
+
+    def work(number: int) -> None:
+        host, port = foreign(number)
+        with network_guard("small"), expect_network_violation() as seen:
+            if number < 2:
+                subprocess.run([sys.executable, "-c", DIAL.format(host, port)], stderr=subprocess.DEVNULL)
+            else:
+                swallow((host, port), 1)
+            have_ended.wait(30)
         assert [one.target for one in seen] == [f"{host}:{port}"]
 
     side_by_side(work)
