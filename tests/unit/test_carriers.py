@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -160,3 +161,66 @@ def test_asyncios_debug_mode_says_who_made_a_task() -> None:
         plain = asyncio.run(main(), debug=True)
     assert plain == asyncio.run(main(), debug=True)
     assert "carriers" not in plain
+
+
+INHERITING = ["-X", "thread_inherit_context=1"] if sys.version_info >= (3, 14) else []
+"""As free-threaded builds do without being asked: a new thread begins in a copy of the context that starts it."""
+
+
+def test_what_a_thread_carries_counts_and_not_the_context_that_it_inherits() -> None:
+    code = """
+import contextvars, socket, threading
+from concurrent.futures import ThreadPoolExecutor
+from pytest_test_categories import network_guard
+from pytest_test_categories._attribution.origin import charge
+
+def who():
+    found = charge()
+    return [] if found is None else [found.rule, *(scope.policy.size.value for scope in found.scopes)]
+
+def later():
+    ended.wait()
+    print(who())
+
+ended = threading.Event()
+with network_guard("medium"):
+    with network_guard("small"):
+        thread = threading.Thread(target=later)
+        thread.start()
+    ended.set()
+    thread.join()
+
+def other():
+    has_thread.wait()
+    with network_guard("medium"):
+        print(pool.submit(who).result())
+    print(pool.submit(who).result())
+
+has_thread = threading.Event()
+thread = threading.Thread(target=other)
+thread.start()
+with network_guard("small"), ThreadPoolExecutor(1) as pool:
+    pool.submit(int).result()
+    has_thread.set()
+    thread.join()
+    mine = threading.Thread(target=lambda: print(who()), **given)
+    mine.start()
+    mine.join()
+"""
+    for given in ["", "context=contextvars.copy_context()"] if INHERITING else [""]:
+        command = [
+            sys.executable,
+            *INHERITING,
+            "-c",
+            f"given = lambda: dict({given})\n" + code.replace("**given", "**given()"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.stdout.splitlines(), done.stderr) == (
+            [
+                "['leftover', 'small', 'medium']",
+                "['an open guard that the job carries', 'medium']",
+                "[]",
+                f"['an open guard {'of the context' if given else 'that the thread or greenlet carries'}', 'small']",
+            ],
+            "",
+        )

@@ -8,6 +8,7 @@ from a guard that has closed, the guard of the running phase.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import enum
 import itertools
 import sys
@@ -292,6 +293,22 @@ def note_thread(thread: threading.Thread, frame: FrameType) -> None:
     """Remember who starts a thread: what it carries, and which line did it."""
     state.threads[thread] = spawner()
     state.made_threads[thread] = maker(frame)
+
+
+def context_of_thread() -> Context:
+    """Return a copy of the context here, for a new thread: what is known of guards there stands in a table.
+
+    A pool's thread would keep that of whoever was the first to need it.
+    """
+    context = contextvars.copy_context()
+    context.run(_forget_here)
+    return context
+
+
+def _forget_here() -> None:
+    for variable in (current, _mark, asked, renewed, made):
+        variable.set(None)
+    resolving.set(False)
 
 
 class Charge(NamedTuple):

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import announced, note_thread, state
+from pytest_test_categories._attribution.origin import announced, context_of_thread, note_thread, state
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     note_thread(instance, sys._getframe(1))
+    if _INHERIT and getattr(instance, "_context", instance) is None:  # nobody has given it one
+        instance._context = context_of_thread()
     return wrapped(*args, **kwargs)
+
+
+_INHERIT: Final = bool(getattr(sys.flags, "thread_inherit_context", False))
+"""Whether threads begin in a copy of the context that they are started in (3.14, free-threaded builds as a rule)."""
 
 
 def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
