@@ -943,6 +943,7 @@ GEVENT: Final = """
 
 
 def test_gevent_is_held() -> None:
+    pytest.importorskip("gevent")
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(GEVENT)], capture_output=True, text=True, check=True, timeout=30
     )

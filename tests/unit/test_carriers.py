@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,20 @@ def test_a_job_names_the_line_that_submitted_it(client: dict[str, Any]) -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
         assert places(lambda: submit(pool)) == {(HERE, "submit")}
+
+
+def test_without_the_interpreters_lock_frames_of_other_threads_are_left_alone(
+    client: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    monkeypatch.setattr(sys, "_current_frames", lambda: pytest.fail("they run on while they are read"))
+
+    async def main() -> None:
+        waiting = asyncio.get_running_loop().run_in_executor(None, client["dial"])
+        time.sleep(0.1)  # the job dials while its task runs
+        await waiting
+
+    assert places(lambda: asyncio.run(main())) == {(HERE, "main")}
 
 
 def test_a_task_of_uvloop_names_the_line_that_made_it(client: dict[str, Any]) -> None:

@@ -281,6 +281,11 @@ class _Reading:
                     self.take(frame, frame.f_code.co_filename)
 
 
+def other_threads_stand_still() -> bool:
+    """Tell whether other threads wait while this one reads their frames: without the interpreter's lock they don't."""
+    return not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled()
+
+
 def _library_of(frame: FrameType) -> str:
     """Return the client library that a frame belongs to, as ``CURES`` names it; ``vcr`` for VCR.py; else nothing."""
     name = frame.f_globals.get("__name__") or ""  # exec'd code may say None
