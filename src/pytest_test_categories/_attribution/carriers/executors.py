@@ -37,12 +37,14 @@ class Job:
         __tracebackhide__ = True
         outer = getattr(state.running, "job", None)
         state.running.job = self
-        changed()
+        if state.on_change is not None:
+            changed()
         try:
             return function(*args, **kwargs)
         finally:
             state.running.job = outer
-            changed()
+            if state.on_change is not None:
+                changed()
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
