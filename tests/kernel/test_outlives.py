@@ -281,6 +281,50 @@ def test_a_pools_thread_is_held_to_each_of_its_jobs(run: Callable[..., Outcome],
     assert "::test_b_small [small]\n    127.0.0.1:45454" in outcome.text
 
 
+def test_programs_that_threads_start_at_once_are_each_held_to_the_guard_of_their_thread(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import socket, subprocess, threading, time
+        import pytest
+        from pytest_test_categories import network_guard
+        from pytest_test_categories._host.system import System
+
+        fstat = System.fstat
+
+        def fstat_slowly(descriptor):  # it is asked of what a program inherits, just before the program starts
+            time.sleep(0.001)
+            return fstat(descriptor)
+
+        System.fstat = staticmethod(fstat_slowly)
+
+        def work(size, port, found):
+            with network_guard(size, "warn" if size == "large" else "strict"):
+                for _ in range(12):
+                    found.append(subprocess.run(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}"], stderr=-3).returncode)
+
+        @pytest.mark.large
+        def test_both():
+            server = socket.create_server(("127.0.0.1", 0), backlog=100)
+            found = {"small": [], "large": []}
+            threads = [
+                threading.Thread(target=work, args=(size, server.getsockname()[1], found[size]))
+                for size in found
+                for _ in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            server.close()
+            print(f"\\nstatus {[set(map(bool, found[size])) for size in found]}")
+        """,
+    )
+    outcome = run("-q", "-s", "-W", "ignore")
+    assert "status [{True}, {False}]" in outcome.text
+
+
 POOLS: Final = """
 import concurrent.futures, multiprocessing, socket
 import pytest

@@ -62,6 +62,7 @@ class Client:
         self._main = threading.get_ident()
         self._pid = os.getpid()
         self._lock = threading.RLock()
+        self._one_start = threading.RLock()
         self._numbers = itertools.count(1)
         self._scopes: tuple[Scope, ...] = ()
         self._published: dict[int, tuple[Scope, ...]] = {}
@@ -83,6 +84,7 @@ class Client:
         scopes = self._starting[1] if self._starting[0] else self._scopes
         self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
         self._lock = threading.RLock()
+        self._one_start = threading.RLock()
         self._threads = {get_native_id(): (scopes, wire.LARGEST_INDEX)}  # what held when it started judges it
 
     # -- what holds ----------------------------------------------------------------------------------------------------
@@ -169,10 +171,11 @@ class Client:
     def begin_start(self) -> None:
         """Hold the process that this thread starts now to what the thread is held to, if that isn't what holds.
 
-        The interpreter lets no other thread run while a process is started.
+        Until it has started, other threads wait that start one: it is charged by the time at which it began.
         """
         if not self._main:
             return
+        self._one_start.acquire()
         charged = charge()
         scopes = () if charged is None else charged.scopes
         if scopes != self._scopes and (charged is None or not charged.unattributed):
@@ -183,10 +186,13 @@ class Client:
 
     def end_start(self) -> None:
         """Let what starts from now on be held to what holds."""
-        if self._starting[0] and self._main and self._starting[0] == get_native_id():
+        if not self._main:
+            return
+        if self._starting[0] == get_native_id():
             with self._lock:
                 self._page.note(self._page.now, self._last_process())
                 self._starting = (0, ())
+        self._one_start.release()
 
     def word_of_work(self) -> int | None:
         """Return the word for what this thread does here and now; None in a forked child, which publishes nothing."""
