@@ -63,14 +63,23 @@ class Started:
         self.asked.append((argv, tuple(files), count))
         return "handed"
 
-    def start(self, application: str | None, line: str | None, environment: dict[str, str] | None = None) -> None:
+    def start(
+        self,
+        application: str | None,
+        line: str | None,
+        environment: dict[str, str] | None = None,
+        module: str = "subprocess",
+    ) -> None:
         """Start a program as ``subprocess`` and ``multiprocessing`` do on Windows."""
 
         def create_process(*args: Any) -> None:
             self.environment = args[6]
 
         arguments = (application, line, None, None, False, 0, environment, None, None)
-        child.Spawning(self.hand_down).create_process(create_process, None, arguments, {})
+        caller: dict[str, Any] = {"__name__": module}
+        exec("def start(create_process, *args): create_process(*args)", caller)
+        spawning = child.Spawning(self.hand_down, lambda: ("", ""))
+        caller["start"](spawning.create_process, create_process, None, arguments, {})
 
 
 def test_a_quoted_command_line_names_its_program_and_what_it_is_told() -> None:
@@ -87,13 +96,13 @@ def test_a_quoted_command_line_names_its_program_and_what_it_is_told() -> None:
     assert started.environment[child.VARIABLE] == "handed"
 
 
-def test_a_worker_of_multiprocessing_is_known_by_its_quoted_command_line() -> None:
+def test_a_worker_of_multiprocessing_is_known_by_who_starts_it() -> None:
     started = Started()
     # As popen_spawn_win32 writes it.
     line = " ".join(f'"{word}"' for word in spawn.get_command_line(parent_pid=1, pipe_handle=2))
+    started.start(sys.executable, line, module="multiprocessing.popen_spawn_win32")
     started.start(sys.executable, line)
-    ((_argv, _files, count),) = started.asked
-    assert not count
+    assert [count for _argv, _files, count in started.asked] == [False, True]
     # The interpreter behind a virtual environment's, which it starts instead.
     base = "/base/python"
     with mock.patch.object(sys, "_base_executable", base), mock.patch.object(os, "name", "nt"):
