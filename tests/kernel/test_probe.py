@@ -19,6 +19,13 @@ def test_another_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe.unavailable() == "it needs Linux, and this is darwin"
 
 
+def test_another_implementation_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyPy has no ``gc.freeze``, and nobody has tried what forking costs there."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys.implementation, "name", "pypy")
+    assert probe.unavailable() == "it needs CPython, and this is pypy"
+
+
 @pytest.mark.parametrize(
     ("machine", "largest", "expected"),
     [

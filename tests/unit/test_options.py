@@ -236,6 +236,13 @@ def test_the_markers_of_all_sizes_are_registered(config: Callable[..., pytest.Co
     assert set(MARKERS) <= registered
 
 
+def test_the_header_names_no_layer_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_options, "_WATCHES_CHILDREN", False)  # PyPy
+    assert _options.layers() == ("socket wrappers", "audit hook")
+    line = _options.header(Settings(EnforcementMode.WARN))
+    assert line.endswith("; not watched: native clients that are not on the list, child processes")
+
+
 def test_the_header_says_the_mode_and_what_is_and_is_not_watched() -> None:
     assert header(Settings()) == "test categories: enforcement off"
     text = header(Settings(EnforcementMode.WARN))

@@ -23,6 +23,8 @@ def unavailable(*, forking: bool = True) -> str:
     """
     if sys.platform != "linux":
         return f"it needs Linux, and this is {sys.platform}"
+    if sys.implementation.name != "cpython":
+        return f"it needs CPython, and this is {sys.implementation.name}"
     return (
         _wrong_machine(os.uname().machine, sys.maxsize)
         or _wrong_kernel(os.uname().release)

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import sys
 import threading
 import time
 import weakref
@@ -353,7 +354,8 @@ class Spawned:
             append(home, json.dumps(["spawn", ident, serial, program]).encode())
         elif run is not None:
             named = tuple(_absolute(files))
-            self._keep(ident, _Start(run, test, program, named, is_this_interpreter(named) and " -" not in program))
+            reports = sys.implementation.name == "cpython" and is_this_interpreter(named) and " -" not in program
+            self._keep(ident, _Start(run, test, program, named, reports))
 
     def _keep(self, ident: str, start: _Start) -> None:
         with self._lock:

@@ -356,6 +356,10 @@ def _rule(where: str, line: str) -> tuple[str, TestSize]:
     return name.strip(), _checked(TestSize.parse, size.strip(), where)
 
 
+_WATCHES_CHILDREN: Final = sys.implementation.name == "cpython"
+"""Whether the layer begins in child processes: PyPy's are started and counted, but not watched."""
+
+
 def header(settings: Settings, kernel: str = "") -> str:
     """Return the header line: the mode, and what is watched and what is not.
 
@@ -370,11 +374,13 @@ def header(settings: Settings, kernel: str = "") -> str:
         what = "nothing is refused, the baseline is updated"
     elif settings.observing:
         what += ", all attempts are noted"
+    other = "other " if _WATCHES_CHILDREN else ""
     return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
-        "" if kernel else "; not watched: native clients that are not on the list, other child processes"
+        "" if kernel else f"; not watched: native clients that are not on the list, {other}child processes"
     )
 
 
 def layers(kernel: str = "") -> tuple[str, ...]:
     """Return the names of the layers in force."""
-    return ("socket wrappers", "audit hook", "Python child processes", *([kernel] if kernel else []))
+    children = ("Python child processes",) if _WATCHES_CHILDREN else ()
+    return ("socket wrappers", "audit hook", *children, *([kernel] if kernel else ()))
