@@ -8,7 +8,7 @@ GNU C library (2.36)  Asks nobody for a name that is no host name: ``res_hnok`` 
                       address. One family and a canonical name together go a third way (``gethostbyname3_r``), which
                       takes any character. Other sources that ``nsswitch.conf`` names for hosts (systemd's resolver) are
                       asked before those checks.
-musl (1.2.3)          Asks for any characters, but not for a label that is empty or longer than 63 octets, nor for more
+musl (1.2.3, 1.2.6)   Asks for any characters, but not for a label that is empty or longer than 63 octets, nor for more
                       than 253 octets: ``src/network/res_mkquery.c``, ``lookup_name.c``. It finds a name in the hosts
                       file letter by letter.
 macOS, Windows        Not known: every name counts as sent.
