@@ -31,6 +31,7 @@ from pytest_test_categories._host.system import System
 
 KNOWN_SINCE: Final = (2, 34)
 """The first glibc whose source was read."""
+_MAPPED_SINCE: Final = (2, 38)  # its bug 25457; seen in 2.41 and 2.43, and not in 2.36
 
 _NSSWITCH: Final = "/etc/nsswitch.conf"
 _SILENT_SOURCES: Final = frozenset({"files", "dns", "myhostname", "mymachines", "db", "compat"})
@@ -108,11 +109,22 @@ def library() -> str:
     """Return which C library's refusals hold here: ``glibc``, ``musl``, or an empty text where they are not known."""
     if str(getattr(sys.implementation, "_multiarch", "")).endswith("-linux-musl"):
         return "musl"
+    return "glibc" if glibc_version() >= KNOWN_SINCE else ""
+
+
+def glibc_version() -> tuple[int, ...]:
+    """Return the version of the GNU C library that this process runs with; nothing for another library."""
     try:
         family, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
-        return "glibc" if family == "glibc" and tuple(map(int, version.split(".")[:2])) >= KNOWN_SINCE else ""
+        return tuple(map(int, version.split(".")[:2])) if family == "glibc" else ()
     except (AttributeError, ValueError, OSError):  # another system, or another C library
-        return ""
+        return ()
+
+
+@functools.lru_cache(maxsize=1)
+def finds_mapped_addresses() -> bool:
+    """Tell whether the C library finds an IPv4 address in the hosts file that stands inside an IPv6 address."""
+    return glibc_version() >= _MAPPED_SINCE
 
 
 def host_sources() -> frozenset[str]:

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from pytest_test_categories._host.c_library import library
+from pytest_test_categories._host.c_library import finds_mapped_addresses, library
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.address import IPAddress, Reach, is_local_ip, is_localhost, normal_name, parse_ip
 from pytest_test_categories._rules.policy import LookedUp
@@ -222,9 +222,9 @@ def reach_of_reverse(ip: IPAddress, *, mapped: bool = False) -> Reach:
 
     Args:
         ip: The address.
-        mapped: Whether it stood inside an IPv6 address (``::ffff:127.0.0.1``): glibc finds no such in the hosts file.
+        mapped: Whether it stood inside an IPv6 address (``::ffff:127.0.0.1``): not each C library then looks in it.
     """
-    if hosts_file.holds_address(ip) and not mapped:
+    if hosts_file.holds_address(ip) and (not mapped or finds_mapped_addresses()):
         return Reach.NOWHERE
     return reach_of_address(ip)
 
