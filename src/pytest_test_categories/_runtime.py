@@ -382,12 +382,14 @@ _KNOWN_TO_CHILDREN: Final = frozenset(
     {
         *pools.MODULES,
         *(module for module, _ in expecting.BLOCKS),
+        "_interpreters",  # which concurrent.futures imports: children count no interpreters before they have layers
         "_posixsubprocess",
         "_thread",
         "_winapi",
         "anyio._backends._asyncio",
         "asyncio.base_events",
         "asyncio.unix_events",
+        "concurrent.futures.interpreter",
         "concurrent.futures.thread",
         "eventlet.tpool",
         "gevent._gevent_cgreenlet",
