@@ -30,7 +30,8 @@ RESOLV_CONF: Final = "/etc/resolv.conf"
 _STUBS: Final = ("127.0.0.53", "127.0.0.54")  # systemd-resolved's
 _HEADER: Final = 12
 _LONGEST_LABEL: Final = 63
-_LONGEST_QUERY: Final = 512
+LONGEST_QUERY: Final = 512
+"""How much of a message is read for its name."""
 _REFUSED: Final = b"\x81\x85" + b"\0\1" + bytes(6)  # a response, REFUSED, which repeats the one question
 
 
@@ -135,7 +136,7 @@ class Detour:
         Raises:
             OSError: There is nothing.
         """
-        message, sender = self.here.recvfrom(_LONGEST_QUERY)
+        message, sender = self.here.recvfrom(LONGEST_QUERY)
         return message if sender == self.caller.getsockname() else b""
 
     def refuse(self, query: bytes) -> None:

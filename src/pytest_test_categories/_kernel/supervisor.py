@@ -25,7 +25,14 @@ from pytest_test_categories._host.names import (
 from pytest_test_categories._host.unix_sockets import Family, can_ask
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
-from pytest_test_categories._kernel.names import RESOLVER_SOCKETS, SYSTEM_SOCKETS, Detour, NameServers, queried_name
+from pytest_test_categories._kernel.names import (
+    LONGEST_QUERY,
+    RESOLVER_SOCKETS,
+    SYSTEM_SOCKETS,
+    Detour,
+    NameServers,
+    queried_name,
+)
 from pytest_test_categories._kernel.processes import command_of, process_of, start_of, text_of, ticks
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_allow_entry, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, Policy, decide, refuses
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LONGEST_ADDRESS: Final = 128
-_LONGEST_QUERY: Final = 512
 _MOST_MESSAGES: Final = 1024  # UIO_MAXIOV, the most that sendmmsg takes
 _HELD: Final = 1024
 _REMEMBERED: Final = 64  # reports, for the case that nobody reads them
@@ -723,7 +729,7 @@ class Supervisor:
         if not self._there(watched, question):
             return _PERMITTED
         if not name:
-            return _PERMITTED  # sent on a socket that isn't connected: it fails, and is reported without a name
+            return _PERMITTED  # it arrives by the detour, as another protocol's would
         held.told = True
         held.sent = b""
         self._count_pending(watched)
@@ -736,7 +742,7 @@ class Supervisor:
     def _queried(self, thread: int, payload: tuple[int, int]) -> str:
         """Return the name that a message asks a name server for; empty if it asks for none."""
         at, size = payload
-        return queried_name(self._memory.read(thread, at, min(size, _LONGEST_QUERY))) if at else ""
+        return queried_name(self._memory.read(thread, at, min(size, LONGEST_QUERY))) if at else ""
 
     def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
