@@ -22,7 +22,7 @@ from unittest import mock
 import pytest
 import wrapt
 
-from pytest_test_categories._host import wrapping
+from pytest_test_categories._host import imports, wrapping
 from pytest_test_categories._host.wrapping import EntryPoint, install_all, remove_all
 
 if TYPE_CHECKING:
@@ -314,6 +314,27 @@ def test_a_module_imported_after_our_end_is_left_alone_until_we_are_back(later: 
     entry.install()
     assert count(seen, module.f) == 1
     entry.remove()
+    assert type(module.f) is types.FunctionType
+
+
+def test_an_import_that_ends_after_us_wraps_nothing(later: str) -> None:
+    entry_point = EntryPoint(later, "f", Seen())
+    imports.on_import(later, lambda _module: entry_point.remove())  # as another thread does meanwhile
+    entry_point.install()
+    module = importlib.import_module(later)
+    assert type(module.f) is types.FunctionType
+
+
+def test_modules_are_found_where_two_threads_have_begun_to_await_them_at_once(
+    later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry_point = EntryPoint(later, "f", Seen())
+    entry_point.install()
+    monkeypatch.setattr(sys, "meta_path", [imports._finder, *sys.meta_path])
+    assert sys.meta_path.count(imports._finder) > 1
+    module = importlib.import_module(later)
+    assert type(module.f) is not types.FunctionType
+    entry_point.remove()
     assert type(module.f) is types.FunctionType
 
 
