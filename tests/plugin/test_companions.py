@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -453,6 +455,55 @@ def test_the_debugger_opens_at_the_refused_call_and_quitting_it_is_no_violation(
     child.sendline("q")
     child.expect("1 failed")
     child.wait()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="attaching is new in 3.14")
+def test_a_debugger_that_attaches_to_a_test_is_no_violation(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tested process connects to the debugger, in whatever test it is just then."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        """
+        import os, time
+        import pytest
+
+        @pytest.mark.small
+        def test_waits():
+            answer = None
+            with open("ready.tmp", "w") as file:
+                file.write(str(os.getpid()))
+            os.rename("ready.tmp", "ready")
+            end = time.monotonic() + 30
+            while answer is None and time.monotonic() < end:
+                time.sleep(0.02)
+            assert answer == 42
+        """
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_test_categories.pytest_plugin", "-q"]
+    with subprocess.Popen(
+        [*command, "--test-categories-enforcement=strict"], stdout=subprocess.PIPE, text=True, cwd=pytester.path
+    ) as run:
+        ready = pytester.path / "ready"
+        while not ready.exists() and run.poll() is None:
+            time.sleep(0.02)
+        pexpect = pytest.importorskip("pexpect")
+        child = pexpect.spawn(
+            sys.executable, ["-m", "pdb", "-p", ready.read_text()], cwd=str(pytester.path), timeout=30
+        )
+        seen = child.expect([r"\(Pdb\) ", "PermissionError|not permitted|not supported"])
+        if seen:
+            run.kill()
+            pytest.skip("this system lets nobody attach")
+        # The loop's frame is the one that was interrupted.
+        child.sendline("answer = 6 * 7")
+        child.expect(r"\(Pdb\) ")
+        child.sendline("c")
+        assert run.stdout is not None
+        text = run.stdout.read()
+        child.close(force=True)
+    assert "1 passed" in text, text
+    assert "violation" not in text
 
 
 def test_pdb_on_a_pipe_shows_the_refusal(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -496,6 +496,9 @@ _ASIDE: Final = {
     "start_client": "_pydevd_bundle.pydevd_comm",
     "create_server_socket": "_pydevd_bundle.pydevd_comm",
     "_on_run": "_pydevd_bundle.pydevd_comm",
+    # From CPython 3.14 on `python -m pdb -p` attaches to a process, which connects to it.
+    "_connect": "pdb",
+    "_send": "pdb",
     # Those written in Python connect a socket to itself, and so does the making of eventlet's wake-up pair.
     "setup": "eventlet.tpool",
     "socketpair": "socket",
