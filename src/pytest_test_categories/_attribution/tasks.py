@@ -9,7 +9,6 @@ A task without a mark was made while nothing was guarded, or without its loop's 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -70,8 +69,10 @@ known: Final = _Known()
 
 def mark(task: Any, born: Born) -> None:
     """Mark a new task; one that takes no attributes stays without."""
-    with contextlib.suppress(AttributeError):
+    try:  # quicker than a context manager, for each task
         setattr(task, _NAME, born)
+    except AttributeError:
+        return
 
 
 def born(task: Any) -> Born | None:
