@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -348,6 +349,11 @@ def pool():
     if "{kind}" == "loky":
         yield Loky()
         return
+    if "{kind}" == "interpreters":
+        found = "import os, sys; sys.path.insert(0, os.getcwd())"
+        with concurrent.futures.InterpreterPoolExecutor(1, initializer=exec, initargs=(found,)) as made:
+            yield made
+        return
     context = multiprocessing.get_context("{kind}")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as made:
         yield made
@@ -376,13 +382,15 @@ def test_d_third(pool):
 """
 
 
-@pytest.mark.parametrize("kind", ["fork", "spawn", "forkserver", "loky"])
+@pytest.mark.parametrize("kind", ["fork", "spawn", "forkserver", "loky", "interpreters"])
 @pytest.mark.parametrize("sizes", [("small", "large"), ("medium", "small")])
 def test_a_process_pools_worker_is_held_to_each_of_its_jobs(
     run: Callable[..., Outcome], pytester: pytest.Pytester, kind: str, sizes: tuple[str, str]
 ) -> None:
     if kind == "loky":
         pytest.importorskip("joblib")
+    if kind == "interpreters" and sys.version_info < (3, 14):
+        pytest.skip("pools of interpreters are new in 3.14")
     first, second = sizes
     firsts, seconds = ("refused" if size == "small" else "connected" for size in sizes)
     tests = POOLS.format(kind=kind, first=first, second=second, firsts=firsts, seconds=seconds)
