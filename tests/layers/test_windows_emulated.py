@@ -294,7 +294,7 @@ class TestNamedPipes:
         told = tmp_path / "sockets"
         child = unix_sockets.Family()
         child.share(str(told), functools.partial(pytest_test_categories_child.append_to, str(told)))
-        with network_guard("small"), mock.patch.object(unix_sockets.our_family, "told", str(told)):
+        with network_guard("small"), mock.patch.multiple(unix_sockets.our_family, told=str(told), _read=0):
             child.note_pipe("Served")
             windows.connection.PipeClient(r"\\.\pipe\served")
 

@@ -31,6 +31,7 @@ take(os, "POSIX_SPAWN_DUP2 POSIX_SPAWN_OPEN POSIX_SPAWN_CLOSE POSIX_SPAWN_CLOSEF
 kept = "SIGABRT SIGFPE SIGILL SIGINT SIGSEGV SIGTERM SIG_DFL SIG_IGN"
 take(signal, " ".join(name for name in vars(signal) if name.startswith("SIG") and name not in kept.split()))
 take(signal, "pthread_sigmask pthread_kill sigwait sigpending setitimer alarm pause")
+sys.modules.pop("socket", None)  # coverage has imported it: its functions are others where there are no unix sockets
 sys.modules.update(dict.fromkeys("fcntl resource pwd grp termios pty tty syslog".split()))
 """
 )
@@ -105,6 +106,7 @@ def test_a_fork():
 @pytest.mark.parametrize("system", [pytest.param(WINDOWS, id="windows"), pytest.param(MACOS, id="macos")])
 def test_a_run_judges_as_on_linux(pytester: pytest.Pytester, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # a worker has another reason to have no kernel layer
     pytester.makepyfile(test_it=_TESTS)
     start = pytester.makepyfile(start=system + _START)
     result = pytester.run(
