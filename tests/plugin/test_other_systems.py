@@ -24,7 +24,8 @@ WINDOWS: Final = (
     _WITHOUT
     + """
 take(_socket, "AF_UNIX socketpair CMSG_LEN CMSG_SPACE SO_REUSEPORT MSG_DONTWAIT MSG_NOSIGNAL")
-take(os, "fork forkpty register_at_fork confstr uname sysconf getuid geteuid getgid setsid getpgid killpg chown fchown")
+# sysconf stays: asyncio asks it where sockets have a sendmsg, which can't be taken from them.
+take(os, "fork forkpty register_at_fork confstr uname getuid geteuid getgid setsid getpgid killpg chown fchown")
 take(os, "mkfifo mknod posix_spawn posix_spawnp sendfile writev pread pwrite get_blocking set_blocking wait3 wait4")
 take(os, "statvfs pathconf openpty environb fchdir nice O_CLOEXEC O_NONBLOCK O_NOCTTY O_DIRECTORY")
 take(os, "POSIX_SPAWN_DUP2 POSIX_SPAWN_OPEN POSIX_SPAWN_CLOSE POSIX_SPAWN_CLOSEFROM")
