@@ -179,7 +179,7 @@ def test_what_fits_the_client_on_the_stack_is_named(library: str) -> None:
         pytest.param("aiohttp", "aioresponses", id="aiohttp"),
         pytest.param("botocore", "moto", id="boto"),
         pytest.param("urllib3", "pook, httpretty or manual patching", id="urllib3"),
-        pytest.param("urllib", "pook, httpretty or manual patching", id="urllib"),
+        pytest.param("urllib", "pook or manual patching", id="urllib"),
     ],
 )
 def test_cures_are_those_of_the_client(library: str, cure: str) -> None:

@@ -14,7 +14,7 @@ _HTTP: Final = {
     "aiohttp": "aioresponses",
     "boto3": "moto",
     "botocore": "moto",
-    "http.client": "pook, httpretty or manual patching",
+    "http.client": "pook or manual patching",  # httpretty 1.1.4 answers no https of it from CPython 3.14 on
     "httpcore": "respx or pytest-httpx",
     "httpx": "respx or pytest-httpx",
     "curl_cffi": "a fake client, or a local HTTP server and @pytest.mark.medium",
@@ -27,7 +27,7 @@ _HTTP: Final = {
     "requests": "responses or requests-mock",
     "rnet": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "tornado": "pook or manual patching",
-    "urllib": "pook, httpretty or manual patching",
+    "urllib": "pook or manual patching",  # likewise
     "urllib3": "pook, httpretty or manual patching",
 }
 _SERVICES: Final = dict.fromkeys(
