@@ -194,7 +194,9 @@ def test_a_host_lists_lines_cures_and_tests(open_page: Open) -> None:
 def test_a_test_lists_what_it_reached_for(open_page: Open) -> None:
     page = open_page(view="tests")
     page.locator("#tests summary", has_text="TestStore::test_save").click()
-    text = page.locator("#tests details[open]").inner_text()
+    opened = page.locator("#tests details[open]", has_text="localhost:6379")  # filled in once it is open
+    opened.wait_for()
+    text = opened.inner_text()
     for said in (
         "localhost:6379",
         "in fixture cache (session)",
