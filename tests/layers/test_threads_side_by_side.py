@@ -36,6 +36,14 @@ DIAL: Final = "import socket; socket.socket().connect(('{}', {}))"
 
 
 @pytest.fixture(autouse=True)
+def _outside_of_any_guard() -> Iterator[None]:
+    """Another test of the same worker may have left its guard in the context that all of them run in."""
+    token = origin.current.set(None)
+    yield
+    origin.current.reset(token)
+
+
+@pytest.fixture(autouse=True)
 def _eager_to_switch() -> Iterator[None]:
     before = sys.getswitchinterval()
     if threading.gettrace() is None:  # two threads that begin can't install coverage's at once (CPython 3.11)
