@@ -132,18 +132,20 @@ def test_a_task_that_was_made_while_nothing_was_guarded_is_nobodys_leftover() ->
     assert asyncio.run(main()) == [True, False, True, False]
 
 
+async def look(go: asyncio.Event, found: list[Any]) -> None:
+    """Note who is charged once it may go."""
+    await go.wait()
+    found.append(charge())
+
+
 def test_a_leftover_is_known_after_nothing_was_guarded_for_a_while() -> None:
     found: list[Any] = []
-
-    async def look(go: asyncio.Event) -> None:
-        await go.wait()
-        found.append(charge())
 
     async def main() -> None:
         go = asyncio.Event()
         with network_guard("small", "strict"):
             scope = current.get()
-            task = asyncio.create_task(look(go))
+            task = asyncio.create_task(look(go, found))
             await asyncio.sleep(0)
         assert runtime.holders == 1
         runtime.release()
@@ -161,16 +163,12 @@ def test_a_task_that_takes_no_mark_is_known_by_its_context() -> None:
     """A task made without its loop is marked by nobody."""
     found: list[Any] = []
 
-    async def look(go: asyncio.Event) -> None:
-        await go.wait()
-        found.append(charge())
-
     async def main() -> None:
         go = asyncio.Event()
         with network_guard("large", "strict"):
             scope = current.get()
             assert scope is not None
-            unmarked = asyncio.Task(look(go), loop=asyncio.get_running_loop())
+            unmarked = asyncio.Task(look(go, found), loop=asyncio.get_running_loop())
         assert tasks.born(unmarked) is None
         go.set()
         await unmarked
