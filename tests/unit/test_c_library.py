@@ -48,38 +48,40 @@ LONG = ".".join(["a" * 63] * 3 + ["a" * 61])
 
 
 @pytest.mark.parametrize(
-    ("name", "glibc", "musl"),
+    ("name", "glibc", "musl", "macos"),
     [
-        pytest.param("t.example", False, False, id="plain"),
-        pytest.param("t.example.", False, False, id="dot"),
-        pytest.param("_t.example", False, False, id="underscore"),
-        pytest.param("t.-example", False, False, id="hyphen-later"),
-        pytest.param("1.2.3.4.5", False, False, id="too-many-numbers"),
-        pytest.param("/", True, False, id="slash"),
-        pytest.param("[::1]", True, False, id="brackets"),
-        pytest.param("-t.example", True, False, id="hyphen-first"),
-        pytest.param("127.0.0.1%lo", True, False, id="scope"),
-        pytest.param("a\\.b.example", True, False, id="quoted-dot"),
-        pytest.param("a\\046b.example", True, False, id="quoted-octet"),
-        pytest.param("a\\", True, False, id="nothing-quoted"),
-        pytest.param("\\256.example", True, False, id="no-such-octet"),
-        pytest.param("\\097.example", False, False, id="a-quoted-letter"),
-        pytest.param("\u00fc.example", False, False, id="idna"),
-        pytest.param(b"\xc3\xbc.example", True, False, id="utf-8"),
-        pytest.param(b"a..example", True, True, id="empty-label"),
-        pytest.param(b".example", True, True, id="empty-label-first"),
-        pytest.param("t.example..", True, True, id="two-dots"),
-        pytest.param(".", False, True, id="root"),
-        pytest.param("a" * 63 + ".example", False, False, id="longest-label"),
-        pytest.param(b"a" * 64 + b".example", True, True, id="label-too-long"),
-        pytest.param(bytearray(LONG, "ascii"), False, False, id="longest-name"),
-        pytest.param(LONG + ".", False, False, id="longest-name-with-a-dot"),
-        pytest.param(LONG + "a", True, True, id="name-too-long"),
-        pytest.param("\ud800.example", False, False, id="no-idna-form"),
+        pytest.param("t.example", False, False, False, id="plain"),
+        pytest.param("t.example.", False, False, False, id="dot"),
+        pytest.param("_t.example", False, False, False, id="underscore"),
+        pytest.param("t.-example", False, False, False, id="hyphen-later"),
+        pytest.param("1.2.3.4.5", False, False, False, id="too-many-numbers"),
+        pytest.param("/", True, False, False, id="slash"),
+        pytest.param("[::1]", True, False, False, id="brackets"),
+        pytest.param("-t.example", True, False, False, id="hyphen-first"),
+        pytest.param("127.0.0.1%lo", True, False, False, id="scope"),
+        pytest.param("a\\.b.example", True, False, False, id="quoted-dot"),
+        pytest.param("a\\046b.example", True, False, False, id="quoted-octet"),
+        pytest.param("a\\", True, False, False, id="nothing-quoted"),
+        pytest.param("\\256.example", True, False, False, id="no-such-octet"),
+        pytest.param(b"a..\\b", True, True, False, id="quoted-beside-an-empty-label"),
+        pytest.param("\\097.example", False, False, False, id="a-quoted-letter"),
+        pytest.param("\u00fc.example", False, False, False, id="idna"),
+        pytest.param(b"\xc3\xbc.example", True, False, False, id="utf-8"),
+        pytest.param(b"a..example", True, True, True, id="empty-label"),
+        pytest.param(b".example", True, True, True, id="empty-label-first"),
+        pytest.param("t.example..", True, True, True, id="two-dots"),
+        pytest.param(".", False, True, False, id="root"),
+        pytest.param("a" * 63 + ".example", False, False, False, id="longest-label"),
+        pytest.param(b"a" * 64 + b".example", True, True, True, id="label-too-long"),
+        pytest.param(bytearray(LONG, "ascii"), False, False, False, id="longest-name"),
+        pytest.param(LONG + ".", False, False, False, id="longest-name-with-a-dot"),
+        pytest.param(LONG + "a", True, True, False, id="name-too-long"),
+        pytest.param(LONG + "aa", True, True, True, id="name-too-long-anywhere"),
+        pytest.param("\ud800.example", False, False, False, id="no-idna-form"),
     ],
 )
-def test_names_that_are_refused(on: Any, name: str | bytes, glibc: bool, musl: bool) -> None:
-    for system, refused in (("glibc", glibc), ("musl", musl), ("", False)):
+def test_names_that_are_refused(on: Any, name: str | bytes, glibc: bool, musl: bool, macos: bool) -> None:
+    for system, refused in (("glibc", glibc), ("musl", musl), ("macos", macos), ("", False)):
         on(system)
         assert refused_by_c_library(name) is refused
 
@@ -159,6 +161,9 @@ def test_which_library_it_is(monkeypatch: pytest.MonkeyPatch, version: str | Non
     monkeypatch.setattr("sys.implementation._multiarch", musl, raising=False)
     monkeypatch.setattr("os.confstr", lambda _name: version, raising=False)
     assert library() == known
+    library.cache_clear()
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert library() == "macos"
 
 
 def test_where_it_is_not_known_nothing_is_refused(on: Any) -> None:

@@ -11,11 +11,18 @@ GNU C library (2.36)  Asks nobody for a name that is no host name: ``res_hnok`` 
 musl (1.2.3, 1.2.6)   Asks for any characters, but not for a label that is empty or longer than 63 octets, nor for more
                       than 253 octets: ``src/network/res_mkquery.c``, ``lookup_name.c``. It finds a name in the hosts
                       file letter by letter.
-macOS, Windows        Not known: every name counts as sent.
+macOS                 Its resolver's process takes no label that is empty or longer than 63 octets, nor more than 254
+                      octets, and asks for any characters: ``AppendDNSNameString`` in ``mDNSCore/DNSCommon.c`` of
+                      mDNSResponder 2600, called first by ``handle_queryrecord_request`` in
+                      ``mDNSShared/uds_daemon.c``. A name with a backslash counts as sent.
+Windows               Microsoft's page of ``getaddrinfo`` names the arguments that are errors, and not which of them are
+                      found before anybody is asked: every call counts as sent.
 ====================  ==================================================================================================
 
-Both look at flags, family, socket type, protocol and service before they look at the name. Found by counting the
-packets that reach a name server on loopback, and in the sources.
+The first three look at family, socket type, protocol and service before they look at the name (macOS: ``si_addrinfo``
+in ``lookup.subproj/si_getaddrinfo.c`` and ``mdns_addrinfo`` in ``mdns_module.c`` of Libinfo 600), and the first two at
+the flags. Of both Linux libraries this was found by counting packets that reach a name server on loopback, and in the
+sources; of macOS in the sources alone.
 """
 
 from __future__ import annotations
@@ -71,8 +78,17 @@ def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = Fa
 
 def refuses_name_in_musl(name: str) -> bool:
     """Tell whether musl's resolver asks nobody for a name, given as above."""
+    return _has_no_labels(name, _LONGEST_NAME - 2)
+
+
+def refuses_name_on_macos(name: str) -> bool:
+    """Tell whether macOS' resolver asks nobody for a name, given as above."""
+    return name != "." and "\\" not in name and _has_no_labels(name, _LONGEST_NAME - 1)
+
+
+def _has_no_labels(name: str, longest: int) -> bool:
     name = name.removesuffix(".")
-    return len(name) > _LONGEST_NAME - 2 or any(not 0 < len(label) <= _LONGEST_LABEL for label in name.split("."))
+    return len(name) > longest or any(not 0 < len(label) <= _LONGEST_LABEL for label in name.split("."))
 
 
 def _labels(name: str) -> list[str] | None:
@@ -106,7 +122,9 @@ def _labels(name: str) -> list[str] | None:
 
 @functools.lru_cache(maxsize=1)
 def library() -> str:
-    """Return which C library's refusals hold here: ``glibc``, ``musl``, or an empty text where they are not known."""
+    """Return whose refusals hold here: ``glibc``, ``musl``, ``macos``, or an empty text where they are not known."""
+    if sys.platform == "darwin":
+        return "macos"
     if str(getattr(sys.implementation, "_multiarch", "")).endswith("-linux-musl"):
         return "musl"
     return "glibc" if glibc_version() >= KNOWN_SINCE else ""
@@ -163,8 +181,8 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
     if flags & _AI_IDN and not octets.isascii():  # it may make another name of this one
         return False
     text = octets.decode("latin-1")
-    if here == "musl":
-        return refuses_name_in_musl(text)
+    if here != "glibc":
+        return refuses_name_in_musl(text) if here == "musl" else refuses_name_on_macos(text)
     third_way = family != 0 and bool(flags & _socket.AI_CANONNAME)
     if not refuses_name(text, ipv4_only=family == _socket.AF_INET and not third_way, any_character=third_way):
         return False
