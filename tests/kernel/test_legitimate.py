@@ -372,6 +372,7 @@ def test_small(served):
     assert dial("/proc/self/cwd/own")
     os.rename("own", "published")
     assert dial("published")
+    assert not dial("missing")  # somebody may be about to bind it
 
 
 @pytest.mark.small
@@ -384,6 +385,39 @@ def test_abstract():
     )
     outcome = run("-v")
     assert outcome.counts == {"passed": 3}, outcome.text
+
+
+@pytest.mark.skipif(not Path("/dev/vsock").exists(), reason="there is no vsock here")
+def test_vsock_of_this_machine_is_free_to_native_clients_of_medium_tests(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        """
+        import subprocess, sys
+        import pytest
+
+        DIAL = "import socket, sys; s = socket.socket(socket.AF_VSOCK); s.setblocking(False); s.connect_ex((int(sys.argv[1]), 9))"
+
+        def dial(context):
+            return subprocess.run([sys.executable, "-I", "-S", "-c", DIAL, context])
+
+        @pytest.mark.medium
+        def test_here():
+            dial("1")
+
+        @pytest.mark.medium
+        def test_elsewhere():
+            dial("77")
+
+        @pytest.mark.small
+        def test_small():
+            dial("1")
+        """
+    )
+    outcome = run("-v")
+    assert outcome.counts == {"passed": 1, "failed": 2}, outcome.text
+    assert "::test_here PASSED" in outcome.text
+    assert "vsock:77:9" in outcome.text
 
 
 def test_rule_9_what_replaced_a_unix_socket_is_refused_to_native_clients(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import asyncio
 import contextlib
+import functools
 import gc
 import http.client
 import importlib
@@ -230,16 +231,49 @@ def test_rule_8_an_attack_that_works_is_stopped_by_a_small_guard(listener: Addre
     attack(listener)
 
 
-@pytest.mark.skipif(not hasattr(socket, "AF_VSOCK"), reason="the platform has no vsock")
-def test_vsock_counts_as_foreign() -> None:
+@pytest.fixture
+def _vsock() -> None:
     try:
         socket.socket(socket.AF_VSOCK).close()
+    except (AttributeError, OSError):
+        pytest.skip("there is no vsock here")
+
+
+def dial_vsock(context: int) -> None:
+    with socket.socket(socket.AF_VSOCK) as sock:
+        sock.setblocking(False)
+        sock.connect_ex((context, 9))  # what becomes of it depends on the kernel's modules
+
+
+def own_vsock() -> int:
+    import fcntl
+
+    try:
+        with open("/dev/vsock", "rb") as device:
+            told = fcntl.ioctl(device, socket.IOCTL_VM_SOCKETS_GET_LOCAL_CID, bytes(4))
     except OSError:
-        pytest.skip("this kernel has no vsock")
+        pytest.skip("nobody says what this machine's own context is")
+    return int.from_bytes(told, sys.byteorder)
+
+
+@pytest.mark.usefixtures("_vsock")
+def test_vsock_counts_as_foreign() -> None:
     for size in ("small", "medium"):
-        (violation,) = refused(lambda: with_socket(lambda s: s.connect((2, 9)), family=socket.AF_VSOCK), size)
-        assert violation.target == "vsock:2:9"
-        assert violation.reach == "beyond"
+        for context in {2, 77} - {own_vsock()}:
+            (violation,) = refused(functools.partial(dial_vsock, context), size)
+            assert violation.target == f"vsock:{context}:9"
+            assert violation.reach == "beyond"
+
+
+@pytest.mark.usefixtures("_vsock")
+@pytest.mark.parametrize("find", [lambda: 1, own_vsock], ids=["local", "own"])
+def test_vsock_contexts_of_this_machine_are_this_machine(find: Callable[[], int]) -> None:
+    context = find()
+    with network_guard("medium", "strict") as guard:
+        dial_vsock(context)
+    assert guard.violations == []
+    (violation,) = refused(lambda: dial_vsock(context), "small")
+    assert (violation.target, violation.reach) == (f"vsock:{context}:9", "machine")
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="the platform has no netlink")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import functools
 import multiprocessing
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from multiprocessing.managers import SharedMemoryManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -375,6 +378,58 @@ def test_rule_9_a_server_of_any_language_is_a_child(command: list[str]) -> None:
         os.rename("served", "renamed")
         dial("renamed")
     assert guard.violations == []
+
+
+def wait_for(path: str) -> None:
+    while True:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            dial(path)
+            return
+
+
+def test_rule_9_a_socket_that_is_about_to_be_bound_may_be_waited_for_by_dialling_it(tmp_path: Path) -> None:
+    with network_guard("small", "strict") as guard:
+        go = "import os; os.read(0, 1)\n"
+        command = [sys.executable, "-I", "-S", "-c", go + SERVER, "served"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            for path in ("served", str(tmp_path / "served")):
+                with pytest.raises(FileNotFoundError):
+                    dial(path)
+            assert child.stdin is not None
+            child.stdin.write(b"x")
+            child.stdin.flush()
+            wait_for("served")
+            child.kill()
+        ready = threading.Event()
+
+        def serve() -> None:
+            ready.wait(30)
+            with listening("threaded"):
+                done.wait(30)
+
+        done = threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, pytest.raises(FileNotFoundError):
+            sock.sendto(b"x", "threaded")
+        ready.set()
+        wait_for("threaded")
+        done.set()
+        thread.join()
+    assert guard.violations == []
+
+
+def test_rule_9_what_others_may_serve_is_refused_where_it_is_missing_too(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "open"  # to everybody who gets that far
+    open_to_all.mkdir()
+    (tmp_path / "link").symlink_to("/nonexistent/service.sock")
+    (tmp_path / "beyond").symlink_to("/nonexistent")
+    foreign = ["/var/run/no-such.sock", str(Path(tempfile.gettempdir(), "no-such.sock")), "link", "beyond/no.sock"]
+    with network_guard("large", "strict"):
+        for path in foreign:
+            assert refused(functools.partial(dial, path)), path
+        assert not refused(lambda: dial("open/missing.sock"))
+        assert not refused(lambda: dial("missing/missing.sock"))
 
 
 def bind_in_a_forked_child(path: str) -> None:

@@ -49,6 +49,7 @@ SYSTEM_LOG_SOCKETS: Final = frozenset(
 )
 """Unix sockets of the system's log (syslog, journald), which a SysLogHandler reaches."""
 
+_VSOCK_LOCAL: Final = 1  # VMADDR_CID_LOCAL, in linux/vm_sockets.h
 OWN_ADDRESS_SECONDS: Final = 5.0
 REMEMBERED_ADDRESSES: Final = 4096
 REMEMBERED_NAMES: Final = 16
@@ -242,6 +243,30 @@ def name_here(ip: IPAddress, *, mapped: bool = False) -> str | None:
 def is_loopback(interface: str) -> bool:
     """Tell whether an interface is this machine's loopback: ``lo``, macOS' ``lo0``, Windows' ``loopback_0``."""
     return interface in {"lo", "lo0"} or interface.startswith("loopback_")
+
+
+def reach_of_vsock(context: int) -> Reach:
+    """Judge how far a context of vsock(7) is: a virtual machine, its host, or this one itself."""
+    return Reach.MACHINE if context in (_VSOCK_LOCAL, _own_vsock()) else Reach.BEYOND
+
+
+def _own_vsock() -> int:
+    """Return this machine's own context: 2 on a host, 3 or more in a virtual machine; -1 where nobody says."""
+    ask = getattr(_socket, "IOCTL_VM_SOCKETS_GET_LOCAL_CID", None)
+    if ask is None:
+        return -1
+    import fcntl
+
+    try:
+        device = System.open("/dev/vsock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        return int.from_bytes(fcntl.ioctl(device, ask, bytes(4)), sys.byteorder)
+    except OSError:
+        return -1
+    finally:
+        System.close(device)
 
 
 def reach_of_interface(name: str) -> Reach:

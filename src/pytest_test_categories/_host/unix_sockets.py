@@ -8,6 +8,9 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
+What is missing in a directory for temporary files that is one user's alone will be made by one of the family, if by
+anybody: such a path may be dialled until there is something.
+
 A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
 """
 
@@ -20,6 +23,7 @@ import json
 import os
 import struct
 import sys
+import tempfile
 import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -178,11 +182,13 @@ class Family:
         Args:
             name: It, as this process sees it.
         """
+        abstract = name.startswith("@")
+        key = None if abstract else identity(name)
+        if key is None and not abstract and _is_private(name):
+            return True
         if not can_ask():
             self._hear()
             return self.knows(name)
-        abstract = name.startswith("@")
-        key = None if abstract else identity(name)
         if key is None and not abstract:
             return False
         with contextlib.suppress(OSError):  # no descriptor is left, say
@@ -227,6 +233,28 @@ class Family:
             born = children.pop(process, [])
             yield from born
             found += born
+
+
+def _is_private(path: str) -> bool:
+    """Tell whether a path lies in a directory for temporary files that one user alone can enter, such as pytest's."""
+    top, at, private = identity(tempfile.gettempdir()), _absolute(path), False
+    while top is not None and not _is_link(at):
+        parent = os.path.dirname(at)
+        if parent == at:
+            break
+        at = parent
+        with contextlib.suppress(OSError):  # it is missing, too
+            private = private or not System.stat(at).st_mode & 0o077
+        if identity(at) == top:
+            return private
+    return False
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return bool(System.readlink(path))
+    except OSError:
+        return False
 
 
 our_family: Final = Family()

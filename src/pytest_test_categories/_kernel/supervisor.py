@@ -21,6 +21,7 @@ from pytest_test_categories._host.names import (
     reach_of_address,
     reach_of_interface,
     reach_of_name,
+    reach_of_vsock,
 )
 from pytest_test_categories._host.unix_sockets import Family, can_ask
 from pytest_test_categories._kernel import wire
@@ -526,7 +527,10 @@ class Supervisor:
         if kind is not Kind.BIND and self._servers.asks(endpoint):
             return self._judge_look_up(watched, question, aim)
         ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
-        reach = Reach.BEYOND if ip is None else reach_of_address(ip)
+        if endpoint.family == "vsock":
+            reach = reach_of_vsock(int(endpoint.host))
+        else:
+            reach = Reach.BEYOND if ip is None else reach_of_address(ip)
         names = () if ip is None else watched.look_ups.names_of(ip)
         attempt = Attempt(kind, endpoint, reach, names)
         if not self._refusing(watched, question.word, attempt):

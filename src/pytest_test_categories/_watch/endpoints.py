@@ -30,6 +30,7 @@ from pytest_test_categories._host.names import (
     reach_of_interface,
     reach_of_name,
     reach_of_reverse,
+    reach_of_vsock,
     spelled_here,
 )
 from pytest_test_categories._host.unix_sockets import name_of, our_family
@@ -77,7 +78,7 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
             return Sight(Endpoint(path, family="unix"), Reach.NOWHERE)
         return Sight(Endpoint(path, family="unix"), Reach.MACHINE, functools.partial(our_family.holds, path))
     if family == AF_VSOCK and isinstance(address, tuple) and len(address) == 2:  # noqa: PLR2004 - (cid, port)
-        return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), Reach.BEYOND)
+        return Sight(Endpoint(str(address[0]), str(address[1]), "vsock"), reach_of_vsock(address[0]))
     if family == AF_PACKET and isinstance(address, tuple) and address and isinstance(address[0], str):
         return Sight(Endpoint(address[0], family="packet"), reach_of_interface(address[0]))
     return None
