@@ -8,8 +8,8 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
-What is missing in a directory for temporary files that is one user's alone will be made by one of the family, if by
-anybody: such a path may be dialled until there is something.
+A path in a directory for temporary files that is one user's alone is served by one of the family, if by anybody: it
+may be dialled while nobody serves it.
 
 A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
 """
@@ -184,15 +184,15 @@ class Family:
         """
         abstract = name.startswith("@")
         key = None if abstract else identity(name)
-        if key is None and not abstract and _is_private(name):
-            return True
         if not can_ask():
             self._hear()
-            return self.knows(name)
+            return self.knows(name) or (key is None and not abstract and _is_private(name))
         if key is None and not abstract:
-            return False
+            return _is_private(name)
         with contextlib.suppress(OSError):  # no descriptor is left, say
             found = [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
+            if not found and not abstract:  # its server has gone, or is about to come: the file is there before that
+                return _is_private(name)
             wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
             if wanted and any(_holds(process, wanted) for process in self._processes()):
                 if key is not None:
@@ -237,16 +237,17 @@ class Family:
 
 def _is_private(path: str) -> bool:
     """Tell whether a path lies in a directory for temporary files that one user alone can enter, such as pytest's."""
-    top, at, private = identity(tempfile.gettempdir()), _absolute(path), False
-    while top is not None and not _is_link(at):
+    top, at, private = tempfile.gettempdir(), _absolute(path), False
+    while not _is_link(at):
         parent = os.path.dirname(at)
         if parent == at:
             break
         at = parent
         with contextlib.suppress(OSError):  # it is missing, too
-            private = private or not System.stat(at).st_mode & 0o077
-        if identity(at) == top:
-            return private
+            stat = System.stat(at)
+            private = private or not stat.st_mode & 0o077
+            if os.path.samestat(stat, System.stat(top)):
+                return private
     return False
 
 
