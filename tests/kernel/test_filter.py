@@ -35,7 +35,7 @@ def answer(code: bytes, arch: int, number: int, *arguments: int) -> int:
 
 @pytest.mark.parametrize("name", MACHINES)
 class TestOnEachMachine:
-    @pytest.mark.parametrize("call", ["connect", "bind", "sendmmsg"])
+    @pytest.mark.parametrize("call", ["connect", "bind", "listen", "sendmmsg"])
     def test_calls_that_name_an_address_are_asked_about(self, name: str, call: str) -> None:
         machine = MACHINES[name]
         assert answer(program(machine, CONTROL), machine.arch, machine.calls[call], 3) == ASK
@@ -59,6 +59,17 @@ class TestOnEachMachine:
         code = program(machine, CONTROL)
         assert answer(code, machine.arch, machine.calls["sendmsg"], 3) == ASK
         assert answer(code, machine.arch, machine.calls["sendmsg"], CONTROL) == ALLOW
+
+    def test_setsockopt_is_asked_about_where_it_joins_a_multicast_group(self, name: str) -> None:
+        machine = MACHINES[name]
+        code = program(machine, CONTROL)
+        asked = {
+            (level, option)
+            for level in (0, 1, 6, 17, 41, 132, 255)
+            for option in range(256)
+            if answer(code, machine.arch, machine.calls["setsockopt"], 3, level, option) == ASK
+        }
+        assert asked == {*((0, option) for option in (35, 39, 42, 46)), *((41, option) for option in (20, 42, 46))}
 
     def test_rings_do_not_exist(self, name: str) -> None:
         machine = MACHINES[name]

@@ -29,27 +29,38 @@ SOURCE: Final = """
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-static int call(int number, long a, long b, long c) {
+static int call(int number, long a, long b, long c, long d, long e) {
     int result;
-    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory");
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e) : "memory");
     return result;
 }
 
+static int *low;
+
+/* By its own number, or by socketcall's. */
+static int either(int folded, int number, int way, long a, long b, long c, long d, long e) {
+    if (!folded)
+        return call(number, a, b, c, d, e);
+    low[0] = a, low[1] = b, low[2] = c, low[3] = d, low[4] = e;
+    return call(102, way, (long)low, 0, 0, 0);
+}
+
 int main(int count, char **arguments) {
-    int *low = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    low = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    int folded = !strncmp(arguments[2], "socketcall", 10), result;
     struct sockaddr_in *address = (struct sockaddr_in *)(low + 64);
     int sock = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     address->sin_family = AF_INET;
     address->sin_port = htons(80);
     inet_aton(arguments[1], &address->sin_addr);
-    int result;
-    if (!strcmp(arguments[2], "connect")) {
-        result = call(362, sock, (long)address, sizeof *address);
+    if (strstr(arguments[2], "listen")) {
+        result = either(folded, 363, 4, sock, 5, 0, 0, 0);
+    } else if (strstr(arguments[2], "join")) {
+        low[63] = 0; /* struct group_req of a 32 bit program: any interface, and the group right behind it */
+        sock = socket(AF_INET, SOCK_DGRAM, 0);
+        result = either(folded, 366, 14, sock, 0, 42, (long)(low + 63), 132);
     } else {
-        low[0] = sock;
-        low[1] = (int)(long)address;
-        low[2] = sizeof *address;
-        result = call(102, 3, (long)low, 0);
+        result = either(folded, 362, 3, sock, (long)address, sizeof *address, 0, 0);
     }
     printf("%s: %s\\n", arguments[2], strerror(-result));
     return -result;
@@ -156,6 +167,32 @@ def test_calls_by_old_numbers_are_judged(
     assert outcome.counts == {"passed": 2, "failed": 2}, outcome.text
     assert outcome.packets == 1
     assert f"in {old} {FOREIGN} {by} (pid" in outcome.text
+
+
+@pytest.mark.parametrize("folded", ["", "socketcall-"])
+@pytest.mark.parametrize(("call", "target"), [("listen", "0.0.0.0:0"), ("join", "239.1.2.3")])
+def test_so_are_listen_and_joining_a_multicast_group(
+    run: Callable[..., Outcome], pytester: pytest.Pytester, old: str, folded: str, call: str, target: str
+) -> None:
+    if os.uname().machine == "aarch64":
+        pytest.skip("the program for 32 bit ARM connects only")
+    command = [old, "239.1.2.3", folded + call]
+    pytester.makepyfile(
+        f"""
+        import errno, subprocess, pytest
+
+        @pytest.mark.large
+        def test_large():
+            assert not subprocess.run({command}).returncode
+
+        @pytest.mark.small
+        def test_refused():
+            assert subprocess.run({command}).returncode == errno.EACCES
+        """
+    )
+    outcome = run()
+    assert outcome.counts == {"passed": 1, "failed": 1}, outcome.text
+    assert f"\n    {target}; in {old}" in outcome.text
 
 
 def test_rings_do_not_exist(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:

@@ -382,3 +382,108 @@ def test_unprivileged_users_have_it_too(run: Callable[..., Outcome], unprivilege
     outcome = run("-q", "-s", "-k", "way[small-curl] or daemon or ctypes", prefix=unprivileged)
     assert outcome.packets == 0
     assert outcome.counts == {"failed": 6}, outcome.text
+
+
+NATIVE_SOCKETS: Final = """
+import pytest, socket, struct, subprocess, sys
+
+GROUP, GROUP6 = socket.inet_aton("239.1.2.3"), socket.inet_pton(socket.AF_INET6, "ff15::3")
+
+def native(*lines):
+    code = "import socket; s = socket.socket(socket.{0}, socket.{1});".format(*lines[:2]) + ";".join(lines[2:])
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+
+def join(level, option, value, family="AF_INET"):
+    return native(family, "SOCK_DGRAM", f"s.setsockopt({level}, {option}, {value!r})")
+
+def request(index, group, family):
+    address = struct.pack("=HH4x", family, 0) + group + bytes(4) if len(group) == 16 else struct.pack("=HH", family, 0) + group
+    return struct.pack("=I4x", index) + address.ljust(128, bytes(1))
+
+ANY = bytes(4)
+OUT = socket.if_nametoindex("sink")
+LO = socket.if_nametoindex("lo")
+JOINS = {
+    "mreq": (0, 35, GROUP + ANY),
+    "mreqn": (0, 35, GROUP + ANY + struct.pack("=I", OUT)),
+    "source": (0, 39, GROUP + ANY + socket.inet_aton("198.51.100.9")),
+    "group": (0, 42, request(OUT, GROUP, 2)),
+    "group6": (41, 42, request(OUT, GROUP6, 10), "AF_INET6"),
+    "source-group": (0, 46, request(OUT, GROUP, 2) + struct.pack("=HH4s120x", 2, 0, socket.inet_aton("198.51.100.9"))),
+    "mreq6": (41, 20, GROUP6 + struct.pack("=I", OUT), "AF_INET6"),
+}
+"""
+
+
+def test_a_native_join_of_a_multicast_group_is_a_send_to_it(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        NATIVE_SOCKETS
+        + """
+@pytest.mark.medium
+@pytest.mark.parametrize("way", JOINS)
+def test_medium(way):
+    join(*JOINS[way])
+
+@pytest.mark.small
+@pytest.mark.parametrize("way", JOINS)
+def test_small(way):
+    join(*JOINS[way])
+
+@pytest.mark.small
+def test_what_sends_nothing():
+    for done in (
+        join(0, 35, GROUP + ANY + struct.pack("=I", LO)),
+        join(41, 20, GROUP6 + struct.pack("=I", LO), "AF_INET6"),
+        join(0, 35, socket.inet_aton("224.0.0.1") + ANY),
+        native("AF_INET", "SOCK_STREAM", "s.setsockopt(1, 2, 1)", "s.setsockopt(6, 1, 1)"),
+    ):
+        assert not done.returncode, done.stderr
+    assert "OSError" in join(0, 35, b"abc").stderr
+
+@pytest.mark.large
+@pytest.mark.parametrize("way", JOINS)
+def test_large(way):
+    done = join(*JOINS[way])
+    assert not done.returncode, done.stderr
+"""
+    )
+    outcome = run("-k", "not large")
+    assert outcome.counts == {"passed": 1, "failed": 14}, outcome.text
+    assert "239.1.2.3" in outcome.text
+    assert "ff15::3" in outcome.text
+    assert outcome.packets == 0
+    outcome = run("-k", "large")
+    assert outcome.counts == {"passed": 7}, outcome.text
+    assert outcome.packets > 0  # they do lead out
+
+
+def test_a_native_listen_on_a_socket_that_nothing_was_bound_to_is_a_bind(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        NATIVE_SOCKETS
+        + """
+SERVED = ("s.listen()", "print(s.getsockname()[1] > 0)")
+
+@pytest.mark.small
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
+def test_small(family):
+    native(family, "SOCK_STREAM", *SERVED)
+
+@pytest.mark.medium
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
+def test_medium(family):
+    assert native(family, "SOCK_STREAM", *SERVED).stdout == "True\\n"
+
+@pytest.mark.small
+def test_no_port():
+    assert not native("AF_UNIX", "SOCK_STREAM", "s.bind('')", "s.listen()").returncode
+    assert "OSError" in native("AF_INET", "SOCK_DGRAM", "s.listen()").stderr
+"""
+    )
+    outcome = run("-v")
+    assert outcome.counts == {"passed": 3, "failed": 2}, outcome.text
+    assert "0.0.0.0:0" in outcome.text
+    assert "[::]:0" in outcome.text

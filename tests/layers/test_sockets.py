@@ -564,8 +564,8 @@ def test_rule_9_a_foreign_socket_in_the_place_of_an_own_one_is_foreign(
         assert refused(lambda: with_socket(lambda s: s.connect("own.sock"), family=socket.AF_UNIX))
 
 
-def test_a_unix_path_may_come_as_bytes(tmp_path: Path) -> None:
-    path = str(tmp_path / "other.sock")
+def test_a_unix_path_may_come_as_bytes() -> None:
+    path = "/var/run/other.sock"
     (violation,) = refused(lambda: with_socket(lambda s: s.connect(path.encode()), family=socket.AF_UNIX))
     assert violation.target == f"unix:{path}"
 

@@ -13,11 +13,10 @@ import socket
 import pytest
 
 from pytest_test_categories._attribution.stack import is_project_file
-from pytest_test_categories._host import names
+from pytest_test_categories._host import multicast, names
 from pytest_test_categories._rules.address import Reach, parse_allow_entry, pipe_endpoint, split_target, stable_target
 from pytest_test_categories._rules.policy import Attempt, Kind, Policy, TestSize, decide
 from pytest_test_categories._sizing import apply
-from pytest_test_categories._watch import endpoints
 from pytest_test_categories._watch.clients import connectors
 from pytest_test_categories._watch.clients.places import place
 from pytest_test_categories.pytest_plugin import _results
@@ -29,7 +28,7 @@ def test_the_loopback_interface_is_known_by_each_systems_name(name: str, monkeyp
     assert names.reach_of_interface(name) is Reach.MACHINE
     option = (socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP)
     group = socket.inet_pton(socket.AF_INET6, "ff15::1") + (1).to_bytes(4, "little")
-    assert endpoints.group_joined(option, group) is None
+    assert multicast.group_joined(option, group) is None
 
 
 @pytest.mark.parametrize("name", ["en0", "ethernet_32768", "lo:1", "low0", "bridge100"])
@@ -42,12 +41,12 @@ def test_the_interface_of_a_source_membership_stands_behind_the_source_elsewhere
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     option = (socket.IPPROTO_IP, 70)  # macOS' IP_ADD_SOURCE_MEMBERSHIP
-    monkeypatch.setitem(endpoints.JOINS, option, "ip_mreq_source")
-    monkeypatch.setattr(endpoints, "_OURS_OF_SOURCE", slice(8, 12))
+    monkeypatch.setitem(multicast.JOINS, option, "ip_mreq_source")
+    monkeypatch.setattr(multicast, "_OURS_OF_SOURCE", slice(8, 12))
     group, here, source = map(socket.inet_aton, ("232.1.1.1", "127.0.0.1", "198.51.100.1"))
-    assert endpoints.group_joined(option, group + source + here) is None
-    assert endpoints.group_joined(option, group + here + source) == "232.1.1.1"
-    assert endpoints.group_joined(option, group + source) is None  # too short: the call itself says so
+    assert multicast.group_joined(option, group + source + here) is None
+    assert multicast.group_joined(option, group + here + source) == "232.1.1.1"
+    assert multicast.group_joined(option, group + source) is None  # too short: the call itself says so
 
 
 @pytest.mark.parametrize("file", ["/venv/Scripts/pytest.exe/__main__.py", "/venv/Scripts/PYTEST.EXE/__main__.py"])

@@ -8,8 +8,8 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
-A path in a directory for temporary files that is one user's alone is served by one of the family, if by anybody: it
-may be dialled while nobody serves it.
+What is missing in a directory for temporary files that is one user's alone will be made by one of the family, if by
+anybody: such a path may be dialled until there is something.
 
 A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
 """
@@ -190,9 +190,11 @@ class Family:
         if key is None and not abstract:
             return _is_private(name)
         with contextlib.suppress(OSError):  # no descriptor is left, say
-            found = [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
-            if not found and not abstract:  # its server has gone, or is about to come: the file is there before that
-                return _is_private(name)
+            found = _bound_to(name, key)
+            for pause in _PAUSES if not found and key is not None and _is_private(name) else ():
+                System.sleep(pause)  # the file is there a moment before the socket
+                if found := _bound_to(name, key):
+                    break
             wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
             if wanted and any(_holds(process, wanted) for process in self._processes()):
                 if key is not None:
@@ -273,6 +275,7 @@ _NAME, _FILE = 0, 1
 _CONNECTED: Final = 1
 _EVERY: Final = 0xFFFFFFFF
 _LARGEST: Final = 1 << 16
+_PAUSES: Final = (0.001, 0.004, 0.016, 0.032)
 
 
 @functools.cache
@@ -304,6 +307,10 @@ def _bound_sockets() -> list[_Bound]:
         return found
     finally:
         sock.close()
+
+
+def _bound_to(name: str, key: Identity | None) -> list[_Bound]:
+    return [one for one in _bound_sockets() if (one.name == name if key is None else one.is_at(key))]
 
 
 def _take(data: bytes, found: list[_Bound]) -> bool:

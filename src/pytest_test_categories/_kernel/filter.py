@@ -6,7 +6,12 @@ import ctypes
 import errno
 import os
 import struct
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from pytest_test_categories._host.multicast import JOINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Row: TypeAlias = "str | tuple[int, int] | tuple[int, int, str | None, str | None]"
 """A label, an instruction with its operand, or a jump with the labels for true and false (None: the next row)."""
@@ -38,6 +43,8 @@ MACHINES: Final = {
             "sendto": 44,
             "sendmsg": 46,
             "bind": 49,
+            "listen": 50,
+            "setsockopt": 54,
             "sendmmsg": 307,
             "seccomp": 317,
             "io_uring_setup": 425,
@@ -48,6 +55,8 @@ MACHINES: Final = {
             "sendmmsg": 345,
             "bind": 361,
             "connect": 362,
+            "listen": 363,
+            "setsockopt": 366,
             "sendto": 369,
             "sendmsg": 370,
             "io_uring_setup": 425,
@@ -58,15 +67,26 @@ MACHINES: Final = {
         0xC00000B7,
         {
             "bind": 200,
+            "listen": 201,
             "connect": 203,
             "sendto": 206,
+            "setsockopt": 208,
             "sendmsg": 211,
             "sendmmsg": 269,
             "seccomp": 277,
             "io_uring_setup": 425,
         },
         0x40000028,
-        {"bind": 282, "connect": 283, "sendto": 290, "sendmsg": 296, "sendmmsg": 374, "io_uring_setup": 425},
+        {
+            "bind": 282,
+            "connect": 283,
+            "listen": 284,
+            "sendto": 290,
+            "setsockopt": 294,
+            "sendmsg": 296,
+            "sendmmsg": 374,
+            "io_uring_setup": 425,
+        },
     ),
 }
 """The machines that the layer knows, as ``platform.machine()`` names them."""
@@ -104,6 +124,19 @@ def assemble(rows: list[Row]) -> bytes:
     )
 
 
+def _joins() -> Iterator[Row]:
+    """Yield what asks about a ``setsockopt`` that joins a multicast group; any other stays in the kernel."""
+    level, option = _ARGUMENTS + 8, _ARGUMENTS + 2 * 8  # its second and third argument
+    levels = sorted({level for level, _option in JOINS})
+    yield from ("setsockopt", (_LOAD, level))
+    yield from ((_EQUAL, number, f"level {number}", None) for number in levels)
+    yield _RETURN, _ALLOW
+    for number in levels:
+        yield from (f"level {number}", (_LOAD, option))
+        yield from ((_EQUAL, joins, "ask", None) for known, joins in JOINS if known == number)
+        yield _RETURN, _ALLOW
+
+
 def program(machine: Machine, control: int) -> bytes:
     """Return the filter of a machine; ``sendmsg`` on the descriptor ``control`` is not asked about."""
     calls = machine.calls
@@ -117,9 +150,11 @@ def program(machine: Machine, control: int) -> bytes:
         *([(_NOT_LESS, X32, "missing", None)] if machine.x32 else []),
         (_EQUAL, calls["connect"], "ask", None),
         (_EQUAL, calls["bind"], "ask", None),
+        (_EQUAL, calls["listen"], "ask", None),
         (_EQUAL, calls["sendmmsg"], "ask", None),
         (_EQUAL, calls["sendto"], "sendto", None),
         (_EQUAL, calls["sendmsg"], "sendmsg", None),
+        (_EQUAL, calls["setsockopt"], "setsockopt", None),
         # What a ring is asked to do no filter sees. Those who use one know how to do without.
         (_EQUAL, calls["io_uring_setup"], "missing", "allow"),
         # send() is sendto() without an address, and stays in the kernel.
@@ -131,6 +166,7 @@ def program(machine: Machine, control: int) -> bytes:
         "sendmsg",
         (_LOAD, _ARGUMENTS),
         (_EQUAL, control, "allow", "ask"),
+        *_joins(),
         "old",
         (_LOAD, _NUMBER),
         *(

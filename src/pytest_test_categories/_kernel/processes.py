@@ -1,10 +1,16 @@
-"""What /proc says of processes and threads."""
+"""What the kernel says of processes and threads: by /proc, and by a copy of a descriptor."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import socket
 import time
 from typing import Final
 
+from pytest_test_categories._kernel.filter import libc
+
+_PIDFD_GETFD: Final = 438  # on every machine, from Linux 5.6 on
 _LONGEST_COMMAND: Final = 200
 
 
@@ -37,6 +43,28 @@ def command_of(pid: int) -> str:
     """Return a process's command line, cut short; empty if it is gone."""
     text = "".join(c if c.isprintable() else " " for c in text_of(f"/proc/{pid}/cmdline").rstrip("\0"))
     return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
+
+
+def borrowed_socket(pid: int, number: int) -> socket.socket:
+    """Return a socket of a process's, by the number that it has there: another descriptor of the same socket.
+
+    Raises:
+        OSError: EBADF: it has none of that number; ENOTSOCK: it is something else; ESRCH: the process is gone;
+            EPERM: it may not be looked at.
+    """
+    process = os.pidfd_open(pid)
+    try:
+        descriptor = libc.syscall(_PIDFD_GETFD, process, ctypes.c_uint(number), ctypes.c_uint(0))
+        if descriptor < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        try:
+            return socket.socket(fileno=descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+    finally:
+        os.close(process)
 
 
 def text_of(path: str) -> str:

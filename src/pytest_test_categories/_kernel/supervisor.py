@@ -15,6 +15,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pytest_test_categories._host.multicast import JOINS, group_joined
 from pytest_test_categories._host.names import (
     SYSTEM_LOG_SOCKETS,
     LookUps,
@@ -34,7 +35,14 @@ from pytest_test_categories._kernel.names import (
     NameServers,
     queried_name,
 )
-from pytest_test_categories._kernel.processes import command_of, process_of, start_of, text_of, ticks
+from pytest_test_categories._kernel.processes import (
+    borrowed_socket,
+    command_of,
+    process_of,
+    start_of,
+    text_of,
+    ticks,
+)
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_allow_entry, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, Policy, decide, refuses
 
@@ -60,10 +68,20 @@ _ABOVE: Final = frozenset({0, 1, os.getpid()})
 """Nobody's processes, and the supervisor, which adopts those whose parents have ended."""
 _DEEPEST: Final = 32
 _FORK_SERVER: Final = "from multiprocessing.forkserver import main"
-_SOCKETCALLS: Final = {2: "bind", 3: "connect", 11: "sendto", 16: "sendmsg", 20: "sendmmsg"}
+_SOCKETCALLS: Final = {
+    2: "bind",
+    3: "connect",
+    4: "listen",
+    11: "sendto",
+    14: "setsockopt",
+    16: "sendmsg",
+    20: "sendmmsg",
+}
 _CALL_KINDS: Final = {
     "connect": Kind.CONNECT,
     "bind": Kind.BIND,
+    "listen": Kind.BIND,
+    "setsockopt": Kind.SEND,
     "sendto": Kind.SEND,
     "sendmsg": Kind.SEND,
     "sendmmsg": Kind.SEND,
@@ -437,6 +455,25 @@ class Supervisor:
             stride = 32 if question.old else 64
             for index in range(min(args[2] & 0xFFFFFFFF, _MOST_MESSAGES)):
                 yield from self._message(question, args[1] + index * stride)
+        elif call == "listen":
+            yield from self._listening(question)
+        elif call == "setsockopt":
+            yield from self._joining(question)
+
+    @staticmethod
+    def _listening(question: Question) -> Iterator[Aim]:
+        """Yield what a socket serves that was bound to nothing: a port of all addresses, which the kernel chooses."""
+        with borrowed_socket(process_of(question.thread), question.arguments[0] & 0xFFFFFFFF) as sock:
+            if sock.family in {socket.AF_INET, socket.AF_INET6} and not sock.getsockname()[1]:
+                yield Aim(Endpoint("::" if sock.family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - as it is
+
+    def _joining(self, question: Question) -> Iterator[Aim]:
+        """Yield the multicast group that a socket joins."""
+        _number, level, option, _at, size, *_ = (argument & 0xFFFFFFFF for argument in question.arguments)
+        if (level, option) in JOINS:
+            raw = self._memory.read(question.thread, question.arguments[3], min(size, _LONGEST_ADDRESS * 3))
+            if group := group_joined((level, option), raw, word=4 if question.old else 8):
+                yield Aim(Endpoint(group))
 
     def _aim(
         self, thread: int, address: int, size: int, payload: tuple[int, int], *, sending: bool = True

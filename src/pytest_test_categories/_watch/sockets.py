@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.origin import Asked, asked, charge, current, resolving
 from pytest_test_categories._host.c_library import refuses_name_flags
+from pytest_test_categories._host.multicast import JOINS, group_joined
 from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._host.wrapping import EntryPoint
@@ -25,11 +26,9 @@ from pytest_test_categories._watch.endpoints import (
     AF_PIPE,
     AF_UNIX,
     IP_FAMILIES,
-    JOINS,
     addresses_in,
     answered,
     family_of,
-    group_joined,
     kind_of_bind,
     named_here,
     numeric_host,
