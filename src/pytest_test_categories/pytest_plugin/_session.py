@@ -20,6 +20,7 @@ from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
+from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
 from pytest_test_categories.pytest_plugin._phases import Phases
 from pytest_test_categories.pytest_plugin._sizes import Sizes
 from pytest_test_categories.pytest_plugin._summary import Summary
@@ -114,6 +115,7 @@ class Session:
         self._collecting = Collecting(settings, self.run)
         self._phases = Phases(settings, self.run, self._sizes)
         self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
+        self._others = OtherGuards(self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
         self._entry_points = _runners.entry_points(self._phases)
         self._no_reports = [True]  # until the first violation
@@ -121,6 +123,7 @@ class Session:
         runs.append(self.run)
         runtime.hold()
         install_all(self._entry_points)
+        self._others.replace_kept()
         stack.set_aside(_private.CALLS_HOOKS, _is_report_hook)
         config.add_cleanup(self._close)
 
@@ -133,7 +136,7 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
-        self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, config)
+        self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
 
     def _register_results(self, config: pytest.Config) -> None:
@@ -211,6 +214,8 @@ class Session:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         self._phases.note_items(items)
+        if self._others.are_there():
+            session.config.pluginmanager.register(self._others, "test-categories-other-guards")
         if self._plan.needed(session):
             session.config.pluginmanager.register(self._fixtures, "test-categories-fixtures")
         return result
@@ -231,6 +236,7 @@ class Session:
             threading.excepthook = self._hook_before
         stack.unset_aside(_private.CALLS_HOOKS, _is_report_hook)
         remove_all(self._entry_points)
+        self._others.close()
         if runtime.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file

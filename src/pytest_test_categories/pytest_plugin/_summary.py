@@ -14,7 +14,7 @@ from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 from pytest_test_categories._runtime import runtime
-from pytest_test_categories.pytest_plugin import _private, _selection, _unwatched
+from pytest_test_categories.pytest_plugin import _other_guards, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
+    from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -34,11 +35,20 @@ KNOWN: Final = "known"
 class Summary:
     """Gathers what happened outside reports, sets the exit status, writes the section."""
 
-    def __init__(self, run: Run, phases: Phases, fixtures: FixtureGuard, sizes: Sizes, config: pytest.Config) -> None:
+    def __init__(
+        self,
+        run: Run,
+        phases: Phases,
+        fixtures: FixtureGuard,
+        sizes: Sizes,
+        others: OtherGuards,
+        config: pytest.Config,
+    ) -> None:
         self._run = run
         self._phases = phases
         self._fixtures = fixtures
         self._sizes = sizes
+        self._others = others
         self._config = config
         self._counts: Counter[str] = Counter()
         self._notes: dict[str, dict[str, Any]] = {}
@@ -59,6 +69,7 @@ class Summary:
         self._counts.update(output["counts"])
         _merge(self._notes, output["notes"])
         _unwatched.merge(self._unwatched, output["unwatched"])
+        self._others.tests.update(output["other_guards"])
         self.note_unused(output["unused"])
         self._added_late.update(dict.fromkeys(output["added_late"]))
         for data in output["late"]:
@@ -85,6 +96,7 @@ class Summary:
                     "counts": dict(self._phases.counts),
                     "notes": self._fixtures.notes,
                     "unwatched": _unwatched.counts(self._run),
+                    "other_guards": dict(self._others.tests),
                     "unused": list(self._unused),
                     "added_late": list(self._sizes.added_late()),
                     "late": [record.snapshot().to_dict() for record in self._run.late.values()],
@@ -109,6 +121,7 @@ class Summary:
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
+            *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
             *_selection.to_say(self._unused, self._config),
             *_size_lines(self._counts),

@@ -1,0 +1,120 @@
+"""Other plugins that refuse network access: what each of them puts back is to be ours, and its refusals are its own.
+
+Such a plugin keeps the functions of ``socket`` as they were when it was imported, which is before a session of ours,
+and puts these back after tests: pytest-socket 0.8.1 after each, pytest-recording 0.14.1 after each that it blocks. From
+then on a name that ``connect`` is given would be looked up.
+"""
+
+from __future__ import annotations
+
+import operator
+import socket
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+
+from pytest_test_categories._rules.policy import TestSize
+from pytest_test_categories._rules.wording import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_test_categories.pytest_plugin._phases import Phases
+
+
+class OtherGuard(NamedTuple):
+    """One such plugin.
+
+    Attributes:
+        name: Its distribution.
+        module: Where what it puts in the place of ``socket``'s own is defined.
+        kept: The names by which the module keeps ``socket``'s own, and what each of them is there.
+    """
+
+    name: str
+    module: str
+    kept: Mapping[str, str]
+
+
+TABLE: Final = (
+    OtherGuard(
+        "pytest-socket",
+        "pytest_socket",
+        {
+            "_true_connect": "socket.connect",
+            "_true_getaddrinfo": "getaddrinfo",
+            "_true_gethostbyname": "gethostbyname",
+        },
+    ),
+    OtherGuard(
+        "pytest-recording",
+        "pytest_recording.network",
+        {
+            "_original_connect": "socket.connect",
+            "_original_connect_ex": "socket.connect_ex",
+            "_original_socketpair": "socketpair",
+        },
+    ),
+    OtherGuard(
+        "pytest-remotedata",
+        "pytest_remotedata.disable_internet",
+        {
+            "socket_bind": "socket.bind",
+            "socket_connect": "socket.connect",
+            "socket_create_connection": "create_connection",
+        },
+    ),
+)
+_NAMES: Final = {other.module: other.name for other in TABLE}
+
+
+class OtherGuards:
+    """Keeps ours in place beside others, and counts the tests in which one of them refuses first."""
+
+    def __init__(self, phases: Phases) -> None:
+        self._phases = phases
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self.tests: Counter[str] = Counter()
+
+    def replace_kept(self) -> None:
+        """Have what is imported already put our wrappers back instead of what they are around."""
+        for other in TABLE:
+            module = sys.modules.get(other.module)
+            for name, path in other.kept.items():
+                ours = operator.attrgetter(path)(socket)
+                kept = getattr(module, name, None)
+                if kept is not None and getattr(ours, "__wrapped__", None) == kept:
+                    setattr(module, name, ours)
+                    self._replaced.append((module, name, ours, kept))
+
+    def close(self) -> None:
+        """Undo it."""
+        for module, name, ours, kept in self._replaced:
+            if getattr(module, name, None) is ours:
+                setattr(module, name, kept)
+        self._replaced.clear()
+
+    @staticmethod
+    def are_there() -> bool:
+        """Tell whether any of them has been imported."""
+        return not _NAMES.keys().isdisjoint(sys.modules)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Count a test that another guard is in force for, if its own size forbids anything."""
+        scope = self._phases.scope_of(item)
+        if scope is None or scope.policy is None or scope.policy.size not in {TestSize.SMALL, TestSize.MEDIUM}:
+            return
+        in_place = {getattr(one, "__module__", "") for one in (socket.socket, socket.socket.connect)}
+        self.tests.update(name for module, name in _NAMES.items() if module in in_place)
+
+
+def lines(tests: Mapping[str, int]) -> Iterable[str]:
+    """Yield what the summary says of them."""
+    for name, count in sorted(tests.items()):
+        yield (
+            f"{name} blocks first in {counted(count, 'test')}: "
+            "what it refuses is not on record here, and a test that swallows that passes"
+        )
