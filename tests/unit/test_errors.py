@@ -176,9 +176,9 @@ def test_what_fits_the_client_on_the_stack_is_named(library: str) -> None:
     [
         pytest.param("requests", "responses or requests-mock", id="requests"),
         pytest.param("httpx", "respx or pytest-httpx", id="httpx"),
-        pytest.param("aiohttp", "aioresponses", id="aiohttp"),
+        pytest.param("aiohttp", "vcrpy, or aiointercept and @pytest.mark.medium", id="aiohttp"),
         pytest.param("botocore", "moto", id="boto"),
-        pytest.param("urllib3", "pook, httpretty or manual patching", id="urllib3"),
+        pytest.param("urllib3", "pook or manual patching", id="urllib3"),
         pytest.param("urllib", "pook or manual patching", id="urllib"),
     ],
 )
@@ -220,7 +220,7 @@ def test_cures_are_those_of_the_client(library: str, cure: str) -> None:
             {"library": "urllib3", "target": "metadata.google.internal", "cassette": True},
             [
                 "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
-                "seen: urllib3. Use pook, httpretty or manual patching",
+                "seen: urllib3. Use pook or manual patching",
                 "under a VCR cassette: record once with --test-categories-enforcement=off",
             ],
             id="all-of-them",

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
 
 _HTTP: Final = {
-    "aiobotocore": "moto in server mode, or a stubbed client",
-    "aiohttp": "aioresponses",
+    "aiobotocore": "a stubbed client, or moto's server and @pytest.mark.medium",
+    # aioresponses 0.7.9 and pook 2.1.6 answer no aiohttp from 3.14 on.
+    "aiohttp": "vcrpy, or aiointercept and @pytest.mark.medium",
     "boto3": "moto",
     "botocore": "moto",
     "http.client": "pook or manual patching",  # httpretty 1.1.4 answers no https of it from CPython 3.14 on
-    "httpcore": "respx or pytest-httpx",
+    "httpcore": "respx",
     "httpx": "respx or pytest-httpx",
     "curl_cffi": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "impit": "a fake client, or a local HTTP server and @pytest.mark.medium",
@@ -26,9 +27,9 @@ _HTTP: Final = {
     "pycurl": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "requests": "responses or requests-mock",
     "rnet": "a fake client, or a local HTTP server and @pytest.mark.medium",
-    "tornado": "pook or manual patching",
+    "tornado": "vcrpy or manual patching",
     "urllib": "pook or manual patching",  # likewise
-    "urllib3": "pook, httpretty or manual patching",
+    "urllib3": "pook or manual patching",  # httpretty 1.1.4 can't shut its connections down
 }
 _SERVICES: Final = dict.fromkeys(
     (
