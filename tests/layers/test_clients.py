@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -675,6 +676,130 @@ def test_curl_forgets_what_a_handle_is_told_no_more(web_server: Server) -> None:
             forget()
             handle.setopt(pycurl.URL, f"http://127.0.0.1:{web_server.port}/")
             handle.perform_rb()
+    assert guard.violations == []
+
+
+@pytest.fixture(params=["pycurl", "curl_cffi"])
+def curl(request: pytest.FixtureRequest) -> Any:
+    """One of libcurl's bindings, as its options, what makes a handle, and an error."""
+    module = pytest.importorskip(request.param)
+    if request.param == "pycurl":
+        return SimpleNamespace(opt=module, Curl=module.Curl, error=module.error, name=request.param)
+    return SimpleNamespace(opt=module.CurlOpt, Curl=module.Curl, error=module.CurlError, name=request.param)
+
+
+def _copies(handle: Any, count: int) -> Any:
+    for _ in range(count):
+        handle = handle.duphandle()
+    return handle
+
+
+@pytest.mark.parametrize("copies", [0, 1, 3])
+def test_what_a_handle_is_told_goes_for_its_copies_and_for_each_by_itself(
+    curl: Any, web_server: Server, copies: int
+) -> None:
+    opt, here = curl.opt, f"http://127.0.0.1:{web_server.port}/"
+
+    def tried(url: str, *options: tuple[int, object], then: tuple[int, object] | str = "") -> list[str]:
+        def act() -> None:
+            first = curl.Curl()
+            for option, value in ((opt.URL, url), (opt.TIMEOUT, 3), (opt.NOBODY, 1), *options):
+                first.setopt(option, value)
+            handle = _copies(first, copies)
+            if then == "reset":
+                handle.reset()
+                handle.setopt(opt.URL, url)
+                handle.setopt(opt.NOBODY, 1)
+            elif then:
+                handle.setopt(*then)
+            with contextlib.suppress(curl.error):
+                handle.perform()
+
+        return [target for _kind, target in refused("medium", act)]
+
+    foreign = (opt.PROXY, f"http://{FOREIGN}:3128")
+    assert tried(here, foreign) == [f"{FOREIGN}:3128"]
+    assert tried(here, foreign, then="reset") == []
+    assert tried(here, foreign, then=(opt.PROXY, f"http://127.0.0.1:{web_server.port}")) == []
+    assert tried(here, foreign, then=(opt.PROXY, "")) == []
+    assert tried(here, foreign, (opt.NOPROXY, "127.0.0.1")) == []
+    assert tried(here, (opt.PROXY, FOREIGN), (opt.PROXYPORT, 3129)) == [f"{FOREIGN}:3129"]
+    assert tried(here, (opt.PRE_PROXY, f"socks5://{FOREIGN}")) == [f"{FOREIGN}:1080"]
+    assert tried(here, (opt.DOH_URL, f"https://{FOREIGN}/dns-query")) == [f"{FOREIGN}:443"]
+    assert tried(f"http://{FOREIGN}/", (opt.PORT, 81)) == [f"{FOREIGN}:81"]
+    assert tried("http://localhost:1/", (opt.RESOLVE, [f"+LOCALHOST:1:{FOREIGN},[::1]"])) == [f"{FOREIGN}:1"]
+    assert tried("http://way-out.example:1/", (opt.RESOLVE, ["way-out.example:1:127.0.0.1"])) == []
+    assert tried(f"http://{FOREIGN}/", (opt.UNIX_SOCKET_PATH, "/nowhere/socket")) == []
+    connects_here, connects_there = f"{FOREIGN}:80:127.0.0.1:{web_server.port}", f"::{FOREIGN}:"
+    if curl.name == "curl_cffi":  # 0.17 makes no C list of this one by itself
+        with pytest.raises(TypeError):
+            curl.Curl().setopt(opt.CONNECT_TO, [connects_here])
+        native = sys.modules["curl_cffi.curl"]
+        connects_here, connects_there = (
+            native.lib.curl_slist_append(native.ffi.NULL, entry.encode()) for entry in (connects_here, connects_there)
+        )
+        assert tried(f"http://{FOREIGN}/", (opt.CONNECT_TO, connects_here)) == []
+        assert tried(here, (opt.CONNECT_TO, connects_there)) == [f"{FOREIGN}:{web_server.port}"]
+        return
+    assert tried(f"http://{FOREIGN}/", (opt.CONNECT_TO, [connects_here])) == []
+    assert tried(here, (opt.CONNECT_TO, [connects_there])) == [f"{FOREIGN}:{web_server.port}"]
+
+
+def test_an_option_that_a_handle_does_not_take_is_not_gone_by(curl: Any, web_server: Server) -> None:
+    handle = curl.Curl()
+    with network_guard("medium") as guard:
+        handle.setopt(curl.opt.URL, f"http://127.0.0.1:{web_server.port}/")
+        handle.setopt(curl.opt.NOBODY, 1)
+        with pytest.raises(TypeError):
+            handle.setopt(curl.opt.CONNECT_TO, [7] if curl.name == "pycurl" else [f"::{FOREIGN}:"])
+        handle.perform()
+    assert guard.violations == []
+
+
+def test_curl_reads_an_option_that_is_set_as_text(web_server: Server) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    handle = pycurl.Curl()
+
+    def act() -> None:
+        handle.setopt_string(pycurl.URL, f"http://127.0.0.1:{web_server.port}/")
+        handle.setopt_string(pycurl.PROXY, f"http://{FOREIGN}:3128")
+        handle.perform()
+
+    assert refused("medium", act) == [("connect", f"{FOREIGN}:3128")]
+
+
+def test_copies_of_curls_handles_are_read_when_they_are_added_to_many(web_server: Server) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    first, multi = pycurl.Curl(), pycurl.CurlMulti()
+    first.setopt(pycurl.URL, f"http://127.0.0.1:{web_server.port}/")
+
+    def act() -> None:
+        first.setopt(pycurl.PROXY, f"http://{FOREIGN}:3128")
+        multi.add_handle(first.duphandle())
+
+    assert refused("medium", act) == [("connect", f"{FOREIGN}:3128")]
+
+
+@pytest.mark.parametrize("how", ["proxy", "proxies", "session", "async", "async session"])
+def test_the_proxy_that_curl_cffis_requests_are_given_is_judged(how: str, web_server: Server) -> None:
+    pytest.importorskip("curl_cffi")
+    requests, url = importlib.import_module("curl_cffi.requests"), f"http://127.0.0.1:{web_server.port}/"
+    proxies = {"http": f"http://{FOREIGN}:3128"}
+
+    async def asked(**options: Any) -> None:
+        async with requests.AsyncSession(**options) as session:
+            await session.get(url, timeout=3, **({} if options else {"proxies": proxies}))
+
+    acts = {
+        "proxy": lambda: requests.get(url, proxy=proxies["http"], timeout=3),
+        "proxies": lambda: requests.get(url, proxies=proxies, timeout=3),
+        "session": lambda: requests.Session(proxies=proxies).get(url, timeout=3),
+        "async": lambda: asyncio.run(asked()),
+        "async session": lambda: asyncio.run(asked(proxies=proxies)),
+    }
+    assert ("connect", f"{FOREIGN}:3128") in refused("medium", acts[how])
+    with network_guard("medium") as guard:
+        assert requests.get(url, timeout=3).status_code == 200
     assert guard.violations == []
 
 

@@ -43,7 +43,7 @@ def wrapper(
     row: Row,
     read: Read,
     whom: Callable[[], tuple[Judge, Remember] | None],
-    after: Callable[[Any, Any], None] | None = None,
+    after: Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], None] | None = None,
 ) -> Any:
     """Return a row's wrapper; it is inert while ``whom`` names nobody to ask.
 
@@ -51,7 +51,7 @@ def wrapper(
         row: What is wrapped.
         read: Its reader.
         whom: Returns whom to ask.
-        after: Called with the instance and with what the call returned.
+        after: Called with the instance, with what the call returned, and with its arguments; nothing is asked then.
     """
     kind = Kind(row.kind)
     route = f"{row.module.partition('.')[0]}.{row.name}"
@@ -98,10 +98,9 @@ def wrapper(
         return judged()
 
     def followed(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        __tracebackhide__ = True
-        result = plain(wrapped, instance, args, kwargs)
+        result = wrapped(*args, **kwargs)
         if after is not None and whom() is not None:
-            after(instance, result)
+            after(instance, result, args, kwargs)
         return result
 
     if after is not None:

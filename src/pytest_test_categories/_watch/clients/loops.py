@@ -150,7 +150,7 @@ def _is_own_server(resolver: Any, server: Any) -> bool:
 _DNS: Final = 53
 
 
-def rloop_transport(_loop: Any, result: Any) -> None:
+def rloop_transport(_loop: Any, result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
     """Watch the type of rloop's datagram transports, which its module does not show."""
     from pytest_test_categories._watch.clients import watch_type
     from pytest_test_categories._watch.clients.rows import Row

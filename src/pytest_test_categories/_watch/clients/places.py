@@ -53,10 +53,6 @@ PORTS: Final = {
 """The port of a URL that names none."""
 
 
-def nowhere(_instance: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Read a call that reaches nothing: what it returns is looked at."""
-
-
 def pipe(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
     """Read a call of pywin32's that opens or serves a named pipe; None if it opens a file."""
     path = text(args[0] if args else next(iter(kwargs.values()), None))
@@ -142,8 +138,14 @@ def proxies(url: str, *names: str, only_lower: bool = False) -> Iterator[Where]:
         upper = "" if only_lower and name == "http_proxy" else os.environ.get(name.upper(), "")
         proxy = os.environ.get(name) or upper
         if proxy:
-            from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # undocumented
-
-            if not proxy_bypass_environment(str(of_url(url)[0])):
+            if not bypasses(of_url(url)[0]):
                 yield of_url(proxy if "://" in proxy else f"http://{proxy}", 1080)
             return
+
+
+def bypasses(host: object, without_proxy: str | None = None) -> bool:
+    """Tell whether a host is reached without a proxy: by a list such as ``NO_PROXY``, else by the environment's."""
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # undocumented
+
+    listed = None if without_proxy is None else {"no": without_proxy}
+    return bool(proxy_bypass_environment(str(host), listed))

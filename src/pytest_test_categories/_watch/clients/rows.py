@@ -24,18 +24,19 @@ class Row(NamedTuple):
         name: Dotted path in the module. Where a type's method is reached however it was imported, it stands here
             rather than the function that people call.
         read: Yields where a call ``(instance, args, kwargs)`` leads; or the name of such a reader, ``module:function``
-            in this package.
+            in this package. Empty where ``after`` says what there is to know.
         kind: A ``Kind``'s value.
         also: Modules that hold the same function under the same name.
         awaited: Whether it is a coroutine function: judged when it is awaited.
-        after: Name of a function that is called with the instance and with what the call returned.
+        after: Name of a function that is called with the instance, with what the call returned, and with its
+            arguments: the call itself reaches nothing.
         steps: Whether it goes on by Python's sockets: what those reach is the same attempt, of the place that it was
             asked for.
     """
 
     module: str
     name: str
-    read: Read | str
+    read: Read | str = ""
     kind: str = "connect"
     also: tuple[str, ...] = ()
     awaited: bool = False
@@ -69,7 +70,7 @@ ROWS: Final = (
     Row("uvloop.loop", "Loop.getaddrinfo", "loops:lookup", "lookup", awaited=True),
     Row("uvloop.loop", "Loop.getnameinfo", "loops:reverse", "reverse-lookup", awaited=True),
     # rloop connects and looks up by Python's sockets; only its datagram transports send by themselves.
-    Row("rloop._rloop", "EventLoop._udp_conn", "places:nowhere", after="loops:rloop_transport"),
+    Row("rloop._rloop", "EventLoop._udp_conn", after="loops:rloop_transport"),
     # eventlet's thread pool makes its wake-up pair by hand, over loopback.
     # c-ares, by itself or under aiodns.
     Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
@@ -129,10 +130,17 @@ ROWS: Final = (
         for name in ("Producer", "Consumer", "ShareConsumer", "_AdminClientImpl")
     ),
     # libcurl. What a handle is told of proxies and addresses it does not tell again.
-    Row("pycurl", "Curl.setopt", "web:pycurl_option"),
-    Row("pycurl", "Curl.unsetopt", "web:pycurl_unset"),
-    Row("pycurl", "Curl.reset", "web:pycurl_reset"),
-    Row("pycurl", "Curl.duphandle", "places:nowhere", after="web:pycurl_duplicate"),
+    *(
+        row
+        for module in ("pycurl", "curl_cffi.curl")
+        for row in (
+            Row(module, "Curl.setopt", after="web:curl_option"),
+            Row(module, "Curl.reset", after="web:curl_reset"),
+            Row(module, "Curl.duphandle", after="web:curl_duplicate"),
+        )
+    ),
+    Row("pycurl", "Curl.setopt_string", after="web:curl_option"),
+    Row("pycurl", "Curl.unsetopt", after="web:curl_unset"),
     Row("pycurl", "Curl.perform", "web:pycurl"),
     Row("pycurl", "Curl.perform_rb", "web:pycurl"),
     Row("pycurl", "Curl.perform_rs", "web:pycurl"),
@@ -247,7 +255,7 @@ def entry_points_of(row: Row, whom: Callable[[], tuple[Judge, Remember] | None])
     """Return what to wrap for a row: its function, wherever it is held, with one wrapper."""
     read = row.read
     if isinstance(read, str):
-        read = _function(read)
+        read = _function(read) if read else lambda *_: None
     wrap = wrapper(row, read, whom, _function(row.after) if row.after else None)
     return [EntryPoint(module, row.name, wrap) for module in (row.module, *row.also)]
 

@@ -7,7 +7,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._watch.clients.places import of_url, of_web, text
+from pytest_test_categories._watch.clients.places import bypasses, of_url, of_web, proxies, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,35 +16,43 @@ if TYPE_CHECKING:
 
 
 _told: Final[weakref.WeakKeyDictionary[Any, dict[str, Any]]] = weakref.WeakKeyDictionary()
-"""Of pycurl's handles: the options that say where they connect to, which can't be read from them."""
-_LEADING: Final = ("PROXY", "PRE_PROXY", "CONNECT_TO", "RESOLVE", "UNIX_SOCKET_PATH", "ABSTRACT_UNIX_SOCKET")
+"""Of libcurl's handles: the options that say where they connect to, which can't be read from them."""
+_LEADING: Final = {
+    3: "PORT",
+    59: "PROXYPORT",
+    10004: "PROXY",
+    10177: "NOPROXY",
+    10203: "RESOLVE",
+    10231: "UNIX_SOCKET_PATH",
+    10243: "CONNECT_TO",
+    10262: "PRE_PROXY",
+    10264: "ABSTRACT_UNIX_SOCKET",
+    10279: "DOH_URL",
+}
+"""These options, by libcurl's numbers: no release of it changes one (``curl/curl.h``)."""
 _HOST: Final = r"(\[[^\]]*\]|[^:]*)"
 _CONNECT_TO: Final = re.compile(rf"{_HOST}:(\d*):{_HOST}:(\d*)")
 _RESOLVE: Final = re.compile(rf"\+?{_HOST}:(\d+):(.+)")
 
 
-def _option(number: Any) -> str:
-    return next((name for name in _LEADING if getattr(sys.modules["pycurl"], name, -1) == number), "")
+def curl_option(handle: Any, _result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Note an option that ``setopt`` has taken, if it says where a handle connects to."""
+    option, value = (*args, *kwargs.values())  # curl_cffi's takes them by name, too
+    if name := _LEADING.get(option):
+        _told.setdefault(handle, {})[name] = value
 
 
-def pycurl_option(handle: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Note an option of ``setopt`` that says where a handle connects to; the call itself reaches nothing."""
-    if len(args) == 2 and (name := _option(args[0])):  # noqa: PLR2004 - (option, value)
-        _told.setdefault(handle, {})[name] = args[1]
-
-
-def pycurl_unset(handle: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+def curl_unset(handle: Any, _result: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
     """Forget one."""
-    if args:
-        _told.get(handle, {}).pop(_option(args[0]), None)
+    _told.get(handle, {}).pop(_LEADING.get(args[0], ""), None)
 
 
-def pycurl_reset(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+def curl_reset(handle: Any, _result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
     """Forget them all."""
     _told.pop(handle, None)
 
 
-def pycurl_duplicate(handle: Any, duplicate: Any) -> None:
+def curl_duplicate(handle: Any, duplicate: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
     """Note that a copy of a handle keeps its options; from then on each has its own."""
     if told := _told.get(handle):
         _told[duplicate] = dict(told)
@@ -52,7 +60,11 @@ def pycurl_duplicate(handle: Any, duplicate: Any) -> None:
 
 def pycurl(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read where a handle of pycurl's is about to connect to: what it was told, else what its URL says."""
-    url = text(handle.getinfo(sys.modules["pycurl"].EFFECTIVE_URL))
+    yield from _of_handle(handle, sys.modules["pycurl"].EFFECTIVE_URL)
+
+
+def _of_handle(handle: Any, effective_url: int) -> Iterator[Where]:
+    url = text(handle.getinfo(effective_url))
     told = _told.get(handle)
     if url and told:
         yield from _as_told(url, told)
@@ -65,23 +77,50 @@ def _as_told(url: str, told: dict[str, Any]) -> Iterator[Where]:
         if told.get(name):
             yield f"unix:{mark}{text(told[name])}"
             return
-    for name in ("PRE_PROXY", "PROXY"):
-        if proxy := text(told.get(name)):
-            scheme, _, rest = proxy.rpartition("://")
-            yield of_url(f"{'https' if scheme.lower() == 'https' else 'socks5'}://{rest}")  # for their ports
-    host, port = of_url(url if "://" in url else f"http://{url}")
-    for entry in map(text, told.get("CONNECT_TO") or ()):
+    if url.lower().startswith("file:"):
+        return
+    url = url if "://" in url else f"http://{url}"
+    host, port = of_url(url)
+    port = told.get("PORT") or port
+    if told.get("DOH_URL"):
+        yield of_url(text(told["DOH_URL"]))
+    if told.get("PROXY") is None and told.get("PRE_PROXY") is None:  # an empty one says: none of the environment's
+        yield from proxies(url, only_lower=True)
+    elif not bypasses(host, text(told.get("NOPROXY"))):
+        for name in ("PRE_PROXY", "PROXY"):
+            if proxy := text(told.get(name)):
+                scheme, _, rest = proxy.rpartition("://")
+                default = told.get("PROXYPORT") or (443 if scheme.lower() == "https" else 1080)
+                yield of_url(f"proxy://{rest}", default)
+    yield from _reached(str(host), port, told)
+
+
+def _reached(host: str, port: Any, told: dict[str, Any]) -> Iterator[Where]:
+    """Yield what stands for a host and port: where CONNECT_TO leads, the addresses that RESOLVE gives."""
+    for entry in _listed(told.get("CONNECT_TO")):
         found = _CONNECT_TO.fullmatch(entry)
-        if found and found[1].strip("[]") in {"", host} and found[2] in {"", str(port)}:
-            yield found[3].strip("[]") or host, found[4] or port
-            return
-    for entry in map(text, told.get("RESOLVE") or ()):
+        if found and found[1].strip("[]").lower() in {"", host.lower()} and found[2] in {"", str(port)}:
+            host, port = found[3].strip("[]") or host, found[4] or port
+            break
+    for entry in _listed(told.get("RESOLVE")):
         found = _RESOLVE.fullmatch(entry)
-        if found and found[1].strip("[]") in {"*", host} and found[2] == str(port):
+        if found and found[1].strip("[]").lower() in {"*", host.lower()} and found[2] == str(port):
             for address in found[3].split(","):
                 yield address.strip("[]"), port
             return
-    yield from _of_curl(url)
+    yield host, port
+
+
+def _listed(value: Any) -> Iterator[str]:
+    """Yield the entries of a list, or of the C list that curl_cffi is given for options that it knows no lists of."""
+    if value is None or isinstance(value, (list, tuple)):
+        yield from map(text, value or ())
+        return
+    ffi = sys.modules["curl_cffi.curl"].ffi
+    entry = ffi.cast("struct curl_slist *", value)
+    while entry:
+        yield text(ffi.string(entry.data))
+        entry = entry.next
 
 
 def pycurl_multi(_multi: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -91,11 +130,9 @@ def pycurl_multi(_multi: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) ->
 
 
 def curl_cffi(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the URL that a handle of curl_cffi's is about to fetch."""
+    """Read where a handle of curl_cffi's is about to connect to."""
     if getattr(handle, "_curl", None) is not None:  # else it is closed, and says so
-        url = text(handle.getinfo(sys.modules["curl_cffi.const"].CurlInfo.EFFECTIVE_URL))
-        if url:
-            yield from _of_curl(url)
+        yield from _of_handle(handle, sys.modules["curl_cffi.const"].CurlInfo.EFFECTIVE_URL)
 
 
 def curl_cffi_multi(_multi: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
