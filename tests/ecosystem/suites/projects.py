@@ -23,6 +23,12 @@ class Project:
         environment: Environment variables for the tests.
         wheel: Install the project from a wheel; where building needs more than a C compiler.
         repository: The source distribution has no usable tests; the repository has.
+        size: What its tests are held to: libraries that keep tests off the network must do so in small ones.
+        part: Which of several parts of a suite this is, where they are held to different sizes.
+        standard_library: The suite is CPython's own, of the Python that runs it: nothing is downloaded.
+        stand_in: In strict mode a module in the folder ``stand_in`` takes the place of the project's own; the plugin is
+            off for the tests themselves, and strict in the runs of pytest that they make.
+        seconds: How long one run may take.
     """
 
     release: str
@@ -32,11 +38,26 @@ class Project:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     wheel: bool = False
     repository: bool = False
+    size: str = "medium"
+    part: str = ""
+    standard_library: bool = False
+    stand_in: bool = False
+    seconds: float = 900
+
+    @property
+    def distribution(self) -> str:
+        """What the package index calls it."""
+        return self.release.partition("==")[0]
+
+    @property
+    def version(self) -> str:
+        """The version whose suite is run."""
+        return self.release.partition("==")[2]
 
     @property
     def name(self) -> str:
-        """The project's name."""
-        return self.release.partition("==")[0]
+        """The suite's name."""
+        return f"{self.distribution}{self.part and '-'}{self.part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,8 @@ class Explanation:
 
 
 _NO_ADDOPTS: Final = ("-o", "addopts=")
+
+_VCRPY: Final = ("setuptools<81",)
 
 PROJECTS: Final = (
     Project(
@@ -303,7 +326,91 @@ PROJECTS: Final = (
         ),
         ("tests",),
     ),
-    Project("botocore==1.44.5", ("jsonschema", "setuptools<81"), ("tests/unit",)),
+    Project("botocore==1.44.5", ("jsonschema", "pytest-xdist", "setuptools<81"), ("-n2", "tests/unit"), seconds=1800),
+    # Libraries that keep tests off the network: held to small.
+    Project(
+        "responses==0.26.3",
+        ("pytest-asyncio", "pytest-httpserver", "tomli-w"),
+        ("--asyncio-mode=auto", "responses/tests"),
+        size="small",
+    ),
+    Project(
+        "respx==0.23.1",
+        ("pytest-asyncio", "trio", "starlette", "flask"),
+        (*_NO_ADDOPTS, "-p", "no:respx", "tests"),
+        repository=True,
+        size="small",
+    ),
+    Project(
+        "requests-mock==1.12.1",
+        ("fixtures", "purl", "testtools", "requests_futures"),
+        ("tests",),
+        size="small",
+    ),
+    Project(
+        "httpretty==1.1.4",
+        (
+            "boto3",
+            "eventlet",
+            "freezegun",
+            "httplib2",
+            "httpx",
+            "mock",
+            "pyOpenSSL",
+            "redis",
+            "requests",
+            "requests-toolbelt",
+            "sure",
+            "tornado",
+        ),
+        (*_NO_ADDOPTS, "tests"),
+        size="small",
+    ),
+    Project("aioresponses==0.7.9", ("ddt", "pytest-asyncio", "yarl"), ("tests",), size="small"),
+    Project(
+        "pook==2.1.6",
+        (
+            "aiohttp~=3.10",
+            "async-timeout~=4.0",
+            "falcon~=4.0",
+            "httpx~=0.26",
+            "mocket[pook]~=3.12.2",
+            "pytest-asyncio",
+            "pytest-pook==0.1.0b0",
+            "requests~=2.20",
+            "urllib3~=2.2",
+        ),
+        ("-o", "python_files=*_test.py", "tests"),
+        repository=True,
+        size="small",
+    ),
+    Project("vcrpy==9.4.2", _VCRPY, ("tests/unit",), extras="[tests]", size="small"),
+    # These record what a server on this machine answers.
+    Project("vcrpy==9.4.2", _VCRPY, ("-m", "not online", "tests/integration"), extras="[tests]", part="integration"),
+    *(
+        Project(
+            "pytest-socket==0.8.1",
+            ("httpx", "starlette", "pytest-codspeed", "pytest-randomly"),
+            (*_NO_ADDOPTS, "--ignore=tests/test_benchmarks.py", "-p", "pytester", "tests"),
+            size="small",
+            part=part,
+            stand_in=True,
+            environment=MappingProxyType({"STAND_IN_USES_SOCKETS": "1"} if part else {}),
+        )
+        for part in ("", "bound")
+    ),
+    # CPython's own, through pytest: each holds unittest classes, and starts children.
+    *(
+        Project(
+            "cpython",
+            (),
+            ("--assert=plain", "-p", "no:unraisableexception", "-p", "no:threadexception", "--pyargs", f"test.{part}"),
+            part=part,
+            standard_library=True,
+            seconds=1800,
+        )
+        for part in ("test_socket", "test_httpservers", "test_asyncio", "test_multiprocessing_spawn")
+    ),
 )
 
 EXPLANATIONS: Final = (

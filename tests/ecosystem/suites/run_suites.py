@@ -1,7 +1,7 @@
-"""Run other people's suites with enforcement off and held to medium, and show what differs.
+"""Run other people's suites with enforcement off and held to a size, and show what differs.
 
-A suite that touches only this machine must not notice the plugin. Each is run twice in a sandbox
-that nothing leaves; a test whose outcome differs is run again by itself, at least twice in both
+A suite that touches only this machine must not notice the plugin in medium, and one of a library that keeps tests off
+the network must not in small. Each is run twice in a sandbox that nothing leaves; a test whose outcome differs is run again by itself, at least twice in both
 modes, to tell a flaky test from a broken one.
 """
 
@@ -21,8 +21,9 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import results
 from projects import EXPLANATIONS, PROJECTS
 from sandbox import TIMED_OUT, command_line
 
@@ -41,7 +42,7 @@ MODES: Final = {
         "no:pytest_test_categories",
     ),
     "off": ("--test-categories-enforcement=off",),
-    "strict": ("--test-categories-enforcement=strict", "--test-categories-default-size=medium"),
+    "strict": ("--test-categories-enforcement=strict",),
 }
 _TARGET: Final = re.compile(
     r"^[ |E]*What happened:\n[ |E]*Attempted network connection to (.+)$", re.MULTILINE
@@ -163,9 +164,22 @@ class Suite:
     @property
     def source(self) -> Path:
         """The root of the unpacked source distribution."""
+        if self.project.standard_library:
+            return Path(self._ask("sysconfig", "get_path('stdlib')"))
         return self.given or next(
             path for path in (self.folder / "source").iterdir() if path.is_dir()
         )
+
+    @property
+    def version(self) -> str:
+        """The version of the suite: of the Python whose own it is."""
+        if not self.project.standard_library:
+            return self.project.version
+        return self._ask("platform", "python_version()")
+
+    def _ask(self, module: str, expression: str) -> str:
+        program = f"import {module}; print({module}.{expression})"
+        return subprocess.run([self.python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
     def _pip(self, *words: str) -> None:
         command = [str(self.program), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
@@ -186,18 +200,21 @@ class Suite:
         self.folder.mkdir(parents=True)
         subprocess.run([self.python, "-m", "venv", str(self.folder / "venv")], check=True)
         self._pip("install", "--upgrade", "pip", "wheel")
+        self._pip("install", *self._own(), "pytest>=8.4", "wrapt>=2.4", *self.project.needs)
+        done.write_text(recipe)
+
+    def _own(self) -> tuple[str, ...]:
+        """Return what pip installs the project from, downloaded if nobody gave it."""
+        if self.project.standard_library:
+            return ()
         if self.given is None:
             self._download()
-        extras = self.project.extras
-        own = (
-            release.replace("==", f"{extras}==") if self.project.wheel else f"{self.source}{extras}"
-        )
-        self._pip("install", own, "pytest>=8.4", "wrapt>=2.4", *self.project.needs)
-        done.write_text(recipe)
+        release, extras = self.project.release, self.project.extras
+        return (release.replace("==", f"{extras}==") if self.project.wheel else f"{self.source}{extras}",)
 
     def _download(self) -> None:
         downloads = self.folder / "downloads"
-        name, release = self.project.name, self.project.release
+        name, release = self.project.distribution, self.project.release
         self._pip("download", "--no-binary", name, "--no-deps", "--dest", str(downloads), release)
         (archive,) = downloads.iterdir()
         with tarfile.open(archive) as packed:
@@ -231,6 +248,12 @@ class Suite:
         }
         if only:
             environment["SUITE_ONLY"] = json.dumps(only)
+        sizing: tuple[str, ...] = (f"--test-categories-default-size={self.project.size}",) * (mode == "strict")
+        if self.project.stand_in and mode == "strict":
+            environment["PYTHONPATH"] = os.pathsep.join((str(HERE / "stand_in"), environment["PYTHONPATH"]))
+            mode, sizing = "off", ("--runpytest=subprocess",)
+        # CPython's tests write where they stand.
+        directory = home if self.project.standard_library else self.source
         options = (
             "-p",
             "suite_recorder",
@@ -238,9 +261,10 @@ class Suite:
             "no:cacheprovider",
             "-p",
             "no:randomly",
-            "--rootdir=.",
+            f"--rootdir={os.path.relpath(self.source, directory)}",
             "--continue-on-collection-errors",
             *MODES[mode],
+            *sizing,
         )
         command = [str(self.program), "-m", "pytest", *options, *self.project.arguments]
         started = time.monotonic()
@@ -248,15 +272,15 @@ class Suite:
             status = subprocess.run(
                 command_line(command, sink=sink, timeout=limit),
                 check=False,
-                cwd=self.source,
+                cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             ).returncode
-        results, running = read_record(record)
+        outcomes, running = read_record(record)
         sent = json.loads(sink.read_text()) if sink.exists() else {}
-        return Run(results, status, time.monotonic() - started, sent, running, log)
+        return Run(outcomes, status, time.monotonic() - started, sent, running, log)
 
     def compare(self, off: Run, strict: Run, *, limit: float, repeats: int) -> list[Difference]:
         """Look at each test whose outcomes differ, running the first ``repeats`` of them alone."""
@@ -272,7 +296,7 @@ class Suite:
             refused = strict.results.get(f"collect {test.partition('::')[0]}", Result())
             if after.outcome == "-":  # gone with its module, whose import was refused
                 after.targets = refused.targets
-            reasons = [self._reason(test, target) for target in after.targets]
+            reasons = [self._reason(test, target) for target in after.targets or [""]]
             if reasons and all(reasons):
                 alone, verdict = {}, "explained"
             elif repeats <= 0:
@@ -364,25 +388,32 @@ def _print_difference(difference: Difference) -> None:
         print(f"      {difference.reason}")
 
 
-def examine(suite: Suite, options: argparse.Namespace) -> tuple[str, ...]:
+def examine(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     """Run one suite in each mode, print what differs.
 
     Returns:
-        A row of the table at the end.
+        What is kept of it.
     """
-    print(f"{suite.project.release}", flush=True)
+    project = suite.project
+    print(f"{project.name} {suite.version}, held to {project.size}", flush=True)
     runs = {}
     for mode in options.modes:
-        runs[mode] = suite.run(mode, limit=options.limit)
+        runs[mode] = suite.run(mode, limit=max(options.limit, project.seconds))
         _print_run(mode, runs[mode])
     sys.stdout.flush()
     first, last = runs[options.modes[0]], runs[options.modes[-1]]
-    row = (suite.project.release, len(first.results), f"{first.seconds:.0f}", f"{last.seconds:.0f}")
+    entry: dict[str, Any] = {
+        "suite": project.name,
+        "version": suite.version,
+        "size": project.size,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "tests": len(first.results),
+        "off": round(first.seconds),
+        "strict": round(last.seconds),
+    }
     if not {"off", "strict"} <= runs.keys():
-        return (*map(str, row), "", "", "", "", "")
-    differences = suite.compare(
-        runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats
-    )
+        return entry
+    differences = suite.compare(runs["off"], runs["strict"], limit=options.limit, repeats=options.repeats)
     gone = [each for each in differences if each.strict == "-" and each.verdict == "explained"]
     for difference in differences:
         if difference not in gone:
@@ -393,31 +424,30 @@ def examine(suite: Suite, options: argparse.Namespace) -> tuple[str, ...]:
         print(f"  no test's: {line}")
     sys.stdout.flush()
     verdicts = collections.Counter(difference.verdict for difference in differences)
-    counts = (
-        len(differences),
-        *(verdicts[name] for name in VERDICTS),
-    )
-    return tuple(map(str, (*row, *counts)))
+    reasons = collections.Counter(each.reason for each in differences if each.verdict == "explained")
+    entry |= {"differ": len(differences), **{verdict: verdicts[verdict] for verdict in VERDICTS}}
+    entry["reasons"] = dict(reasons.most_common())
+    if project.stand_in:
+        entry["promises"] = _promises(runs["off"], differences)
+    return entry
 
 
-def print_table(rows: list[tuple[str, ...]]) -> None:
+def _promises(theirs: Run, differences: list[Difference]) -> dict[str, str]:
+    """Return what became of each test of a library whose place ours takes: empty for what holds."""
+    differing = {each.test: each.reason or each.verdict for each in differences}
+    return {
+        test: differing.get(test, "" if result.outcome == "passed" else f"not tried: {result.outcome} with theirs too")
+        for test, result in theirs.results.items()
+    }
+
+
+def print_table(entries: list[dict[str, Any]]) -> None:
     """Print the summary."""
-    head = (
-        "suite",
-        "tests",
-        "off s",
-        "strict s",
-        "differ",
-        "flaky",
-        "in company",
-        "explained",
-        "broken",
-    )
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+    keys = ("suite", "version", "size", "tests", "off", "strict", "differ", *VERDICTS)
+    rows = [keys, *(tuple(str(entry.get(key, "")) for key in keys) for entry in entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def main() -> int:
@@ -459,12 +489,13 @@ def main() -> int:
         metavar=("PROJECT", "FOLDER"),
         help="take a project and its tests from a folder, not from the package index",
     )
+    parser.add_argument("--write", action="store_true", help="keep the results, and make the page of all kept")
     parser.add_argument("--prepare", action="store_true", help="make the environments and stop")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     sources = {name: Path(folder).resolve() for name, folder in options.source}
-    rows = []
+    entries = []
     for project in PROJECTS:
         if options.names and project.name not in options.names:
             continue
@@ -480,11 +511,15 @@ def main() -> int:
             continue
         if options.modes != ["bare"]:
             suite.install_plugin(options.plugin)
-        rows.append(examine(suite, options))
-    if rows:
+        entries.append(examine(suite, options))
+        if options.write:
+            results.keep(entries[-1])
+    if options.write:
+        results.write_page()
+    if entries:
         print()
-        print_table(rows)
-    return int(any(row[-1] not in ("", "0") for row in rows))
+        print_table(entries)
+    return int(any(entry.get("BREAK") for entry in entries))
 
 
 if __name__ == "__main__":
