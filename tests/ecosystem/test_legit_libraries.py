@@ -358,6 +358,14 @@ def test_blockbuster_medium(nothing_blocks):
 
 
 @pytest.mark.small
+def test_blockbuster_first_task_that_a_file_makes(nothing_blocks):
+    for name in ("shop.py", "/srv/app/shop.py"):
+        made = {"asyncio": asyncio}
+        exec(compile("async def main(): await asyncio.create_task(asyncio.sleep(0))", name, "exec"), made)
+        asyncio.run(made["main"]())
+
+
+@pytest.mark.small
 def test_blockbuster_still_forbids(nothing_blocks):
     async def main():
         os.stat(".")

@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def is_project_file(filename: str) -> bool:
 
 def _is_script(filename: str) -> bool:
     """Tell whether a file is an installed command, such as ``bin/pytest``."""
-    directory, name = os.path.split(os.path.abspath(filename))
+    directory, name = os.path.split(System.absolute(filename))
     if name == "__main__.py" and directory.lower().endswith(".exe"):  # Windows' are programs with a zip file in them
         return True
     return directory == os.path.dirname(sys.executable) or name in {"pytest", "py.test"}

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.address import pipe_of
 from pytest_test_categories._watch.clients.databases import libpq, sections
 from pytest_test_categories._watch.clients.places import host_and_port, of_url, port_of, text
@@ -160,7 +161,7 @@ def _of_git(url: Any, proxy: Any) -> Iterator[Where]:
     if "://" in url:
         if not url.startswith("file:"):
             yield of_url(url)
-    elif (found := _SCP.match(url)) and not os.path.exists(url):
+    elif (found := _SCP.match(url)) and not System.exists(url):
         yield found[1].strip("[]"), 22
     if isinstance(proxy, str) and proxy:
         yield of_url(proxy)
