@@ -278,9 +278,18 @@ class Suite:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             ).returncode
-        outcomes, running = read_record(record)
+        seconds = time.monotonic() - started
+        (runs / f"{name}.json").write_text(json.dumps({"status": status, "seconds": seconds}))
+        return self.read(name)
+
+    def read(self, name: str) -> Run:
+        """Read what a run has left."""
+        runs = self.folder / "runs"
+        outcomes, running = read_record(runs / f"{name}.jsonl")
+        sink = runs / f"{name}.sink.json"
         sent = json.loads(sink.read_text()) if sink.exists() else {}
-        return Run(outcomes, status, time.monotonic() - started, sent, running, log)
+        told = json.loads((runs / f"{name}.json").read_text())
+        return Run(outcomes, told["status"], told["seconds"], sent, running, runs / f"{name}.log")
 
     def compare(self, off: Run, strict: Run, *, limit: float, repeats: int) -> list[Difference]:
         """Look at each test whose outcomes differ, running the first ``repeats`` of them alone."""
@@ -398,7 +407,7 @@ def examine(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     print(f"{project.name} {suite.version}, held to {project.size}", flush=True)
     runs = {}
     for mode in options.modes:
-        runs[mode] = suite.run(mode, limit=max(options.limit, project.seconds))
+        runs[mode] = suite.read(mode) if options.again else suite.run(mode, limit=max(options.limit, project.seconds))
         _print_run(mode, runs[mode])
     sys.stdout.flush()
     first, last = runs[options.modes[0]], runs[options.modes[-1]]
@@ -406,7 +415,7 @@ def examine(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
         "suite": project.name,
         "version": suite.version,
         "size": project.size,
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "date": time.strftime("%Y-%m-%d", time.gmtime(last.log.stat().st_mtime)),
         "tests": len(first.results),
         "off": round(first.seconds),
         "strict": round(last.seconds),
@@ -490,6 +499,7 @@ def main() -> int:
         help="take a project and its tests from a folder, not from the package index",
     )
     parser.add_argument("--write", action="store_true", help="keep the results, and make the page of all kept")
+    parser.add_argument("--again", action="store_true", help="run nothing whole: look anew at the last runs")
     parser.add_argument("--prepare", action="store_true", help="make the environments and stop")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
@@ -509,7 +519,7 @@ def main() -> int:
         suite.prepare()
         if options.prepare:
             continue
-        if options.modes != ["bare"]:
+        if options.modes != ["bare"] and not options.again:
             suite.install_plugin(options.plugin)
         entries.append(examine(suite, options))
         if options.write:

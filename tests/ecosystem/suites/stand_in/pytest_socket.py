@@ -14,16 +14,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-SocketBlockedError = SocketConnectBlockedError = NetworkAccessViolationError
-
 _INNER = "STAND_IN_INNER"
 _MADE = re.compile(r"^(\s*(?:socket\.socket|MySocket)\((?!socket\.AF_UNIX)[^()]*\))$", re.MULTILINE)
 _guards = contextlib.ExitStack()
+
+
+class _Ours(type):
+    """What the plugin raises is an instance of the classes made of this, and calling one makes such an error."""
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, NetworkAccessViolationError)
+
+    def __instancecheck__(cls, other: object) -> bool:
+        return isinstance(other, NetworkAccessViolationError)
+
+    def __call__(cls, *_: object) -> NetworkAccessViolationError:  # type: ignore[override]
+        return NetworkAccessViolationError(Violation("test", "small", "connect", "192.0.2.1:80"))
+
+
+class SocketBlockedError(Exception, metaclass=_Ours):
+    """A refusal, by pytest-socket's name."""
+
+
+class SocketConnectBlockedError(Exception, metaclass=_Ours):
+    """A refused connect, by pytest-socket's name."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
