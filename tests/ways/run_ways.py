@@ -33,7 +33,7 @@ from tests.ways import world
 from tests.ways.ways import Way, all_ways, project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = Path(__file__).with_name("results.json")
@@ -108,8 +108,28 @@ class World:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def run(self, way: Way, variant: str, *, layers: str = "", verbose: bool = False) -> dict[str, Any]:
-        """Run a way; ``layers`` is empty for a run without the plugin, else ``python`` or ``kernel``."""
+    def run(
+        self,
+        way: Way,
+        variant: str,
+        *,
+        layers: str = "",
+        verbose: bool = False,
+        python: str = sys.executable,
+        settings: Mapping[str, str] | None = None,
+        options: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Run a way.
+
+        Args:
+            way: What to run.
+            variant: The size and the target.
+            layers: Empty for a run without the plugin, else ``python`` or ``kernel``.
+            verbose: Whether to print what the run says.
+            python: The interpreter to run it with.
+            settings: Added to the run's environment variables.
+            options: Added to the command line.
+        """
         self._runs += 1
         folder = Path(self._folder.name) / str(self._runs)
         folder.mkdir()
@@ -118,13 +138,14 @@ class World:
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         command = [
-            sys.executable,
+            python,
             "-m",
             "pytest",
             "-q",
             "-p",
             "no:cacheprovider",
             f"--tb={'short' if verbose else 'no'}",
+            *options,
         ]
         if "early.py" in files:
             command += ["-p", "early"]
@@ -143,6 +164,7 @@ class World:
             "AWS_ACCESS_KEY_ID": "none",
             "AWS_SECRET_ACCESS_KEY": "none",
             "AWS_DEFAULT_REGION": "eu-west-1",
+            **(settings or {}),
         }
         order = {"command": command, "directory": str(folder), "environment": environment, "timeout": TIMEOUT}
         assert self._process.stdin is not None

@@ -9,6 +9,7 @@ test, with or without ``def test_...``. Keys:
 - ``token``: the way uses a connection that was open before; the escape is what it sends.
 - ``shown``: how reports may spell the target, beside its usual forms.
 - ``answered``: the size whose tests get an answer without the network: nothing is sent, and nothing to report.
+- ``package``, ``with``, ``note``: of the survey of native clients, in ``tests/ecosystem/native``.
 
 A cell may go on with further files, each behind its name: ``# conftest.py``. ``early.py`` is
 imported before the plugin; ``# settings.ini`` adds to the project's settings.
@@ -28,6 +29,7 @@ from tests.ways import world
 
 LIST: Final = Path(__file__).with_name("list")
 VARIANTS: Final = ("small-foreign", "small-local", "medium-foreign")
+KEYS: Final = {"needs", "only", "plugins", "token", "shown", "answered", "package", "with", "note"}
 
 
 class Way(NamedTuple):
@@ -43,6 +45,9 @@ class Way(NamedTuple):
     token: bool = False
     shown: tuple[str, ...] = ()
     answered: str = ""
+    package: str = ""
+    beside: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def digest(self) -> str:
@@ -107,7 +112,7 @@ def _way(heading: str, group: str, code: str) -> Way:
     for setting in settings:
         key, _, value = setting.partition("=")
         given[key] = value
-    if unknown := set(given) - {"needs", "only", "plugins", "token", "shown", "answered"}:
+    if unknown := set(given) - KEYS:
         raise ValueError(f"{name}: unknown key {unknown.pop()}")
     return Way(
         id=name,
@@ -120,16 +125,19 @@ def _way(heading: str, group: str, code: str) -> Way:
         token="token" in given,
         shown=tuple(given.get("shown", "").split()),
         answered=given.get("answered", ""),
+        package=given.get("package", ""),
+        beside=tuple(given.get("with", "").split()),
+        note=given.get("note", ""),
     )
 
 
-def all_ways() -> list[Way]:
+def all_ways(folder: Path = LIST) -> list[Way]:
     """Return the whole list, in its order.
 
     Raises:
         ValueError: An id is given twice.
     """
-    ways = [way for path in sorted(LIST.glob("*.py")) for way in read(path)]
+    ways = [way for path in sorted(folder.glob("*.py")) for way in read(path)]
     ids: set[str] = set()
     for way in ways:
         if way.id in ids:

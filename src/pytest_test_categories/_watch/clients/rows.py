@@ -74,7 +74,7 @@ ROWS: Final = (
     # eventlet's thread pool makes its wake-up pair by hand, over loopback.
     # c-ares, by itself or under aiodns.
     Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
-    *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("gethostbyname", "query", "search")),
+    *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("query", "search")),
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
     # dnspython tries again whatever went wrong, for as long as its lifetime: it is judged before it begins.
