@@ -178,6 +178,26 @@ def test_neither_the_client_nor_wrapt_is_imported_by_registering() -> None:
     assert done.stdout.splitlines() == ["False False False", "False", "db.example:1"], done.stderr
 
 
+def test_a_module_that_another_puts_into_place_by_itself_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watch: Callable[..., None]
+) -> None:
+    """As native modules do with their submodules; no import hook hears of it."""
+    (tmp_path / "acme_native.py").write_text(
+        "import sys, types\n"
+        "blocking = sys.modules['acme_native.blocking'] = types.ModuleType('blocking')\n"
+        f"exec({DRIVER!r}, vars(blocking))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    watch("acme_native.blocking:Connection.open", lambda _instance, args, _kwargs: args[0])
+    watch("acme_native:dial", lambda _module, args, _kwargs: args[0])
+    with pytest.raises(NetworkAccessViolationError), network_guard("small"):
+        import acme_native  # type: ignore[import-not-found]
+
+        acme_native.blocking.Connection().open("db.example:4000")
+    for name in ("acme_native", "acme_native.blocking"):
+        monkeypatch.delitem(sys.modules, name)
+
+
 def test_the_table_names_its_modules_and_readers() -> None:
     assert set(clients.MODULES) == {module for row in ROWS for module in (row.module, *row.also)}
     from pytest_test_categories._rules.policy import Kind

@@ -201,14 +201,24 @@ def watch_type(kind: type, row: Row) -> None:
 
 def _watch(module: str) -> None:
     if module in sys.modules:
-        _imported(module)
+        _wrap(module)
     if module not in state.awaited:
         state.awaited.add(module)
         on_import(module, lambda _module: _imported(module))
 
 
 def _imported(module: str) -> None:
-    """Wrap what the table has for a module that is there now."""
+    """Wrap what the table has for a module that is there now, and for those that came with it.
+
+    A native module may put others into ``sys.modules`` by itself, as PyO3's submodules do: no import hook hears of it.
+    """
+    root = module.partition(".")[0]
+    for other in modules():
+        if other == module or (other.startswith(f"{root}.") and other in sys.modules):
+            _wrap(other)
+
+
+def _wrap(module: str) -> None:
     if state.asked is None:
         return
     from pytest_test_categories._watch.clients.rows import entry_points_of, rows_of

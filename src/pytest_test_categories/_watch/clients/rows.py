@@ -157,7 +157,7 @@ ROWS: Final = (
     *_web("wreq.wreq", ("Client.", "blocking.Client.", "blocking."), _AND_SOCKETS),
     *_web("wreq.wreq", ("",), _AND_SOCKETS, also=("wreq",)),
     *_web("impit.impit", ("Client.", "AsyncClient."), _AND_STREAMS),
-    *_web("impit.impit", ("",), _AND_STREAMS, also=("impit",)),
+    *_web("impit.impit", ("",), [name for name in _AND_STREAMS if name != "request"], also=("impit",)),
     *(
         Row("pyreqwest._pyreqwest", f"request.{name}", "web:pyreqwest")
         for name in (

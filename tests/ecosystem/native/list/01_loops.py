@@ -12,10 +12,60 @@ async def main():
 def test_way():
     uvloop.run(main())
 
+# %% uvloop-name | `loop.getaddrinfo(name, port)` on `uvloop.run` | needs=uvloop | package=uvloop | only=foreign
+import uvloop
+
+
+async def main():
+    await asyncio.get_running_loop().getaddrinfo(NAME, PORT)
+
+
+def test_way():
+    uvloop.run(main())
+
+# %% rloop | `asyncio.open_connection(host, port)` on rloop | needs=rloop | package=rloop | only=foreign
+import rloop
+
+
+async def main():
+    _, writer = await asyncio.wait_for(asyncio.open_connection(HOST, PORT), 2)
+    writer.close()
+
+
+def test_way():
+    with asyncio.Runner(loop_factory=rloop.new_event_loop) as runner:
+        runner.run(main())
+
+# %% rloop-datagram | `transport.sendto(data, (host, port))` on rloop | needs=rloop | package=rloop | only=foreign
+import rloop
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sock)
+        transport.sendto(b"hello", ADDRESS)
+        await asyncio.sleep(0.1)
+        transport.close()
+
+
+def test_way():
+    with asyncio.Runner(loop_factory=rloop.new_event_loop) as runner:
+        runner.run(main())
+
 # %% gevent | `gevent.socket.create_connection((host, port))` | needs=gevent | package=gevent | only=foreign
 import gevent.socket
 
 gevent.socket.create_connection(ADDRESS, timeout=2).close()
+
+# %% gevent-ares | `gevent.socket.gethostbyname(name)` by its c-ares resolver | needs=gevent | package=gevent | only=foreign
+import gevent
+import gevent.socket
+from gevent.resolver.ares import Resolver
+
+gevent.get_hub().resolver = Resolver(timeout=1, tries=1)
+gevent.socket.gethostbyname(NAME)
 
 # %% pycares | `pycares.Channel().query(name, ...)` | needs=pycares | package=pycares | only=foreign
 import pycares
@@ -24,3 +74,15 @@ done = threading.Event()
 channel = pycares.Channel(timeout=1, tries=1)
 channel.query(NAME, pycares.QUERY_TYPE_A, callback=lambda *_: done.set())
 done.wait(1)
+
+# %% aiodns | `aiodns.DNSResolver().getaddrinfo(name)` | needs=aiodns | package=aiodns | only=foreign
+import aiodns
+
+
+async def main():
+    with contextlib.suppress(aiodns.error.DNSError):
+        await aiodns.DNSResolver(timeout=1, tries=1).getaddrinfo(NAME, family=socket.AF_INET)
+
+
+def test_way():
+    asyncio.run(main())
