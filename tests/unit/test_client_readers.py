@@ -324,3 +324,19 @@ def test_what_a_handle_of_curl_was_told(told: dict[str, Any], expected: list[Any
 )
 def test_arrow_flight(args: tuple[Any, ...], kwargs: dict[str, Any], expected: Any) -> None:
     assert list(rpc.flight(None, args, kwargs)) == [expected]
+
+
+def test_requests_as_clients_hand_them_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(web.ry_websocket(SimpleNamespace(uri="wss://a.example/x"), (), {})) == [("a.example", 443)]
+    request = SimpleNamespace(url="http://a.example:8080/x")
+    assert list(web.pyqwest(None, (request,), {})) == [("a.example", 8080)]
+    assert list(web.pyqwest(None, (), {"request": request})) == [("a.example", 8080)]
+    order = b'{"requestUrl": "https://a.example/", "proxyUrl": "http://proxy.example:3128"}'
+    assert list(web.tls_client(None, (order,), {})) == [("proxy.example", 3128), ("a.example", 443)]
+    order = b'{"requestUrl": "https://a.example/", "proxyUrl": ""}'
+    assert list(web.tls_client(None, (order,), {})) == [("a.example", 443)]
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    assert list(web.pyqwest(None, (SimpleNamespace(url="https://a.example/"),), {})) == [
+        ("a.example", 443),
+        ("proxy.example", 3128),
+    ]

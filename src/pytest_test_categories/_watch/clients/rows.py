@@ -167,6 +167,25 @@ ROWS: Final = (
     ),
     Row("pyreqwest._pyreqwest", "middleware.Next.run", "web:pyreqwest_next"),
     Row("pyreqwest._pyreqwest", "middleware.SyncNext.run", "web:pyreqwest_next"),
+    *(Row("never_primp.never_primp", f"RClient.{name}", "web:url_of_request") for name in ("request", "request_async")),
+    *(
+        Row(
+            "requests_rs._native",
+            f"NativeSession.{name}{end}",
+            f"web:url{'' if name == 'websocket' else '_of_request'}",
+        )
+        for name in ("request", "request_multipart", "request_stream", "websocket")
+        for end in ("", "_async")
+    ),
+    *_web("ry.ryo3", ("Client.", "BlockingClient."), (*_HTTP_METHODS[:-1], "query", "fetch")),
+    *_web("ry.ryo3", ("",), ("fetch", "fetch_sync"), also=("ry",)),
+    Row("ry.ryo3", "Client.fetch_sync", "web:url"),
+    Row("ry.ryo3", "WebSocket.__aenter__", "web:ry_websocket"),
+    # pyqwest's clients don't tell whether theirs is a transport that sends anything: these do.
+    Row("pyqwest._pyqwest", "HTTPTransport.execute", "web:pyqwest"),
+    Row("pyqwest._pyqwest", "SyncHTTPTransport.execute_sync", "web:pyqwest"),
+    # Go's, which Python calls by ctypes.
+    Row("tls_client.cffi", "request", "web:tls_client", also=("tls_client.sessions",)),
     # libgit2, which is called through functions that can't be wrapped: theirs are.
     Row("pygit2", "clone_repository", "connectors:git_clone"),
     *(Row("pygit2.remotes", f"Remote.{name}", "connectors:git_remote") for name in ("connect", "fetch", "push")),

@@ -166,6 +166,26 @@ def _of_request(client: Any, target: Any, kwargs: dict[str, Any]) -> Iterator[Wh
         yield from of_web(proxy)
 
 
+def ry_websocket(socket: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a web socket of ry's is about to be opened."""
+    yield from of_web(text(socket.uri))
+
+
+def pyqwest(_transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the request that a transport of pyqwest's is given."""
+    yield from of_web(text((args[0] if args else kwargs["request"]).url))
+
+
+def tls_client(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the request that tls_client hands to its library, as JSON."""
+    import json
+
+    order = json.loads(args[0])
+    for url in (order["proxyUrl"], order["requestUrl"]):
+        if url:
+            yield from of_web(url)
+
+
 def pyreqwest(request: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read a request that is about to be sent; one that pyreqwest's own mocks get first is read if they pass it on."""
     if not _is_mocked():

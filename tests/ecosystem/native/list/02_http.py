@@ -118,3 +118,109 @@ async def main():
 
 def test_way():
     asyncio.run(main())
+
+# %% pyqwest | `pyqwest.SyncClient().get(url)` | needs=pyqwest | package=pyqwest | only=foreign | note=a client does not tell which transport it was given, and those for tests send nothing
+import pyqwest
+
+pyqwest.SyncClient().get(URL, timeout=2)
+
+# %% pyqwest-transport | `pyqwest.SyncHTTPTransport().execute_sync(request)` | needs=pyqwest | package=pyqwest | only=foreign
+import pyqwest
+
+with pyqwest.SyncHTTPTransport() as transport:
+    transport.execute_sync(pyqwest.SyncRequest("GET", URL)).close()
+
+# %% pyqwest-transport-async | `await pyqwest.HTTPTransport().execute(request)` | needs=pyqwest | package=pyqwest | only=foreign
+import pyqwest
+
+
+async def main():
+    async with pyqwest.HTTPTransport() as transport:
+        await transport.execute(pyqwest.Request("GET", URL))
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% tls-client | `tls_client.Session().get(url)` | needs=tls_client | package=tls-client | only=foreign
+import tls_client
+
+tls_client.Session(client_identifier="chrome_120").get(URL, timeout=2)
+
+# %% tls-client-async | `await tls_client.AsyncSession().get(url)` | needs=tls_client | package=tls-client | only=foreign
+import tls_client
+
+
+async def main():
+    async with tls_client.AsyncSession(client_identifier="chrome_120") as session:
+        await session.get(URL, timeout=2)
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% requests-rs | `requests_rs.requests.get(url)` | needs=requests_rs | package=requests-rs | only=foreign
+from requests_rs import requests
+
+requests.get(URL, timeout=2)
+
+# %% requests-rs-async | `await requests_rs.requests.AsyncSession().get(url)` | needs=requests_rs | package=requests-rs | only=foreign
+from requests_rs import requests
+
+
+async def main():
+    async with requests.AsyncSession() as session:
+        await session.get(URL, timeout=2)
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% never-primp | `never_primp.get(url)` | needs=never_primp | package=never-primp | only=foreign
+import never_primp
+
+never_primp.get(URL, timeout=2)
+
+# %% never-primp-async | `await never_primp.AsyncClient().get(url)` | needs=never_primp | package=never-primp | only=foreign
+import never_primp
+
+
+async def main():
+    await never_primp.AsyncClient(timeout=2).get(URL)
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% ry | `await ry.fetch(url)` | needs=ry | package=ry | only=foreign
+import ry
+
+
+async def main():
+    await ry.fetch(URL)
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% ry-blocking | `ry.BlockingClient().get(url)` | needs=ry | package=ry | only=foreign
+import ry
+
+ry.BlockingClient().get(URL)
+
+# %% ry-websocket | `async with ry.websocket(url)` | needs=ry | package=ry | only=foreign
+import ry
+
+
+async def main():
+    async with ry.websocket(f"ws://{NETLOC}/"):
+        pass
+
+
+def test_way():
+    asyncio.run(asyncio.wait_for(main(), 2))
+
+# %% niquests | `niquests.get(url)`, by Python's sockets | needs=niquests | package=niquests | only=foreign
+import niquests
+
+niquests.get(URL, timeout=2)
