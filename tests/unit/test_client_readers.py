@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_test_categories._watch.clients import connectors, databases, loops, queues, rpc, stores, web
+from pytest_test_categories._watch.clients import agents, connectors, databases, loops, queues, rpc, stores, web
 from pytest_test_categories._watch.clients.places import proxies
 
 if TYPE_CHECKING:
@@ -340,3 +340,63 @@ def test_requests_as_clients_hand_them_on(monkeypatch: pytest.MonkeyPatch) -> No
         ("a.example", 443),
         ("proxy.example", 3128),
     ]
+
+
+@pytest.mark.parametrize(
+    "kwargs, expected",
+    [
+        ({"host": "a.example"}, [("a.example", 22)]),
+        ({"host": "a.example", "port": 2222}, [("a.example", 2222)]),
+        ({"host": "a.example", "fd": 5}, []),
+        ({}, [("set.example", 22)]),
+    ],
+)
+def test_libssh(kwargs: dict[str, Any], expected: list[Any]) -> None:
+    session = SimpleNamespace(port=22, get_ssh_options={"host": "set.example"}.get)
+    assert list(connectors.libssh(session, (), kwargs)) == expected
+
+
+def test_agents_tell_where_they_report_to() -> None:
+    tracer = SimpleNamespace(_otlp_endpoint=None, intake_url="http://agent.example:8126")
+    assert list(agents.ddtrace(tracer, (b"",), {})) == [("agent.example", 8126)]
+    tracer.intake_url = "unix:///var/run/datadog/apm.socket"
+    assert list(agents.ddtrace(tracer, (b"",), {})) == ["unix:///var/run/datadog/apm.socket"]
+    tracer._otlp_endpoint = "http://collector.example:4318/v1/traces"
+    assert list(agents.ddtrace(tracer, (b"",), {})) == [("collector.example", 4318)]
+    assert list(agents.pyroscope(None, ("app", "http://a.example:4040"), {})) == [("a.example", 4040)]
+    assert list(agents.nominal(SimpleNamespace(_opts=None), ("rid",), {})) == [("api.gov.nominal.io", 443)]
+    stream = SimpleNamespace(_opts=SimpleNamespace(base_api_url="http://a.example/api"))
+    assert list(agents.nominal(stream, ("rid",), {})) == [("a.example", 80)]
+
+
+@pytest.mark.parametrize(
+    "args, kwargs, expected",
+    [
+        (("https://cas.example",), {}, [("cas.example", 443)]),
+        ((), {"token_refresh_url": "https://hub.example/t"}, [("hub.example", 443)]),
+        ((), {"endpoint": "local:///tmp/x"}, []),
+        ((), {}, []),
+    ],
+)
+def test_xet(args: tuple[Any, ...], kwargs: dict[str, Any], expected: list[Any]) -> None:
+    assert list(agents.xet(None, args, kwargs)) == expected
+    assert list(agents.xet_files(None, (["file"], *args), kwargs)) == expected
+
+
+def test_awss_common_runtime() -> None:
+    tcp, unix = (SimpleNamespace(domain=SimpleNamespace(name=name)) for name in ("IPv6", "Local"))
+    proxy = SimpleNamespace(host_name="proxy.example", port=3128, auth_type=0)
+    here, there = [("a.example", 80)], [("a.example", 80), ("proxy.example", 3128)]
+    assert list(rpc.crt_http(None, (0, "a.example", 80, tcp, None, None), {})) == here
+    assert list(rpc.crt_http(None, (0, "a.example", 80, tcp, None, proxy), {})) == there
+    assert list(rpc.crt_http(None, (0, "/run/x", 0, unix, None, None), {})) == ["unix:/run/x"]
+    assert list(rpc.crt_websocket(None, ("a.example", 80, 0, 0, tcp, None, proxy), {})) == there
+    assert list(rpc.crt_events(None, ("a.example", 80, 0, tcp), {})) == here
+    assert list(rpc.crt_mqtt(None, (0, "id", "a.example", 80, tcp, None, 1), {})) == here
+    assert list(rpc.crt_mqtt(None, (0, "id", "a.example", 80, tcp, None, 1, proxy), {})) == there
+    request = SimpleNamespace(headers={"Host": "bucket.s3.eu-west-1.amazonaws.com"})
+    assert list(rpc.crt_s3(None, (0, 0, request), {})) == [("bucket.s3.eu-west-1.amazonaws.com", 443)]
+    client = type("Client", (), {})()
+    assert rpc.crt_mqtt5(client, (), {}) is None
+    rpc.crt_mqtt5_made(None, (client, "a.example", 8883), {})
+    assert rpc.crt_mqtt5(client, (), {}) == ("a.example", 8883)

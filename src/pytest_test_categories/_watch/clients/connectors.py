@@ -139,6 +139,13 @@ def snowflake(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) 
         yield text(config.proxy_host), config.proxy_port
 
 
+def libssh(session: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where ansible-pylibssh connects to, unless it is given a socket."""
+    host = kwargs.get("host") or session.get_ssh_options("host")
+    if host and kwargs.get("fd") is None:
+        yield text(host), kwargs.get("port") or session.port
+
+
 def git_clone(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the URL of ``clone_repository(url, path)``."""
     yield from _of_git(args[0] if args else kwargs.get("url"), kwargs.get("proxy"))

@@ -190,6 +190,8 @@ ROWS: Final = (
     Row("pygit2", "clone_repository", "connectors:git_clone"),
     *(Row("pygit2.remotes", f"Remote.{name}", "connectors:git_remote") for name in ("connect", "fetch", "push")),
     Row("pygit2.submodules", "Submodule.update", "connectors:git_submodule"),
+    # libssh. ssh-python's sessions don't tell what they were told.
+    Row("pylibsshext.session", "Session.connect", "connectors:libssh"),
     # Valkey's client in Rust; Pulsar's in C++, which dials when something is made of it.
     *(
         Row("glide.glide_client", f"{cls}.create", "queues:glide", awaited=True)
@@ -212,6 +214,30 @@ ROWS: Final = (
         "Connection._initialize_core_connection",
         "connectors:snowflake",
         awaited=True,
+    ),
+    # AWS's common runtime, by itself or under boto3.
+    Row("_awscrt", "http_client_connection_new", "rpc:crt_http"),
+    Row("_awscrt", "websocket_client_connect", "rpc:crt_websocket"),
+    Row("_awscrt", "event_stream_rpc_client_connection_connect", "rpc:crt_events"),
+    Row("_awscrt", "mqtt_client_connection_connect", "rpc:crt_mqtt"),
+    Row("_awscrt", "mqtt5_client_new", "rpc:crt_mqtt5_made"),
+    Row("awscrt.mqtt5", "Client.start", "rpc:crt_mqtt5"),
+    Row("_awscrt", "s3_client_make_meta_request", "rpc:crt_s3"),
+    # What reports and transfers in threads of its own.
+    Row("ddtrace.internal.writer.writer", "NativeWriter._send_payload", "agents:ddtrace"),
+    Row("pyroscope._native", "initialize_agent", "agents:pyroscope"),
+    Row(
+        "nominal_streaming.nominal_dataset_stream",
+        "NominalDatasetStream.with_core_consumer",
+        "agents:nominal",
+    ),
+    *(
+        Row("hf_xet.hf_xet", f"XetSession.{name}", "agents:xet")
+        for name in ("new_upload_commit", "new_file_download_group", "new_download_stream_group")
+    ),
+    *(
+        Row("hf_xet.hf_xet", name, "agents:xet_files", also=("hf_xet",))
+        for name in ("download_files", "upload_files", "upload_bytes")
     ),
     # DuckDB, whose statements name what it reads and writes.
     *(

@@ -1,7 +1,8 @@
-"""Readers for gRPC: a channel dials at its first call, so the calls are read and not the channel's making."""
+"""Readers for gRPC, whose channels dial at their first call, and for AWS's common runtime."""
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -77,3 +78,53 @@ def _by_name(name: str) -> Iterator[Where]:
     host, port = host_and_port(name.strip("/"), PORT)
     yield host, port
     yield from proxies(f"https://{host}", "grpc_proxy", "https_proxy", "http_proxy")
+
+
+# -- AWS's common runtime: its functions take the host and the port at places of their own -----------------------------
+
+_mqtt: Final[weakref.WeakKeyDictionary[Any, tuple[str, Any]]] = weakref.WeakKeyDictionary()
+"""Where clients of MQTT 5 go, who are told when they are made."""
+
+
+def crt_http(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``http_client_connection_new(bootstrap, host, port, socket, tls, proxy, ...)``."""
+    yield from _of_crt(args[1], args[2], args[3], args[5])
+
+
+def crt_websocket(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``websocket_client_connect(host, port, request, bootstrap, socket, tls, proxy, ...)``."""
+    yield from _of_crt(args[0], args[1], args[4], args[6])
+
+
+def crt_events(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``event_stream_rpc_client_connection_connect(host, port, bootstrap, socket, ...)``."""
+    yield from _of_crt(args[0], args[1], args[3], None)
+
+
+def crt_mqtt(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``mqtt_client_connection_connect(connection, id, host, port, socket, ...)``."""
+    yield from _of_crt(args[2], args[3], args[4], next((arg for arg in args if hasattr(arg, "auth_type")), None))
+
+
+def crt_mqtt5_made(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    """Note ``mqtt5_client_new(client, host, port, ...)``, which reaches nothing yet."""
+    _mqtt[args[0]] = args[1], args[2]
+
+
+def crt_mqtt5(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Where | None:
+    """Read where a client of MQTT 5 starts to connect."""
+    return _mqtt.get(client)
+
+
+def crt_s3(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``s3_client_make_meta_request(core, client, request, ...)``: the request's own header says where."""
+    yield host_and_port(text(args[2].headers.get("Host")), PORT)
+
+
+def _of_crt(host: Any, port: Any, socket_options: Any, proxy: Any) -> Iterator[Where]:
+    if getattr(getattr(socket_options, "domain", None), "name", "") == "Local":
+        yield f"unix:{text(host)}"
+        return
+    yield text(host), port
+    if proxy is not None:
+        yield text(proxy.host_name), proxy.port

@@ -26,8 +26,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _is_there(row: Row, module: str) -> bool:
+    """Tell whether a row's target is there, and its own: a type has what ``object`` has without doing anything in it."""
+    *path, name = row.name.split(".")
     try:
-        functools.reduce(getattr, row.name.split("."), sys.modules[module])
+        holder = functools.reduce(getattr, path, sys.modules[module])
+        return getattr(holder, name) is not getattr(object, name, None)
     except AttributeError:
         return False
-    return True

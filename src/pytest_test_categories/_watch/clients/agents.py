@@ -1,0 +1,45 @@
+"""Readers for what reports or transfers in the background: telemetry agents, Hugging Face's Xet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_test_categories._watch.clients.places import of_web, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_test_categories._watch.clients import Where
+
+_NOMINAL: Final = "https://api.gov.nominal.io/api"
+
+
+def ddtrace(writer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where Datadog's tracer sends a payload to."""
+    url = text(writer._otlp_endpoint or writer.intake_url)
+    if url.startswith("unix:"):
+        yield url
+    else:
+        yield from of_web(url)
+
+
+def pyroscope(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``initialize_agent(application, server, ...)``, whose thread uploads from then on."""
+    yield from of_web(text(args[1]))
+
+
+def nominal(stream: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a stream of Nominal's goes that is not to a file alone."""
+    yield from of_web(text(getattr(stream._opts, "base_api_url", "") or _NOMINAL))
+
+
+def xet(_session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a session of Xet's opens a group, or hands over what it is told to transfer."""
+    for url in (args[0] if args else kwargs.get("endpoint"), kwargs.get("token_refresh_url")):
+        if text(url).startswith("http"):
+            yield from of_web(text(url))
+
+
+def xet_files(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``download_files(files, endpoint, ...)`` and its like."""
+    yield from xet(None, args[1:], kwargs)
