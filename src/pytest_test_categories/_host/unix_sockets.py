@@ -8,7 +8,7 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
-What is missing in a directory for temporary files that is one user's alone will be made by one of the family, if by
+What is missing in a directory for temporary files that one user alone writes to will be made by one of the family, if by
 anybody: such a path may be dialled until there is something.
 
 A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
@@ -238,8 +238,8 @@ class Family:
 
 
 def _is_private(path: str) -> bool:
-    """Tell whether a path lies in a directory for temporary files that one user alone can enter, such as pytest's."""
-    top, at, private = tempfile.gettempdir(), _absolute(path), False
+    """Tell whether a path lies where one user alone makes files: in a directory below that for temporary ones."""
+    top, at, private = tempfile.gettempdir(), _absolute(path), None
     while not _is_link(at):
         parent = os.path.dirname(at)
         if parent == at:
@@ -247,7 +247,8 @@ def _is_private(path: str) -> bool:
         at = parent
         with contextlib.suppress(OSError):  # it is missing, too
             stat = System.stat(at)
-            private = private or not stat.st_mode & 0o077
+            others = 0o022 if private is None else 0o077  # may write to the last, or enter one on the way
+            private = private or not stat.st_mode & others
             if os.path.samestat(stat, System.stat(top)):
                 return private
     return False

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
@@ -136,3 +137,25 @@ def test_a_listener_of_ones_own(socket_path: Path) -> None:
         with Client(listener.address) as client:
             assert client.recv() == "hello"
         answered.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this platform says nothing of who holds a unix socket")
+def test_a_server_of_ones_own_is_waited_for(socket_path: Path) -> None:
+    redis = pytest.importorskip("redis")
+    command = ["redis-server", "--port", "0", "--unixsocket", str(socket_path), "--save", ""]
+    try:
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=socket_path.parent)
+    except FileNotFoundError:
+        pytest.skip("redis-server is missing")
+    try:
+        with redis.Redis(unix_socket_path=str(socket_path)) as client:
+            while True:
+                try:
+                    assert client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert server.poll() is None
+                    time.sleep(0.01)
+    finally:
+        server.terminate()
+        server.wait()
