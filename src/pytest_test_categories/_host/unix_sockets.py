@@ -8,8 +8,8 @@ name, as long as it is open. What this process binds is noted. Of the others
   programs of any language;
 - elsewhere, Python processes write what they bind into a file of their family.
 
-What is missing in a directory for temporary files that one user alone writes to will be made by one of the family, if by
-anybody: such a path may be dialled until there is something.
+What is missing in a directory for temporary files that one user alone writes to will be made by one of the family, if
+by anybody: such a path may be dialled until there is something.
 
 A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
 """
