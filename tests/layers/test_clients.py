@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.server
-import importlib
+import importlib.util
 import json
 import os
 import socket
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 import wrapt
@@ -859,6 +859,159 @@ def test_rule_7_dnspythons_asynchronous_resolver_is_refused_when_it_is_awaited()
         await step
 
     assert refused("small", lambda: asyncio.run(main())) == [("lookup", "api.example.com")]
+
+
+DNSPYTHON: Final = {
+    "resolve": lambda dns, resolver: resolver.resolve("api.example.com", "SRV"),
+    "query": lambda dns, resolver: resolver.query("api.example.com"),
+    "resolve_name": lambda dns, resolver: resolver.resolve_name("api.example.com"),
+    "canonical_name": lambda dns, resolver: resolver.canonical_name("api.example.com"),
+    "zone_for_name": lambda dns, resolver: dns.resolver.zone_for_name("api.example.com", resolver=resolver),
+    "resolve_at": lambda dns, resolver: dns.resolver.resolve_at("198.51.100.53", "api.example.com"),
+    "resolve_at a name": lambda dns, resolver: dns.resolver.resolve_at("api.example.com", "www.example.com"),
+    "the default one": lambda dns, resolver: dns.resolver.resolve("api.example.com"),
+    "await resolve_name": lambda dns, resolver: asyncio.run(_twin(dns).resolve_name("api.example.com")),
+    "await canonical_name": lambda dns, resolver: asyncio.run(_twin(dns).canonical_name("api.example.com")),
+    "await zone_for_name": lambda dns, resolver: asyncio.run(
+        dns.asyncresolver.zone_for_name("api.example.com", resolver=_twin(dns))
+    ),
+    "await resolve_at": lambda dns, resolver: asyncio.run(
+        dns.asyncresolver.resolve_at("198.51.100.53", "api.example.com")
+    ),
+}
+
+
+def _twin(dns: Any) -> Any:
+    made = dns.asyncresolver.Resolver(configure=False)
+    made.nameservers = ["198.51.100.53"]
+    return made
+
+
+@pytest.fixture
+def dns(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """dnspython, with a resolver that asks a foreign server as the one of the system."""
+    for name in ("dns.asyncresolver", "dns.asyncquery"):
+        importlib.import_module(name)
+    found = importlib.import_module("dns")
+    monkeypatch.setattr(found.resolver, "default_resolver", resolver)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:please use dns.resolver:DeprecationWarning")
+@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize("way", DNSPYTHON)
+def test_rule_7_dnspython_is_refused_at_once_by_whatever_is_called(
+    dns: Any, resolver: Any, way: str, size: str
+) -> None:
+    start = time.monotonic()
+    assert refused(size, lambda: DNSPYTHON[way](dns, resolver)) == [("lookup", "api.example.com")]
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_rule_7_dnspython_asks_for_an_addresss_name_and_is_refused_by_that(resolver: Any, size: str) -> None:
+    assert refused(size, lambda: resolver.resolve_address("198.51.100.7")) == [("lookup", "7.100.51.198.in-addr.arpa")]
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_who_calls_dnspythons_queries_is_judged_by_the_server(dns: Any, size: str) -> None:
+    asked = importlib.import_module("dns.message").make_query("api.example.com", "A")
+    for kind, port, ask in (
+        ("send", 53, lambda: dns.query.udp(asked, "198.51.100.53", timeout=2)),
+        ("send", 53, lambda: dns.query.udp_with_fallback(asked, "198.51.100.53", timeout=2)),
+        ("connect", 53, lambda: dns.query.tcp(asked, "198.51.100.53", timeout=2)),
+        ("connect", 853, lambda: dns.query.tls(asked, "198.51.100.53", timeout=2)),
+        ("connect", 53, lambda: asyncio.run(dns.asyncquery.tcp(asked, "198.51.100.53", timeout=2))),
+    ):
+        assert refused(size, ask) == [(kind, f"198.51.100.53:{port}")]
+
+
+@pytest.mark.parametrize(
+    ("name", "server", "port"),
+    [
+        ("api.example.com", "127.0.0.1", 5353),
+        ("localhost", "127.0.0.1", 5353),
+        ("localhost", "198.51.100.53", 53),
+    ],
+    ids=["own server", "own server, own name", "own name"],
+)
+def test_rule_7_dnspython_is_refused_at_once_where_its_server_says_more_than_the_name(
+    resolver: Any, name: str, server: str, port: int
+) -> None:
+    resolver.nameservers, resolver.port = [server], port
+    start = time.monotonic()
+    assert refused("small", lambda: resolver.resolve(name)) == [("send", f"{server}:{port}")]
+    assert time.monotonic() - start < 1
+
+
+def test_rule_7_dnspython_in_the_place_of_the_systems_resolver_is_a_step_of_who_asks(dns: Any, resolver: Any) -> None:
+    def act() -> None:
+        with contextlib.suppress(OSError):  # dnspython makes one of whatever went wrong
+            socket.create_connection(("api.example.com", 80), 1)
+
+    dns.resolver.override_system_resolver(resolver)
+    start = time.monotonic()
+    try:
+        found = refused("medium", act)
+    finally:
+        dns.resolver.restore_system_resolver()
+    assert found == [("lookup", "api.example.com:80")]
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_rule_7_clients_that_stand_on_dnspython_are_refused_at_once_and_by_name(
+    dns: Any, resolver: Any, size: str
+) -> None:
+    pymongo, email_validator = pytest.importorskip("pymongo"), pytest.importorskip("email_validator")
+
+    def by_mongo() -> None:
+        with contextlib.suppress(pymongo.errors.ConfigurationError):
+            pymongo.MongoClient("mongodb+srv://db.example.com/")
+
+    def by_mail() -> None:
+        with contextlib.suppress(email_validator.EmailUndeliverableError):
+            email_validator.validate_email("ada@mail.some-company.com")
+
+    start = time.monotonic()
+    assert refused(size, by_mongo) == [("lookup", "_mongodb._tcp.db.example.com")]
+    assert refused(size, by_mail) == [("lookup", "mail.some-company.com")]
+    assert time.monotonic() - start < 2
+
+
+GREENDNS: Final = """
+import contextlib, socket, time
+import eventlet, pytest
+from eventlet.green import socket as green
+from eventlet.support import greendns
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+for act in (
+    lambda: greendns.getaddrinfo("api.example.com", 80),
+    lambda: greendns.gethostbyname("api.example.com"),
+    lambda: greendns.resolve_cname("api.example.com"),
+    lambda: green.getaddrinfo("api.example.com", 80),
+    lambda: green.create_connection(("api.example.com", 80), 1),
+):
+    for size in ("small", "medium"):
+        start = time.monotonic()
+        with contextlib.suppress(NetworkAccessViolationError), network_guard(size) as guard:
+            act()
+        assert time.monotonic() - start < 1
+        assert [(one.kind, one.target, one.count) for one in guard.violations] == [("lookup", "api.example.com", 1)]
+        with network_guard(size) as guard:
+            greendns.getaddrinfo("localhost", 80), greendns.getaddrinfo("127.0.0.1", 80)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("patched", ["", "eventlet.monkey_patch()"], ids=["plain", "patched"])
+def test_rule_7_eventlets_own_dnspython_is_refused_at_once_and_by_name(patched: str) -> None:
+    if importlib.util.find_spec("eventlet") is None:  # its import replaces dnspython's modules
+        pytest.skip("eventlet is not installed here")
+    source = f"import eventlet\n{patched}\n{GREENDNS}"
+    done = subprocess.run([sys.executable, "-Wignore", "-c", source], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_dnspython_sends_after_a_warning_is_the_same_attempt(resolver: Any) -> None:

@@ -48,6 +48,7 @@ MODULES: Final = (
     "dns.asyncresolver",
     "dns.resolver",
     "duckdb",
+    "eventlet.support.greendns",
     "glide.glide_client",
     "glide_sync.glide_client",
     "grpc._channel",

@@ -116,8 +116,12 @@ def _one_attempt(
 ) -> Iterator[None]:
     """Ask about the place that a call leads to; once it is on record, what the call goes on to is a step of it."""
     __tracebackhide__ = True
-    places = [] if judges is None or asked.get() is not None else read_places()
+    places = [] if judges is None else read_places()
     if judges is None or not places:
+        yield
+        return
+    if asked.get() is not None:  # it is a step itself
+        _ask(*judges, kind, route, places[0])
         yield
         return
     label = Asked(*place(places[0])[1])

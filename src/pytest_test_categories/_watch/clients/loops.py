@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.names import reach_of_address, reach_of_name
@@ -123,31 +122,55 @@ def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def dnspython(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
-    """Read the name that a ``Resolver`` is asked for.
-
-    It is left to the sockets where that says more: a name server that a test runs itself may answer for any name, and
-    for names of this machine it asks as for any other. Where the functions that send are faked, nothing is sent.
-    """
+    """Read the name that a ``Resolver`` is asked for, unless its name server says more."""
     name = text(str(_argument(args, kwargs, 0, "qname"))).rstrip(".")
-    if reach_of_name(name) is not Reach.BEYOND or all(_is_own_server(resolver, one) for one in resolver.nameservers):
+    return (name, None) if _counts_by_name(resolver, name) and _sends(resolver) else None
+
+
+def dnspython_server(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
+    """Read the name server that a ``Resolver`` asks, where that says more than the name."""
+    name = text(str(_argument(args, kwargs, 0, "qname"))).rstrip(".")
+    if _counts_by_name(resolver, name) or not resolver.nameservers or not _sends(resolver):
         return None
-    queries = sys.modules.get("dns.query"), sys.modules.get("dns.asyncquery")
-    for module in queries:
-        for function in ("udp", "tcp", "tls", "https", "udp_with_fallback"):
-            if module is not None and getattr(getattr(module, function), "__module__", "") != module.__name__:
-                return None
-    return name, None
+    server = resolver.nameservers[0]
+    address, port = _server(resolver, server)
+    return getattr(server, "url", "") or (address if "://" in address else (address, port))
 
 
-def _is_own_server(resolver: Any, server: Any) -> bool:
-    """Tell whether a name server is one of this machine that the system does not ask itself: those have port 53."""
+def _counts_by_name(resolver: Any, name: str) -> bool:
+    """Tell whether it is the name that is judged.
+
+    A name server that a test runs itself may answer for any name, and for names of this machine one asks as for any
+    other.
+    """
+    return reach_of_name(name) is Reach.BEYOND and not all(_is_own(resolver, one) for one in resolver.nameservers)
+
+
+def _sends(resolver: Any) -> bool:
+    """Tell whether the functions that send for a resolver are dnspython's, or eventlet's: a fake sends nothing."""
+    package = type(resolver).resolve.__globals__.get("dns")  # eventlet's is another one than everybody's
+    return all(
+        getattr(getattr(module, function), "__module__", "") in _SENDING
+        for module in (getattr(package, "query", None), getattr(package, "asyncquery", None))
+        if module is not None
+        for function in ("udp", "tcp", "tls", "https", "udp_with_fallback")
+    )
+
+
+def _server(resolver: Any, server: Any) -> tuple[str, Any]:
     address = server if isinstance(server, str) else getattr(server, "address", "")
-    port = getattr(server, "port", None) or resolver.nameserver_ports.get(address, resolver.port)
+    return address, getattr(server, "port", None) or resolver.nameserver_ports.get(address, resolver.port)
+
+
+def _is_own(resolver: Any, server: Any) -> bool:
+    """Tell whether a name server is one of this machine that the system does not ask itself: those have port 53."""
+    address, port = _server(resolver, server)
     ip = parse_ip(address)
     return ip is not None and port != _DNS and reach_of_address(ip) is not Reach.BEYOND
 
 
 _DNS: Final = 53
+_SENDING: Final = ("dns.query", "dns.asyncquery", "eventlet.support.greendns")
 
 
 def rloop_transport(_loop: Any, result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:

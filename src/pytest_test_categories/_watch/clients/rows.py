@@ -78,8 +78,16 @@ ROWS: Final = (
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
     # dnspython tries again whatever went wrong, for as long as its lifetime: it is judged before it begins.
-    Row("dns.resolver", "Resolver.resolve", "loops:dnspython", "lookup", steps=True),
-    Row("dns.asyncresolver", "Resolver.resolve", "loops:dnspython", "lookup", awaited=True, steps=True),
+    # eventlet keeps a dnspython of its own, which is in no list of modules.
+    *(
+        Row(module, name, read, kind, awaited=module == "dns.asyncresolver", steps=True)
+        for module, name in (
+            ("dns.resolver", "Resolver.resolve"),
+            ("dns.asyncresolver", "Resolver.resolve"),
+            ("eventlet.support.greendns", "dns.resolver.Resolver.resolve"),
+        )
+        for read, kind in (("loops:dnspython", "lookup"), ("loops:dnspython_server", "send"))
+    ),
     # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
     Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
     *(
