@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import http.server
 import importlib.metadata
 import logging.handlers
 import os
 import selectors
+import smtplib
 import socket
 import socketserver
 import sqlite3
@@ -220,6 +222,54 @@ def test_rule_9_asyncio_servers_and_datagrams_work_in_a_medium_guard() -> None:
 def test_rule_9_this_machines_own_name_in_a_medium_guard() -> None:
     with network_guard("medium", "strict") as guard:
         socket.getfqdn()
+    assert guard.violations == []
+
+
+@pytest.fixture
+def unlisted(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A name of this machine that is in no hosts file, and that whoever keeps one has not found yet."""
+    monkeypatch.setattr("_socket.gethostname", lambda: "ada-laptop")
+    monkeypatch.setattr("socket.gethostname", lambda: "ada-laptop")
+    monkeypatch.setattr("uuid._node", None)
+    monkeypatch.setattr("platform._uname_cache", None)
+    utils = pytest.importorskip("django.core.mail.utils")
+    monkeypatch.delattr(utils.DNS_NAME, "_fqdn", raising=False)
+    return "ada-laptop"
+
+
+OWN_NAME: Final = {
+    "getfqdn": socket.getfqdn,
+    "getfqdn of it": lambda: socket.getfqdn(socket.gethostname()),
+    "make_msgid": lambda: email.utils.make_msgid().rpartition("@")[2].rstrip(">"),
+    "Django's name": lambda: str(importlib.import_module("django.core.mail.utils").DNS_NAME),
+    "gethostbyaddr": lambda: socket.gethostbyaddr(socket.gethostname())[0],
+    "gethostbyname_ex": lambda: socket.gethostbyname_ex(socket.gethostname())[0],
+    "canonical name": lambda: socket.getaddrinfo(socket.gethostname(), None, flags=socket.AI_CANONNAME)[0][3],
+    "platform": lambda: importlib.import_module("platform").node() and "ada-laptop",
+    "uuid": lambda: importlib.import_module("uuid").getnode() and "ada-laptop",
+    "smtplib": lambda: smtplib.SMTP().local_hostname and "ada-laptop",
+    "gethostbyname": lambda: {"127.0.0.1": "ada-laptop"}[socket.gethostbyname(socket.gethostname())],
+}
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize("ask", [pytest.param(ask, id=name) for name, ask in OWN_NAME.items()])
+def test_rule_7_this_machines_own_name_is_answered_here_where_no_hosts_file_has_it(
+    unlisted: str, ask: Callable[[], str], size: str
+) -> None:
+    with network_guard(size, "strict") as guard:
+        assert ask() == unlisted
+    assert guard.violations == []
+
+
+def test_rule_7_a_log_to_this_machine_by_its_own_name_is_for_medium_tests(unlisted: str) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as log, network_guard("medium", "strict") as guard:
+        log.bind(("127.0.0.1", 0))
+        log.settimeout(5)
+        handler = logging.handlers.SysLogHandler(address=(unlisted, log.getsockname()[1]))
+        handler.emit(logging.makeLogRecord({"msg": "hello"}))
+        handler.close()
+        assert log.recv(99).startswith(b"<12>hello")
     assert guard.violations == []
 
 

@@ -268,7 +268,7 @@ class _Table:
             if named is not None:
                 return named, *answer[1:]
             self._keep(host, answer)
-            return answer
+            return answer if called is host else _as_of(host, called, answer)
 
         return wrapper
 
@@ -421,6 +421,15 @@ def _real_classes() -> list[type[Any]]:
 
 
 _known_classes: list[type[Any]] = []
+
+
+def _as_of(name: Any, number: Any, answer: Any) -> Any:
+    """Return what a look-up of a number answered as the answer for the name that it stood in for."""
+    if parse_ip(number) is None:
+        return answer
+    if isinstance(answer, list):  # getaddrinfo's, with the canonical name
+        return [(*info[:3], host_text(name) if info[3] == number else info[3], info[4]) for info in answer]
+    return (host_text(name), *answer[1:]) if isinstance(answer, tuple) else answer
 
 
 def replaced() -> bool:
