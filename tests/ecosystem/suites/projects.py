@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +88,7 @@ class Explanation:
 
 _NO_ADDOPTS: Final = ("-o", "addopts=")
 
+_CPYTHON: Final = Path(__file__).resolve().with_name("cpython")
 _VCRPY: Final = ("setuptools<81",)
 
 PROJECTS: Final = (
@@ -362,8 +364,10 @@ PROJECTS: Final = (
             "requests-toolbelt",
             "sure",
             "tornado",
+            "urllib3<2.3",  # later ones ask the socket for what httpretty's has not
         ),
-        (*_NO_ADDOPTS, "tests"),
+        # The file left out makes eleven thousand copies of two tests.
+        (*_NO_ADDOPTS, "--ignore=tests/bugfixes/pytest/test_426_mypy_segfault.py", "tests"),
         size="small",
     ),
     # aiohttp 3.14 has an argument more than aioresponses gives it.
@@ -413,14 +417,16 @@ PROJECTS: Final = (
                 "no:threadexception",
                 # Waits for ever in virtual machines whose kernel does not loop AF_VSOCK back.
                 "--deselect=test/test_socket.py::ThreadedVSOCKSocketStreamTest",
-                "--pyargs",
-                f"test.{part}",
+                *where,
             ),
             part=part,
             standard_library=True,
             seconds=1800,
         )
-        for part in ("test_socket", "test_httpservers", "test_asyncio", "test_multiprocessing_spawn")
+        for part, where in (
+            *((part, ("--pyargs", f"test.{part}")) for part in ("test_socket", "test_httpservers", "test_asyncio")),
+            ("test_multiprocessing_spawn", (str(_CPYTHON / "test_multiprocessing_spawn.py"),)),
+        )
     ),
 )
 
@@ -490,5 +496,61 @@ EXPLANATIONS: Final = (
         "counts references to an argument while the call's error is at hand: the frame of the wrapper, in its traceback,"
         " holds one more",
         test="testRefCountGetNameInfo",
+    ),
+    Explanation("aioresponses", r"httpbin\.org:\d+", "passes a request on to httpbin.org; fails in off mode too"),
+    Explanation(
+        "httpretty", r"127\.0\.0\.1:6379", "asks a Redis on this machine, while imported, whether it is there", "test_redis"
+    ),
+    Explanation("httpretty", r"httpbin\.org:\d+", "passes a request on to httpbin.org; fails in off mode too"),
+    Explanation("httpretty", r"unix:\./not-exist-socket", "dials a unix socket that nobody has made, to see it fail"),
+    *(
+        Explanation(name, target, reason, test)
+        for name in ("pytest-socket", "pytest-socket-bound")
+        for reason, target, test in (
+            (
+                "a refusal that is caught fails the test: no warning is needed to show it, and `pytest.raises(Exception)`"
+                " is no block that expects one",
+                "",
+                "emits_warning|does_not_leak_socket",
+            ),
+            (
+                "refused, by an error alone: there is no warning beside it",
+                r"(unix:/tmp/pytest-socket-does-not-exist\.sock)?",
+                r"test_socket_allow_hosts_blocks_unix_by_default",
+            ),
+            ("looking `localhost` up sends nothing, and is free in small tests", "", r"test_dns\.py"),
+            (
+                "a unix socket among the test's own processes is free, and any other wants an allow entry that names it",
+                "",
+                "unix_domain_sockets|test_combine_unix|disable_socket_blocks_unix",
+            ),
+            (
+                "an allow entry that can mean nothing is an error: it stops the run, or fails the test that has it",
+                "",
+                "malformed_cidr",
+            ),
+            (
+                "nothing is looked up ahead: an allowed name lets through what a look-up of it in the run has given",
+                "",
+                "name_resolution_cached|normalize_allowed_hosts|localhost_resolved|disabled_hostname_resolved",
+            ),
+            (
+                "`localhost` is looked up here, and its address is the one that is allowed",
+                "",
+                "127_0_0_1_hostname_localhost",
+            ),
+            ("a function inside of pytest-socket", "", "host_from_address"),
+            (
+                "holds here without a network, too: the look-up of a foreign name is refused",
+                "",
+                "test_global_disable_and_allow_host",
+            ),
+        )
+    ),
+    Explanation(
+        "pytest-socket",
+        "",
+        "making a socket is free: it is refused where it is used, as the other column shows",
+        r"test_precedence\.py|disable_socket_marker|global_disable_via|mix_and_match|subclass|double_call|during_setup",
     ),
 )

@@ -17,7 +17,7 @@ import pytest
 from pytest_test_categories import NetworkAccessViolationError, Violation, network_guard
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
 _INNER = "STAND_IN_INNER"
 _MADE = re.compile(r"^(\s*(?:socket\.socket|MySocket)\((?!socket\.AF_UNIX)[^()]*\))$", re.MULTILINE)
@@ -63,20 +63,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Add pytest-socket's markers; make the runs inside of this one strict."""
+    """Add pytest-socket's markers."""
     for line in (
         "disable_socket(): Disable socket connections for a specific test",
         "enable_socket(): Enable socket connections for a specific test",
         "allow_hosts([hosts]): Restrict socket connection to defined list of hosts",
     ):
         config.addinivalue_line("markers", line)
-    if _INNER not in os.environ:
-        os.environ[_INNER] = "1"
-        os.environ["PYTEST_ADDOPTS"] = "--test-categories-enforcement=strict"
 
 
 def pytest_runtest_setup(item: object) -> None:
     """Do nothing: sizes are given when a test is collected."""
+
+
+def pytest_runtest_teardown() -> None:
+    """Leave what a test has entered."""
+    _guards.close()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -110,7 +112,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         marker = item.get_closest_marker("allow_hosts")
         allowed = ",".join(_listed((marker.args[0] if marker else item.config.option.allow_hosts) or []))
         for each in guard.violations:
-            host = each.target.rpartition(":")[0] or each.target
+            host = (each.target.rpartition(":")[0] or each.target).strip("[]")
             said = {"connect": f'socket.socket.connect() with host "{host}" (allowed: "{allowed}")'}
             what = said.get(each.kind, each.route if each.kind == "lookup" else "socket.socket")
             name = "SocketConnectBlockedError" if allowed and each.kind == "connect" else "SocketBlockedError"
@@ -157,14 +159,15 @@ def host_from_address(*_: object) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _sockets_are_used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have the inner tests bind each socket that they make, if that is wanted."""
-    if "STAND_IN_USES_SOCKETS" in os.environ and "pytester" in request.fixturenames:
-        pytester = request.getfixturevalue("pytester")
-        make = pytester.makepyfile
-
-        def makepyfile(source: str) -> object:
-            return make(_MADE.sub(r'\1.bind(("127.0.0.1", 0))', source))
-
-        monkeypatch.setattr(pytester, "makepyfile", makepyfile)
-    yield
+def _inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the runs inside of a test strict, and have their tests bind each socket that they make, if that is wanted."""
+    if "pytester" not in request.fixturenames:
+        return
+    pytester = request.getfixturevalue("pytester")
+    monkeypatch.setenv(_INNER, "1")
+    run, make = pytester.runpytest_subprocess, pytester.makepyfile
+    strict = "--test-categories-enforcement=strict"
+    monkeypatch.setattr(pytester, "runpytest_subprocess", lambda *args, **kwargs: run(strict, *args, **kwargs))
+    if "STAND_IN_USES_SOCKETS" in os.environ:
+        used = r'\1.bind(("127.0.0.1", 0))'
+        monkeypatch.setattr(pytester, "makepyfile", lambda source: make(_MADE.sub(used, source)))
