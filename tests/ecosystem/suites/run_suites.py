@@ -248,7 +248,9 @@ class Suite:
         }
         if only:
             environment["SUITE_ONLY"] = json.dumps(only)
-        sizing: tuple[str, ...] = (f"--test-categories-default-size={self.project.size}",) * (mode == "strict")
+        sizing: tuple[str, ...] = ()
+        if mode == "strict":
+            sizing = (f"--test-categories-default-size={self.project.size}", *self.project.strict)
         if self.project.stand_in and mode == "strict":
             environment["PYTHONPATH"] = os.pathsep.join((str(HERE / "stand_in"), environment["PYTHONPATH"]))
             mode, sizing = "off", ("--runpytest=subprocess",)
@@ -305,6 +307,8 @@ class Suite:
             refused = strict.results.get(f"collect {test.partition('::')[0]}", Result())
             if after.outcome == "-":  # gone with its module, whose import was refused
                 after.targets = refused.targets
+            if self.project.stand_in:  # what the runs inside of a test say of targets is part of its failure
+                after.targets = []
             reasons = [self._reason(test, target) for target in after.targets or [""]]
             if reasons and all(reasons):
                 alone, verdict = {}, "explained"

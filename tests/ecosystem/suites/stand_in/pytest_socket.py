@@ -104,14 +104,18 @@ def _listed(hosts: str | list[str]) -> list[str]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell what was refused in pytest-socket's words, too."""
     report = yield
     guard = getattr(item, "funcargs", {}).get("network_isolation")
-    if report.failed and guard is not None:
+    error = call.excinfo.value if call.excinfo else None
+    refused = error.violations if isinstance(error, NetworkAccessViolationError) else getattr(guard, "violations", ())
+    if report.failed and refused:
         marker = item.get_closest_marker("allow_hosts")
         allowed = ",".join(_listed((marker.args[0] if marker else item.config.option.allow_hosts) or []))
-        for each in guard.violations:
+        for each in refused:
             host = (each.target.rpartition(":")[0] or each.target).strip("[]")
             said = {"connect": f'socket.socket.connect() with host "{host}" (allowed: "{allowed}")'}
             what = said.get(each.kind, each.route if each.kind == "lookup" else "socket.socket")
