@@ -37,11 +37,11 @@ class _Ours(type):
         return NetworkAccessViolationError(Violation("test", "small", "connect", "192.0.2.1:80"))
 
 
-class SocketBlockedError(Exception, metaclass=_Ours):
+class SocketBlockedError(NetworkAccessViolationError, metaclass=_Ours):
     """A refusal, by pytest-socket's name."""
 
 
-class SocketConnectBlockedError(Exception, metaclass=_Ours):
+class SocketConnectBlockedError(NetworkAccessViolationError, metaclass=_Ours):
     """A refused connect, by pytest-socket's name."""
 
 
