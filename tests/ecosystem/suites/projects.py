@@ -529,11 +529,6 @@ EXPLANATIONS: Final = (
                 "",
                 "name_resolution_cached|normalize_allowed_hosts|localhost_resolved|disabled_hostname_resolved",
             ),
-            (
-                "`localhost` is looked up here, and its address is the one that is allowed",
-                "",
-                "127_0_0_1_hostname_localhost",
-            ),
             ("a function inside of pytest-socket", "", "host_from_address"),
             (
                 "holds here without a network, too: the look-up of a foreign name is refused",
