@@ -400,3 +400,42 @@ def test_awss_common_runtime() -> None:
     assert rpc.crt_mqtt5(client, (), {}) is None
     rpc.crt_mqtt5_made(None, (client, "a.example", 8883), {})
     assert rpc.crt_mqtt5(client, (), {}) == ("a.example", 8883)
+
+
+@pytest.mark.parametrize(
+    "uri, expected",
+    [
+        ("ldap://a.example ldaps://b.example:1636", [("a.example", 389), ("b.example", 1636)]),
+        ("ldapi://%2Frun%2Fldapi/", ["unix:/run/ldapi"]),
+    ],
+)
+def test_ldap(uri: str, expected: list[Any]) -> None:
+    def simple_bind() -> None: ...
+    def set_option() -> None: ...
+
+    connection = SimpleNamespace(_uri=uri, _BaseLDAPConnection__client=SimpleNamespace(url=uri.split(maxsplit=1)[0]))
+    assert list(connectors.ldap(connection, (simple_bind,), {})) == expected
+    assert list(connectors.ldap(connection, (set_option,), {})) == []
+    assert list(connectors.bonsai(connection, (), {})) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    "args, expected",
+    [
+        (("qemu+tcp://a.example/system",), [("a.example", 16509)]),
+        (("qemu+ssh://root@a.example:2222/system",), [("a.example", 2222)]),
+        (("xen://a.example/",), [("a.example", 16514)]),
+        (("qemu:///system",), ["unix:/run/libvirt/libvirt-sock"]),
+        (("test:///default",), []),
+        ((None,), ["unix:/run/libvirt/libvirt-sock"]),
+    ],
+)
+def test_libvirt(args: tuple[Any, ...], expected: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIBVIRT_DEFAULT_URI", raising=False)
+    assert list(connectors.libvirt(None, args, {})) == expected
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", text_of(args))
+    assert list(connectors.libvirt(None, (), {})) == expected
+
+
+def text_of(args: tuple[Any, ...]) -> str:
+    return args[0] or ""

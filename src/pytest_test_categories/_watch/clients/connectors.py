@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.address import pipe_of
@@ -21,6 +22,7 @@ _PORTS: Final = {"sql server": 1433, "tds": 1433, "postgres": 5432, "psql": 5432
 _OF_FILES: Final = ("sqlite", "duckdb", "access", "excel", "text")
 _PAIR: Final = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
 _SCP: Final = re.compile(r"(?:[^/@:]+@)?(\[[^\]/]+\]|[^/:\\]{2,}):")  # one letter is a drive
+_LIBVIRT: Final = {"tls": 16514, "tcp": 16509, "ssh": 22, "libssh": 22, "libssh2": 22}
 _CONNINFO: Final = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
 
 
@@ -95,7 +97,7 @@ def postgres(uri: str) -> Iterator[Where]:
     if "://" not in uri:
         yield from libpq({key: value.strip("'") for key, value in _CONNINFO.findall(uri)})
         return
-    from urllib.parse import parse_qsl, unquote
+    from urllib.parse import parse_qsl
 
     rest, _, query = uri.partition("://")[2].partition("?")
     options: Mapping[str, str] = dict(parse_qsl(query))
@@ -137,6 +139,34 @@ def snowflake(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) 
         yield host, config.port or 443
     if config.proxy_host:
         yield text(config.proxy_host), config.proxy_port
+
+
+def ldap(connection: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the servers of python-ldap's connection, one of which it asks; options are set without."""
+    if getattr(args[0], "__name__", "") not in {"get_option", "set_option"}:
+        for url in text(connection._uri).split():
+            yield _of_ldap(url)
+
+
+def bonsai(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the server of a connection of bonsai's that is opened."""
+    yield _of_ldap(text(connection._BaseLDAPConnection__client.url))
+
+
+def _of_ldap(url: str) -> Where:
+    scheme, _, rest = url.partition("://")
+    return f"unix:{unquote(rest.partition('/')[0])}" if scheme.lower() == "ldapi" else of_url(url)
+
+
+def libvirt(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``open("driver+transport://host/path")``; without a host it is this machine's daemon, or none."""
+    name = text(args[0] if args else kwargs.get("name")) or os.environ.get("LIBVIRT_DEFAULT_URI", "")
+    driver, _, transport = name.partition("://")[0].partition("+")
+    host, port = of_url(name, _LIBVIRT.get(transport or "tls")) if "://" in name else ("", None)
+    if host:
+        yield host, port
+    elif driver != "test":
+        yield "unix:/run/libvirt/libvirt-sock"
 
 
 def libssh(session: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:

@@ -231,6 +231,11 @@ ROWS: Final = (
     Row("_awscrt", "mqtt5_client_new", "rpc:crt_mqtt5_made"),
     Row("awscrt.mqtt5", "Client.start", "rpc:crt_mqtt5"),
     Row("_awscrt", "s3_client_make_meta_request", "rpc:crt_s3"),
+    # OpenLDAP, libvirt, LiveKit.
+    Row("ldap.ldapobject", "SimpleLDAPObject._ldap_call", "connectors:ldap"),
+    Row("bonsai.ldapconnection", "BaseLDAPConnection.open", "connectors:bonsai"),
+    *(Row("libvirt", name, "connectors:libvirt") for name in ("open", "openReadOnly", "openAuth")),
+    Row("livekit.rtc.room", "Room.connect", "web:url", awaited=True),
     # What reports and transfers in threads of its own.
     Row("ddtrace.internal.writer.writer", "NativeWriter._send_payload", "agents:ddtrace"),
     Row("pyroscope._native", "initialize_agent", "agents:pyroscope"),
