@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch.clients import Where
 
 _HOST_KEYS: Final = ("server", "servername", "address", "addr", "networkaddress", "host", "hostname")
-_PORTS: Final = {"sql server": 1433, "tds": 1433, "postgres": 5432, "psql": 5432, "mysql": 3306, "maria": 3306}
+_PORTS: Final = {
+    "sql server": 1433,
+    "tds": 1433,
+    "postgres": 5432,
+    "psql": 5432,
+    "mysql": 3306,
+    "maria": 3306,
+    "hdfs": 8020,
+    "taosws": 6041,
+}
 _OF_FILES: Final = ("sqlite", "duckdb", "access", "excel", "text")
 _PAIR: Final = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
 _SCP: Final = re.compile(r"(?:[^/@:]+@)?(\[[^\]/]+\]|[^/:\\]{2,}):")  # one letter is a drive
@@ -27,8 +36,8 @@ _CONNINFO: Final = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
 
 
 def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``pyodbc.connect(connection_string, **keywords)``, and the data source that it may name."""
-    given = text(args[0] if args else kwargs.get("connectionstring"))
+    """Read ``connect(connection_string, **keywords)`` of pyodbc and its like, and the data source that it may name."""
+    given = text(args[0] if args else kwargs.get("connectionstring") or kwargs.get("connection_string"))
     options = {key.lower(): value.strip().strip("{}") for key, value in _PAIR.findall(given)}
     options |= {key.lower(): text(value) for key, value in kwargs.items()}
     if options.get("dsn"):
@@ -68,6 +77,13 @@ def adbc(_database: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
     uri = uri or (driver if "://" in driver else "")
     if "postgres" in driver or uri.startswith("postgres"):
         yield from postgres(uri)
+    elif "snowflake" in driver:
+        host = text(kwargs.get("adbc.snowflake.sql.uri.host")) or uri.partition("/")[0].rpartition("@")[2]
+        account = text(kwargs.get("adbc.snowflake.sql.account"))
+        port = kwargs.get("adbc.snowflake.sql.uri.port") or 443
+        yield host_and_port(host or f"{account}.snowflakecomputing.com".lstrip("."), port)
+    elif "bigquery" in driver:
+        yield "bigquery.googleapis.com", 443
     else:
         yield from _of_url(uri)
 
@@ -174,6 +190,24 @@ def libssh(session: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
     host = kwargs.get("host") or session.get_ssh_options("host")
     if host and kwargs.get("fd") is None:
         yield text(host), kwargs.get("port") or session.port
+
+
+def psqlpy(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connect(dsn)`` of psqlpy's, or its keywords."""
+    if dsn := text(args[0] if args else kwargs.get("dsn")):
+        yield from postgres(dsn)
+        return
+    hosts = kwargs.get("hosts") or [kwargs.get("host") or "127.0.0.1"]
+    ports = kwargs.get("ports") or [kwargs.get("port") or 5432]
+    for index, host in enumerate(hosts):
+        port = ports[min(index, len(ports) - 1)]
+        yield f"unix:{host}/.s.PGSQL.{port}" if text(host).startswith("/") else (text(host), port)
+
+
+def url(_callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a call whose first argument is a URL, if anything."""
+    if "://" in (given := text(args[0] if args else next(iter(kwargs.values()), ""))):
+        yield of_url(given, _PORTS.get(given.partition("://")[0]))
 
 
 def git_clone(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:

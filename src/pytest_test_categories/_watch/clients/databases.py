@@ -1,4 +1,4 @@
-"""Readers for the C clients of databases: libpq, MySQL's, FreeTDS, libmemcached."""
+"""Readers for the native clients of databases: libpq, MySQL's, FreeTDS, libmemcached, and those of single makers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.system import System
-from pytest_test_categories._watch.clients.places import host_and_port, text
+from pytest_test_categories._watch.clients.places import host_and_port, of_url, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -154,3 +154,74 @@ def mysql_connector(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, A
         yield f"unix:{path}"
     else:
         yield host or "127.0.0.1", kwargs.get("port") or 3306
+
+
+def aerospike(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the hosts of the configuration that a client of Aerospike's is made with: it connects at once."""
+    config: Any = args[0] if args else kwargs.get("config")
+    for host, port, *_tls_name in config["hosts"]:
+        yield text(host), port
+
+
+def couchbase(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a connection string of Couchbase's: ``couchbase://host:11210,host``."""
+    scheme, _, rest = text(kwargs.get("connstr")).rpartition("://")
+    for host in rest.partition("/")[0].partition("?")[0].split(","):
+        yield host_and_port(host.partition("=")[0], 11207 if scheme == "couchbases" else 11210)
+
+
+def hana(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connect(address, port)`` of SAP HANA's; an address may be several, each with a port of its own."""
+    given = dict(zip(("address", "port"), args, strict=False)) | kwargs
+    for address in text(given.get("address")).replace(";", ",").split(","):
+        if address:
+            yield host_and_port(address, given.get("port"))
+
+
+def libsql(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connect(database, sync_url=)`` of libSQL's: one of them may be a server's URL."""
+    for where in (args[0] if args else kwargs.get("database"), kwargs.get("sync_url")):
+        if "://" in text(where) and not text(where).startswith("file:"):
+            yield of_url(text(where), 443)
+
+
+def memgraph(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the keywords of Memgraph's ``connect``."""
+    yield text(kwargs.get("address") or kwargs.get("host")) or "127.0.0.1", kwargs.get("port") or 7687
+
+
+def questdb(_sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``from_conf("http::addr=host:9000;")`` of QuestDB's, which ``from_env`` takes from the environment."""
+    given = text(args[0] if args else kwargs.get("conf_str")) or os.environ.get("QDB_CLIENT_CONF", "")
+    scheme, _, options = given.partition("::")
+    for option in options.split(";"):
+        key, _, hosts = option.partition("=")
+        for host in hosts.split(",") if key.strip() == "addr" else ():
+            yield host_and_port(host, 9009 if scheme.startswith("tcp") else 9000)
+
+
+def questdb_sender(_sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
+    """Read ``Sender(protocol, host, port)`` of QuestDB's."""
+    given = dict(zip(("protocol", "host", "port"), args, strict=False)) | kwargs
+    return text(given.get("host")), given.get("port")
+
+
+def teradata(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the arguments of Teradata's ``connect``, which may stand in a text of JSON."""
+    import json
+
+    given = json.loads(text(args[0] if args else kwargs.get("sConnectParams")) or "{}") | kwargs
+    yield text(given.get("host")), given.get("dbs_port") or 1025
+
+
+def tigerbeetle(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``Client(cluster_id, replica_addresses)`` of TigerBeetle's: ports alone are this machine's."""
+    for address in text(args[1] if len(args) > 1 else kwargs.get("replica_addresses")).split(","):
+        yield ("127.0.0.1", address) if address.strip().isdecimal() else host_and_port(address, 3001)
+
+
+def typedb(_driver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the addresses that a driver of TypeDB's is made for: one, several, or public ones with private ones."""
+    given = args[0] if args else kwargs.get("addresses")
+    for address in [given] if isinstance(given, str) else given or ():
+        yield host_and_port(text(address).rpartition("://")[2], 1729)

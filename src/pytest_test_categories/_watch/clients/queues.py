@@ -1,7 +1,8 @@
-"""Readers for message queues: ZeroMQ, librdkafka."""
+"""Readers for message queues, and for what keeps keys and values: ZeroMQ, librdkafka, Valkey, etcd."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._watch.clients.places import host_and_port, of_url, text
@@ -12,16 +13,17 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch.clients import Where
 
 _KAFKA_PORT: Final = 9092
+_ZENOH: Final = ("connect/endpoints", "scouting/multicast/enabled", "mode")
 
 
 def zmq(_socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read an endpoint of ZeroMQ's: ``tcp://[source;]host:port``, ``ipc://path``; ``inproc`` stays inside."""
-    endpoint = text(args[0] if args else kwargs.get("addr"))
+    """Read an endpoint of ZeroMQ's or nng's: ``tcp://[source;]host:port``, ``ipc://path``; ``inproc`` stays inside."""
+    endpoint = text(args[0] if args else kwargs.get("addr") or kwargs.get("address"))
     scheme, found, where = endpoint.partition("://")
-    if not found or scheme == "inproc":
+    if not found or scheme in {"inproc", "socket"}:
         return
-    if scheme == "ipc":
-        yield f"unix:{where}"
+    if scheme in {"abstract", "ipc", "unix"}:
+        yield f"unix:{'@' if scheme == 'abstract' else ''}{where}"
         return
     host, port = host_and_port(where.rpartition(";")[2].partition("/")[0])
     yield "" if host == "*" else host, 0 if port == "*" else port
@@ -52,3 +54,38 @@ def pulsar(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iter
     scheme, _, hosts = text(client.get_service_info().service_url).partition("://")
     for host in hosts.partition("/")[0].split(","):
         yield of_url(f"{scheme}://{host}", 8080)
+
+
+def etcd(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the end points of a client of etcd's, which tells of them by its representation alone."""
+    for endpoint in re.findall(r'"([^"]+)"', repr(client).partition("endpoints=[")[2].partition("]")[0]):
+        yield of_url(endpoint) if "://" in endpoint else host_and_port(endpoint, 2379)
+
+
+def nats(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the servers of a client of natsrpy's."""
+    for server in client.addr:
+        yield of_url(server if "://" in server else f"nats://{server}", 4222)
+
+
+def solace(session: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the hosts of a session of Solace's."""
+    for host in text(session._host).split(","):
+        yield of_url(host, 55555) if "://" in host else host_and_port(host, 55555)
+
+
+def zenoh(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the configuration of a session or a scout of Zenoh's: end points, or a group in which others are."""
+    import json
+
+    config = next((one for one in (*args, *kwargs.values()) if hasattr(one, "get_json")), None)
+    told = {name: json.loads(config.get_json(name)) if config is not None else None for name in _ZENOH}
+    endpoints, multicast, mode = told.values()
+    if isinstance(endpoints, dict):  # by the mode
+        endpoints = endpoints.get(mode or "peer")
+    for endpoint in endpoints or ():
+        protocol, _, where = text(endpoint).partition("/")
+        where = re.split("[?#]", where)[0]
+        yield f"unix:{where}" if protocol.startswith("unix") else host_and_port(where)
+    if multicast is not False and not (mode == "client" and endpoints):
+        yield "224.0.0.224", 7446

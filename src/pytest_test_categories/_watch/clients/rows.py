@@ -106,8 +106,37 @@ ROWS: Final = (
             *("cas", "delete", "delete_multi", "incr", "incr_multi", "decr", "touch", "get_stats", "flush_all"),
         )
     ),
+    Row("mariadb._mariadb", "connection.__init__", "databases:mysql"),
+    # Clients of single makers. TigerBeetle's and Teradata's go by ctypes: their Python methods are.
+    Row("aerospike", "client", "databases:aerospike"),
+    Row("couchbase.logic.pycbc_core._core", "pycbc_connection.pycbc_connect", "databases:couchbase"),
+    Row("hdbcli.dbapi", "Connection.__init__", "databases:hana"),
+    Row("libsql", "connect", "databases:libsql"),
+    Row("libsql_experimental", "connect", "databases:libsql"),
+    Row("mgclient", "Connection.__init__", "databases:memgraph"),
+    *(
+        Row("questdb._client", f"{name}", "databases:questdb")
+        for name in ("Sender.from_conf", "Sender.from_env", "QuestDB.from_conf")
+    ),
+    Row("questdb._client", "Sender.__init__", "databases:questdb_sender"),
+    Row("teradatasql", "TeradataConnection.__init__", "databases:teradata"),
+    Row("tigerbeetle.client", "Client.__init__", "databases:tigerbeetle"),
+    Row("typedb.connection.driver", "_Driver.__init__", "databases:typedb"),
+    Row("psqlpy", "connect", "connectors:psqlpy"),
+    Row("psqlpy", "connect_pool", "connectors:psqlpy"),
+    Row("databend_driver.local", "connect", "connectors:url", also=("databend_driver",)),
+    Row("taosws", "connect", "connectors:url"),
     # Whatever a string names: ODBC's drivers, ADBC's, ConnectorX; delta-rs, Temporal's core.
     Row("pyodbc", "connect", "connectors:odbc"),
+    Row(
+        "arrow_odbc.connect",
+        "connect",
+        "connectors:odbc",
+        also=("arrow_odbc", "arrow_odbc.insert_into_table", "arrow_odbc.read_arrow_batches_from_odbc"),
+    ),
+    Row("ibm_db", "connect", "connectors:odbc"),
+    Row("ibm_db", "pconnect", "connectors:odbc"),
+    Row("mssql_python.ddbc_bindings", "Connection.__init__", "connectors:odbc"),
     Row("adbc_driver_manager._lib", "AdbcDatabase.__init__", "connectors:adbc"),
     *(Row("connectorx", name, "connectors:connectorx") for name in ("read_sql", "get_meta", "partition_sql")),
     Row("deltalake.table", "DeltaTable.__init__", "connectors:deltalake"),
@@ -215,6 +244,13 @@ ROWS: Final = (
             *("subscribe_async_pattern", "subscribe_async_topics", "subscribe_pattern", "subscribe_topics"),
         )
     ),
+    # nng, Zenoh, and in Rust clients of NATS and etcd; Solace's goes by ctypes.
+    Row("pynng.nng", "Socket._dial", "queues:zmq"),
+    Row("pynng.nng", "Socket.listen", "queues:zmq", "bind"),
+    *(Row("zenoh", name, "queues:zenoh") for name in ("open", "scout")),
+    Row("natsrpy", "Nats.startup", "queues:nats"),
+    Row("etcd_client", "Client.__aenter__", "queues:etcd"),
+    Row("solace.messaging.core._solace_session", "_SolaceSession.connect", "queues:solace"),
     # Snowflake's core in Rust.
     Row("snowflake.connector.connection._connection", "Connection._connect", "connectors:snowflake"),
     Row(
@@ -262,6 +298,20 @@ ROWS: Final = (
         )
     ),
     Row("_duckdb", "connect", "sql:duckdb_connect", also=("duckdb",)),
+    # ClickHouse in this process, Kuzu and what goes on from it, SPARQL.
+    *(
+        Row("chdb._chdb", name, "sql:clickhouse")
+        for name in (
+            *("query", "connect.query", "connect.query_df", "connect.execute", "connect.send_query"),
+            *("connect.send_insert", "cursor.execute"),
+        )
+    ),
+    *(
+        Row(module, f"Connection.{name}", "sql:ladybug")
+        for module in ("ladybug._lbug", "kuzu._kuzu")
+        for name in ("query", "prepare")
+    ),
+    *(Row("pyoxigraph", f"Store.{name}", "sql:sparql") for name in ("query", "update")),
     # pywin32, by which docker's client opens its named pipe.
     *(Row("win32file", name, "places:pipe") for name in ("CreateFile", "CreateFileW")),
     Row("win32pipe", "CallNamedPipe", "places:pipe"),
@@ -282,6 +332,53 @@ ROWS: Final = (
             *("get_file_info", "create_dir", "delete_dir", "delete_dir_contents", "delete_file", "move", "copy_file"),
             *("open_input_file", "open_input_stream", "open_output_stream", "open_append_stream"),
         )
+    ),
+    *(
+        Row("opendal", f"{cls}.{name}", "stores:opendal")
+        for cls in ("Operator", "AsyncOperator")
+        for name in (
+            *("check", "copy", "create_dir", "delete", "exists", "list", "open", "read", "remove_all", "rename"),
+            *("scan", "stat", "write"),
+        )
+    ),
+    *(
+        Row("icechunk._icechunk_python", f"PyRepository.{name}{end}", "stores:icechunk")
+        for name in ("create", "exists", "fetch_config", "open", "open_or_create")
+        for end in ("", "_async")
+    ),
+    *(
+        Row("tiledb.libtiledb", f"VFS.{name}", "stores:tiledb")
+        for name in (
+            *("_copy_dir", "_copy_file", "_create_bucket", "_create_dir", "_dir_size", "_empty_bucket", "_file_size"),
+            *("_is_bucket", "_is_dir", "_is_empty_bucket", "_is_file", "_ls", "_ls_recursive", "_move_dir"),
+            *("_move_file", "_remove_bucket", "_remove_dir", "_remove_file", "_touch"),
+        )
+    ),
+    *(Row("hdfs_native", f"{name}.__init__", "connectors:url") for name in ("Client", "AsyncClient")),
+    Row("daft.daft", "ScanOperatorHandle.glob_scan", "stores:daft"),
+    # LanceDB, whose remote databases are connected to by one coroutine in both interfaces; Lance's tables without it.
+    Row("lancedb", "connect_async", "stores:lancedb", awaited=True),
+    Row("lancedb.db", "LanceDBConnection.__init__", "stores:lancedb"),
+    Row("lance.dataset", "LanceDataset.__init__", "stores:lance"),
+    Row("lance.dataset", "write_dataset", "stores:lance_write", also=("lance",)),
+    *(
+        Row("datafusion._internal", f"SessionContext.{verb}_{kind}", "stores:address")
+        for verb in ("read", "register")
+        for kind in ("avro", "csv", "json", "parquet")
+    ),
+    # What opens files by address: FFmpeg, GDAL, netCDF.
+    Row("av.container.core", "open", "stores:address", also=("av", "av.container")),
+    *(Row("cv2", name, "stores:address") for name in ("VideoCapture.__init__", "VideoCapture.open")),
+    *(Row("cv2", name, "stores:address") for name in ("VideoWriter.__init__", "VideoWriter.open")),
+    Row("netCDF4._netCDF4", "Dataset.__init__", "stores:address"),
+    Row("rasterio._base", "DatasetBase.__init__", "stores:gdal"),
+    *(
+        Row("pyogrio._io", name, "stores:gdal", also=(module,))
+        for module, names in (
+            ("pyogrio.core", ("ogr_list_layers", "ogr_read_bounds", "ogr_read_info")),
+            ("pyogrio.raw", ("ogr_open_arrow", "ogr_read", "ogr_write", "ogr_write_arrow")),
+        )
+        for name in names
     ),
     Row("pyarrow._flight", "FlightClient.__init__", "rpc:flight"),
     Row("pyarrow._dataset", "FileSystemDatasetFactory.__init__", "stores:pyarrow_dataset"),

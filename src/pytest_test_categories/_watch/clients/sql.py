@@ -1,4 +1,4 @@
-"""Readers for DuckDB, whose statements name what it reads, writes, attaches and installs."""
+"""Readers for engines whose statements name what they read, write, attach and install: DuckDB, ClickHouse, Ladybug."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._watch.clients.connectors import postgres
-from pytest_test_categories._watch.clients.places import of_web, text
+from pytest_test_categories._watch.clients.places import host_and_port, of_url, of_web, text
 from pytest_test_categories._watch.clients.stores import of_cloud
 
 if TYPE_CHECKING:
@@ -29,6 +29,25 @@ _INSTALL: Final = re.compile(
     r"(?:^|;)\s*(?:force\s+)?install\s+\S+(?:\s+from\s+(\w+|\0\d+))?|(?:^|;)\s*update\s+extensions\b",
     re.IGNORECASE,
 )
+_FUNCTION: Final = re.compile(
+    r"\b(remote(?:secure)?|mongodb|mysql|postgresql|redis"
+    r"|(?:azure|cosn|deltalake|gcs|hdfs|http|hudi|iceberg|oss|paimon|s3|url)\w*)\s*\(([^()]*)$",
+    re.IGNORECASE,
+)
+"""The table function, engine or source that a text is an argument of, and what stands before it there."""
+
+_CLICKHOUSE: Final = {
+    "mongodb": 27017,
+    "mysql": 3306,
+    "postgresql": 5432,
+    "redis": 6379,
+    "remote": 9000,
+    "remotesecure": 9440,
+}
+"""Functions whose first argument is ``host:port``."""
+
+_STORES: Final = ("az", "abfs", "abfss", "gs", "gcs", "http", "https", "s3", "s3a")
+_SPARQL: Final = re.compile(r"\b(?:load|service)\s+(?:silent\s+)?<(https?://[^>]+)>", re.IGNORECASE)
 _DATABASE: Final = re.compile(
     r"\battach\b[^;]*?\0(\d+)[^;]*?\(\s*[^;)]*?\btype\s+(postgres|mysql)|\b(postgres|mysql)_\w+\s*\(\s*\0(\d+)",
     re.IGNORECASE,
@@ -60,16 +79,7 @@ def duckdb_connect(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def of_statement(connection: Any, statement: str) -> Iterator[Where]:
     """Yield where the statements of a text lead."""
-    texts: list[str] = []
-
-    def keep(token: re.Match[str]) -> str:
-        if token[0].startswith(("--", "/*")):
-            return " "
-        quote = token[0][0]
-        texts.append(token[0][1:-1].replace(quote * 2, quote) if quote in "'\"" else token[0].split("$", 2)[2])
-        return f"\0{len(texts) - 1} "
-
-    code = _TOKEN.sub(keep, statement)
+    code, texts = _parted(statement)
     for number, one in enumerate(texts):
         if _URL.match(one) and _READS.search(code.partition(f"\0{number} ")[0]):
             yield from _of_url(connection, one)
@@ -89,6 +99,56 @@ def of_statement(connection: Any, statement: str) -> Iterator[Where]:
             options = dict(re.findall(r"(\w+)\s*=\s*(\S+)", conninfo))
             host, port = options.get("host", "localhost"), options.get("port", "")
             yield f"unix:{options['socket']}" if options.get("socket") else (host, (port.strip("0") and port) or 3306)
+
+
+def _parted(statement: str) -> tuple[str, list[str]]:
+    """Return a statement without its comments, and with a number in place of each text, and the texts."""
+    texts: list[str] = []
+
+    def keep(token: re.Match[str]) -> str:
+        if token[0].startswith(("--", "/*")):
+            return " "
+        quote = token[0][0]
+        texts.append(token[0][1:-1].replace(quote * 2, quote) if quote in "'\"" else token[0].split("$", 2)[2])
+        return f"\0{len(texts) - 1} "
+
+    return _TOKEN.sub(keep, statement), texts
+
+
+def clickhouse(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a statement of ClickHouse's, which chDB runs: table functions and engines name what they reach."""
+    code, texts = _parted(text(args[0] if args else next(iter(kwargs.values()), "")))
+    for number, one in enumerate(texts):
+        if not (opened := _FUNCTION.search(code.partition(f"\0{number} ")[0])):
+            continue
+        if (scheme := one.partition("://")[0].lower()) in _STORES:
+            yield from of_cloud(one, {})
+        elif "://" in one and scheme != "file":
+            yield of_url(one)
+        elif not opened[2] and (port := _CLICKHOUSE.get(opened[1].lower())):
+            for host in re.split(r"[,|]", one):
+                yield host_and_port(host, port)
+
+
+def ladybug(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a statement of Ladybug's, or of Kuzu's, which it goes on from."""
+    code, texts = _parted(text(args[0] if args else kwargs.get("query")))
+    for number, one in enumerate(texts):
+        if "://" in one and _READS.search(code.partition(f"\0{number} ")[0]):
+            yield from of_cloud(one, {})
+    for install in _INSTALL.finditer(code):
+        if install[1]:  # a repository, which was read above
+            continue
+        if type(connection).__module__.startswith("kuzu"):
+            yield "extension.kuzudb.com", 80
+        else:
+            yield "extension.ladybugdb.com", 443
+
+
+def sparql(_store: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a query or an update of SPARQL's: what it loads, and the services that it asks."""
+    for found in _SPARQL.finditer(text(args[0] if args else next(iter(kwargs.values()), ""))):
+        yield from of_web(found[1])
 
 
 def _of_url(connection: Any, url: str) -> Iterator[Where]:

@@ -1,11 +1,13 @@
-"""Readers for object stores: obstore, Arrow's file systems, what polars scans."""
+"""Readers for object stores and what lies in them, and for files by their address."""
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._watch.clients.places import of_url, of_web, text
+from pytest_test_categories._watch.clients.places import PORTS, of_url, of_web, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
 
 _HTTPS: Final = 443
 _GOOGLE: Final = "storage.googleapis.com"
+_ICECHUNK: Final = {"S3": "s3", "R2": "s3", "Tigris": "s3", "Gcs": "gs", "GCS": "gs", "Azure": "az"}
+_OPENDAL: Final = {
+    "dropbox": "api.dropboxapi.com",
+    "gdrive": "www.googleapis.com",
+    "github": "api.github.com",
+    "hf": "huggingface.co",
+    "onedrive": "graph.microsoft.com",
+}
+_ADDRESS: Final = re.compile(
+    r"\b(?:dods|ftps?|gopher|https?|icecast|mms[ht]?|rtmp\w*|rtp|rtsps?|sftp|srt|tcp|tls|udp)://[^\s'\"]+"
+)
 
 
 def obstore(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -110,3 +123,104 @@ def _of_store(scheme: str, bucket: str, options: Mapping[str, Any]) -> Iterator[
         account = plain.get("account_name") or plain.get("storage_account_name") or bucket.partition("@")[2]
         host = account if "." in account else f"{account}.blob.core.windows.net"
         yield from of_web(f"https://{host.lstrip('.')}")
+
+
+def daft(_operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``glob_scan(paths, format, storage_config)`` of Daft's."""
+    paths = args[0] if args else kwargs.get("glob_path")
+    storage: Any = args[2] if len(args) > 2 else kwargs.get("storage_config")  # noqa: PLR2004 - the third
+    for path in [paths] if isinstance(paths, str) else paths or ():
+        if "://" in text(path) and not text(path).startswith("file:"):
+            config = getattr(storage, "io_config", None)
+            told = getattr(config, "s3", None) if text(path).startswith("s3") else None
+            yield from of_cloud(text(path), {"endpoint": getattr(told, "endpoint_url", None) or ""})
+
+
+def icechunk(_repository: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the storage of a repository of Icechunk's, which tells of itself by its representation alone."""
+    storage = repr(args[0] if args else kwargs.get("storage"))
+    kind = next((short for name, short in _ICECHUNK.items() if storage.startswith(name)), None)
+    if kind is not None:
+        options = dict(re.findall(r"(bucket|container|account|region|endpoint_url)=([^,()]+)", storage))
+        options = {key: value for key, value in options.items() if value != "None"}
+        bucket = options.get("bucket") or options.get("container") or ""
+        yield from _of_store(kind, bucket, options | {"account_name": options.get("account", "")})
+
+
+def lancedb(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connect_async(uri, api_key=, region=, host_override=, storage_options=)`` of LanceDB's."""
+    uri = text(args[0] if args else kwargs.get("uri"))
+    if uri.startswith("db://"):
+        host = f"{uri.removeprefix('db://')}.{kwargs.get('region') or 'us-east-1'}.api.lancedb.com"
+        yield from of_web(text(kwargs.get("host_override")) or f"https://{host}")
+    else:
+        yield from lance(None, (uri,), kwargs)
+
+
+def lance(_dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where a table of Lance's is."""
+    uri = text(args[0] if args else kwargs.get("uri"))
+    if "://" in uri and not uri.startswith(("file", "memory:", "shared-memory:")):
+        yield from of_cloud(uri, kwargs.get("storage_options") or {})
+
+
+def lance_write(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``write_dataset(data, uri)``; a table that is given in place of a URI has been opened."""
+    uri = args[1] if len(args) > 1 else kwargs.get("uri")
+    if isinstance(uri, str) or hasattr(uri, "__fspath__"):
+        yield from lance(None, (uri,), kwargs)
+
+
+def opendal(operator: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read an operator of OpenDAL's, which tells how it was made as it is pickled."""
+    _, (scheme, options) = operator.__reduce__()
+    kind = {"s3": "s3", "gcs": "gs", "azblob": "az", "azdls": "az"}.get(scheme)
+    if "://" in scheme:  # made from a URI
+        yield from of_cloud(scheme, options)
+    elif kind is not None:
+        yield from _of_store(kind, text(options.get("bucket") or options.get("container")), options)
+    elif endpoint := text(options.get("endpoint") or options.get("connection_string")):
+        yield from of_web(endpoint)
+    elif scheme in _OPENDAL:
+        yield _OPENDAL[scheme], _HTTPS
+
+
+def tiledb(store: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the URIs that a file system of TileDB's is asked about, and the end point that its configuration names."""
+    for uri in map(text, args):
+        if "://" in uri and not uri.startswith(("file", "mem")):
+            endpoint = store._config["vfs.s3.endpoint_override"] if uri.startswith("s3") else ""
+            yield from of_cloud(uri, {"endpoint": endpoint})
+
+
+def gdal(_holder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the name of a data set of GDAL's, in which a file system of the web's may stand, or a database."""
+    given: Any = args[0] if args else next(iter(kwargs.values()), None)
+    name = text(given.as_vsi() if hasattr(given, "as_vsi") else given)
+    if found := re.search(r"/vsi(s3|gs|az|adls)(?:_streaming)?/([^/]*)", name):
+        kind = {"adls": "az"}.get(found[1], found[1])
+        yield from _of_store(kind, found[2], {"endpoint": _gdal_option("AWS_S3_ENDPOINT") if kind == "s3" else ""})
+    elif found := re.match(r"(PG|MYSQL):.*?\bhost=['\"]?([^\s,'\"]+)", name, re.IGNORECASE):
+        yield found[2], PORTS["postgres" if found[1].upper() == "PG" else "mysql"]
+    else:
+        yield from address(None, (name,), {})
+
+
+def _gdal_option(name: str) -> str:
+    """Return an option of GDAL's: what rasterio or pyogrio was told, or the environment."""
+    if (environment := sys.modules.get("rasterio.env")) is not None and environment.hasenv():
+        told = environment.getenv().get(name)
+    elif (native := sys.modules.get("pyogrio._ogr")) is not None:
+        told = native.get_gdal_config_option(name)
+    else:
+        told = None
+    return text(told) or os.environ.get(name, "")
+
+
+def address(_callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a call whose first argument is a file, or an address from which one is streamed; or several."""
+    given = args[0] if args else next(iter(kwargs.values()), None)
+    for one in given if isinstance(given, (list, tuple)) else (given,):
+        if isinstance(one, str) and (found := _ADDRESS.search(one)):
+            url = found[0].replace("dods://", "http://")
+            yield from of_web(url) if url.startswith("http") else (of_url(url),)
