@@ -315,3 +315,19 @@ def test_clients_that_tell_of_their_servers() -> None:
     client = Named('Client(endpoints=["http://a:1", "b"], connect_options=PyConnectOptions("x"))')
     assert list(queues.etcd(client, (), {})) == [("a", 1), ("b", 2379)]
     assert list(queues.solace(SimpleNamespace(_host="tcps://a:1,b"), (), {})) == [("a", 1), ("b", 55555)]
+
+
+@pytest.mark.parametrize(
+    "kwargs, expected",
+    [
+        ({}, [("extensions.duckdb.org", 443)]),
+        ({"repository": "community"}, [("community-extensions.duckdb.org", 443)]),
+        ({"repository": "/srv/extensions"}, []),
+        ({"repository_url": "http://a.example:1"}, [("a.example", 1)]),
+    ],
+)
+def test_duckdbs_extensions(kwargs: dict[str, Any], expected: list[Any]) -> None:
+    assert list(sql.duckdb_install(None, ("httpfs",), kwargs)) == expected
+    where = kwargs.get("repository_url") or kwargs.get("repository") or "core"
+    stated = f"'{where}'" if "/" in where else where
+    assert list(dict.fromkeys(sql.of_statement(None, f"INSTALL httpfs FROM {stated}"))) == expected

@@ -16,6 +16,7 @@ kernel layer. What got out is read from the network interfaces.
 from __future__ import annotations
 
 import argparse
+import collections
 import json
 import os
 import queue
@@ -80,8 +81,17 @@ def pinned(cell: Way) -> list[str]:
     return [f"{name}=={versions[name]}" for name in (cell.package, *cell.beside)]
 
 
+_installing: Final[dict[str, threading.Lock]] = collections.defaultdict(threading.Lock)
+"""By environment, which several cells may share."""
+
+
 def install(cell: Way) -> tuple[Path | None, str]:
     """Make the environment of a cell, if it is not there; return its interpreter, or None and why it can't be made."""
+    with _installing[" ".join(pinned(cell))]:
+        return _install(cell)
+
+
+def _install(cell: Way) -> tuple[Path | None, str]:
     requirements = pinned(cell)
     name = "+".join(re.sub(r"[^\w.=-]", "_", requirement) for requirement in requirements)
     folder = CACHE / f"{sys.implementation.cache_tag}-{name}"

@@ -290,13 +290,15 @@ ROWS: Final = (
     ),
     # DuckDB, whose statements name what it reads and writes.
     *(
-        Row("_duckdb", f"{holder}{name}", "sql:duckdb", also=() if holder else ("duckdb",))
-        for holder in ("", "DuckDBPyConnection.")
+        Row("_duckdb", f"DuckDBPyConnection.{name}", "sql:duckdb")
         for name in (
-            *("execute", "executemany", "sql", "query", "from_query", "install_extension", "read_csv"),
-            *("from_csv_auto", "read_json", "read_parquet", "from_parquet", "_bind", "_submit", "_prepare_script"),
+            *("execute", "executemany", "sql", "query", "from_query", "read_csv", "from_csv_auto", "read_json"),
+            *("read_parquet", "from_parquet", "_bind", "_submit", "_prepare_script"),
         )
     ),
+    *(Row("_duckdb", name, "sql:duckdb", also=("duckdb",)) for name in ("execute", "executemany")),
+    Row("_duckdb", "DuckDBPyConnection.install_extension", "sql:duckdb_install"),
+    Row("_duckdb", "install_extension", "sql:duckdb_install", also=("duckdb",)),
     Row("_duckdb", "connect", "sql:duckdb_connect", also=("duckdb",)),
     # ClickHouse in this process, Kuzu and what goes on from it, SPARQL.
     *(

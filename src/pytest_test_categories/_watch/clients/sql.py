@@ -77,6 +77,15 @@ def duckdb_connect(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         yield from of_cloud(database, {})
 
 
+def duckdb_install(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``install_extension(name, repository=, repository_url=)``."""
+    repository = text(kwargs.get("repository_url") or kwargs.get("repository"))
+    if _URL.match(repository):
+        yield from of_web(repository)
+    elif "/" not in repository:
+        yield from of_web(f"https://{_EXTENSIONS.get(repository.lower(), 'extensions.duckdb.org')}")
+
+
 def of_statement(connection: Any, statement: str) -> Iterator[Where]:
     """Yield where the statements of a text lead."""
     code, texts = _parted(statement)
@@ -87,10 +96,7 @@ def of_statement(connection: Any, statement: str) -> Iterator[Where]:
         repository = install[1] or ""
         if repository.startswith("\0"):
             repository = texts[int(repository[1:])]
-        if _URL.match(repository):
-            yield from of_web(repository)
-        elif "/" not in repository:
-            yield from of_web(f"https://{_EXTENSIONS.get(repository.lower(), 'extensions.duckdb.org')}")
+        yield from duckdb_install(None, (), {"repository": repository})
     for database in _DATABASE.finditer(code):
         conninfo = texts[int(database[1] or database[4])]
         if (database[2] or database[3]).lower() == "postgres":
