@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from pytest_test_categories._attribution import tasks
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
 
@@ -87,13 +88,16 @@ Made: TypeAlias = "tuple[CodeType, int]"
 
 def line_of_caller(frame: FrameType | None) -> Made | None:
     """Return the innermost line of the project's own code, as far out as the running step of an event loop goes."""
+    edge = None
+    if "uvloop" in sys.modules and (task := tasks.current()) is not None:  # no frame of Python's stands for its steps
+        edge = getattr(_coroutine_of(task), "cr_frame", None)
     while frame is not None:
         code = frame.f_code
         filename = code.co_filename
         known = state.files.get(filename)  # this is done for each task: no call where none is needed
         if known or (known is None and is_project_file(filename)):
             return code, frame.f_lineno
-        if code.co_name in _STEPS and code.co_qualname in _STEPS.values():
+        if frame is edge or (code.co_name in _STEPS and code.co_qualname in _STEPS.values()):
             return None
         frame = frame.f_back
     return None
@@ -181,8 +185,8 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
         test_file: File of the running test; counts as the project's own wherever it lies.
         task: The task (asyncio's or trio's) that runs here, or that waits for this work of an executor's thread. Where
             the stack ends at it, the tasks that wait for it tell the rest.
-        made: The line that made this task, thread or job; it stands in where none of its own and of those that wait
-            is the project's.
+        made: The line that made this task, thread or job; it stands in where none of a task's own is the project's,
+            and for other work where none of those that wait is, either.
     """
     found = _Reading(test_file)
     edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
@@ -212,14 +216,16 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
             if whose or (installed_test and filename == test_file):
                 settled = found.take(frame, filename)
         if frame is edge:
-            found.take_awaiters(task)
-            found.take_made(made)
+            found.take_waiting(task, made)
             settled = settled or found.settled
             task = made = None
         called, frame = frame, frame.f_back
     if task is not None:
-        found.take_awaiters(task, itself=True)
-    found.take_made(made)
+        for suspended in _frames_of(task):
+            found.take(suspended, suspended.f_code.co_filename)
+        found.take_waiting(task, made)
+    if found.at is None:
+        found.take_made(made)
     at, test = found.at, found.test or conftest
     return Trace(
         at,
@@ -264,22 +270,29 @@ class _Reading:
         return self.at is not None and (self.test is not None or not self.test_file)
 
     def take_made(self, made: Made | None) -> None:
-        """Let the line that made the work stand in, if nothing else was found."""
-        if made is None or self.at is not None:
+        """Let the line that made the work stand in."""
+        if made is None:
             return
         code, line = made
         self.at = Place(code.co_filename, line, code.co_name)
         if code.co_filename == self.test_file:
             self.test = self.at
 
-    def take_awaiters(self, task: Any, *, itself: bool = False) -> None:
-        """Read the suspended tasks that wait for a task, the nearest first, and before them perhaps it itself."""
+    def take_waiting(self, task: Any, made: Made | None) -> None:
+        """Read the suspended tasks that wait for one that has been read, the nearest first.
+
+        Where none of the task's own frames is the project's, the line that made it says more than where its group is
+        waited for: that tells the rest.
+        """
+        has_own = self.at is not None
         for link in _awaiters(task):
             if self.settled:
-                return
-            if link is not task or itself:
+                break
+            if link is not task:
                 for frame in _frames_of(link):
                     self.take(frame, frame.f_code.co_filename)
+        if not has_own:
+            self.take_made(made)
 
 
 def other_threads_stand_still() -> bool:

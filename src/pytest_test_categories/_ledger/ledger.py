@@ -433,7 +433,8 @@ def unseen() -> list[Violation]:
 
 
 def _read_stack(scope: Scope) -> stack.Trace:
-    task = (origin.awaiting_task() if stack.other_threads_stand_still() else None) or tasks.current()
+    awaiting = origin.awaiting_task() if stack.other_threads_stand_still() else None
+    task = awaiting or tasks.current() or origin.trio_task()
     return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at())
 
 

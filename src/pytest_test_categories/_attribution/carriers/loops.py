@@ -1,4 +1,4 @@
-"""asyncio's tasks: each knows when it was made, whose leftover it is, and the line that made it."""
+"""asyncio's tasks: each knows when it was made, whose leftover it is, and the line that made it; trio's know that."""
 
 from __future__ import annotations
 
@@ -40,10 +40,22 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     return task
 
 
+def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    line = line_of_caller(sys._getframe(1))
+    if line is None:
+        return wrapped(*args, **kwargs)
+    told = made.set(line)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        made.reset(told)
+
+
 _WRAPT: Final = f"{os.sep}wrapt{os.sep}"  # of which not all is C everywhere
 
 
 ENTRY_POINTS: Final = (
     EntryPoint("asyncio.base_events", "BaseEventLoop.create_task", _create),
     EntryPoint("uvloop.loop", "Loop.create_task", _create),
+    EntryPoint("trio._core._run", "Runner.spawn_impl", _spawn),
 )
