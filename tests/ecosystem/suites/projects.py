@@ -194,6 +194,8 @@ PROJECTS: Final = (
             "tests",
         ),
         extras="[speedups]",
+        # The source folder holds the package without its compiled parts.
+        environment=MappingProxyType({"PYTHONSAFEPATH": "1"}),
         wheel=True,
         seconds=2400,
     ),
