@@ -10,7 +10,8 @@
 The cells are in ``list/``, in the form of ``tests/ways``; ``requirements.txt`` pins their packages. Each package gets an
 environment of its own, in the user's cache. Each call is made by a medium test that connects to a remote host, in a
 network of its own: without the plugin, in strict mode without the table of native clients, with the table, and with the
-kernel layer. What got out is read from the network interfaces.
+kernel layer. What got out is read from the network interfaces. A call to this machine has to do with the table what it
+does without the plugin.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ BEGIN: Final = "<!-- made by `python -m tests.ecosystem.native.survey --write`: 
 END: Final = "<!-- end -->"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pytest-test-categories" / "native"
 VARIANT: Final = "medium-foreign"
+HERE_VARIANT: Final = "medium-local"
+OWN: Final = 32768
+"""The ports from here on are given to those who ask for none."""
 BESIDE: Final = ("pytest", "wrapt")
 
 SEEN: Final = "seen"
@@ -114,11 +118,11 @@ def try_cell(world: World, cell: Way, *, verbose: bool = False) -> dict[str, Any
     if python is None:
         return {**entry, "missing": why_not}
 
-    def run(layers: str, rows: str = "") -> dict[str, Any]:
+    def run(layers: str, rows: str = "", variant: str = VARIANT) -> dict[str, Any]:
         path = os.pathsep.join((str(ROOT / "src"), str(PLUGIN)))
         return world.run(
             cell,
-            VARIANT,
+            variant,
             layers=layers,
             verbose=verbose,
             python=str(python),
@@ -134,7 +138,22 @@ def try_cell(world: World, cell: Way, *, verbose: bool = False) -> dict[str, Any
     entry |= {name: judge(cell, VARIANT, answer).to_dict() for name, answer in answers.items()}
     if said := re.search(r"^rows of the table: (.*)$", answers["rows"]["output"], re.MULTILINE):
         entry |= json.loads(said[1])
+    bare, guarded = run("", variant=HERE_VARIANT), run("python", variant=HERE_VARIANT)
+    entry["here"] = here(cell, bare, guarded)
     return {**entry, "verdict": verdict(entry)}
+
+
+def here(cell: Way, bare: dict[str, Any], guarded: dict[str, Any]) -> str:
+    """Return how a call to this machine does with the table, against one without the plugin."""
+    if escapes(cell, VARIANT, bare["seen"]):
+        return "leads to a remote host all the same"
+    same = bare["status"] == guarded["status"] and _calls(bare) == _calls(guarded)
+    return "same" if same else f"differs: {bare['status']} {bare['seen']}, {guarded['status']} {guarded['seen']}"
+
+
+def _calls(answer: dict[str, Any]) -> set[str]:
+    """Return what a run reached, without the answers that came to ports of its own."""
+    return {thing for thing in answer["seen"] if not (port := thing.rpartition(":")[2]).isdecimal() or int(port) < OWN}
 
 
 def verdict(entry: dict[str, Any]) -> str:
@@ -152,6 +171,8 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
     if not entry["out"]:
         return ["does not lead out without the plugin: proves nothing"]
     lines = [f"a row names what is not there: {name}" for name in entry.get("lacking", ())]
+    if entry.get("here", "").startswith("differs"):
+        lines.append(f"a call to this machine {entry['here']}")
     if "modules" not in entry:
         lines.append("the run with the table did not come to its end")
     return lines
