@@ -62,6 +62,7 @@ VERDICTS: Final = {
 }
 
 NOT_TRIED: Final = {
+    "_mysql_connector": "its wheel's extension does not load beside an OpenSSL older than 3.2, which pytest has loaded",
     "win32file": "Windows only",
     "win32pipe": "Windows only",
 }
