@@ -1042,6 +1042,67 @@ def test_a_name_server_of_the_tests_own_may_answer_for_any_name(resolver: Any) -
     assert guard.violations == []
 
 
+NAME_SERVER: Final = """
+import asyncio, contextlib, socket, sys, threading
+import dns.asyncresolver, dns.message, dns.resolver, dns.rrset
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+# At the system's port: it is judged as what asks others.
+serving = socket.socket(type=socket.SOCK_DGRAM)
+serving.bind(("127.0.0.1", 53))
+
+def serve():
+    while True:
+        wire, address = serving.recvfrom(512)
+        asked = dns.message.from_wire(wire)
+        answer = dns.message.make_response(asked)
+        answer.answer.append(dns.rrset.from_text(asked.question[0].name, 60, "IN", "A", "198.51.100.7"))
+        serving.sendto(answer.to_wire(), address)
+
+threading.Thread(target=serve, daemon=True).start()
+resolver, twin = dns.resolver.Resolver(configure=False), dns.asyncresolver.Resolver(configure=False)
+resolver.nameservers = twin.nameservers = ["127.0.0.1"]
+
+def tried(act, size, **options):
+    with contextlib.suppress(NetworkAccessViolationError), network_guard(size, **options) as guard:
+        act()
+    return [(one.kind, one.target) for one in guard.violations]
+
+def connects():
+    resolver.resolve("api.example.com")
+    with socket.socket() as client, contextlib.suppress(OSError):
+        client.settimeout(0.2)
+        client.connect(("198.51.100.7", 443))
+
+for size in ("small", "medium"):
+    for ask in (
+        lambda: resolver.resolve("api.example.com"),
+        lambda: asyncio.run(twin.resolve("api.example.com")),
+        connects,
+    ):
+        assert tried(ask, size, allow=["api.example.com"]) == [], size
+    assert tried(lambda: resolver.resolve("www.example.com"), size, allow=["api.example.com"]) == [
+        ("lookup", "www.example.com")
+    ]
+    assert tried(lambda: socket.socket().connect(("198.51.100.8", 443)), size, allow=["api.example.com"]) == [
+        ("connect", "198.51.100.8:443")
+    ]
+    assert tried(lambda: dns.query.udp(dns.message.make_query("a.example", "A"), "198.51.100.53"), size) == [
+        ("send", "198.51.100.53:53")
+    ]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux'")
+def test_a_name_that_is_allowed_may_be_asked_for_by_dnspython_and_reached() -> None:
+    pytest.importorskip("dns.resolver")
+    network = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if subprocess.run([*network, "true"], capture_output=True).returncode:
+        pytest.skip("network namespaces can't be made here")
+    done = subprocess.run([*network, sys.executable, "-Wignore", "-c", NAME_SERVER], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_rule_9_dnspython_works_where_what_sends_is_faked(resolver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     message, rrset = pytest.importorskip("dns.message"), pytest.importorskip("dns.rrset")
 

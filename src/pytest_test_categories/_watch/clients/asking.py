@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import functools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.origin import Asked, asked, charge
 from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
@@ -27,6 +30,7 @@ from pytest_test_categories._watch.endpoints import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from pytest_test_categories._watch import Judge, Remember
     from pytest_test_categories._watch.clients import Read
@@ -81,13 +85,13 @@ def wrapper(
 
     def stepwise(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)):
-            return wrapped(*args, **kwargs)
+        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)) as keep:
+            return keep(wrapped(*args, **kwargs))
 
     async def stepwise_when_awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True
-        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)):
-            return await wrapped(*args, **kwargs)
+        with _one_attempt(whom(), kind, route, lambda: read_places(instance, args, kwargs)) as keep:
+            return keep(await wrapped(*args, **kwargs))
 
     def awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def judged() -> Any:  # whoever awaits it is charged
@@ -110,29 +114,64 @@ def wrapper(
     return awaited if row.awaited else plain
 
 
+_answering: Final[ContextVar[Asked | None]] = ContextVar("network_guard_answering", default=None)
+"""The look-up that is under way here, which is permitted: so is to ask a name server for it."""
+
+
 @contextlib.contextmanager
 def _one_attempt(
     judges: tuple[Judge, Remember] | None, kind: Kind, route: str, read_places: Callable[[], list[Any]]
-) -> Iterator[None]:
-    """Ask about the place that a call leads to; once it is on record, what the call goes on to is a step of it."""
+) -> Iterator[Callable[[Any], Any]]:
+    """Ask about the place that a call leads to; once it is on record, what the call goes on to is a step of it.
+
+    Returns what to hand the call's result to, and to take it from.
+    """
     __tracebackhide__ = True
     places = [] if judges is None else read_places()
     if judges is None or not places:
-        yield
+        yield _as_it_is
         return
-    if asked.get() is not None:  # it is a step itself
-        _ask(*judges, kind, route, places[0])
-        yield
-        return
-    label = Asked(*place(places[0])[1])
+    outer = asked.get()  # it may be a step itself
+    label = outer or Asked(*place(places[0])[1])
     token = asked.set(label)
     try:
         _ask(*judges, kind, route, places[0])
-        if not label.reported:  # nobody minds the place: what it goes on by is judged by itself
-            asked.set(None)
-        yield
+        if label.reported:
+            yield _as_it_is
+            return
+        # Nobody minds: what it goes on by is judged by itself, but the questions of a look-up go with it.
+        asked.set(outer)
+        if kind is Kind.LOOKUP:
+            with _answered(label):
+                yield functools.partial(_kept, judges[1], places[0][0])
+        else:
+            yield _as_it_is
     finally:
         asked.reset(token)
+
+
+@contextlib.contextmanager
+def _answered(label: Asked) -> Iterator[None]:
+    def is_asked_here(frame: FrameType, _called: FrameType | None) -> bool:
+        return _answering.get() is label and frame.f_globals.get("__name__") in {"dns.resolver", "dns.asyncresolver"}
+
+    token = _answering.set(label)
+    stack.set_aside("resolve", is_asked_here)
+    try:
+        yield
+    finally:
+        stack.unset_aside("resolve", is_asked_here)
+        _answering.reset(token)
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
+
+
+def _kept(remember: Remember, name: str, answer: Any) -> Any:
+    """Remember the addresses that a look-up of dnspython's has found: an allowed name's are allowed with it."""
+    remember(name, [record.address for record in answer.rrset or () if hasattr(record, "address")])
+    return answer
 
 
 def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -> None:
