@@ -780,6 +780,41 @@ def test_copies_of_curls_handles_are_read_when_they_are_added_to_many(web_server
     assert refused("medium", act) == [("connect", f"{FOREIGN}:3128")]
 
 
+@pytest.mark.parametrize("option", ["URL", "PROXY", "CONNECT_TO"])
+@pytest.mark.parametrize("drive", ["perform", "socket_action"])
+def test_what_a_handle_is_told_after_it_was_added_to_many_is_read_before_they_perform(
+    web_server: Server, option: str, drive: str
+) -> None:
+    pycurl = pytest.importorskip("pycurl")
+    here = f"http://127.0.0.1:{web_server.port}/"
+    told = {"URL": f"http://{FOREIGN}:3128/", "PROXY": f"http://{FOREIGN}:3128", "CONNECT_TO": [f"::{FOREIGN}:3128"]}
+    first, multi = pycurl.Curl(), pycurl.CurlMulti()
+    first.setopt(pycurl.TIMEOUT, 3)
+    first.setopt(pycurl.URL, here)
+
+    def performs() -> None:
+        if drive == "perform":
+            multi.perform()
+        else:
+            multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def act() -> None:
+        multi.add_handle(first)
+        first.setopt(getattr(pycurl, option), told[option])
+        performs()
+
+    assert refused("medium", act) == [("connect", f"{FOREIGN}:3128")]
+    multi.remove_handle(first)
+    with network_guard("medium") as guard:
+        first.reset()
+        multi.add_handle(first)
+        first.setopt(pycurl.URL, here)
+        first.setopt(pycurl.NOBODY, 1)
+        performs()
+        multi.remove_handle(first)
+    assert guard.violations == []
+
+
 @pytest.mark.parametrize("how", ["proxy", "proxies", "session", "async", "async session"])
 def test_the_proxy_that_curl_cffis_requests_are_given_is_judged(how: str, web_server: Server) -> None:
     pytest.importorskip("curl_cffi")

@@ -182,6 +182,7 @@ ROWS: Final = (
     Row("pycurl", "Curl.perform_rb", "web:pycurl"),
     Row("pycurl", "Curl.perform_rs", "web:pycurl"),
     Row("pycurl", "CurlMulti.add_handle", "web:pycurl_multi"),
+    *(Row("pycurl", f"CurlMulti.{name}", "web:pycurl_changed") for name in ("perform", "socket_action", "socket_all")),
     Row("curl_cffi.curl", "Curl.perform", "web:curl_cffi"),
     Row("curl_cffi.aio", "AsyncCurl.add_handle", "web:curl_cffi_multi"),
     # Rust's HTTP clients.

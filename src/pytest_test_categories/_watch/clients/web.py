@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _told: Final[weakref.WeakKeyDictionary[Any, dict[str, Any]]] = weakref.WeakKeyDictionary()
 """Of libcurl's handles: the options that say where they connect to, which can't be read from them."""
+_changed: Final[weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]]] = weakref.WeakKeyDictionary()
+"""By pycurl's multi handle: those that were told where to connect to after they had been added to it."""
+_URL: Final = 10002
 _LEADING: Final = {
     3: "PORT",
     59: "PROXYPORT",
@@ -40,6 +43,8 @@ def curl_option(handle: Any, _result: Any, args: tuple[Any, ...], kwargs: dict[s
     option, value = (*args, *kwargs.values())  # curl_cffi's takes them by name, too
     if name := _LEADING.get(option):
         _told.setdefault(handle, {})[name] = value
+    if (name or option == _URL) and (added_to := getattr(handle, "multi", _none)()) is not None:
+        _changed.setdefault(added_to, weakref.WeakSet()).add(handle)
 
 
 def curl_unset(handle: Any, _result: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
@@ -109,6 +114,16 @@ def _reached(host: str, port: Any, told: dict[str, Any]) -> Iterator[Where]:
                 yield address.strip("[]"), port
             return
     yield host, port
+
+
+def pycurl_changed(multi: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read where handles lead that were told so after they were added: they start when their multi handle performs."""
+    for handle in _changed.pop(multi, ()):
+        yield from pycurl(handle, (), {})
+
+
+def _none() -> None:
+    """Stand in for a method that says whether there is something."""
 
 
 def _listed(value: Any) -> Iterator[str]:
