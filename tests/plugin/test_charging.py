@@ -815,6 +815,77 @@ def test_anyios_runner_task_charges_the_running_test(
     assert not [line for line in summary(result) if "no running test" in line]
 
 
+INHERITED: Final = (
+    DIAL
+    + """
+import anyio
+
+pytestmark = pytest.mark.anyio
+said = contextvars.ContextVar("said", default="nothing")
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+@pytest.fixture(scope="module")
+async def broad(anyio_backend):
+    yield
+
+@pytest.mark.medium
+async def test_a_guards_and_says(broad):
+    said.set("a")
+    async with network_guard("small"):
+        await anyio.sleep(0)
+    local()
+
+@pytest.mark.medium
+async def test_b_in_the_context_of_a(broad):
+    assert said.get() == "a"
+    local()
+    await anyio.to_thread.run_sync(local)
+
+@pytest.mark.small
+async def test_c_dials(broad):
+    assert said.get() == "a"
+    with contextlib.suppress(Exception): dial()
+
+@pytest.mark.large
+async def test_e_large(broad):
+    local()
+
+@pytest.mark.small
+async def test_f_dials_in_a_task(broad):
+    async def one():
+        with contextlib.suppress(Exception): dial()
+    async with anyio.create_task_group() as group:
+        group.start_soon(one)
+
+@pytest.mark.small
+async def test_g_clean(broad): pass
+
+@pytest.mark.medium
+def test_h_plain():
+    local()
+"""
+)
+
+
+def test_rule_4_coroutine_tests_in_the_context_of_the_test_before_are_charged_each_by_itself(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    summary: Callable[[pytest.RunResult], list[str]],
+) -> None:
+    # anyio's plugin (4.16): once there is an asynchronous fixture of a module, its tests' ContextVars go on.
+    pytester.makepyfile(test_anyio=INHERITED)
+    result = run_pytest("-v", "--tb=short", plugins=("anyio",))
+    found = outcomes(result)
+    failed = {name.partition("[")[0] for name, words in found.items() if words != {"PASSED"}}
+    assert failed == {"test_c_dials", "test_f_dials_in_a_task"}
+    told = {line.strip().partition("::")[2] for line in summary(result) if "::" in line}
+    assert told == {f"{name}[{backend}] [small]" for name in failed for backend in ("asyncio", "trio")}
+
+
 ISOLATED: Final = (
     DIAL
     + """
