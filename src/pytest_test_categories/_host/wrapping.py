@@ -113,6 +113,9 @@ class EntryPoint:
                 _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
             except TypeError:  # a type that nobody can change
                 return
+            made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
+            if isinstance(made, _proxy()):
+                made._self_home = (holder.__name__, attribute)
         if all(known is not holder for known, _ in self._targets):
             self._targets.append((holder, attribute))
 
@@ -164,8 +167,16 @@ def _proxy() -> type[Any]:
         __slots__ = ()
         __bound_function_wrapper__ = Bound
 
+        def __getattribute__(self, name: str) -> Any:
+            if name == "__module__":  # where pickle looks for what it writes by name: `os.system` calls itself posix'
+                home: tuple[str, str] | None = getattr(self, "_self_home", None)
+                return self.__wrapped__.__module__ if home is None else home[0]
+            return super().__getattribute__(name)
+
         def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-            wrapped = self.__wrapped__
+            wrapped, home = self.__wrapped__, getattr(self, "_self_home", None)
+            if home is not None:
+                return str(home[1])
             if isinstance(wrapped, FunctionType):  # by name, under which the wrapper is found
                 return str(wrapped.__qualname__)
             return wrapped.__reduce_ex__(protocol)
