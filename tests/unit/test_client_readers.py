@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -439,3 +440,34 @@ def test_libvirt(args: tuple[Any, ...], expected: list[Any], monkeypatch: pytest
 
 def text_of(args: tuple[Any, ...]) -> str:
     return args[0] or ""
+
+
+def test_qt(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = SimpleNamespace(toString=lambda: "198.51.100.1")
+    special = {2: SimpleNamespace(toString=lambda: "127.0.0.1")}
+    monkeypatch.setitem(sys.modules, "PySide6.QtNetwork", SimpleNamespace(QHostAddress=special.__getitem__))
+    assert list(loops.qt_host(None, ("a.example", 80), {})) == [("a.example", 80)]
+    assert list(loops.qt_host(None, (address, 80), {})) == [("198.51.100.1", 80)]
+    assert list(loops.qt_host(None, (2, 80), {})) == [("127.0.0.1", 80)]
+    assert loops.qt_name(None, ("a.example", print), {}) == ("a.example", None)
+    assert loops.qt_listen(None, (), {}) == ("", None)
+    assert loops.qt_listen(None, (2, 80), {}) == ("127.0.0.1", 80)
+    assert list(loops.qt_datagram(None, (b"x", address, 80), {})) == [("198.51.100.1", 80)]
+    datagram = SimpleNamespace(destinationAddress=lambda: address, destinationPort=lambda: 80)
+    assert list(loops.qt_datagram(None, (datagram,), {})) == [("198.51.100.1", 80)]
+    assert list(loops.qt_datagram(None, (b"x",), {})) == []
+
+
+@pytest.mark.parametrize(
+    "url, expected",
+    [("https://a.example/x", [("a.example", 443)]), ("qrc:/x", []), ("file:///x", []), ("data:,x", [])],
+)
+def test_qts_requests(url: str, expected: list[Any]) -> None:
+    request = SimpleNamespace(url=lambda: SimpleNamespace(toString=lambda: url))
+    assert list(loops.qt_request(None, (request,), {})) == expected
+
+
+def test_samba() -> None:
+    assert list(connectors.samba(None, ("smb://u@a.example/share",), {})) == [("a.example", 445)]
+    assert list(connectors.samba(None, (), {"uri": "smb://a.example:4455/share"})) == [("a.example", 4455)]
+    assert list(connectors.samba(None, ("smb://",), {})) == []

@@ -29,11 +29,14 @@ KINDS: Final = ("connect", "send", "lookup", "reverse-lookup", "bind")
 
 MODULES: Final = (
     "MySQLdb._mysql",
+    "PyQt5.QtNetwork",
+    "PySide6.QtNetwork",
     "_awscrt",
     "_duckdb",
     "_mysql_connector",
     "_pulsar",
     "_pylibmc",
+    "acurl",
     "adbc_driver_manager._lib",
     "aerospike",
     "arrow_odbc",
@@ -136,6 +139,7 @@ MODULES: Final = (
     "rnet.rnet",
     "ry",
     "ry.ryo3",
+    "smbc",
     "snowflake.connector.aio.connection._connection",
     "snowflake.connector.connection._connection",
     "solace.messaging.core._solace_session",

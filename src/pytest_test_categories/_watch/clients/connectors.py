@@ -174,6 +174,13 @@ def _of_ldap(url: str) -> Where:
     return f"unix:{unquote(rest.partition('/')[0])}" if scheme.lower() == "ldapi" else of_url(url)
 
 
+def samba(_context: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the address of a file or directory: ``smb://host/share/...``."""
+    host, port = of_url(text(args[0] if args else next(iter(kwargs.values()), None)))
+    if host:
+        yield host, port
+
+
 def libvirt(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read ``open("driver+transport://host/path")``; without a host it is this machine's daemon, or none."""
     name = text(args[0] if args else kwargs.get("name")) or os.environ.get("LIBVIRT_DEFAULT_URI", "")

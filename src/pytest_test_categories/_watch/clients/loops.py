@@ -1,14 +1,15 @@
-"""Readers for event loops and resolvers of their own: uvloop, c-ares."""
+"""Readers for event loops and resolvers of their own: uvloop, c-ares, Qt."""
 
 from __future__ import annotations
 
 import _socket
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.names import reach_of_address, reach_of_name
 from pytest_test_categories._host.unix_sockets import name_of
 from pytest_test_categories._rules.address import Reach, parse_ip
-from pytest_test_categories._watch.clients.places import text
+from pytest_test_categories._watch.clients.places import of_url, text
 from pytest_test_categories._watch.endpoints import AF_UNIX
 
 if TYPE_CHECKING:
@@ -171,6 +172,50 @@ def _is_own(resolver: Any, server: Any) -> bool:
 
 _DNS: Final = 53
 _SENDING: Final = ("dns.query", "dns.asyncquery", "eventlet.support.greendns")
+
+
+QT: Final = ("PySide6.QtNetwork", "PyQt5.QtNetwork")
+
+
+def qt_request(_manager: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read a request of ``QNetworkAccessManager.get(request)`` and its like."""
+    url = args[0].url().toString()
+    if url.partition(":")[0] in {"http", "https", "ftp"}:
+        yield of_url(url)
+
+
+def qt_host(_socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connectToHost(host, port)``."""
+    yield _of_qt(_argument(args, kwargs, 0, "hostName")), _argument(args, kwargs, 1, "port")
+
+
+def qt_datagram(_socket: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``writeDatagram(data, address, port)``, or where a datagram says that it goes."""
+    if len(args) > 2:  # noqa: PLR2004 - (data, address, port)
+        yield _of_qt(args[1]), args[2]
+    elif hasattr(args[0], "destinationAddress"):
+        yield _of_qt(args[0].destinationAddress()), args[0].destinationPort()
+
+
+def qt_name(_info: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
+    """Read the name of ``QHostInfo.fromName(name)``."""
+    return _of_qt(_argument(args, kwargs, 0, "name")), None
+
+
+def qt_listen(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
+    """Read ``listen(address, port)`` and ``bind(address, port)``; without an address it is all of this machine's."""
+    address = _argument(args, kwargs, 0, "address")
+    return _of_qt(address) if address is not None else "", _argument(args, kwargs, 1, "port")
+
+
+def _of_qt(address: Any) -> str:
+    """Return a host that is given as text, as an address or as a special one, by its number."""
+    if isinstance(address, str):
+        return address
+    if not hasattr(address, "toString"):
+        network = sys.modules[next(name for name in QT if name in sys.modules)]
+        address = network.QHostAddress(address)
+    return text(address.toString())
 
 
 def rloop_transport(_loop: Any, result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:

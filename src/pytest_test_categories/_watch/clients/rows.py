@@ -88,6 +88,25 @@ ROWS: Final = (
         )
         for read, kind in (("loops:dnspython", "lookup"), ("loops:dnspython_server", "send"))
     ),
+    # Qt, whose event loop has sockets and requests of its own.
+    *(
+        row
+        for module in ("PySide6.QtNetwork", "PyQt5.QtNetwork")
+        for row in (
+            *(
+                Row(module, f"QNetworkAccessManager.{name}", "loops:qt_request")
+                for name in ("get", "head", "post", "put", "deleteResource", "sendCustomRequest")
+            ),
+            Row(module, "QAbstractSocket.connectToHost", "loops:qt_host"),
+            Row(module, "QSslSocket.connectToHost", "loops:qt_host"),
+            Row(module, "QSslSocket.connectToHostEncrypted", "loops:qt_host"),
+            Row(module, "QUdpSocket.writeDatagram", "loops:qt_datagram", "send"),
+            Row(module, "QHostInfo.fromName", "loops:qt_name", "lookup"),
+            Row(module, "QHostInfo.lookupHost", "loops:qt_name", "lookup"),
+            Row(module, "QTcpServer.listen", "loops:qt_listen", "bind"),
+            Row(module, "QAbstractSocket.bind", "loops:qt_listen", "bind"),
+        )
+    ),
     # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
     Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
     *(
@@ -268,6 +287,12 @@ ROWS: Final = (
     Row("_awscrt", "mqtt5_client_new", "rpc:crt_mqtt5_made"),
     Row("awscrt.mqtt5", "Client.start", "rpc:crt_mqtt5"),
     Row("_awscrt", "s3_client_make_meta_request", "rpc:crt_s3"),
+    # acurl's sessions, Samba's client.
+    *_web("acurl", ("Session.",), _HTTP_METHODS[:-1]),
+    *(
+        Row("smbc", f"Context.{name}", "connectors:samba")
+        for name in ("open", "opendir", "creat", "stat", "mkdir", "rmdir", "unlink", "rename", "chmod", "getxattr")
+    ),
     # OpenLDAP, libvirt, LiveKit.
     Row("ldap.ldapobject", "SimpleLDAPObject._ldap_call", "connectors:ldap"),
     Row("bonsai.ldapconnection", "BaseLDAPConnection.open", "connectors:bonsai"),

@@ -86,3 +86,65 @@ async def main():
 
 def test_way():
     asyncio.run(main())
+
+# %% pyside6 | `QNetworkAccessManager().get(request)` | needs=PySide6 | package=PySide6-Essentials | only=foreign
+from PySide6 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+manager = QtNetwork.QNetworkAccessManager()
+reply = manager.get(QtNetwork.QNetworkRequest(QtCore.QUrl(URL)))
+reply.finished.connect(application.quit)
+QtCore.QTimer.singleShot(2000, application.quit)
+application.exec()
+
+# %% pyside6-socket | `QTcpSocket().connectToHost(host, port)` | needs=PySide6 | package=PySide6-Essentials | only=foreign
+from PySide6 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+client = QtNetwork.QTcpSocket()
+client.connectToHost(HOST, PORT)
+client.waitForConnected(2000)
+client.abort()
+
+# %% pyside6-datagram | `QUdpSocket().writeDatagram(data, address, port)` | needs=PySide6 | package=PySide6-Essentials | only=foreign
+from PySide6 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+QtNetwork.QUdpSocket().writeDatagram(b"hello", QtNetwork.QHostAddress(HOST), PORT)
+
+# %% pyside6-name | `QHostInfo.fromName(name)` | needs=PySide6 | package=PySide6-Essentials | only=foreign
+from PySide6 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+QtNetwork.QHostInfo.fromName(NAME)
+
+# %% pyqt5 | `QNetworkAccessManager().get(request)` | needs=PyQt5 | package=PyQt5 | only=foreign
+from PyQt5 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+manager = QtNetwork.QNetworkAccessManager()
+reply = manager.get(QtNetwork.QNetworkRequest(QtCore.QUrl(URL)))
+reply.finished.connect(application.quit)
+QtCore.QTimer.singleShot(2000, application.quit)
+application.exec_()
+
+# %% pyqt5-socket | `QTcpSocket().connectToHost(host, port)` | needs=PyQt5 | package=PyQt5 | only=foreign
+from PyQt5 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+client = QtNetwork.QTcpSocket()
+client.connectToHost(HOST, PORT)
+client.waitForConnected(2000)
+client.abort()
+
+# %% pyqt5-datagram | `QUdpSocket().writeDatagram(data, address, port)` | needs=PyQt5 | package=PyQt5 | only=foreign
+from PyQt5 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+QtNetwork.QUdpSocket().writeDatagram(b"hello", QtNetwork.QHostAddress(HOST), PORT)
+
+# %% pyqt5-name | `QHostInfo.fromName(name)` | needs=PyQt5 | package=PyQt5 | only=foreign
+from PyQt5 import QtCore, QtNetwork
+
+application = QtCore.QCoreApplication([])
+QtNetwork.QHostInfo.fromName(NAME)

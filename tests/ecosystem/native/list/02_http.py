@@ -224,3 +224,15 @@ def test_way():
 import niquests
 
 niquests.get(URL, timeout=2)
+
+# %% acurl | `await acurl.CurlWrapper(loop).session().get(url)` | needs=acurl | package=acurl | only=foreign
+import acurl
+
+
+async def main():
+    session = acurl.CurlWrapper(asyncio.get_running_loop()).session()
+    await asyncio.wait_for(session.get(URL), 2)
+
+
+def test_way():
+    asyncio.run(main())

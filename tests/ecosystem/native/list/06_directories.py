@@ -47,3 +47,11 @@ async def main():
 
 def test_way():
     asyncio.run(main())
+
+# %% pysmbc | `smbc.Context().opendir("smb://host:port/share")` | needs=smbc | package=pysmbc | only=foreign
+import smbc
+
+context = smbc.Context()
+context.timeout = 1000
+with contextlib.suppress(OSError, RuntimeError, ValueError):
+    context.opendir(f"smb://{NETLOC}/share")
