@@ -471,3 +471,8 @@ def test_samba() -> None:
     assert list(connectors.samba(None, ("smb://u@a.example/share",), {})) == [("a.example", 445)]
     assert list(connectors.samba(None, (), {"uri": "smb://a.example:4455/share"})) == [("a.example", 4455)]
     assert list(connectors.samba(None, ("smb://",), {})) == []
+
+
+def test_rerun() -> None:
+    assert list(agents.rerun(None, (), {"url": "rerun+http://a.example:9876/proxy"})) == [("a.example", 9876)]
+    assert list(agents.rerun(None, (), {"url": None})) == [("127.0.0.1", 9876)]

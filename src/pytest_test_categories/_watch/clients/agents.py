@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._watch.clients.places import of_web, text
+from pytest_test_categories._watch.clients.places import of_url, of_web, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,3 +43,8 @@ def xet(_session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
 def xet_files(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read ``download_files(files, endpoint, ...)`` and its like."""
     yield from xet(None, args[1:], kwargs)
+
+
+def rerun(_module: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read ``connect_grpc(url="rerun+http://host:port/proxy")``, by default this machine's viewer."""
+    yield of_url(text(kwargs.get("url")) or "http://127.0.0.1:9876")

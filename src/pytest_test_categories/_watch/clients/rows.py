@@ -314,6 +314,8 @@ ROWS: Final = (
         Row("hf_xet.hf_xet", name, "agents:xet_files", also=("hf_xet",))
         for name in ("download_files", "upload_files", "upload_bytes")
     ),
+    Row("hf_transfer.hf_transfer", "download", "web:url", also=("hf_transfer",)),
+    Row("rerun_bindings", "connect_grpc", "agents:rerun"),
     # DuckDB, whose statements name what it reads and writes.
     *(
         Row("_duckdb", f"DuckDBPyConnection.{name}", "sql:duckdb")

@@ -148,3 +148,30 @@ from PyQt5 import QtCore, QtNetwork
 
 application = QtCore.QCoreApplication([])
 QtNetwork.QHostInfo.fromName(NAME)
+
+# %% dnspython | `dns.resolver.resolve(name)`, in Python, which tries again whatever is refused | needs=dns | package=dnspython | only=foreign
+import dns.resolver
+
+dns.resolver.resolve(NAME, "A", lifetime=1)
+
+# %% dnspython-async | `await dns.asyncresolver.resolve(name)` | needs=dns | package=dnspython | only=foreign
+import dns.asyncresolver
+
+
+async def main():
+    await dns.asyncresolver.resolve(NAME, "A", lifetime=1)
+
+
+def test_way():
+    asyncio.run(main())
+
+# %% eventlet | `eventlet.green.socket.getaddrinfo(name, port)`, by dnspython | needs=eventlet dns | package=eventlet | with=dnspython | only=foreign
+import eventlet.green.socket
+import eventlet.support.greendns
+
+eventlet.support.greendns.getaddrinfo(NAME, PORT)
+
+# %% eventlet-connect | `eventlet.connect((host, port))` | needs=eventlet | package=eventlet | with=dnspython | only=foreign
+import eventlet
+
+eventlet.connect(ADDRESS).close()

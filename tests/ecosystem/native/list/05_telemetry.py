@@ -65,6 +65,26 @@ commit.start_upload_bytes(b"hello" * 1000)
 threading.Thread(target=commit.wait_to_finish, daemon=True).start()
 time.sleep(1)
 
+# %% hf-transfer | `hf_transfer.download(url, path, ...)` | needs=hf_transfer | package=hf-transfer | only=foreign
+import hf_transfer
+
+hf_transfer.download(f"{URL}file", "file", max_files=1, chunk_size=1024)
+
+# %% tokenizers | `tokenizers.Tokenizer.from_pretrained(name)`, by Python's sockets | needs=tokenizers | package=tokenizers | only=foreign
+os.environ["HF_ENDPOINT"] = f"http://{NETLOC}"
+import tokenizers
+
+tokenizers.Tokenizer.from_pretrained("a/b")
+
+# %% rerun-sdk | `rerun.connect_grpc(url)` | needs=rerun | package=rerun-sdk | only=foreign
+import rerun
+
+rerun.init("t")
+rerun.connect_grpc(f"rerun+http://{NETLOC}/proxy")
+rerun.log("t", rerun.TextLog("hello"))
+time.sleep(0.5)
+rerun.disconnect()
+
 # %% awscrt-http | `awscrt.http.HttpClientConnection.new(host, port, ...)` | needs=awscrt | package=awscrt | only=foreign
 import awscrt.http
 import awscrt.io
