@@ -172,6 +172,7 @@ def test_sparql(statement: str, expected: list[Any]) -> None:
 def test_gdal(name: str, expected: list[Any]) -> None:
     assert list(stores.gdal(None, (name,), {})) == expected
     assert list(stores.gdal(None, (SimpleNamespace(as_vsi=lambda: name),), {})) == expected
+    assert list(stores.gdal(None, (SimpleNamespace(path=name),), {})) == expected
 
 
 def test_gdals_end_point_is_what_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +257,7 @@ def test_icechunk(storage: str, expected: list[Any]) -> None:
         (stores.lancedb, ("memory://",), {}, []),
         (stores.lance, ("s3://b/t",), {"storage_options": {"aws_endpoint": "http://127.0.0.1:1"}}, [("127.0.0.1", 1)]),
         (stores.lance, ("t.lance",), {}, []),
+        (stores.lance, (), {"path": "https://a.example/t.vortex"}, [("a.example", 443)]),
         (stores.lance_write, ([], "gs://b/t"), {}, [("storage.googleapis.com", 443)]),
         (stores.lance_write, ([], SimpleNamespace(uri="s3://b/t")), {}, []),
         (stores.daft, (["https://a.example/x.csv"], None, None), {}, [("a.example", 443)]),

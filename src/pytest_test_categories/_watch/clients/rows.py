@@ -390,6 +390,7 @@ ROWS: Final = (
     Row("lancedb", "connect_async", "stores:lancedb", awaited=True),
     Row("lancedb.db", "LanceDBConnection.__init__", "stores:lancedb"),
     Row("lance.dataset", "LanceDataset.__init__", "stores:lance"),
+    Row("vortex.file", "open", "stores:lance", also=("vortex",)),
     Row("lance.dataset", "write_dataset", "stores:lance_write", also=("lance",)),
     *(
         Row("datafusion._internal", f"SessionContext.{verb}_{kind}", "stores:address")
@@ -402,6 +403,8 @@ ROWS: Final = (
     *(Row("cv2", name, "stores:address") for name in ("VideoWriter.__init__", "VideoWriter.open")),
     Row("netCDF4._netCDF4", "Dataset.__init__", "stores:address"),
     Row("rasterio._base", "DatasetBase.__init__", "stores:gdal"),
+    *(Row("fiona.ogrext", f"{cls}.start", "stores:gdal") for cls in ("Session", "WritingSession")),
+    Row("fiona.ogrext", "_listlayers", "stores:gdal", also=("fiona",)),
     *(
         Row("pyogrio._io", name, "stores:gdal", also=(module,))
         for module, names in (

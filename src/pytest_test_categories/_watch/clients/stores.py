@@ -158,8 +158,8 @@ def lancedb(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def lance(_dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a table of Lance's is."""
-    uri = text(args[0] if args else kwargs.get("uri"))
+    """Read where a table of Lance's is, or of Vortex's."""
+    uri = text(args[0] if args else kwargs.get("uri") or kwargs.get("path"))
     if "://" in uri and not uri.startswith(("file", "memory:", "shared-memory:")):
         yield from of_cloud(uri, kwargs.get("storage_options") or {})
 
@@ -196,7 +196,7 @@ def tiledb(store: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterat
 def gdal(_holder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read the name of a data set of GDAL's, in which a file system of the web's may stand, or a database."""
     given: Any = args[0] if args else next(iter(kwargs.values()), None)
-    name = text(given.as_vsi() if hasattr(given, "as_vsi") else given)
+    name = text(given.as_vsi() if hasattr(given, "as_vsi") else getattr(given, "path", given))
     if found := re.search(r"/vsi(s3|gs|az|adls)(?:_streaming)?/([^/]*)", name):
         kind = {"adls": "az"}.get(found[1], found[1])
         yield from _of_store(kind, found[2], {"endpoint": _gdal_option("AWS_S3_ENDPOINT") if kind == "s3" else ""})
@@ -207,14 +207,12 @@ def gdal(_holder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
 
 
 def _gdal_option(name: str) -> str:
-    """Return an option of GDAL's: what rasterio or pyogrio was told, or the environment."""
-    if (environment := sys.modules.get("rasterio.env")) is not None and environment.hasenv():
-        told = environment.getenv().get(name)
-    elif (native := sys.modules.get("pyogrio._ogr")) is not None:
-        told = native.get_gdal_config_option(name)
-    else:
-        told = None
-    return text(told) or os.environ.get(name, "")
+    """Return an option of GDAL's: what rasterio, Fiona or pyogrio was told, or the environment."""
+    for module in map(sys.modules.get, ("rasterio.env", "fiona.env")):
+        if module is not None and module.hasenv() and (told := module.getenv().get(name)):
+            return text(told)
+    native = sys.modules.get("pyogrio._ogr")
+    return text(native and native.get_gdal_config_option(name)) or os.environ.get(name, "")
 
 
 def address(_callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:

@@ -167,3 +167,17 @@ config = {
 }
 with contextlib.suppress(tiledb.TileDBError):
     tiledb.VFS(config).is_file("s3://bucket/key")
+
+# %% vortex | `vortex.open("https://host:port/t.vortex")` | needs=vortex | package=vortex-data | only=foreign
+import vortex
+
+
+def read():
+    with contextlib.suppress(Exception):
+        vortex.open(f"{HTTPS}t.vortex")
+
+
+def test_way():
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(1)

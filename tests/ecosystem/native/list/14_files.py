@@ -30,6 +30,12 @@ import netCDF4
 with contextlib.suppress(OSError):
     netCDF4.Dataset(f"http://{HOST}:1/a")
 
+# %% fiona | `fiona.open("http://host:port/a.gpkg")` | needs=fiona | package=fiona | only=foreign
+import fiona
+
+with contextlib.suppress(fiona.errors.FionaError):
+    fiona.open(f"{URL}a.gpkg")
+
 # %% pyoxigraph | `pyoxigraph.Store().update("LOAD <http://host:port/a.nt>")` | needs=pyoxigraph | package=pyoxigraph | only=foreign
 import pyoxigraph
 
