@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,3 +150,42 @@ def test_rule_9_asyncio_takes_its_own_handlers_away() -> None:
     assert len(found) == 1
     assert signal.getsignal(signal.SIGINT) is before
     assert signal.getsignal(NUMBER) is signal.SIG_DFL
+
+
+def test_what_a_replaced_handler_leads_to_does_not_live_on() -> None:
+    class Service:
+        def stop(self, *_: object) -> None: ...
+
+    current.set(scope())
+    service = Service()
+    gone = weakref.ref(service)
+    signal.signal(NUMBER, service.stop)
+    signal.signal(NUMBER, look)
+    del service
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_replaced_handler_that_somebody_has_is_put_back_as_it_was() -> None:
+    class Service:
+        def look(self, *_: object) -> None:
+            look()
+
+    mine, other = scope("fixture"), scope()
+    current.set(mine)
+    signal.signal(NUMBER, Service().look)
+    current.set(other)
+    before = signal.signal(NUMBER, look)
+    gc.collect()
+    signal.signal(NUMBER, before)
+    assert raise_signal(other).scopes == (mine,)
+
+
+def test_an_event_loop_that_has_ended_does_not_live_on() -> None:
+    async def main() -> weakref.ref[asyncio.AbstractEventLoop]:
+        return weakref.ref(asyncio.get_running_loop())
+
+    current.set(scope())
+    loop = asyncio.run(main())
+    gc.collect()
+    assert loop() is None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any, Final
+import weakref
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._attribution.carriers.executors import Job
 from pytest_test_categories._attribution.origin import Scope, changed, current, spawner, state
@@ -44,7 +45,26 @@ class SignalJob(Job):
     @property
     def is_due(self) -> bool:
         """Whether who installed it still runs, or is a fixture that is up."""
-        return isinstance(self.scope, Scope) and (self.scope.open or self.scope.held)
+        return _is_due(self.scope)
+
+
+class Replaced(NamedTuple):
+    """What was installed for a signal, until something else was.
+
+    Attributes:
+        find: Returns the handler, or None once nobody has it: it must not live on here with all that it leads to, as
+            asyncio's leads to the event loop.
+        scope: Whose it is; None for one that came from outside of any guard.
+        made: The line that installed it.
+    """
+
+    find: Callable[[], Any]
+    scope: Any
+    made: Any
+
+
+def _is_due(scope: Any) -> bool:
+    return isinstance(scope, Scope) and (scope.open or scope.held)
 
 
 def handler_of(installed: object) -> Any:
@@ -65,11 +85,26 @@ def _install(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
         else:
             kwargs = {**kwargs, "handler": handler}
     before = wrapped(*args, **kwargs)
-    known = state.handlers.setdefault(int(number), [])
-    if callable(before) and all(one is not before for one in known):
-        known[:] = [one for one in known if type(one) is not SignalJob or one.is_due][1 - _REPLACED :]
-        known.append(before)
+    known = state.handlers.setdefault(int(number), [])  # that something was installed at all is known by it, too
+    if callable(before):
+        _remember(known, before)
     return handler_of(before)
+
+
+def _remember(known: list[Replaced], before: Any) -> None:
+    handler = handler_of(before)
+    scope, made = (before.scope, before.made) if type(before) is SignalJob else (None, None)
+    known[:] = [one for one in known if one.find() is not None and (one.scope is None or _is_due(one.scope))]
+    if any(one.find() is handler and one.scope is scope for one in known):
+        return
+    try:
+        find: Callable[[], Any] = weakref.ref(handler)
+    except TypeError:  # of a class that says it has no weak references
+
+        def find() -> Any:
+            return handler
+
+    known[:] = [*known[1 - _REPLACED :], Replaced(find, scope, made)]
 
 
 def _signals() -> Any:
@@ -80,8 +115,12 @@ def _carrying(number: Any, handler: Any) -> Any:
     """Return a handler as it is to be installed."""
     with contextlib.suppress(TypeError, ValueError):  # no number at all: the call itself will say so
         for one in state.handlers.get(int(number), ()):
-            if handler_of(one) == handler and (type(one) is not SignalJob or one.is_due):
-                return one
+            if one.find() == handler and (one.scope is None or _is_due(one.scope)):
+                if one.scope is None:
+                    return handler
+                job = SignalJob(handler, one.scope)
+                job.made = one.made
+                return job
     scope = spawner()
     return SignalJob(handler, scope) if isinstance(scope, Scope) else handler
 
