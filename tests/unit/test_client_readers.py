@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import IntEnum
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -408,6 +409,7 @@ def test_awss_common_runtime() -> None:
     [
         ("ldap://a.example ldaps://b.example:1636", [("a.example", 389), ("b.example", 1636)]),
         ("ldapi://%2Frun%2Fldapi/", ["unix:/run/ldapi"]),
+        ("ldapi:///", ["unix:/run/slapd/ldapi"]),
     ],
 )
 def test_ldap(uri: str, expected: list[Any]) -> None:
@@ -444,14 +446,16 @@ def text_of(args: tuple[Any, ...]) -> str:
 
 def test_qt(monkeypatch: pytest.MonkeyPatch) -> None:
     address = SimpleNamespace(toString=lambda: "198.51.100.1")
-    special = {2: SimpleNamespace(toString=lambda: "127.0.0.1")}
+    here = IntEnum("Special", {"HERE": 2}).HERE  # type: ignore[attr-defined]
+    special = {here: SimpleNamespace(toString=lambda: "127.0.0.1")}
     monkeypatch.setitem(sys.modules, "PySide6.QtNetwork", SimpleNamespace(QHostAddress=special.__getitem__))
     assert list(loops.qt_host(None, ("a.example", 80), {})) == [("a.example", 80)]
     assert list(loops.qt_host(None, (address, 80), {})) == [("198.51.100.1", 80)]
-    assert list(loops.qt_host(None, (2, 80), {})) == [("127.0.0.1", 80)]
+    assert list(loops.qt_host(None, (here, 80), {})) == [("127.0.0.1", 80)]
     assert loops.qt_name(None, ("a.example", print), {}) == ("a.example", None)
     assert loops.qt_listen(None, (), {}) == ("", None)
-    assert loops.qt_listen(None, (2, 80), {}) == ("127.0.0.1", 80)
+    assert loops.qt_listen(None, (here, 80), {}) == ("127.0.0.1", 80)
+    assert loops.qt_listen(None, (80,), {}) == ("", 80)
     assert list(loops.qt_datagram(None, (b"x", address, 80), {})) == [("198.51.100.1", 80)]
     datagram = SimpleNamespace(destinationAddress=lambda: address, destinationPort=lambda: 80)
     assert list(loops.qt_datagram(None, (datagram,), {})) == [("198.51.100.1", 80)]
@@ -476,3 +480,10 @@ def test_samba() -> None:
 def test_rerun() -> None:
     assert list(agents.rerun(None, (), {"url": "rerun+http://a.example:9876/proxy"})) == [("a.example", 9876)]
     assert list(agents.rerun(None, (), {"url": None})) == [("127.0.0.1", 9876)]
+
+
+def test_torrents() -> None:
+    given = {"trackers": ["udp://a.example:6969/announce"], "url_seeds": ["http://b.example/"], "peers": [("c", 1)]}
+    expected = [("a.example", 6969), ("b.example", 80), ("c", 1)]
+    assert list(agents.torrent(None, (given,), {})) == expected
+    assert list(agents.torrent(None, (SimpleNamespace(**given),), {})) == expected

@@ -95,6 +95,7 @@ MODULES: Final = (
     "ldap.ldapobject",
     "libsql",
     "libsql_experimental",
+    "libtorrent",
     "libvirt",
     "livekit.rtc.room",
     "mariadb._mariadb",

@@ -16,7 +16,7 @@ _NOMINAL: Final = "https://api.gov.nominal.io/api"
 
 def ddtrace(writer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read where Datadog's tracer sends a payload to."""
-    url = text(writer._otlp_endpoint or writer.intake_url)
+    url = text(getattr(writer, "_otlp_endpoint", None) or writer.intake_url)
     if url.startswith("unix:"):
         yield url
     else:
@@ -45,6 +45,15 @@ def xet_files(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
     yield from xet(None, args[1:], kwargs)
 
 
-def rerun(_module: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
+def rerun(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
     """Read ``connect_grpc(url="rerun+http://host:port/proxy")``, by default this machine's viewer."""
-    yield of_url(text(kwargs.get("url")) or "http://127.0.0.1:9876")
+    yield of_url(text(args[0] if args else kwargs.get("url")) or "http://127.0.0.1:9876")
+
+
+def torrent(_session: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
+    """Read the trackers, web seeds and peers that a torrent is added with; others are found later."""
+    params = args[0]
+    get: Any = params.get if isinstance(params, dict) else lambda name: getattr(params, name, None)
+    for url in (*(get("trackers") or ()), *(get("url_seeds") or ())):
+        yield of_url(text(url))
+    yield from get("peers") or ()

@@ -171,7 +171,9 @@ def bonsai(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> 
 
 def _of_ldap(url: str) -> Where:
     scheme, _, rest = url.partition("://")
-    return f"unix:{unquote(rest.partition('/')[0])}" if scheme.lower() == "ldapi" else of_url(url)
+    if scheme.lower() == "ldapi":
+        return f"unix:{unquote(rest.partition('/')[0]) or '/run/slapd/ldapi'}"
+    return of_url(url)
 
 
 def samba(_context: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:

@@ -205,6 +205,8 @@ def qt_name(_info: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
 def qt_listen(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
     """Read ``listen(address, port)`` and ``bind(address, port)``; without an address it is all of this machine's."""
     address = _argument(args, kwargs, 0, "address")
+    if type(address) is int:  # a port alone; special addresses have a type of their own
+        return "", address
     return _of_qt(address) if address is not None else "", _argument(args, kwargs, 1, "port")
 
 

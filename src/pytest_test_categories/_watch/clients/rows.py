@@ -316,6 +316,8 @@ ROWS: Final = (
     ),
     Row("hf_transfer.hf_transfer", "download", "web:url", also=("hf_transfer",)),
     Row("rerun_bindings", "connect_grpc", "agents:rerun"),
+    Row("libtorrent", "session.add_torrent", "agents:torrent"),
+    Row("libtorrent", "session.async_add_torrent", "agents:torrent"),
     # DuckDB, whose statements name what it reads and writes.
     *(
         Row("_duckdb", f"DuckDBPyConnection.{name}", "sql:duckdb")

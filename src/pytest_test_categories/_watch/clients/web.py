@@ -196,7 +196,7 @@ def tls_client(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> 
     import json
 
     order = json.loads(args[0])
-    for url in (order["proxyUrl"], order["requestUrl"]):
+    for url in (order.get("proxyUrl"), order["requestUrl"]):
         if url:
             yield from of_web(url)
 

@@ -134,7 +134,7 @@ config = boto3.s3.transfer.TransferConfig(preferred_transfer_client="crt")
 threading.Thread(target=client.upload_file, args=("f", "b", "k"), kwargs={"Config": config}, daemon=True).start()
 time.sleep(1.5)
 
-# %% libtorrent | `libtorrent.session(...).add_torrent(...)` with a tracker | needs=libtorrent | package=libtorrent | only=foreign | note=trackers, peers and DHT nodes are found by its own threads, long after the call
+# %% libtorrent | `libtorrent.session(...).add_torrent(...)` with a tracker | needs=libtorrent | package=libtorrent | only=foreign
 import libtorrent
 
 session = libtorrent.session({"enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False})
