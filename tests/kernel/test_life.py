@@ -383,7 +383,8 @@ def test_what_a_program_in_the_place_of_the_tests_is_refused_fails_the_run(
     assert outcome.result.ret == 1
     assert "13" in outcome.result.outlines  # EACCES
     assert (
-        "network violations of a test that ended the test run's own process:\n    198.51.100.1:80 by " in outcome.text
+        "network violations that the test run's own process did not live to report:\n    198.51.100.1:80 by "
+        in outcome.text
     )
 
 

@@ -132,7 +132,7 @@ def last_word(unheard: Iterable[Report]) -> str:
         mode = "strict" if report.refused else "warn"
         lines[f"    {endpoint} by {report.command or 'a process'} (pid {report.pid}, {mode})"] = None
     title = " test categories (strict) ".center(80, "=")
-    said = "network violations of a test that ended the test run's own process:"
+    said = "network violations that the test run's own process did not live to report:"
     return "\n".join(["", title, said, *lines, ""])
 
 
