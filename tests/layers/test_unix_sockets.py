@@ -430,6 +430,7 @@ def test_rule_9_what_others_may_serve_is_refused_where_it_is_missing_too(tmp_pat
             assert refused(functools.partial(dial, path)), path
         assert not refused(lambda: dial("open/missing.sock"))
         assert not refused(lambda: dial("missing/missing.sock"))
+        assert refused(lambda: dial(""))  # no path at all
         with tempfile.TemporaryDirectory() as directory:
             for mode, others in ((0o700, False), (0o755, False), (0o777, True), (0o775, True)):
                 os.chmod(directory, mode)

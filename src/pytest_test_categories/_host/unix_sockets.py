@@ -240,7 +240,7 @@ class Family:
 def _is_private(path: str) -> bool:
     """Tell whether a path lies where one user alone makes files: in a directory below that for temporary ones."""
     top, at, private = tempfile.gettempdir(), _absolute(path), None
-    while not _is_link(at):
+    while path and not _is_link(at):
         parent = os.path.dirname(at)
         if parent == at:
             break
