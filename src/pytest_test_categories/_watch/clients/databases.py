@@ -212,6 +212,8 @@ def teradata(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
     given = json.loads(text(args[0] if args else kwargs.get("sConnectParams")) or "{}") | kwargs
     yield text(given.get("host")), given.get("dbs_port") or 1025
+    if text(given.get("sslmode")).upper() != "DISABLE":  # it is tried before the other, or after it
+        yield text(given.get("host")), given.get("https_port") or 443
 
 
 def tigerbeetle(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
