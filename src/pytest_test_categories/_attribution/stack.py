@@ -189,7 +189,7 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
             and for other work where none of those that wait is, either.
     """
     found = _Reading(test_file)
-    edge = None if task is None else getattr(_coroutine_of(task), "cr_frame", None)
+    edge = None if task is None else _edge_of(task)
     importing = module = ""
     conftest = None
     self_test = settled = False
@@ -315,6 +315,20 @@ def _place(frame: FrameType, filename: str, line: int | None) -> Place:
 
 def _coroutine_of(task: Any) -> Any:
     return task.get_coro() if hasattr(task, "get_coro") else task.coro  # asyncio's, trio's
+
+
+_COROUTINE: Final = 0x80  # inspect.CO_COROUTINE
+
+
+def _edge_of(task: Any) -> FrameType | None:
+    """Return the outermost frame of the step that runs a task: of one that is started early, that of who started it."""
+    edge = frame = getattr(_coroutine_of(task), "cr_frame", None)
+    while frame is not None and (frame := frame.f_back) is not None:
+        if frame.f_code.co_qualname in _STEPS.values():
+            break
+        if frame.f_code.co_flags & _COROUTINE:
+            edge = frame
+    return edge
 
 
 def _frames_of(task: Any) -> list[FrameType]:
