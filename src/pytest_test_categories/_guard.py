@@ -227,7 +227,8 @@ class NetworkGuard:
         __tracebackhide__ = True
         here = current.get()
         # A test's own guard was entered by its runner, which leaves it.
-        entered = [scope for scope in self._entered if scope is None or scope.kind is ScopeKind.BLOCK]
+        # Of a copy: going round a list misses members where other threads, which have entered it too, take theirs out.
+        entered = [scope for scope in list(self._entered) if scope is None or scope.kind is ScopeKind.BLOCK]
         if not entered:
             raise RuntimeError(f"{self!r} is not entered: there is nothing to leave")
         # The one of this context, if it was entered more than once; else the latest.

@@ -34,7 +34,7 @@ from pytest_test_categories import (
     expect_network_violation,
     network_guard,
 )
-from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, current
+from pytest_test_categories._attribution.origin import RECORDS_PER_SCOPE, Scope, ScopeKind, current
 from pytest_test_categories._ledger.expecting import BLOCKS
 from pytest_test_categories._ledger.runs import runs
 from pytest_test_categories._runtime import runtime
@@ -290,6 +290,35 @@ class TestRule3AGuardOnlyTightens:
             dial()
         inner.__exit__(None, None, None)
         dial(listener)
+
+    def test_left_while_another_thread_leaves_it(self) -> None:
+        guard = network_guard("small", "strict")
+        entered, go, gone = (threading.Event() for _ in range(3))
+
+        def other() -> None:
+            with guard:
+                entered.set()
+                go.wait(30)
+            gone.set()
+
+        class Leaving(Scope):
+            @property
+            def kind(self) -> ScopeKind:  # type: ignore[override]
+                if threading.current_thread() is threading.main_thread():
+                    go.set()
+                    gone.wait(30)
+                return ScopeKind.BLOCK
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait(30)
+        scope = guard._entered[0]
+        assert scope is not None
+        scope.__class__ = Leaving  # going round the entries meets this one, and with it the other thread
+        with pytest.raises(NetworkAccessViolationError), guard, contextlib.suppress(NetworkAccessViolationError):
+            dial()
+        thread.join()
+        assert guard._entered == []
 
     def test_entered_in_one_context_and_left_in_another(self, listener: Address) -> None:
         guard = network_guard("small", "strict")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import socket
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,3 +232,10 @@ def test_what_runs_eagerly_in_a_kept_context_is_new(way: str) -> None:
 
     asyncio.run(main())
     assert found == [None, None]
+
+
+def test_a_module_that_another_thread_is_importing_has_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncio.events", types.ModuleType("asyncio.events"))
+    assert tasks.running_loop() is None
+    with network_guard("small"):
+        socket.socket().close()

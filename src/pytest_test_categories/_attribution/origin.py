@@ -459,10 +459,7 @@ def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
 
 def in_event_loop() -> bool:
     """Tell whether a task runs here, of asyncio's or trio's."""
-    events = sys.modules.get("asyncio.events")
-    if events is not None and events._get_running_loop() is not None:
-        return True
-    return trio_task() is not None
+    return tasks.running_loop() is not None or trio_task() is not None
 
 
 def trio_task() -> Any:
@@ -616,9 +613,7 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
 
 def _leftover_of_loop(scope: Scope | None) -> Scope | None:
     """Return the closed scope that the running task, or event loop callback, is left over from."""
-    events = sys.modules.get("asyncio.events")
-    loop = events._get_running_loop() if events is not None else None
-    if loop is None:
+    if tasks.running_loop() is None:
         if scope is None or not isinstance(scope.closer, weakref.ref) or trio_task() is None:
             return None
         return None if _closed_here(scope) else scope  # another task has closed it, in which this one was begun

@@ -127,9 +127,17 @@ def claim(owner: Scope | None) -> int:
 
 def current() -> Any:
     """Return the task that runs here, or None."""
-    events = sys.modules.get("asyncio.events")
-    loop = events._get_running_loop() if events is not None else None
+    loop = running_loop()
     return None if loop is None else sys.modules["asyncio.tasks"].current_task(loop)
+
+
+def running_loop() -> Any:
+    """Return asyncio's event loop that runs in this thread, or None."""
+    events = sys.modules.get("asyncio.events")
+    if events is None:
+        return None
+    get = getattr(events, "_get_running_loop", None)  # another thread may be importing it
+    return None if get is None else get()
 
 
 def pause() -> None:
