@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -447,3 +448,46 @@ def test_small(served, before):
             outcome = run("-v", "-p", "no:cacheprovider")
     assert outcome.counts == {"failed": 4}, outcome.text
     assert "assert not" not in outcome.text.partition("FAILURES")[2]
+
+
+FORBIDS: Final = """
+import ctypes, errno, os, struct, sys
+
+# A container's profile as far as it matters: pidfd_getfd, which has this number on every machine, is not permitted.
+rows = [(0x20, 0, 0, 0), (0x15, 0, 1, 438), (0x06, 0, 0, 0x50000 | errno.EPERM), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *row) for row in rows))
+filter = ctypes.create_string_buffer(struct.pack("=H6xQ", len(rows), ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_rule_9_where_sockets_may_not_be_looked_at_servers_start_all_the_same(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        """
+        import multiprocessing, socket
+        import pytest
+
+        @pytest.mark.small
+        def test_manager():
+            with multiprocessing.Manager() as manager:
+                assert manager.list([1])[0] == 1
+
+        @pytest.mark.small
+        @pytest.mark.network_allow("127.0.0.1")
+        def test_allowed():
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname()).close()
+
+        @pytest.mark.small
+        def test_bind():
+            with socket.socket() as server:
+                server.bind(("127.0.0.1", 0))
+        """
+    )
+    outcome = run(prefix=(sys.executable, "-c", FORBIDS))
+    assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
+    assert "may not be read" not in outcome.text

@@ -253,10 +253,21 @@ def try_all(
     verbose: bool = False,
 ) -> list[dict[str, Any]]:
     """Run ways, several at a time, each in a network of its own; results in the order of the ways."""
-    waiting: queue.SimpleQueue[tuple[int, Way]] = queue.SimpleQueue()
-    for numbered in enumerate(ways):
-        waiting.put(numbered)
-    results: dict[int, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
+
+    def try_one(here: World, way: Way) -> None:
+        results[way.id] = try_way(here, way, layers, proofs.get(way.id), verbose=verbose)
+        report(results[way.id])
+
+    in_networks(ways, jobs, try_one)
+    return [results[way.id] for way in ways]
+
+
+def in_networks(ways: list[Way], jobs: int, act: Callable[[World, Way], None]) -> None:
+    """Call ``act`` for each way, in threads of which each has a network of its own; raise what it raises."""
+    waiting: queue.SimpleQueue[Way] = queue.SimpleQueue()
+    for way in ways:
+        waiting.put(way)
     broken: list[BaseException] = []
 
     def work() -> None:
@@ -265,11 +276,10 @@ def try_all(
             try:
                 while True:
                     try:
-                        number, way = waiting.get_nowait()
+                        way = waiting.get_nowait()
                     except queue.Empty:
                         return
-                    results[number] = try_way(here, way, layers, proofs.get(way.id), verbose=verbose)
-                    report(results[number])
+                    act(here, way)
             finally:
                 here.close()
         except BaseException as error:  # it is raised again, in the thread that waits
@@ -282,7 +292,6 @@ def try_all(
         thread.join()
     if broken:
         raise broken[0]
-    return [results[number] for number in sorted(results)]
 
 
 def shortcomings(entry: dict[str, Any]) -> list[str]:

@@ -462,8 +462,16 @@ class Supervisor:
 
     @staticmethod
     def _listening(question: Question) -> Iterator[Aim]:
-        """Yield what a socket serves that was bound to nothing: a port of all addresses, which the kernel chooses."""
-        with borrowed_socket(process_of(question.thread), question.arguments[0] & 0xFFFFFFFF) as sock:
+        """Yield what a socket serves that was bound to nothing: a port of all addresses, which the kernel chooses.
+
+        Where sockets may not be looked at, it goes on: most were bound, and that was judged. Docker's profile permits
+        ``pidfd_getfd`` with CAP_SYS_PTRACE only (``profiles/seccomp/default_linux.go`` of moby).
+        """
+        try:
+            sock = borrowed_socket(process_of(question.thread), question.arguments[0] & 0xFFFFFFFF)
+        except PermissionError:
+            return
+        with sock:
             if sock.family in {socket.AF_INET, socket.AF_INET6} and not sock.getsockname()[1]:
                 yield Aim(Endpoint("::" if sock.family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - as it is
 

@@ -20,7 +20,6 @@ import argparse
 import collections
 import json
 import os
-import queue
 import re
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.ways import world
-from tests.ways.run_ways import Outcome, World, escapes, judge, why_not_here
+from tests.ways.run_ways import Outcome, World, escapes, in_networks, judge, why_not_here
 from tests.ways.ways import Way, all_ways
 
 if TYPE_CHECKING:
@@ -192,33 +191,7 @@ def shortcomings(entry: dict[str, Any]) -> list[str]:
 
 def try_all(chosen: list[Way], *, jobs: int, report: Callable[[dict[str, Any]], None], verbose: bool) -> None:
     """Try cells, several at a time, each in a network of its own."""
-    waiting: queue.SimpleQueue[Way] = queue.SimpleQueue()
-    for cell in chosen:
-        waiting.put(cell)
-    broken: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            network = World()
-            try:
-                while True:
-                    try:
-                        cell = waiting.get_nowait()
-                    except queue.Empty:
-                        return
-                    report(try_cell(network, cell, verbose=verbose))
-            finally:
-                network.close()
-        except BaseException as error:  # it is raised again, in the thread that waits
-            broken.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(min(jobs, len(chosen)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if broken:
-        raise broken[0]
+    in_networks(chosen, jobs, lambda network, cell: report(try_cell(network, cell, verbose=verbose)))
 
 
 def load() -> dict[str, Any]:
