@@ -97,9 +97,14 @@ def test_the_command_line_beats_the_ini_file_on_the_default_size(
     ("ini", "args", "kernel"),
     [
         pytest.param("", (), "off", id="none"),
-        pytest.param("test_categories_kernel_guard = Auto", (), "auto", id="ini"),
-        pytest.param("test_categories_kernel_guard = auto", ("--network-kernel-guard=require",), "require", id="both"),
-        pytest.param("test_categories_kernel_guard = auto", ("--network-kernel-guard=off",), "off", id="taken-back"),
+        pytest.param("test_categories_network_kernel_guard = Auto", (), "auto", id="ini"),
+        pytest.param("test_categories_kernel_guard = auto", (), "auto", id="former name"),
+        pytest.param(
+            "test_categories_network_kernel_guard = auto", ("--network-kernel-guard=require",), "require", id="both"
+        ),
+        pytest.param(
+            "test_categories_network_kernel_guard = auto", ("--network-kernel-guard=off",), "off", id="taken-back"
+        ),
     ],
 )
 def test_the_command_line_beats_the_ini_file_on_the_kernel_layer(
@@ -197,13 +202,13 @@ def test_the_command_line_adds_to_the_allow_list(parse: Parse) -> None:
             id="entry-option",
         ),
         pytest.param(
-            "test_categories_kernel_guard = on",
+            "test_categories_network_kernel_guard = on",
             (),
-            "test_categories_kernel_guard: 'on' is not one of off, auto, require",
+            "test_categories_network_kernel_guard: 'on' is not one of off, auto, require",
             id="kernel",
         ),
         pytest.param(
-            "test_categories_kernel_guard = auto",
+            "test_categories_network_kernel_guard = auto",
             ("--network-kernel-guard=always",),
             "--network-kernel-guard: 'always' is not one of off, auto, require",
             id="kernel-option",

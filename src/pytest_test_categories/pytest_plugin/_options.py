@@ -6,12 +6,12 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
@@ -31,20 +31,57 @@ MARKERS: Final = {
     "large": "a test that touches any network (pytest-test-categories)",
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
-_SIZED: Final = ("marker", "path", "fixture")
 ALLOW_MARKER: Final = "network_allow"
 _ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
 
-_INI: Final[tuple[tuple[str, str, str, object], ...]] = (
-    ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
-    ("test_categories_default_size", "string", "Size of tests that have none: small, medium, large, xlarge", ""),
-    ("test_categories_marker_sizes", "linelist", "Markers that stand for a size, such as: unit = small", []),
-    ("test_categories_path_sizes", "linelist", "Sizes by directory, such as: tests/unit = small", []),
-    ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
-    ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
-    ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
-    ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
+_SIZES: Final = "small|medium|large|xlarge"
+
+
+class Key(NamedTuple):
+    """One setting of the project: an ini key, and the option of the same stem.
+
+    Attributes:
+        ini: The ini key.
+        metavar: What ``--help`` shows as the option's value: the choices, if there are any.
+        text: What it sets, in the words of ``--help``.
+        default: Its value where neither the command line nor the ini file has one.
+        many: Whether it takes several values: lines of the ini file; the option is repeatable, and adds to them.
+    """
+
+    ini: str
+    metavar: str
+    text: str
+    default: str = ""
+    many: bool = False
+
+    @property
+    def option(self) -> str:
+        """The option: ``--network-X`` for ``test_categories_network_X``, else named like the key."""
+        stem = "network" if self.ini.startswith("test_categories_network_") else "test_categories"
+        return f"--{stem}{self.ini.removeprefix('test_categories').removeprefix('_network')}".replace("_", "-")
+
+    @property
+    def field(self) -> str:
+        """The name under which pytest keeps the option's value."""
+        return self.option[2:].replace("-", "_")
+
+
+KEYS: Final = (
+    Key("test_categories_enforcement", "strict|warn|off", "what a violation does", OFF),
+    Key("test_categories_default_size", _SIZES, "the size of tests that have none"),
+    Key("test_categories_marker_sizes", "MARKER=SIZE", "a marker that stands for a size: unit = small", many=True),
+    Key("test_categories_path_sizes", "PATH=SIZE", "the size of a directory's tests: tests/unit = small", many=True),
+    Key("test_categories_fixture_sizes", "FIXTURE=SIZE", "the size of a fixture: docker = medium", many=True),
+    Key("test_categories_network_allow", "ENTRY", "what a size may reach beside its own: postgres:5432", many=True),
+    Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
+"""Each setting of the project, once: ini keys and options are made of it."""
+
+_KEYS: Final = {key.ini.removeprefix("test_categories_"): key for key in KEYS}
+
+_RENAMED: Final = {"test_categories_network_kernel_guard": "test_categories_kernel_guard"}
+"""Ini keys by their former names, which are understood."""
 
 
 class Settings(NamedTuple):
@@ -100,31 +137,18 @@ _key: Final = pytest.StashKey[Settings]()
 
 def add(parser: pytest.Parser) -> None:
     """Add ini keys and options to pytest's parser."""
-    for name, kind, text, default in _INI:
-        parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]  # the literals above
     group = parser.getgroup("test categories")
-    group.addoption(
-        "--test-categories-enforcement",
-        metavar="MODE",
-        help="what a violation does: strict, warn or off; beats the ini file",
-    )
-    group.addoption(
-        "--test-categories-default-size",
-        metavar="SIZE",
-        help="size of tests that have none: small, medium, large, xlarge; beats the ini file",
-    )
-    group.addoption(
-        "--network-allow",
-        action="append",
-        metavar="ENTRY",
-        help="widen a size by an entry such as postgres:5432 (repeatable; adds to the ini file's)",
-    )
-    group.addoption(
-        "--network-kernel-guard",
-        metavar="WANTED",
-        help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
-    )
-
+    for key in KEYS:
+        more = " (repeatable; adds to the ini file)" if key.many else "; beats the ini file"
+        kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
+        text = key.text if key.many else f"{key.text}: {key.metavar}"
+        parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
+        # Not argparse's choices: a wrong one is told in one line, which names the others.
+        group.addoption(
+            key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
+        )
+    for new, old in _RENAMED.items():
+        parser.addini(old, f"the former name of {new}", type="string", default=None)
     group.addoption(
         "--network-report",
         action="append",
@@ -193,11 +217,10 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
-    lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
-    allowed = [*config.getini("test_categories_network_allow")]
+    kernel = _checked(_kernel, *_given(config, option, "network_kernel_guard"))
+    lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
-    if mode == OFF and not wanted and not size and not any(lists.values()) and not allowed and not option.network_allow:
+    if mode == OFF and not wanted and not size and not any(lists.values()):
         return Settings()
 
     _forget_replaced()
@@ -210,17 +233,17 @@ def _parse(config: pytest.Config) -> Settings:
     if wanted.get("suggest"):
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
-    markers, paths, fixtures = (_rules(name, lines) for name, lines in lists.items())
+    markers, paths, fixtures = (_rules(lists[f"test_categories_{of}_sizes"]) for of in ("marker", "path", "fixture"))
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
         marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
-        path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
+        path_sizes=tuple(sorted(paths, key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
-        allow=(
-            *_checked(policy.parse_allow, tuple(allowed), "test_categories_network_allow"),
-            # Once each: pytest 8 reads the command line twice, into the same list.
-            *_checked(policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ())), "--network-allow"),
+        allow=tuple(
+            entry
+            for given, texts in lists["test_categories_network_allow"].items()
+            for entry in _checked(policy.parse_allow, texts, given)
         ),
         kernel=kernel,
         **wanted,
@@ -261,22 +284,23 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
 
 
 def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    file = str(config.getini("test_categories_network_baseline")).strip()
+    file, where = _given(config, option, "network_baseline")
+    file = file.strip()
     if "\0" in file:
-        raise pytest.UsageError(f"test_categories_network_baseline: {file!r} can be no file's name")
+        raise pytest.UsageError(f"{where}: {file!r} can be no file's name")
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
     if not file:
         for name, given in (("update", update), ("strict", strict)):
             if given:
-                raise pytest.UsageError(
-                    f"--network-baseline-{name} wants a file: set test_categories_network_baseline in the ini file"
-                )
+                raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return {}
     if off and not update:
         return {}  # nothing is enforced: nothing is known of it either
     from pytest_test_categories._report.baseline import Baseline, BaselineError
 
-    path = os.path.join(str(config.rootpath if config.inipath is None else config.inipath.parent), file)
+    started, ini = config.invocation_params.dir, config.inipath
+    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
+    path = os.path.join(str(base), file)
     if update and not os.path.exists(path):
         known = Baseline()
     else:
@@ -284,7 +308,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
             known = Baseline.load(path)
         except BaselineError as error:
             named = file if file.isprintable() else repr(file)  # one line, whatever it holds
-            raise pytest.UsageError(f"test_categories_network_baseline: {named} {error}") from None
+            raise pytest.UsageError(f"{where}: {named} {error}") from None
     return {
         "baseline_file": path,
         "baseline": known,
@@ -316,12 +340,23 @@ def _kernel(text: str) -> str:
     return chosen
 
 
-def _given(config: pytest.Config, option: object, name: str, *, prefix: str = "test_categories") -> tuple[str, str]:
+def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
     """Return a setting and the name that it was given under: the command line beats the ini file."""
-    value = getattr(option, f"{prefix}_{name}", None)
+    key = _KEYS[name]
+    value = getattr(option, key.field, None)
     if value is not None:
-        return str(value), f"--{prefix}-{name}".replace("_", "-")
-    return str(config.getini(f"test_categories_{name}")), f"test_categories_{name}"
+        return str(value), key.option
+    for ini in (key.ini, _RENAMED.get(key.ini)):
+        if ini is not None and (value := config.getini(ini)) is not None:
+            return str(value), ini
+    return key.default, key.ini
+
+
+def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[str, ...]]:
+    """Return a setting's values by where they were given: in the ini file, and on the command line."""
+    # Once each: pytest 8 reads the command line twice, into the same list.
+    found = {key.ini: config.getini(key.ini), key.option: dict.fromkeys(getattr(option, key.field, None) or ())}
+    return {where: tuple(values) for where, values in found.items() if values}
 
 
 def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
@@ -331,18 +366,24 @@ def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
         raise pytest.UsageError(f"{where}: {error}") from None
 
 
-def _rules(where: str, lines: Iterable[str]) -> tuple[tuple[str, TestSize], ...]:
-    """Return the rules of a setting; refuse those that contradict another, or the name of a size."""
-    found = tuple(_rule(where, line) for line in lines)
-    known: dict[str, str] = {name: name for name in MARKERS} if where.endswith("marker_sizes") else {}
-    for name, size in found:
-        given = known.setdefault(_directory(name) if where.endswith("path_sizes") else name, size.value)
-        if given != size.value:
-            why = f"@pytest.mark.{name} is the marker of that size" if name in MARKERS else f"it is {given}, too"
-            raise pytest.UsageError(
-                f"{where}: '{name} = {size.value}' can't be: {why}; choose another name, or one size"
-            )
-    return found
+def _rules(given: Mapping[str, Iterable[str]]) -> tuple[tuple[str, TestSize], ...]:
+    """Return the rules of a setting: for one name the command line's beats the ini file's.
+
+    Raises:
+        pytest.UsageError: A rule contradicts another of the same place, or the name of a size.
+    """
+    found: dict[str, TestSize] = {}
+    for where, lines in given.items():
+        known: dict[str, str] = {name: name for name in MARKERS} if "marker" in where else {}
+        for name, size in (_rule(where, line) for line in lines):
+            called = _directory(name) if "path" in where else name
+            if (other := known.setdefault(called, size.value)) != size.value:
+                why = f"@pytest.mark.{name} is the marker of that size" if name in MARKERS else f"it is {other}, too"
+                raise pytest.UsageError(
+                    f"{where}: '{name} = {size.value}' can't be: {why}; choose another name, or one size"
+                )
+            found[called] = size
+    return tuple(found.items())
 
 
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
