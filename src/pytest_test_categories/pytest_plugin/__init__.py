@@ -76,6 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _configure(config: pytest.Config) -> None:
     settings = _options.of(config)
+    if _options.selects_by_size(config):
+        from pytest_test_categories.pytest_plugin._selected import Selected
+
+        config.pluginmanager.register(Selected(config, settings), "test-categories-selected")
     if not settings.active:
         from pytest_test_categories.pytest_plugin import _off
 
@@ -94,11 +98,12 @@ def _configure(config: pytest.Config) -> None:
     session.configure(config)
 
 
-def pytest_report_header(config: pytest.Config) -> str | list[str]:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the mode, and what is watched."""
     settings = _options.of(config)
     if settings.active and settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel
 
-        return _kernel.header(settings)
-    return _options.header(settings)
+        said = _kernel.header(settings)
+        return [*([said] if isinstance(said, str) else said), *_options.notes(config)]
+    return [_options.header(settings), *_options.notes(config)]

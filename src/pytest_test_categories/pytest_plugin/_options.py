@@ -23,6 +23,7 @@ OFF: Final = "off"
 KERNEL: Final = (OFF, "auto", "require")
 PRINT: Final = "print"
 APPLY: Final = "apply"
+NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
 
 MARKERS: Final = {
@@ -46,6 +47,7 @@ class Key(NamedTuple):
         text: What it sets, in the words of ``--help``.
         default: Its value where neither the command line nor the ini file has one.
         many: Whether it takes several values: lines of the ini file; the option is repeatable, and adds to them.
+        variable: The environment variable of the setting: of one value it beats the ini file, to several it adds.
     """
 
     ini: str
@@ -53,6 +55,7 @@ class Key(NamedTuple):
     text: str
     default: str = ""
     many: bool = False
+    variable: str = ""
 
     @property
     def option(self) -> str:
@@ -67,12 +70,27 @@ class Key(NamedTuple):
 
 
 KEYS: Final = (
-    Key("test_categories_enforcement", "strict|warn|off", "what a violation does", OFF),
+    Key(
+        "test_categories_enforcement",
+        "strict|warn|off",
+        "what a violation does",
+        OFF,
+        variable="TEST_CATEGORIES_ENFORCEMENT",
+    ),
     Key("test_categories_default_size", _SIZES, "the size of tests that have none"),
     Key("test_categories_marker_sizes", "MARKER=SIZE", "a marker that stands for a size: unit = small", many=True),
     Key("test_categories_path_sizes", "PATH=SIZE", "the size of a directory's tests: tests/unit = small", many=True),
     Key("test_categories_fixture_sizes", "FIXTURE=SIZE", "the size of a fixture: docker = medium", many=True),
-    Key("test_categories_network_allow", "ENTRY", "what a size may reach beside its own: postgres:5432", many=True),
+    Key(
+        "test_categories_network_allow",
+        "ENTRY",
+        "what a size may reach beside its own: postgres:5432",
+        many=True,
+        variable="TEST_CATEGORIES_NETWORK_ALLOW",
+    ),
+    Key(
+        "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
+    ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
@@ -93,7 +111,12 @@ class Settings(NamedTuple):
         marker_sizes: Size for each marker that stands for one, ours included.
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
+        mode_from: What has given the mode; empty if nothing has.
         allow: Entries that widen a size.
+        allow_from: What has given each of them.
+        available: How much network the environment has: one of ``AVAILABLE``.
+        available_from: The setting of that, as it was written.
+        renamed: Ini keys that the ini file gives by their former names.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
@@ -110,7 +133,12 @@ class Settings(NamedTuple):
     marker_sizes: tuple[tuple[str, TestSize], ...] = ()
     path_sizes: tuple[tuple[str, TestSize], ...] = ()
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
+    mode_from: str = ""
     allow: tuple[AllowEntry, ...] = ()
+    allow_from: tuple[str, ...] = ()
+    available: str = ALL
+    available_from: str = ""
+    renamed: tuple[str, ...] = ()
     kernel: str = OFF
     reports: tuple[str, ...] = ()
     suggest: str = ""
@@ -143,6 +171,8 @@ def add(parser: pytest.Parser) -> None:
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
+        if key.variable:
+            more = f", or {key.variable}{more}"
         # Not argparse's choices: a wrong one is told in one line, which names the others.
         group.addoption(
             key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
@@ -159,7 +189,7 @@ def add(parser: pytest.Parser) -> None:
         "--network-suggest-sizes",
         nargs="?",
         const=PRINT,
-        metavar="HOW",
+        metavar="print|apply",
         help="refuse nothing, and print the smallest size that each test would pass with; "
         "--network-suggest-sizes=apply writes the markers into the sources",
     )
@@ -176,7 +206,7 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--network-baseline-update",
         action="store_true",
-        help="refuse nothing, and write the violations into the file that test_categories_network_baseline names",
+        help="refuse nothing, and write the violations into the file that --network-baseline names",
     )
     group.addoption(
         "--network-baseline-strict",
@@ -209,6 +239,13 @@ def of(config: pytest.Config) -> Settings:
     return settings
 
 
+def selects_by_size(config: pytest.Config) -> bool:
+    """Tell whether the sizes of tests decide which of them run; if the project sets nothing, pytest decides alone."""
+    settings = of(config)
+    expression = getattr(config.option, "markexpr", "")
+    return settings != Settings() and (settings.available != ALL or any(size in expression for size in MARKERS))
+
+
 def _parse(config: pytest.Config) -> Settings:
     # While the first conftests load, only this holds what the command line says. Where one of them loads the plugin,
     # it does not know our options.
@@ -217,11 +254,14 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_kernel, *_given(config, option, "network_kernel_guard"))
+    kernel = _checked(_one_of(KERNEL), *_given(config, option, "network_kernel_guard"))
+    available, available_from = _given(config, option, "network_available")
+    available = _checked(_one_of(AVAILABLE), available, available_from)
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
-    if mode == OFF and not wanted and not size and not any(lists.values()):
-        return Settings()
+    renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
+    if mode == OFF and available == ALL and not wanted and not size and not any(lists.values()):
+        return Settings(mode_from=where, renamed=renamed)
 
     _forget_replaced()
     from pytest_test_categories._rules import policy
@@ -234,17 +274,23 @@ def _parse(config: pytest.Config) -> Settings:
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
     markers, paths, fixtures = (_rules(lists[f"test_categories_{of}_sizes"]) for of in ("marker", "path", "fixture"))
+    allow = [
+        (entry, given)
+        for given, texts in lists["test_categories_network_allow"].items()
+        for entry in _checked(policy.parse_allow, texts, given)
+    ]
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
         marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
         path_sizes=tuple(sorted(paths, key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
-        allow=tuple(
-            entry
-            for given, texts in lists["test_categories_network_allow"].items()
-            for entry in _checked(policy.parse_allow, texts, given)
-        ),
+        mode_from=where,
+        allow=tuple(entry for entry, _ in allow),
+        allow_from=tuple(given for _, given in allow),
+        available=available,
+        available_from=_as_written(available, available_from),
+        renamed=renamed,
         kernel=kernel,
         **wanted,
     )
@@ -333,30 +379,57 @@ def _directory(path: str) -> str:
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
-def _kernel(text: str) -> str:
-    chosen = text.strip().lower()
-    if chosen not in KERNEL:
-        raise ValueError(f"{text!r} is not one of {', '.join(KERNEL)}")
-    return chosen
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        chosen = text.strip().lower()
+        if chosen not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return chosen
+
+    return parse
 
 
 def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
-    """Return a setting and the name that it was given under: the command line beats the ini file."""
+    """Return a setting, and what has given it: the command line, else the environment, else the ini file."""
     key = _KEYS[name]
     value = getattr(option, key.field, None)
     if value is not None:
         return str(value), key.option
+    if key.variable and (value := os.environ.get(key.variable)):
+        return value, key.variable
     for ini in (key.ini, _RENAMED.get(key.ini)):
         if ini is not None and (value := config.getini(ini)) is not None:
             return str(value), ini
-    return key.default, key.ini
+    return key.default, ""
 
 
 def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[str, ...]]:
-    """Return a setting's values by where they were given: in the ini file, and on the command line."""
+    """Return a setting's values by what has given them: the ini file, the environment and the command line."""
+    found = {key.ini: tuple(_lines(config, key))}
+    if key.variable and (value := os.environ.get(key.variable)):
+        found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())
     # Once each: pytest 8 reads the command line twice, into the same list.
-    found = {key.ini: config.getini(key.ini), key.option: dict.fromkeys(getattr(option, key.field, None) or ())}
-    return {where: tuple(values) for where, values in found.items() if values}
+    found[key.option] = tuple(dict.fromkeys(getattr(option, key.field, None) or ()))
+    return {where: texts for where, texts in found.items() if texts}
+
+
+def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
+    """Return a setting's lines in the ini file: of a rule in a TOML table, each as if it stood in a list."""
+    try:
+        lines: list[str] = config.getini(key.ini)
+    except (TypeError, pytest.UsageError):  # by the release of pytest
+        from pytest_test_categories.pytest_plugin import _private
+
+        table = _private.toml_table(config, key.ini) if key.metavar.endswith("=SIZE") else None
+        if table is None:
+            raise
+        return [f"{name} = {size}" for name, size in table.items()]
+    return lines
+
+
+def _as_written(value: str, where: str) -> str:
+    """Return a setting as it was written where it was given."""
+    return f"{where} = {value}" if where.islower() and not where.startswith("-") else f"{where}={value}"
 
 
 def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
@@ -389,7 +462,7 @@ def _rules(given: Mapping[str, Iterable[str]]) -> tuple[tuple[str, TestSize], ..
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
     from pytest_test_categories._rules.policy import TestSize
 
-    name, equals, size = line.partition("=")
+    name, equals, size = line.rpartition("=")
     if not equals or not name.strip():
         raise pytest.UsageError(f"{where}: {line!r} is not a rule; write NAME = SIZE, such as 'unit = small'")
     if "\0" in name:
@@ -419,6 +492,21 @@ def header(settings: Settings, kernel: str = "") -> str:
     return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
         "" if kernel else f"; not watched: native clients that are not on the list, {other}child processes"
     )
+
+
+def notes(config: pytest.Config) -> list[str]:
+    """Return further lines of the header: former names of settings, and with ``-v`` what has given the mode."""
+    settings = of(config)
+    lines = [
+        f"test categories: {old} in the ini file is now called {new}"
+        for new, old in _RENAMED.items()
+        if old in settings.renamed
+    ]
+    if getattr(config.option, "verbose", 0) > 0:
+        where = settings.mode_from
+        in_file = f" in {config.inipath.name}" if where.islower() and where[0] != "-" and config.inipath else ""
+        lines.append(f"test categories: the enforcement mode is {f'from {where}{in_file}' if where else 'the default'}")
+    return lines
 
 
 def layers(kernel: str = "") -> tuple[str, ...]:

@@ -184,7 +184,7 @@ class Sizes:
     @property
     def _is_off(self) -> bool:
         """Whether nothing is enforced: then there is no reason to stop."""
-        return self._settings.mode is not None and self._settings.mode.value == "off"
+        return self._settings.mode is None or self._settings.mode.value == "off"
 
     def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
         found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
