@@ -170,6 +170,18 @@ def test_a_wrong_expression_is_refused_in_pytests_words(
 _WITHOUT: Final = ("-o", "test_categories_marker_sizes=", "-o", "test_categories_path_sizes=")
 
 
+@pytest.mark.parametrize("mode", ["strict", "off"])
+def test_a_mode_alone_lets_the_closest_marker_select(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    mode: str,
+) -> None:
+    pytester.makepyfile(**FILES)
+    found = outcomes(run_pytest("-v", "-m", "small", mode=mode))
+    assert set(found) == {"TestSmall::test_by_class", "test_set[small]"}
+
+
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="pytest looks at the names in an expression from 9 on")
 @pytest.mark.usefixtures("project")
 def test_an_unknown_marker_in_an_expression_is_refused_as_before(run_pytest: Callable[..., pytest.RunResult]) -> None:
@@ -197,13 +209,17 @@ def test_a_test_of_two_sizes_stops_the_run_whatever_is_selected_and_not_in_off_m
     run_pytest("-m", "small", mode="off").assert_outcomes(deselected=1)
 
 
-def test_another_sessions_expression_is_left_alone(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> None:
+def test_another_sessions_expression_is_left_alone(
+    request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytester.makepyfile("import pytest\n@pytest.mark.small\ndef test_one(): pass\ndef test_two(): pass\n")
     from _pytest import mark
 
     before = mark.deselect_by_mark
     with _private.deselecting_by(request.config, lambda _item, _name: False):
-        pytester.runpytest_inprocess("-m", "small", "-p", "no:test_categories").assert_outcomes(passed=1, deselected=1)
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        inner = pytester.runpytest_inprocess("-m", "small", "-W", "ignore")
+        inner.assert_outcomes(passed=1, deselected=1)
         assert mark.deselect_by_mark is not before
     assert mark.deselect_by_mark is before
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Parse = Callable[..., Settings]
 
-OWN = tuple((size.value, size) for size in TestSize)
-
 
 class Options:
     """The plugin's options, and nothing else of it."""
@@ -176,7 +174,7 @@ def test_a_rule_of_the_command_line_adds_to_the_ini_files_and_beats_that_of_the_
         "--test-categories-path-sizes=./tests/unit/ = large",
         "--test-categories-fixture-sizes=db = large",
     )
-    assert settings.marker_sizes == (*OWN, ("unit", TestSize.MEDIUM), ("e2e", TestSize.LARGE))
+    assert settings.marker_sizes == (("unit", TestSize.MEDIUM), ("e2e", TestSize.LARGE))
     assert settings.path_sizes == (("tests/unit", TestSize.LARGE), ("tests", TestSize.MEDIUM))
     assert settings.fixture_sizes == (("db", TestSize.LARGE),)
 
@@ -261,7 +259,7 @@ def test_rules_give_sizes_to_markers_paths_and_fixtures(parse: Parse) -> None:
         "test_categories_fixture_sizes =\n"
         "    docker_services = medium\n"
     )
-    assert settings.marker_sizes == (*OWN, ("unit", TestSize.SMALL), ("e2e", TestSize.XLARGE))
+    assert settings.marker_sizes == (("unit", TestSize.SMALL), ("e2e", TestSize.XLARGE))
     assert settings.path_sizes == (
         ("tests/integration/slow", TestSize.LARGE),
         ("tests/unit", TestSize.SMALL),

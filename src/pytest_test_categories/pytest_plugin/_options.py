@@ -108,7 +108,7 @@ class Settings(NamedTuple):
     Attributes:
         mode: Strict, warn or off; None for off, so that off mode needs no import.
         default_size: Size of tests that have none.
-        marker_sizes: Size for each marker that stands for one, ours included.
+        marker_sizes: Size for each marker of the project's that stands for one.
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
         mode_from: What has given the mode; empty if nothing has.
@@ -282,7 +282,7 @@ def _parse(config: pytest.Config) -> Settings:
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
-        marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
+        marker_sizes=markers,
         path_sizes=tuple(sorted(paths, key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
         mode_from=where,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories._attribution.stack import identity
+from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_test_categories._rules.policy import TestSize
     from pytest_test_categories.pytest_plugin._options import Settings
 
 
@@ -30,7 +30,7 @@ class Sizes:
     def __init__(self, settings: Settings, root: str) -> None:
         self._settings = settings
         self._root = root.replace("\\", "/")
-        self._markers = dict(settings.marker_sizes)
+        self._markers = {size.value: size for size in TestSize} | dict(settings.marker_sizes)
         # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
