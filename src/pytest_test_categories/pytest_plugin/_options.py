@@ -118,6 +118,7 @@ class Settings(NamedTuple):
         available_from: The setting of that, as it was written.
         renamed: Ini keys that the ini file gives by their former names.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
+        kernel_from: The setting of that, as it was written.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
         force: Whether to write markers into files with uncommitted changes, too.
@@ -140,6 +141,7 @@ class Settings(NamedTuple):
     available_from: str = ""
     renamed: tuple[str, ...] = ()
     kernel: str = OFF
+    kernel_from: str = ""
     reports: tuple[str, ...] = ()
     suggest: str = ""
     force: bool = False
@@ -254,7 +256,8 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_one_of(KERNEL), *_given(config, option, "network_kernel_guard"))
+    kernel, kernel_from = _given(config, option, "network_kernel_guard")
+    kernel = _checked(_one_of(KERNEL), kernel, kernel_from)
     available, available_from = _given(config, option, "network_available")
     available = _checked(_one_of(AVAILABLE), available, available_from)
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
@@ -292,6 +295,7 @@ def _parse(config: pytest.Config) -> Settings:
         available_from=_as_written(available, available_from),
         renamed=renamed,
         kernel=kernel,
+        kernel_from=_as_written(kernel, kernel_from),
         **wanted,
     )
 
