@@ -224,6 +224,41 @@ def test_another_sessions_expression_is_left_alone(
     assert mark.deselect_by_mark is before
 
 
+def test_an_expression_that_selects_nothing_says_how_many_tests_have_no_size(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        "import pytest\ndef test_one(): pass\ndef test_two(): pass\n@pytest.mark.large\ndef test_l(): pass"
+    )
+    result = run_pytest("-m", "medium or small")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["test categories: tests without a size: 2 (-m 'medium or small' asks for sizes)"])
+    assert "without a size: " not in run_pytest("-m", "large").stdout.str()
+
+
+@pytest.mark.parametrize("hook", ["pytest_configure(config)", "pytest_cmdline_main(config)"])
+def test_an_expression_that_a_conftest_sets_goes_by_sizes_too(
+    project: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    hook: str,
+) -> None:
+    project.makeconftest(f"def {hook}:\n    config.option.markexpr = 'small'\n")
+    assert set(outcomes(run_pytest("-v"))) == SMALL
+
+
+def test_what_failed_last_is_selected_by_the_size_that_holds(
+    project: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    project.makeconftest("def pytest_runtest_call(item): assert item.name not in ('test_by_rule', 'test_default')\n")
+    first = run_pytest("-v", "-p", "cacheprovider", mode="off")
+    first.assert_outcomes(failed=2, passed=6)
+    found = outcomes(run_pytest("-v", "-p", "cacheprovider", "--lf", "-m", "small", mode="off"))
+    assert set(found) == {"test_by_rule"}
+
+
 # -- what the environment has --------------------------------------------------------------------------------------
 
 NEEDS: Final = """
@@ -307,8 +342,8 @@ def test_the_run_says_how_many_tests_it_knows_nothing_of(
 ) -> None:
     pytester.makepyfile(NEEDS)
     result = run_pytest("--network-available=none", mode=mode)
-    result.stdout.fnmatch_lines(["test categories: 1 test has no size, and runs: --network-available=none"])
-    assert "no size, and" not in run_pytest("-k", "large", "--network-available=none", mode=mode).stdout.str()
+    result.stdout.fnmatch_lines(["test categories: tests without a size, which run: 1 (--network-available=none)"])
+    assert "which run" not in run_pytest("-k", "large", "--network-available=none", mode=mode).stdout.str()
 
 
 def test_markers_that_come_late_and_wrong_entries_are_no_error_in_off_mode(

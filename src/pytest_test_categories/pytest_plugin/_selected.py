@@ -32,7 +32,9 @@ class Selected:
         self._settings = settings
         self._root = str(config.rootpath)
         self._sizes = Sizes(settings, self._root)
-        self._unsized = 0
+        self._unsized = 0  # tests without a size that run, whatever the environment has
+        self._notes: list[str] = []
+        self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -41,10 +43,15 @@ class Selected:
         """Answer while pytest deselects, and skip among what is left when every plugin has had its turn."""
         with _private.deselecting_by(config, self._holds):
             result = yield
+        expression, given = config.option.markexpr, self._settings.available_from
         if self._settings.available != _options.ALL:
             self._sizes = Sizes(self._settings, self._root)  # other plugins may have added markers since
             for item in items:
                 self._skip(item)
+            if self._unsized:
+                self._notes.append(f"tests without a size, which run: {self._unsized} ({given})")
+        if self._asked and not items:
+            self._notes.append(f"tests without a size: {len(self._asked)} (-m {expression!r} asks for sizes)")
         return result
 
     def _holds(self, item: pytest.Item, name: str) -> bool | None:
@@ -55,7 +62,10 @@ class Selected:
             size = self._sizes.of(item)
         except SizeConflictError:
             return None  # the run stops on it, when all markers are there
-        return size is not None and size.value == name
+        if size is None:
+            self._asked.add(item.nodeid)
+            return False
+        return bool(size.value == name)
 
     def _skip(self, item: pytest.Item) -> None:
         reason = self._reason(item)
@@ -82,11 +92,8 @@ class Selected:
         return ""
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Say how many tests run of which it is not known what they need."""
-        if not self._unsized:
-            return []
-        has, run = ("test has", "runs") if self._unsized == 1 else ("tests have", "run")
-        return [f"test categories: {self._unsized} {has} no size, and {run}: {self._settings.available_from}"]
+        """Say how many tests have no size, where nothing is known of them or none is selected."""
+        return [f"test categories: {note}" for note in self._notes]
 
 
 def _allowed(item: pytest.Item) -> Iterator[AllowEntry]:
