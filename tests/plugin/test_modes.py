@@ -158,7 +158,7 @@ def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test
     result.assert_outcomes(passed=6, warnings=0 if "no:warnings" in filters else 6)
     assert result.ret == pytest.ExitCode.OK
     listed = summary(result)
-    assert listed[0] == "network violations: 6 in 6 places"
+    assert listed[0] == "network violations: 6 in 6 tests"
     assert "    127.0.0.1:0 (x2) at test_warns.py:6 in bind" in [line.partition(", called")[0] for line in listed]
     if "no:warnings" in filters:
         return
@@ -199,7 +199,7 @@ def test_the_summary_of_warn_mode_is_complete_where_warnings_are_silenced(
     for arguments in (("-p", "no:warnings"), ("-q", "-W", "ignore"), ("--disable-warnings",)):
         result = run_pytest(*arguments, mode="warn")
         assert result.ret == pytest.ExitCode.OK
-        assert summary(result)[0] == "network violations: 6 in 6 places"
+        assert summary(result)[0] == "network violations: 6 in 6 tests"
 
 
 def test_an_error_filter_on_the_command_line_raises_at_the_call(
@@ -233,7 +233,7 @@ def test_a_filter_that_names_our_category_is_the_projects(
     pytester.makeini("[pytest]\nfilterwarnings =\n    ignore::pytest_test_categories.NetworkAccessWarning\n")
     result = run_pytest(mode="warn")
     result.assert_outcomes(passed=1, warnings=0)
-    assert "network violations: 1 in 1 place" in result.stdout.str()
+    assert "network violations: 1 in 1 test" in result.stdout.str()
 
 
 def test_the_environment_serves_where_no_run_does(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

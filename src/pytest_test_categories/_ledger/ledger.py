@@ -520,7 +520,7 @@ def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
 def _announce(run: Run, violation: Violation, *, late: bool) -> None:
     if run.decided and late:
         run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
-    elif violation.thread:
+    elif violation.thread and violation.verdict == "refused":  # what goes on keeps nobody waiting: the summary tells
         run.announce(f"{warning_text(violation)} (thread {violation.thread})")
 
 

@@ -96,9 +96,9 @@ def _configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str | list[str]:
     """Say the mode, and what is watched."""
-    settings = _options.of(config)
+    settings, verbose = _options.of(config), config.option.verbose > 0
     if settings.active and settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel
 
-        return _kernel.header(settings)
-    return _options.header(settings)
+        return _kernel.header(settings, verbose=verbose)
+    return _options.header(settings, verbose=verbose)

@@ -360,12 +360,13 @@ _WATCHES_CHILDREN: Final = sys.implementation.name == "cpython"
 """Whether the layer begins in child processes: PyPy's are started and counted, but not watched."""
 
 
-def header(settings: Settings, kernel: str = "") -> str:
+def header(settings: Settings, kernel: str = "", *, verbose: bool = False) -> str:
     """Return the header line: the mode, and what is watched and what is not.
 
     Args:
         settings: The run's.
         kernel: The kernel layer, if it is in force, as it is to be named.
+        verbose: Whether to name every layer, and what they miss.
     """
     if settings.mode is None:
         return "test categories: enforcement off"
@@ -374,6 +375,9 @@ def header(settings: Settings, kernel: str = "") -> str:
         what = "nothing is refused, the baseline is updated"
     elif settings.observing:
         what += ", all attempts are noted"
+    if not verbose:
+        watched = f"Python, {kernel}" if kernel else "Python (-v: what they miss)"
+        return f"test categories: {what}; network layers: {watched}"
     other = "other " if _WATCHES_CHILDREN else ""
     return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
         "" if kernel else f"; not watched: native clients that are not on the list, {other}child processes"

@@ -23,7 +23,7 @@ from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, Fixture
 from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
 from pytest_test_categories.pytest_plugin._phases import Phases
 from pytest_test_categories.pytest_plugin._sizes import Sizes
-from pytest_test_categories.pytest_plugin._summary import Summary
+from pytest_test_categories.pytest_plugin._summary import ListedOnce, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
+    from pytest_test_categories.pytest_plugin._waiting import Waiting
 
 _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
@@ -117,6 +118,7 @@ class Session:
         self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
         self._others = OtherGuards(self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
+        self._waiting: Waiting | None = None
         self._entry_points = _runners.entry_points(self._phases)
         self._no_reports = [True]  # until the first violation
         self.run.on_record = self._expect_reports
@@ -138,6 +140,7 @@ class Session:
         self._register_results(config)
         self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
+        manager.register(ListedOnce(), "test-categories-warnings")
 
     def _register_results(self, config: pytest.Config) -> None:
         """Register what gathers the whole run, where somebody asks for something that is made of it."""
@@ -222,8 +225,16 @@ class Session:
 
     def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
         # pytest would warn about it in whatever test runs by then; it is on record, for the test that it belongs to.
-        if not isinstance(args.exc_value, NetworkAccessViolationError) and self._hook_before is not None:
-            self._hook_before(args)
+        error = args.exc_value
+        if not isinstance(error, NetworkAccessViolationError):
+            if self._hook_before is not None:
+                self._hook_before(args)
+        elif error.violations:
+            if self._waiting is None:
+                from pytest_test_categories.pytest_plugin._waiting import Waiting
+
+                self._waiting = Waiting(self._announce)
+            self._waiting.note_death("" if args.thread is None else args.thread.name, error.violation)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -232,6 +243,8 @@ class Session:
             System.write(self._terminal, f"\n{text}\n".encode(errors="replace"))
 
     def _close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.closed = True
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
             threading.excepthook = self._hook_before
         stack.unset_aside(_private.CALLS_HOOKS, _is_report_hook)

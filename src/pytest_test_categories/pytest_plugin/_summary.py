@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,13 +11,13 @@ import pytest
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import line_text
+from pytest_test_categories._rules.wording import counted, grouped_lines, line_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _other_guards, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories"
+_WARNING: Final = ": NetworkAccessWarning: "
 _SHOWN: Final = 10
 KNOWN: Final = "known"
 """Verdict on what the baseline lists; the baseline tells of it."""
@@ -110,7 +110,7 @@ class Summary:
             self._run.decided = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the section: violations by test and target, late ones, notes, sizes."""
+        """Write the section: violations by line, late ones, notes, sizes."""
         self._counts.update(self._phases.counts)
         self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
@@ -176,15 +176,47 @@ class Summary:
         return lines
 
 
+class ListedOnce:
+    """Leaves the warnings of this plugin out of pytest's list of warnings, but under ``-v``: the section lists them.
+
+    The last line of the run counts them as others. Where the section is not written, nothing is left out.
+    """
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Take the warnings out while pytest lists its own."""
+        warnings = terminalreporter.stats.get("warnings", [])
+        others = [warning for warning in warnings if _WARNING not in warning.message]
+        if terminalreporter.verbosity > 0 or len(others) == len(warnings):
+            return (yield)
+        _set_warnings(terminalreporter, others)
+        try:
+            return (yield)
+        finally:
+            _set_warnings(terminalreporter, warnings)
+
+
+def _set_warnings(terminalreporter: pytest.TerminalReporter, warnings: list[Any]) -> None:
+    if warnings:
+        terminalreporter.stats["warnings"] = warnings
+    else:
+        del terminalreporter.stats["warnings"]
+
+
 def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> list[str]:
     if not by_test:
         return []
     total = sum(map(len, by_test.values()))
-    lines = [f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"]
-    for test, found in sorted(by_test.items()):
-        violations = sorted(found.values(), key=operator.attrgetter("target", "location"))
-        lines += [f"  {test} [{violations[0].size}]", *[f"    {line_text(violation)}" for violation in violations]]
-    return lines
+    return [f"network violations: {total} in {_counted_tests(by_test)}", *grouped_lines(by_test)]
+
+
+def _counted_tests(names: Iterable[str]) -> str:
+    """Return how many tests there are among names, and how many modules: those whose import is the violation."""
+    of_tests = Counter("::" in name for name in names)
+    parts = [counted(of_tests[True], "test")] if of_tests[True] else []
+    if of_tests[False]:
+        parts.append(counted(of_tests[False], "other place" if parts else "place"))
+    return " and ".join(parts)
 
 
 def _note_lines(notes: dict[str, dict[str, Any]]) -> list[str]:
