@@ -132,7 +132,7 @@ def test_run():
     )
     result = run_pytest("-v", mode="warn", workers=workers)
     assert result.ret == 0
-    assert summary(result)[0] == "network violations: 1 in 1 test"
+    assert summary(result)[0] == "network violations: 1 in 1 test, each a warning above"
 
 
 STARTS: Final = {

@@ -144,16 +144,16 @@ def test_in_warn_mode_a_fact_is_printed_once(pytester: pytest.Pytester, run_pyte
     )
     result = run_pytest(mode="warn")
     text = result.stdout.str() + result.stderr.str()
-    assert text.count("listen on 127.0.0.1 (any port)") == 2  # of the test's thread, and of another
-    assert "test_serves.py::test_serves (20 parameter sets) [small]" in text
-    assert "NetworkAccessWarning" not in text
-    assert "of the test's own" in text
     result.assert_outcomes(passed=22, warnings=22)
-    said = run_pytest("-v", mode="warn").stdout.str()
-    assert "Network access violation in test_in_a_thread: attempted connection to 127.0.0.1:0 (listen on" in said
+    assert "network violations: 21 in 21 tests, each a warning above" in result.outlines
+    assert all(text.count(f"test_serves[{n}]") == 2 for n in range(20))  # pytest's own line of the test, and its text
+    assert text.count("violation in test_in_a_thread") == 1
+    section = text.partition("network violations: ")[2]
+    assert "  20 tests [small]\n    listen on 127.0.0.1 (any port) (x20) at test_serves.py:4 in serve\n" in section
+    assert "test_serves.py::" not in section
 
 
-def test_where_nothing_lists_violations_the_warnings_do(pytester: pytest.Pytester, run_pytest: Run) -> None:
+def test_where_warnings_are_not_listed_the_summary_names_the_tests(pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makepyfile(
         test_serves="""
         import socket, pytest
@@ -163,8 +163,11 @@ def test_where_nothing_lists_violations_the_warnings_do(pytester: pytest.Pyteste
             socket.create_server(("127.0.0.1", 0)).close()
         """
     )
-    result = run_pytest("-p", "no:test-categories-summary", "-p", "no:test-categories-warnings", mode="warn")
-    result.stdout.fnmatch_lines(["*NetworkAccessWarning: Network access violation in test_serves: *"])
+    for arguments in (("--disable-warnings",), ("-W", "ignore"), ("-p", "no:warnings")):
+        said = run_pytest(*arguments, mode="warn").stdout.str()
+        assert "network violations: 1 in 1 test\n  test_serves.py::test_serves [small]\n    listen on" in said, (
+            arguments
+        )
 
 
 HANGS: Final = """

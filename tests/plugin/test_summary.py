@@ -95,7 +95,7 @@ def test_the_summary_is_the_same_whatever_the_verbosity_and_the_workers(
     text = "\n".join(plain)
     for part in (
         "network violations: 9 in 8 tests",
-        "  test_all.py::test_names[a::b] [small]",
+        "  test_all.py::test_names (3 parameter sets) [small]\n",
         "  test_all.py::test_medium [medium]",
         "  test_all.py::test_two_targets [small]\n    198.51.100.1:1 at test_all.py:9 in swallowed\n",
         "in swallowed\n    198.51.100.1:2 (x2) at",

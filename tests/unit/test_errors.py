@@ -280,7 +280,7 @@ def test_a_server_is_told_as_what_it_is(target: str, shown: str) -> None:
     assert line_text(server) == f"{shown} at src/myapp/users.py:12 in fetch_user"
     assert short_text(server) == f"[TC001] {shown} at src/myapp/users.py:12"
     assert warning_text(server) == (
-        f"Network access violation in test_fetch_user: attempted connection to {target} ({shown})"
+        f"Network access violation in test_fetch_user: attempted connection to {target}: {shown}"
     )
     assert hints(server) == (
         ["none of these: the test itself listens. Call the application without a server"],

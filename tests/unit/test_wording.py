@@ -75,6 +75,15 @@ def test_many_tests_of_one_line_are_counted() -> None:
     assert len(lines) == 7
 
 
+def test_tests_that_are_named_elsewhere_are_counted() -> None:
+    by_test = {f"t.py::test_{n}": {(): of(f"t.py::test_{n}")} for n in range(12)}
+    assert grouped_lines(by_test, named=False) == [
+        "  12 tests [small]",
+        "    api.example.com:443 (x12) at src/users.py:12 in fetch",
+        FIX,
+    ]
+
+
 def test_what_has_no_line_is_each_tests_own() -> None:
     assert listed(of("t.py::test_a", location="", library=""), of("t.py::test_b", location="", library="")) == [
         "  t.py::test_a [small]",

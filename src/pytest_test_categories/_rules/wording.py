@@ -26,7 +26,7 @@ def warning_text(violation: Violation) -> str:
     function = function_of(violation.test)
     test = function.rpartition("::")[2] + violation.test[len(function) :]
     said = f"Network access violation in {test}: attempted connection to {violation.target}"
-    return f"{said} ({_serving(violation)})" if violation.kind == "bind" else said
+    return f"{said}: {_serving(violation)}" if violation.kind == "bind" else said
 
 
 def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
@@ -93,7 +93,7 @@ _TESTS: Final = 5
 """How many tests a list names for one line of code."""
 
 
-def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]]) -> list[str]:
+def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool = True) -> list[str]:
     """Return a list of violations by the line that made them: its tests, what was attempted, and how to fix it.
 
     What several tests attempt from one line is one entry, the parameter sets of a test are one test, and what the same
@@ -101,6 +101,7 @@ def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]]) -> list[str]:
 
     Args:
         by_test: The violations of each test.
+        named: Whether to name the tests, and not only count them.
     """
     facts: dict[tuple[Any, ...], dict[str, Violation]] = {}  # by what makes one fact of several tests
     for test, violations in sorted(by_test.items()):
@@ -118,7 +119,7 @@ def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]]) -> list[str]:
         entries.setdefault((size, tuple(group)), []).append(_together(list(group.values())))
     lines = []
     for (size, tests), made in sorted(entries.items(), key=lambda entry: (-len(entry[0][1]), entry[0][1])):
-        lines += [f"  {test} [{size}]" for test in _shown_tests(tests)]
+        lines += [f"  {test} [{size}]" for test in (_shown_tests(tests) if named else [counted(len(tests), "test")])]
         fixes = [f"{_FIX}{fix}" if (fix := short_fix(violation)) else "" for violation in made]
         for violation, fix, following in zip(made, fixes, [*fixes[1:], ""], strict=True):
             lines.append(f"    {line_text(violation)}")

@@ -23,7 +23,7 @@ from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, Fixture
 from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
 from pytest_test_categories.pytest_plugin._phases import Phases
 from pytest_test_categories.pytest_plugin._sizes import Sizes
-from pytest_test_categories.pytest_plugin._summary import ListedOnce, Summary
+from pytest_test_categories.pytest_plugin._summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -140,7 +140,6 @@ class Session:
         self._register_results(config)
         self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
-        manager.register(ListedOnce(), "test-categories-warnings")
 
     def _register_results(self, config: pytest.Config) -> None:
         """Register what gathers the whole run, where somebody asks for something that is made of it."""

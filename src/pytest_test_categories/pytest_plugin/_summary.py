@@ -11,13 +11,13 @@ import pytest
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import counted, grouped_lines, line_text
+from pytest_test_categories._rules.wording import counted, grouped_lines, line_text, warning_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _other_guards, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Iterable
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
@@ -117,7 +117,7 @@ class Summary:
         by_test = self._by_test(terminalreporter)
         _unwatched.merge(self._unwatched, _unwatched.counts(self._run))
         lines = [
-            *_violation_lines(by_test),
+            *_violation_lines(by_test, _warnings_listed(terminalreporter)),
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
@@ -176,38 +176,34 @@ class Summary:
         return lines
 
 
-class ListedOnce:
-    """Leaves the warnings of this plugin out of pytest's list of warnings, but under ``-v``: the section lists them.
+def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]], said: set[str]) -> list[str]:
+    """Return the violations by line; of those that a warning has told in full, how many tests made them.
 
-    The last line of the run counts them as others. Where the section is not written, nothing is left out.
+    Args:
+        by_test: The violations.
+        said: The texts of the warnings that pytest lists.
     """
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
-        """Take the warnings out while pytest lists its own."""
-        warnings = terminalreporter.stats.get("warnings", [])
-        others = [warning for warning in warnings if _WARNING not in warning.message]
-        if terminalreporter.verbosity > 0 or len(others) == len(warnings):
-            return (yield)
-        _set_warnings(terminalreporter, others)
-        try:
-            return (yield)
-        finally:
-            _set_warnings(terminalreporter, warnings)
-
-
-def _set_warnings(terminalreporter: pytest.TerminalReporter, warnings: list[Any]) -> None:
-    if warnings:
-        terminalreporter.stats["warnings"] = warnings
-    else:
-        del terminalreporter.stats["warnings"]
-
-
-def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> list[str]:
     if not by_test:
         return []
     total = sum(map(len, by_test.values()))
-    return [f"network violations: {total} in {_counted_tests(by_test)}", *grouped_lines(by_test)]
+    lines = [f"network violations: {total} in {_counted_tests(by_test)}"]
+    told: dict[str, dict[tuple[str, ...], Violation]] = {}
+    rest: dict[str, dict[tuple[str, ...], Violation]] = {}
+    for test, found in by_test.items():
+        for key, violation in found.items():
+            into = told if warning_text(violation) in said else rest
+            into.setdefault(test, {})[key] = violation
+    if told:
+        lines[0] += ", each a warning above" if not rest else f", {sum(map(len, told.values()))} of them warnings above"
+    return [*lines, *grouped_lines(told, named=False), *grouped_lines(rest)]
+
+
+def _warnings_listed(terminalreporter: pytest.TerminalReporter) -> set[str]:
+    """Return the texts of our warnings that pytest has listed."""
+    if not terminalreporter.hasopt("w"):
+        return set()
+    texts = (warning.message.partition(_WARNING)[2] for warning in terminalreporter.stats.get("warnings", ()))
+    return {text.partition("\n")[0] for text in texts}
 
 
 def _counted_tests(names: Iterable[str]) -> str:
