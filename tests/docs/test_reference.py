@@ -38,14 +38,14 @@ class _Group:
     """Takes the options that the plugin adds."""
 
     def __init__(self) -> None:
-        self.ini: dict[str, object] = {}
+        self.ini: list[str] = []
         self.options: list[str] = []
 
     def getgroup(self, _name: str) -> _Group:
         return self
 
-    def addini(self, name: str, _text: str, *, default: object, **_settings: object) -> None:
-        self.ini[name] = default
+    def addini(self, name: str, _text: str, **_settings: object) -> None:
+        self.ini.append(name)
 
     def addoption(self, name: str, **_settings: object) -> None:
         self.options.append(name)
@@ -55,11 +55,12 @@ def test_the_table_of_options_holds_the_plugins_options() -> None:
     added = _Group()
     _options.add(added)  # type: ignore[arg-type]  # what it uses of pytest's parser
     rows = table(DOCS / "reference" / "options.md", "ini key")
-    assert {ini: default for ini, _, default, _ in rows} == {name: default or "" for name, default in added.ini.items()}
+    assert [row[:3] for row in rows] == [[key.ini, key.option, key.default] for key in _options.KEYS]
+    assert added.ini == [*(key.ini for key in _options.KEYS), *_options._RENAMED.values()]
     single = [
         name.partition("=")[0].partition("[")[0] for name, _ in table(DOCS / "reference" / "options.md", "command line")
     ]
-    assert sorted([*(option for _, option, _, _ in rows if option), *single]) == sorted(added.options)
+    assert sorted([*(row[1] for row in rows), *single]) == sorted(added.options)
 
 
 def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest.RunResult]) -> None:

@@ -495,7 +495,7 @@ def test_options_without_a_file_say_what_to_set(pytester: pytest.Pytester, run_p
     pytester.makepyfile("def test_one(): pass")
     result = run_pytest(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{option} wants a file: set test_categories_network_baseline in the ini file"])
+    result.stderr.fnmatch_lines([f"*{option} needs a file: add --network-baseline=FILE"])
 
 
 def test_the_kernel_layer_knows_the_baseline(project: Path, run_pytest: Run, monkeypatch: pytest.MonkeyPatch) -> None:

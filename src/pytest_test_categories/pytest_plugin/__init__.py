@@ -76,6 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _configure(config: pytest.Config) -> None:
     settings = _options.of(config)
+    if _options.selects_by_size(config):
+        from pytest_test_categories.pytest_plugin._selected import Selected
+
+        config.pluginmanager.register(Selected(config, settings), "test-categories-selected")
     if not settings.active:
         from pytest_test_categories.pytest_plugin import _off
 
@@ -94,11 +98,12 @@ def _configure(config: pytest.Config) -> None:
     session.configure(config)
 
 
-def pytest_report_header(config: pytest.Config) -> str | list[str]:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the mode, and what is watched."""
     settings, verbose = _options.of(config), config.option.verbose > 0
     if settings.active and settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel
 
-        return _kernel.header(settings, verbose=verbose)
-    return _options.header(settings, verbose=verbose)
+        said = _kernel.header(settings, verbose=verbose)
+        return [*([said] if isinstance(said, str) else said), *_options.notes(config)]
+    return [_options.header(settings, verbose=verbose), *_options.notes(config)]

@@ -43,7 +43,7 @@ class Explain:
         self._run = run
         self._sizes = sizes
         self._plan = plan
-        self._allow = tuple(self._allow_of_the_run())
+        self._allow = tuple(zip(settings.allow, settings.allow_from, strict=True))
         # Workers would explain the same, each for itself.
         if getattr(config.option, "dist", "no") != "no":
             config.option.dist = "no"
@@ -66,11 +66,6 @@ class Explain:
         return True
 
     # -- facts ---------------------------------------------------------------------------------------------------------
-
-    def _allow_of_the_run(self) -> Iterator[tuple[AllowEntry, str]]:
-        in_file = len(self._config.getini("test_categories_network_allow"))
-        for index, entry in enumerate(self._settings.allow):
-            yield entry, "test_categories_network_allow" if index < in_file else "--network-allow"
 
     def _facts(self, item: pytest.Item) -> dict[str, Any]:
         size = self._sizes.of(item)

@@ -5,6 +5,7 @@ Each function says what is lost where another pytest has the name no more; ``tes
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from pytest_test_categories._attribution.stack import is_project_file
 from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
     from typing import Self
 
@@ -22,6 +23,73 @@ CALLS_HOOKS: Final = "_multicall"
 """The function of pluggy's that calls a hook's implementations. Without it, see ``hook_of``."""
 
 _NOTHING: Final[Mapping[str, Sequence[Any]]] = {}
+
+
+class _Applies:
+    """Says of each name in an expression whether it applies to one test."""
+
+    def __init__(
+        self, item: pytest.Item, holds: Callable[[pytest.Item, str], bool | None], own: Callable[..., bool]
+    ) -> None:
+        self._item = item
+        self._holds = holds
+        self._own = own
+
+    def __call__(self, name: str, /, **arguments: str | int | bool | None) -> bool:
+        found = None if arguments else self._holds(self._item, name)
+        return self._own(name, **arguments) if found is None else found
+
+
+@contextlib.contextmanager
+def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool | None]) -> Iterator[None]:
+    """Within the block, let ``holds`` say whether a name in the expression of ``-m`` applies to a test.
+
+    Where it returns None, pytest's own rule holds, by markers. pytest goes on to parse the expression, to refuse what
+    is none, and to deselect when its turn is among the hooks. Without these names ``-m`` selects by markers alone.
+
+    Args:
+        ours: The session's: the expression of another session, inside of it, is left alone.
+        holds: Is asked for a test and a name.
+    """
+    try:
+        from _pytest import mark
+        from _pytest.mark.expression import Expression
+
+        by_mark, own_markers = mark.deselect_by_mark, mark.MarkMatcher.from_markers
+    except (ImportError, AttributeError):
+        yield
+        return
+
+    def deselect(items: list[pytest.Item], config: pytest.Config) -> None:
+        if config is not ours or not config.option.markexpr:
+            by_mark(items, config)
+            return
+        by_mark([], config)  # raises what is to be said of the expression
+        expression = Expression.compile(config.option.markexpr)
+        chosen: list[pytest.Item] = []
+        others: list[pytest.Item] = []
+        for item in items:
+            applies = _Applies(item, holds, own_markers(item.iter_markers()))
+            (chosen if expression.evaluate(applies) else others).append(item)
+        if others:
+            config.hook.pytest_deselected(items=others)
+            items[:] = chosen
+
+    mark.deselect_by_mark = deselect
+    try:
+        yield
+    finally:
+        if mark.deselect_by_mark is deselect:
+            mark.deselect_by_mark = by_mark
+
+
+def toml_table(config: pytest.Config, name: str) -> Mapping[str, Any] | None:
+    """Return the table that a key of pytest's own table in a TOML file holds, if it is one: ``getini`` takes none.
+
+    Without it such a table is an error, in pytest's words.
+    """
+    value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
+    return value if isinstance(value, dict) else None
 
 
 def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories._attribution.stack import identity
+from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_test_categories._rules.policy import TestSize
     from pytest_test_categories.pytest_plugin._options import Settings
 
 
@@ -30,7 +30,7 @@ class Sizes:
     def __init__(self, settings: Settings, root: str) -> None:
         self._settings = settings
         self._root = root.replace("\\", "/")
-        self._markers = dict(settings.marker_sizes)
+        self._markers = {size.value: size for size in TestSize} | dict(settings.marker_sizes)
         # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
@@ -184,7 +184,7 @@ class Sizes:
     @property
     def _is_off(self) -> bool:
         """Whether nothing is enforced: then there is no reason to stop."""
-        return self._settings.mode is not None and self._settings.mode.value == "off"
+        return self._settings.mode is None or self._settings.mode.value == "off"
 
     def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
         found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
