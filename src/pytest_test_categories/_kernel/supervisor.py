@@ -559,6 +559,8 @@ class Supervisor:
         ip = None if endpoint is None or endpoint.family != "ip" else parse_ip(endpoint.host)
         if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
             return False
+        if any(policy.denies_names for policy in self._policies(watched, word)):
+            return False  # a look-up may yet give the address a name that is denied
         return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
 
     def _judge_aim(self, watched: Watched, question: Question, aim: Aim) -> int | None:
@@ -653,7 +655,7 @@ class Supervisor:
         nameless = Attempt(Kind.LOOKUP, aim.endpoint, Reach.BEYOND)
         by_address = nameless._replace(kind=Kind.CONNECT)  # an entry may name the server and its port
         refusing = self._refusing(watched, question.word, by_address)
-        if not refusing:
+        if not refusing and not any(policy.denies_names for policy in self._policies(watched, question.word)):
             return _PERMITTED
         watched.hear()
         if self._is_vouched(watched, question, look_up=True):
@@ -671,6 +673,7 @@ class Supervisor:
             self._end_detour(watched.held.pop(key))
         strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
         held = LookUp(question, aim.endpoint, refused=strict)
+        held.told = not refusing  # without a name there is nothing to tell of
         if not self._begin_detour(watched, held):
             return self._refuse(watched, question, nameless, look_up=True)
         watched.held[key] = held
@@ -809,7 +812,7 @@ class Supervisor:
         """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
         import threading
 
-        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
+        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.admitting)
         finished = self._finished()
 
         def look_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
+from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
 
 if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
@@ -112,6 +113,8 @@ def cures(violation: Violation) -> list[str]:
 
 def reach_hints(violation: Violation) -> list[str]:
     """Return which larger size, or which allow entry, would permit the attempt."""
+    if narrowed := _narrowed_hints(violation):
+        return narrowed
     found = []
     if violation.fixture and violation.held_by and violation.held_by != violation.test:
         found += _fixture_hints(violation)
@@ -128,6 +131,20 @@ def reach_hints(violation: Violation) -> list[str]:
     else:
         found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
     return found
+
+
+def _narrowed_hints(violation: Violation) -> list[str]:
+    """Return what is to be changed for what no size permits: an entry is denied, or a list of entries lacks it."""
+    if violation.because.startswith(DENIED_BY):
+        entry = violation.because.removeprefix(DENIED_BY)
+        return [f"no size and no allow entry permits {violation.target}: {entry} is in test_categories_network_deny"]
+    if violation.because == NOT_LISTED:
+        whose = violation.guard or f"network_only of {violation.test}"
+        return [
+            f"no size permits {violation.target}: {whose} does not list it",
+            "add it there; where a module, a class and a test have such lists, each must list it",
+        ]
+    return []
 
 
 def _fixture_hints(violation: Violation) -> list[str]:

@@ -34,7 +34,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
     lines = [
         "[TC001] Network Access Violation",
         f"Test: {first.test}",
-        f"Category: {first.size.upper()}",
+        f"Category: {first.size.upper() or 'NONE'}",
         "",
         "What happened:",
         f"  Attempted network connection to {first.target}",

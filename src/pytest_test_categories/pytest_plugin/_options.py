@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
@@ -33,7 +33,11 @@ MARKERS: Final = {
 }
 _SIZED: Final = ("marker", "path", "fixture")
 ALLOW_MARKER: Final = "network_allow"
-_ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
+ONLY_MARKER: Final = "network_only"
+_ENTRIES: Final = {
+    ALLOW_MARKER: "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)",
+    ONLY_MARKER: "all that a test may reach of what its size permits, such as 'db:5432' (pytest-test-categories)",
+}
 
 _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
@@ -42,6 +46,7 @@ _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_path_sizes", "linelist", "Sizes by directory, such as: tests/unit = small", []),
     ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
     ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
+    ("test_categories_network_deny", "linelist", "What no test may reach, such as: api.example.com", []),
     ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
     ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
 )
@@ -57,6 +62,7 @@ class Settings(NamedTuple):
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
         allow: Entries that widen a size.
+        deny: Entries that neither a size nor such an entry lifts.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
@@ -74,6 +80,7 @@ class Settings(NamedTuple):
     path_sizes: tuple[tuple[str, TestSize], ...] = ()
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
     allow: tuple[AllowEntry, ...] = ()
+    deny: tuple[AllowEntry, ...] = ()
     kernel: str = OFF
     reports: tuple[str, ...] = ()
     suggest: str = ""
@@ -118,6 +125,12 @@ def add(parser: pytest.Parser) -> None:
         action="append",
         metavar="ENTRY",
         help="widen a size by an entry such as postgres:5432 (repeatable; adds to the ini file's)",
+    )
+    group.addoption(
+        "--network-deny",
+        action="append",
+        metavar="ENTRY",
+        help="deny an entry such as api.example.com to tests of every size (repeatable; adds to the ini file's)",
     )
     group.addoption(
         "--network-kernel-guard",
@@ -170,7 +183,8 @@ def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    config.addinivalue_line("markers", f"{ALLOW_MARKER}(*entries): {_ALLOW_TEXT}")
+    for name, text in _ENTRIES.items():
+        config.addinivalue_line("markers", f"{name}(*entries): {text}")
 
 
 def of(config: pytest.Config) -> Settings:
@@ -195,9 +209,10 @@ def _parse(config: pytest.Config) -> Settings:
     size, size_where = _given(config, option, "default_size")
     kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
     lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
-    allowed = [*config.getini("test_categories_network_allow")]
+    entries = {name: config.getini(f"test_categories_network_{name}") for name in ("allow", "deny")}
+    given = {name: getattr(option, f"network_{name}", None) or () for name in entries}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
-    if mode == OFF and not wanted and not size and not any(lists.values()) and not allowed and not option.network_allow:
+    if mode == OFF and not wanted and not size and not any((*lists.values(), *entries.values(), *given.values())):
         return Settings()
 
     _forget_replaced()
@@ -217,13 +232,24 @@ def _parse(config: pytest.Config) -> Settings:
         marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
         path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
-        allow=(
-            *_checked(policy.parse_allow, tuple(allowed), "test_categories_network_allow"),
-            # Once each: pytest 8 reads the command line twice, into the same list.
-            *_checked(policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ())), "--network-allow"),
-        ),
+        allow=_both(policy.parse_allow, "allow", entries, given),
+        deny=_both(policy.parse_narrowing, "deny", entries, given),
         kernel=kernel,
         **wanted,
+    )
+
+
+def _both(
+    parse: Callable[..., tuple[_T, ...]],
+    name: str,
+    entries: Mapping[str, Iterable[str]],
+    given: Mapping[str, Iterable[str]],
+) -> tuple[_T, ...]:
+    """Return the entries of the ini file and those of the command line."""
+    return (
+        *_checked(parse, tuple(entries[name]), f"test_categories_network_{name}"),
+        # Once each: pytest 8 reads the command line twice, into the same list.
+        *_checked(parse, tuple(dict.fromkeys(given[name])), f"--network-{name}"),
     )
 
 

@@ -172,7 +172,7 @@ class Summary:
         what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
         lines = [f"network violations that no running test is charged with: {len(listed)} ({what})"]
         for violation in listed:
-            lines += [f"  {violation.test} [{violation.size}]", f"    {line_text(violation)}"]
+            lines += [f"  {violation.test} [{violation.size or 'no size'}]", f"    {line_text(violation)}"]
         return lines
 
 
@@ -183,7 +183,10 @@ def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> li
     lines = [f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"]
     for test, found in sorted(by_test.items()):
         violations = sorted(found.values(), key=operator.attrgetter("target", "location"))
-        lines += [f"  {test} [{violations[0].size}]", *[f"    {line_text(violation)}" for violation in violations]]
+        lines += [
+            f"  {test} [{violations[0].size or 'no size'}]",
+            *[f"    {line_text(violation)}" for violation in violations],
+        ]
     return lines
 
 

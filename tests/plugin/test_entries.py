@@ -1,0 +1,251 @@
+"""``network_only`` and deny entries: what narrows a test, whatever its size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., pytest.RunResult]
+
+ONLY = """
+import asyncio, socket, subprocess, sys, threading, unittest
+import pytest
+from pytest_test_categories import LargeTest, SmallTest, network_guard
+
+def reach(host="127.0.0.8", port=9):
+    with socket.socket() as s:
+        s.connect_ex((host, port))
+
+def send(host):
+    with socket.socket(type=socket.SOCK_DGRAM) as s:
+        s.sendto(b"x", (host, 9))
+
+only = pytest.mark.network_only
+
+@pytest.mark.large
+@only("127.0.0.7:9")
+class TestLarge:
+    def test_listed(self): reach("127.0.0.7")
+    def test_spelled_otherwise(self): reach("127.7")
+    def test_mapped(self):
+        with socket.socket(socket.AF_INET6) as s:
+            s.connect_ex(("::ffff:127.0.0.7", 9))
+    def test_another_host(self): reach()
+    def test_another_port(self): reach("127.0.0.7", 10)
+    def test_datagram(self): send("127.0.0.8")
+    def test_listed_datagram(self): send("127.0.0.7")
+    def test_another_name(self): socket.getaddrinfo("elsewhere.invalid", 80)
+    def test_server(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            assert server.getsockname()
+    def test_thread(self):
+        thread = threading.Thread(target=reach)
+        thread.start()
+        thread.join()
+    def test_loop(self):
+        async def main():
+            with pytest.raises(OSError):
+                await asyncio.open_connection("127.0.0.7", 9)
+        asyncio.run(main())
+    def test_child(self):
+        subprocess.run([sys.executable, "-c", "import socket; socket.socket().connect_ex(('127.0.0.8', 9))"])
+    def test_listed_child(self):
+        subprocess.run([sys.executable, "-c", "import socket; socket.socket().connect_ex(('127.0.0.7', 9))"])
+    def test_own_processes(self, tmp_path, monkeypatch):
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+            monkeypatch.chdir(tmp_path); server.bind("s")
+            server.listen()
+            client.connect("s")
+    def test_swallows(self):
+        try:
+            reach()
+        except BaseException:
+            pass
+
+@pytest.mark.xlarge
+@only("127.0.0.7")
+def test_xlarge(): reach()
+
+@only("127.0.0.7")
+def test_unsized(): reach()
+
+@only("127.0.0.7")
+def test_unsized_listed(): reach("127.0.0.7")
+
+@pytest.mark.medium
+@only("127.0.0.7")
+def test_medium(): reach()
+
+@pytest.mark.small
+@only("127.0.0.7")
+def test_small(): reach("127.0.0.7")
+
+@pytest.mark.small
+@pytest.mark.network_allow("127.0.0.7", "127.0.0.8")
+@only("127.0.0.7")
+def test_small_allows_two(): reach()
+
+@pytest.mark.small
+@pytest.mark.network_allow("127.0.0.7", "127.0.0.8")
+@only("127.0.0.7")
+def test_small_lists_one(): reach("127.0.0.7")
+
+@pytest.mark.large
+@only("127.0.0.7", "127.0.0.8")
+class TestBoth:
+    @only("127.0.0.8", "127.0.0.9")
+    def test_in_both(self): reach()
+    @only("127.0.0.8", "127.0.0.9")
+    def test_in_one(self): reach("127.0.0.9")
+
+@pytest.mark.large
+@pytest.mark.parametrize("host", [pytest.param("127.0.0.7", marks=only("127.0.0.7")), pytest.param("127.0.0.8", marks=only("127.0.0.7"))])
+def test_set(host): reach(host)
+
+class Attribute(LargeTest, unittest.TestCase):
+    network_only = ["127.0.0.7"]
+    def test_listed(self): reach("127.0.0.7")
+    def test_other(self): reach()
+
+class Derived(Attribute):
+    network_only = ["127.0.0.8"]
+
+@pytest.mark.large
+def test_block():
+    with network_guard("large", only="127.0.0.7"):
+        reach()
+
+@pytest.mark.large
+@network_guard("large", only=["127.0.0.8"])
+def test_decorated(): reach()
+"""
+
+FAILING = {
+    "TestLarge::test_another_host",
+    "TestLarge::test_another_port",
+    "TestLarge::test_datagram",
+    "TestLarge::test_another_name",
+    "TestLarge::test_thread",
+    "TestLarge::test_child",
+    "TestLarge::test_swallows",
+    "test_xlarge",
+    "test_unsized",
+    "test_medium",
+    "test_small",
+    "test_small_allows_two",
+    "TestBoth::test_in_one",
+    "test_set[127.0.0.8]",
+    "Attribute::test_other",
+    "Derived::test_listed",
+    "test_block",
+}
+
+
+def test_network_only_permits_what_it_lists_of_what_the_size_permits(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, workers: int
+) -> None:
+    pytester.makepyfile(ONLY)
+    found = outcomes(run_pytest("-v", "--strict-markers", workers=workers))
+    assert {name for name, outcome in found.items() if outcome == {"FAILED"}} == FAILING
+    assert len(found) == 32
+    assert {frozenset(outcome) for outcome in found.values()} == {frozenset({"FAILED"}), frozenset({"PASSED"})}
+
+
+def test_the_report_says_that_no_size_would_help(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import socket
+        import pytest
+        @pytest.mark.network_only("127.0.0.7")
+        @pytest.mark.large
+        def test_large(): socket.create_connection(("127.0.0.8", 9))
+        @pytest.mark.network_only("127.0.0.7")
+        def test_none(): socket.create_connection(("127.0.0.8", 9))
+        """
+    )
+    output = run_pytest().stdout.str()
+    assert "Category: LARGE" in output
+    assert "Category: NONE" in output
+    assert "no size permits 127.0.0.8:9: network_only of test_it.py::test_large does not list it" in output
+    assert "test_it.py::test_none [no size]" in output
+    assert "needs @pytest.mark.large" not in output
+
+
+def test_a_marker_holds_for_the_test_and_its_own_fixtures(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any
+) -> None:
+    pytester.makepyfile("""
+        import socket
+        import pytest
+        pytestmark = pytest.mark.large
+        def reach():
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.8", 9))
+        @pytest.fixture
+        def own(): reach()
+        @pytest.fixture(scope="module")
+        def shared(): reach()
+        @pytest.mark.network_only("127.0.0.7")
+        def test_own(own): pass
+        @pytest.mark.network_only("127.0.0.7")
+        def test_shared(shared): pass
+        def test_unmarked(own, shared): reach()
+    """)
+    assert outcomes(run_pytest("-v")) == {
+        "test_own": {"ERROR"},
+        "test_shared": {"PASSED"},
+        "test_unmarked": {"PASSED"},
+    }
+
+
+def test_markers_that_a_conftest_adds_narrow(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, workers: int
+) -> None:
+    pytester.makeconftest("""
+        import pytest
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                item.add_marker(pytest.mark.network_only("127.0.0.7"))
+    """)
+    pytester.makepyfile("""
+        import socket
+        def test_it():
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.8", 9))
+    """)
+    assert outcomes(run_pytest("-v", workers=workers)) == {"test_it": {"FAILED"}}
+
+
+@pytest.mark.parametrize("arguments", ["", "'no entry!'", "'small: 127.0.0.7'", "only='127.0.0.7'", "7"])
+def test_a_marker_with_what_is_no_entry_is_an_error_of_its_module(
+    pytester: pytest.Pytester, run_pytest: Run, arguments: str
+) -> None:
+    pytester.makepyfile(f"import pytest\n@pytest.mark.network_only({arguments})\ndef test_it(): pass\n")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*::test_it: @pytest.mark.network_only: *"])
+
+
+def test_a_class_attribute_with_what_is_no_entry_is_an_error_of_its_module(
+    pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    pytester.makepyfile("class TestIt:\n    network_only = ['small: db']\n    def test_it(self): pass\n")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*::TestIt: 'small: db'*"])
+
+
+def test_in_off_mode_no_list_narrows(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile("""
+        import socket
+        import pytest
+        @pytest.mark.network_only("127.0.0.7")
+        def test_it():
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.8", 9))
+    """)
+    run_pytest("--test-categories-enforcement=off", "--network-deny=127.0.0.8").assert_outcomes(passed=1)
