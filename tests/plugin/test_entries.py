@@ -249,3 +249,179 @@ def test_in_off_mode_no_list_narrows(pytester: pytest.Pytester, run_pytest: Run)
                 s.connect_ex(("127.0.0.8", 9))
     """)
     run_pytest("--test-categories-enforcement=off", "--network-deny=127.0.0.8").assert_outcomes(passed=1)
+
+
+DENIED = """
+import os, socket, subprocess, sys, threading
+import pytest
+from pytest_test_categories import network_guard
+
+def reach(host="127.0.0.8", port=9):
+    with socket.socket() as s:
+        s.connect_ex((host, port))
+
+@pytest.mark.parametrize("size", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("small", "medium", "large", "xlarge")])
+@pytest.mark.network_allow("127.0.0.8")
+def test_sized(size): reach()
+
+def test_unsized(): reach()
+
+def test_unsized_free(): reach("127.0.0.7")
+
+@pytest.mark.large
+@pytest.mark.network_only("127.0.0.8")
+def test_listed(): reach()
+
+@pytest.mark.large
+def test_spelled_otherwise(): reach("127.8")
+
+@pytest.mark.large
+def test_mapped():
+    with socket.socket(socket.AF_INET6) as s:
+        s.connect_ex(("::ffff:127.0.0.8", 9))
+
+@pytest.mark.large
+def test_free():
+    for _ in range(2):
+        reach("127.0.0.7")
+
+@pytest.mark.large
+def test_name():
+    with socket.socket() as s:
+        s.connect_ex(("Api.Example.com.", 443))
+
+@pytest.mark.large
+def test_alias(monkeypatch):  # as a hosts file has it: the name is denied, its address here is not
+    reach("127.0.0.1", 9)
+    def answer(host, *args):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))]
+    from pytest_test_categories._host.names import hosts_file
+    monkeypatch.setattr(type(hosts_file), "maps_to_loopback", lambda self, name: name == "api.example.com")
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    with pytest.raises(OSError):
+        socket.create_connection(("api.example.com", 9))
+
+@pytest.mark.large
+def test_datagram():
+    with socket.socket(type=socket.SOCK_DGRAM) as s:
+        s.connect(("127.0.0.8", 9))
+        s.send(b"x")
+
+@pytest.mark.large
+def test_unix(tmp_path):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect_ex("/run/denied.sock")
+
+@pytest.mark.large
+def test_guard():
+    with network_guard("large", allow=["127.0.0.8"]):
+        reach()
+
+@pytest.mark.large
+def test_child():
+    subprocess.run([sys.executable, "-c", "import socket; socket.socket().connect_ex(('127.0.0.8', 9))"])
+
+@pytest.mark.large
+def test_forked():
+    if (pid := os.fork()) == 0:
+        try:
+            reach()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+@pytest.mark.large
+class TestOff:
+    network_mode = "off"
+    def test_it(self): reach()
+
+@pytest.mark.large
+def test_open_connection():
+    with socket.create_server(("127.0.0.7", 0)) as server:
+        with network_guard("large", "off"):
+            pass
+        with socket.create_connection(server.getsockname()) as client:
+            client.send(b"x")
+"""
+
+
+def test_nothing_lifts_a_deny_entry(pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, workers: int) -> None:
+    pytester.makeini("""
+        [pytest]
+        test_categories_network_allow = small: 127.0.0.8
+        test_categories_network_deny =
+            127.0.0.8
+            *.example.com
+    """)
+    pytester.makepyfile(DENIED)
+    found = outcomes(run_pytest("-v", "--network-deny", "unix:/run/denied.sock", workers=workers))
+    passed = {"test_unsized_free", "test_free", "TestOff::test_it", "test_open_connection"}
+    assert {name for name, outcome in found.items() if outcome == {"PASSED"}} == passed
+    assert len(found) == 19
+    assert {frozenset(outcome) for outcome in found.values()} == {frozenset({"FAILED"}), frozenset({"PASSED"})}
+
+
+@pytest.mark.parametrize("where", ["test_it.py", "conftest.py"])
+@pytest.mark.parametrize("size", ["large", "filterwarnings('default')"])
+def test_a_deny_entry_holds_while_modules_are_imported(
+    pytester: pytest.Pytester, run_pytest: Run, where: str, size: str
+) -> None:
+    reaching = "import socket\ntry:\n    socket.create_connection(('127.0.0.8', 9))\nexcept Exception:\n    pass\n"
+    pytester.makepyfile(conftest="")
+    pytester.makepyfile(test_it=f"import pytest\n@pytest.mark.{size}\ndef test_it(): pass\n")
+    path = pytester.path / where
+    path.write_text(reaching + path.read_text())
+    result = run_pytest("--network-deny=127.0.0.8")
+    assert result.ret != pytest.ExitCode.OK
+    assert "127.0.0.8:9" in result.stdout.str()
+    assert run_pytest().ret == pytest.ExitCode.OK
+
+
+def test_a_deny_entry_holds_for_shared_fixtures_and_the_exit(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any
+) -> None:
+    pytester.makepyfile("""
+        import atexit, socket
+        import pytest
+        pytestmark = pytest.mark.large
+        def reach():
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.8", 9))
+        @pytest.fixture(scope="session")
+        def shared(): reach()
+        def test_shared(shared): pass
+        def test_leaves(): atexit.register(reach)
+    """)
+    result = run_pytest("-v", "--network-deny=127.0.0.8")
+    assert outcomes(result) == {"test_shared": {"ERROR"}, "test_leaves": {"PASSED"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--network-deny=small: db"], "--network-deny: 'small: db': such an entry holds for every size"),
+        (["-o", "test_categories_network_deny=http://x"], "test_categories_network_deny: 'http://x' is not a network"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["strict", "off"])
+def test_a_deny_entry_that_means_nothing_stops_the_run(
+    pytester: pytest.Pytester, run_pytest: Run, arguments: list[str], text: str, mode: str
+) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    result = run_pytest(f"--test-categories-enforcement={mode}", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert text in result.stderr.str()
+
+
+def test_a_denied_attempt_says_what_denies_it_and_no_larger_size(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makepyfile("""
+        import socket, pytest
+        @pytest.mark.medium
+        def test_it(): socket.getaddrinfo("api.example.com", 443)
+    """)
+    output = run_pytest("--network-deny=api.example.com").stdout.str()
+    assert (
+        "no size and no allow entry permits api.example.com:443: api.example.com is in test_categories_network_deny"
+        in output
+    )
+    assert "@pytest.mark.large" not in output

@@ -230,10 +230,12 @@ class Phases:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tests of each size have run; those with none under the empty name."""
+        """How many tests of each size have run; those with none, and no list of what they may reach, have no name."""
         found: dict[str, int] = {}
         for counted in list(self._counted.values()):
             size = counted.policy.size
+            if size is None and counted.policy.only:
+                continue
             name = "" if size is None else size.value
             found[name] = found.get(name, 0) + counted.count
         return found
