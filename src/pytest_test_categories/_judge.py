@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import asked, charge, current
 from pytest_test_categories._host.names import look_ups, reach_of_address
+from pytest_test_categories._host.unix_sockets import names_denied
 from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
@@ -95,6 +96,9 @@ class Judge:
             return False
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         attempt = _attempt(kind, sight, ip)
+        if sight.endpoint.family == "unix":
+            deny = [entry for link in charged.scopes if link.policy is not None for entry in link.policy.deny]
+            attempt = attempt._replace(names=names_denied(sight.endpoint.host, deny)) if deny else attempt
         if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
             attempt = attempt._replace(reach=Reach.NOWHERE)
         if self._debug:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -425,3 +430,91 @@ def test_a_denied_attempt_says_what_denies_it_and_no_larger_size(pytester: pytes
         in output
     )
     assert "@pytest.mark.large" not in output
+
+
+def test_a_denied_unix_socket_is_denied_by_every_name_that_leads_to_it(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, tmp_path: Path
+) -> None:
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))  # short enough for the address of a socket
+    path = directory / "real" / "s"
+    path.parent.mkdir()
+    (directory / "linked").symlink_to(path.parent)
+    (directory / "other").symlink_to(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(50)
+        os.link(path, directory / "hard")
+        pytester.makepyfile(f"""
+            import os, socket
+            import pytest
+            pytestmark = pytest.mark.large
+            @pytest.mark.parametrize("name", ["real/s", "other", "linked/s", "linked/../real/s", "hard"])
+            @pytest.mark.parametrize("relative", [True, False])
+            def test_denied(name, relative, monkeypatch):
+                monkeypatch.chdir("{directory}")
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(name if relative else "{directory}/" + name)
+            def test_free():
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect_ex("{directory}/free")
+        """)
+        for entry in (path, directory / "linked" / "s", f"{path.parent}/*"):
+            found = outcomes(run_pytest("-v", f"--network-deny=unix:{entry}"))
+            assert found.pop("test_free") == {"PASSED"}
+            passed = {name for name, outcome in found.items() if outcome == {"PASSED"}}
+            # A pattern knows a file by its path: of a hard link it has another one.
+            assert passed == (
+                {"test_denied[True-hard]", "test_denied[False-hard]"} if entry == f"{path.parent}/*" else set()
+            )
+        assert run_pytest().ret == pytest.ExitCode.OK
+    shutil.rmtree(directory)
+
+
+def test_work_that_is_handed_on_is_held_to_the_list_of_its_own_test(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any
+) -> None:
+    pytester.makepyfile("""
+        import multiprocessing, socket, threading
+        from concurrent.futures import ProcessPoolExecutor
+        import pytest
+        pytestmark = pytest.mark.large
+        only = pytest.mark.network_only("127.0.0.7")
+        go, gone = threading.Event(), threading.Event()
+        def reach():
+            with socket.socket() as s:
+                s.connect_ex(("127.0.0.8", 9))
+        def later():
+            go.wait(10)
+            try:
+                reach()
+            finally:
+                gone.set()
+        @pytest.fixture(scope="module")
+        def pool():
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                yield pool
+        @pytest.fixture(scope="module")
+        def client():
+            with socket.create_server(("127.0.0.8", 0)) as server:
+                with socket.create_connection(server.getsockname()) as client:
+                    yield client
+        def test_pool_first(pool): pool.submit(reach).result()
+        @only
+        def test_pool_listed(pool): pool.submit(reach).result()
+        def test_pool_last(pool): pool.submit(reach).result()
+        def test_opens(client): client.send(b"x")
+        @only
+        def test_open_connection(client): client.send(b"x")
+        @only
+        def test_leaves(): threading.Thread(target=later).start()
+        def test_bystander():
+            go.set()
+            assert gone.wait(10)
+            reach()
+    """)
+    result = run_pytest("-v")
+    failed = {name for name, outcome in outcomes(result).items() if outcome == {"FAILED"}}
+    assert failed == {"test_pool_listed", "test_open_connection"}
+    result.stdout.fnmatch_lines(
+        ["network violations that no running test is charged with: 1*", "*::test_leaves [[]large]"]
+    )

@@ -24,7 +24,7 @@ from pytest_test_categories._host.names import (
     reach_of_name,
     reach_of_vsock,
 )
-from pytest_test_categories._host.unix_sockets import Family, can_ask
+from pytest_test_categories._host.unix_sockets import Family, can_ask, names_denied
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
 from pytest_test_categories._kernel.names import (
@@ -602,9 +602,12 @@ class Supervisor:
             return errno.ENOENT if self._policies(watched, question.word) else _PERMITTED
         inside = path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+        here = _as_seen_by(question.thread, path)
+        deny = [entry for policy in self._policies(watched, question.word) for entry in policy.deny]
+        if deny:
+            attempt = attempt._replace(names=names_denied(here, deny))
         if not self._refusing(watched, question.word, attempt):
             return _PERMITTED
-        here = _as_seen_by(question.thread, path)
         if watched.family.knows(here) or watched.family.holds(here):
             return _PERMITTED
         return self._refuse(watched, question, attempt)

@@ -167,7 +167,8 @@ class Attempt(NamedTuple):
         kind: The sort of access.
         endpoint: Its aim.
         reach: How far it goes, as the endpoint alone tells.
-        names: Names that look-ups have resolved to the endpoint's address.
+        names: Names that look-ups have resolved to the endpoint's address; of a unix socket, others that lead to it,
+            which only what is denied is judged by.
         asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that, whatever the
             look-up answered.
     """
@@ -305,6 +306,8 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
 def _denies(entry: AllowEntry, attempt: Attempt) -> bool:
     """Tell whether a deny entry names what is reached: its name, its address, or any name that led to the address."""
     end = attempt.endpoint
+    if end.family == "unix":
+        return any(map(entry.admits_path, (end.host, *(other.name for other in attempt.names))))
     if end.family != "ip":
         return _admits(entry, attempt)
     if end.port is None and entry.port is not None:  # a look-up for whatever port: what connects to this one is denied
