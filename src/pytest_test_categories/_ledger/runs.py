@@ -22,6 +22,7 @@ class Run:
     Args:
         mode: Mode of guards that name none.
         allow: Entries that hold for every guard.
+        deny: Entries that none of them lifts.
         root: Directory that paths in reports are relative to.
         announce: Writes a line to the terminal at once, past any capturing.
         warning: Category of the warnings to emit.
@@ -48,9 +49,12 @@ class Run:
         announce: Callable[[str], None],
         warning: type[NetworkAccessWarning],
         base: Scope | None = None,
+        *,
+        deny: tuple[AllowEntry, ...] = (),
     ) -> None:
         self.mode = mode
         self.allow = allow
+        self.deny = deny
         self.root = root
         self.announce = announce
         self.warning = warning

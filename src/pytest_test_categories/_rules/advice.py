@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
+from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
 
 if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
@@ -120,6 +121,8 @@ def reach_hints(violation: Violation) -> list[str]:
     """Return which size, or which allow entry, permits this attempt: lines below the third way to fix it."""
     if _metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]
+    if narrowed := _narrowed_hints(violation):
+        return narrowed
     if is_held_by_another(violation):
         return _fixture_hints(violation)
     host, port = split_target(violation.target)
@@ -142,6 +145,8 @@ def short_fix(violation: Violation) -> str:
     """Return the ways to fix a violation in a phrase, for lists; empty where only the whole report can tell."""
     if _metadata_hint(violation) or violation.guard:
         return ""
+    if _narrowed_hints(violation):
+        return CURES.get(violation.library, "").partition(",")[0].partition(" and @pytest")[0]
     if is_held_by_another(violation):
         declare = f"{_DECLARED} = {violation.fixture.partition(' ')[0]} = {_needed(violation)}"
         return (
@@ -167,6 +172,20 @@ def _needed(violation: Violation) -> str:
 def _metadata_hint(violation: Violation) -> str:
     host = violation.target.rpartition(":")[0] or violation.target
     return _METADATA.get(host) or _METADATA.get(violation.target, "")
+
+
+def _narrowed_hints(violation: Violation) -> list[str]:
+    """Return what is to be changed for what no size permits: an entry is denied, or a list of entries lacks it."""
+    if violation.because.startswith(DENIED_BY):
+        entry = violation.because.removeprefix(DENIED_BY)
+        return [f"no size and no allow entry permits {violation.target}: {entry} is in test_categories_network_deny"]
+    if violation.because == NOT_LISTED:
+        whose = violation.guard or f"network_only of {violation.test}"
+        return [
+            f"no size permits {violation.target}: {whose} does not list it",
+            "add it there; where a module, a class and a test have such lists, each must list it",
+        ]
+    return []
 
 
 def _fixture_hints(violation: Violation) -> list[str]:

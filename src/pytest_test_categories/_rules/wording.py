@@ -35,7 +35,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
     lines = [
         "[TC001] Network Access Violation",
         f"Test: {first.test}",
-        f"Category: {first.size.upper()}",
+        f"Category: {first.size.upper() or 'NONE'}",
         "",
         "What happened:",
         f"  Attempted network connection to {first.target}",
@@ -107,7 +107,7 @@ def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool
     for test, violations in sorted(by_test.items()):
         for violation in violations.values():
             where = (violation.location, violation.function) if violation.location else (test, "")
-            size = violation.size
+            size = violation.size or "no size"
             if is_held_by_another(violation):
                 size += f", by its fixture {violation.fixture.partition(' ')[0]}"
             fact = (size, aim_text(violation), *where, tuple(_circumstances(violation)))

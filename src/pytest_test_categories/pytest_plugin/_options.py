@@ -33,7 +33,11 @@ MARKERS: Final = {
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
 ALLOW_MARKER: Final = "network_allow"
-_ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
+ONLY_MARKER: Final = "network_only"
+_ENTRIES: Final = {
+    ALLOW_MARKER: "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)",
+    ONLY_MARKER: "all that a test may reach of what its size permits, such as 'db:5432' (pytest-test-categories)",
+}
 
 _SIZES: Final = "small|medium|large|xlarge"
 
@@ -89,6 +93,13 @@ KEYS: Final = (
         variable="TEST_CATEGORIES_NETWORK_ALLOW",
     ),
     Key(
+        "test_categories_network_deny",
+        "ENTRY",
+        "what tests of no size may reach: api.example.com",
+        many=True,
+        variable="TEST_CATEGORIES_NETWORK_DENY",
+    ),
+    Key(
         "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
@@ -117,6 +128,8 @@ class Settings(NamedTuple):
         available: How much network the environment has: one of ``AVAILABLE``.
         available_from: The setting of that, as it was written.
         renamed: Ini keys that the ini file gives by their former names.
+        deny: Entries that neither a size nor such an entry lifts.
+        deny_from: What has given each of them.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
@@ -139,6 +152,8 @@ class Settings(NamedTuple):
     available: str = ALL
     available_from: str = ""
     renamed: tuple[str, ...] = ()
+    deny: tuple[AllowEntry, ...] = ()
+    deny_from: tuple[str, ...] = ()
     kernel: str = OFF
     reports: tuple[str, ...] = ()
     suggest: str = ""
@@ -224,7 +239,8 @@ def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    config.addinivalue_line("markers", f"{ALLOW_MARKER}(*entries): {_ALLOW_TEXT}")
+    for name, text in _ENTRIES.items():
+        config.addinivalue_line("markers", f"{name}(*entries): {text}")
 
 
 def of(config: pytest.Config) -> Settings:
@@ -274,11 +290,13 @@ def _parse(config: pytest.Config) -> Settings:
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
     markers, paths, fixtures = (_rules(lists[f"test_categories_{of}_sizes"]) for of in ("marker", "path", "fixture"))
-    allow = [
-        (entry, given)
-        for given, texts in lists["test_categories_network_allow"].items()
-        for entry in _checked(policy.parse_allow, texts, given)
-    ]
+    allow, deny = (
+        [(entry, given) for given, texts in lists[key].items() for entry in _checked(parse, texts, given)]
+        for key, parse in (
+            ("test_categories_network_allow", policy.parse_allow),
+            ("test_categories_network_deny", policy.parse_narrowing),
+        )
+    )
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
@@ -288,6 +306,8 @@ def _parse(config: pytest.Config) -> Settings:
         mode_from=where,
         allow=tuple(entry for entry, _ in allow),
         allow_from=tuple(given for _, given in allow),
+        deny=tuple(entry for entry, _ in deny),
+        deny_from=tuple(given for _, given in deny),
         available=available,
         available_from=_as_written(available, available_from),
         renamed=renamed,

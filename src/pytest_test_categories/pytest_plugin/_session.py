@@ -97,6 +97,7 @@ class Session:
         self.run = Run(
             mode=settings.mode,
             allow=settings.allow,
+            deny=settings.deny,
             root=str(config.rootpath),
             announce=self._announce,
             warning=PytestNetworkAccessWarning,

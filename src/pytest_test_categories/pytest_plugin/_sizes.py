@@ -12,7 +12,7 @@ import pytest
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _private
-from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
+from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS, ONLY_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ class Sizes:
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
-        self.allows = False  # whether any test, class or module has a marker that widens it
+        self.have_entries = False  # whether any test, class or module has a marker with entries
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -161,25 +161,25 @@ class Sizes:
 
     def _check_arguments(self, node: Any) -> None:
         for mark in node.own_markers:
-            if mark.name == ALLOW_MARKER:
-                self.allows = True
-                self._check_allow(node, mark)
+            if mark.name in {ALLOW_MARKER, ONLY_MARKER}:
+                self.have_entries = True
+                self._check_entries(node, mark)
             elif (mark.args or mark.kwargs) and mark.name in MARKERS and not self._is_off:
                 raise SizeConflictError(
                     f"{node.nodeid}: @pytest.mark.{mark.name} takes no arguments; "
                     f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')"
                 )
 
-    def _check_allow(self, node: Any, mark: Any) -> None:
-        from pytest_test_categories._rules.policy import parse_own_allow
+    def _check_entries(self, node: Any, mark: Any) -> None:
+        from pytest_test_categories._rules.policy import parse_narrowing, parse_own_allow
 
         try:
             if mark.kwargs or not mark.args:
                 raise ValueError("it takes entries such as 'postgres:5432', and nothing else")
-            parse_own_allow(mark.args)
+            (parse_own_allow if mark.name == ALLOW_MARKER else parse_narrowing)(mark.args)
         except ValueError as error:
             if not self._is_off:
-                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{ALLOW_MARKER}: {error}") from None
+                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{mark.name}: {error}") from None
 
     @property
     def _is_off(self) -> bool:

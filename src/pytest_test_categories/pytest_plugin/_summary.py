@@ -124,7 +124,7 @@ class Summary:
             *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
             *_selection.to_say(self._unused, self._config),
-            *_size_lines(self._counts),
+            *_size_lines(self._counts, denying=bool(self._run.deny)),
         ]
         if not lines:
             return
@@ -172,7 +172,7 @@ class Summary:
         what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
         lines = [f"network violations that no running test is charged with: {len(listed)} ({what})"]
         for violation in listed:
-            lines += [f"  {violation.test} [{violation.size}]", f"    {line_text(violation)}"]
+            lines += [f"  {violation.test} [{violation.size or 'no size'}]", f"    {line_text(violation)}"]
         return lines
 
 
@@ -229,13 +229,14 @@ def _added_late_lines(added: list[str]) -> list[str]:
     return [*lines, f"  and {len(added) - _SHOWN} more"] if len(added) > _SHOWN else lines
 
 
-def _size_lines(counts: dict[str, int]) -> list[str]:
+def _size_lines(counts: dict[str, int], *, denying: bool) -> list[str]:
     sized = [f"{counts[size.value]} {size.value}" for size in TestSize if counts.get(size.value)]
     lines = [f"sizes: {', '.join(sized)}"] if sized else []
     if unsized := counts.get(""):
+        held = "held only to test_categories_network_deny" if denying else "not held to anything"
         lines.append(
             f"{unsized} {'test has no size and is' if unsized == 1 else 'tests have no size and are'} "
-            "therefore not held to anything (test_categories_default_size gives them one)"
+            f"therefore {held} (test_categories_default_size gives them one)"
         )
     return lines
 
