@@ -451,7 +451,7 @@ def test_every_violation_has_its_specified_lines(violation: Violation) -> None:
     )
     assert text.endswith("\n\nDocumentation: https://pytest-test-categories.readthedocs.io/errors/TC001")
     assert warning_text(violation).startswith("Network access violation in ")
-    assert warning_text(violation).endswith(f": attempted connection to {violation.target}")
+    assert f": attempted connection to {violation.target}" in warning_text(violation)
 
 
 @given(st.lists(st.tuples(NAMES, IPV4, st.integers(0, 3)), max_size=60), st.integers(1, 5))
