@@ -176,7 +176,7 @@ def confirm(settings: Settings) -> None:
 
 def _check_required(settings: Settings) -> None:
     if _state.reason and settings.kernel == "require":
-        raise pytest.UsageError(f"the kernel layer is required (--network-kernel-guard=require), but {_state.reason}")
+        raise pytest.UsageError(f"the kernel layer is required ({settings.kernel_from}), but {_state.reason}")
 
 
 def _start(config: pytest.Config) -> None:

@@ -131,6 +131,7 @@ class Settings(NamedTuple):
         deny: Entries that neither a size nor such an entry lifts.
         deny_from: What has given each of them.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
+        kernel_from: The setting of that, as it was written.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
         force: Whether to write markers into files with uncommitted changes, too.
@@ -155,6 +156,7 @@ class Settings(NamedTuple):
     deny: tuple[AllowEntry, ...] = ()
     deny_from: tuple[str, ...] = ()
     kernel: str = OFF
+    kernel_from: str = ""
     reports: tuple[str, ...] = ()
     suggest: str = ""
     force: bool = False
@@ -270,7 +272,8 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_one_of(KERNEL), *_given(config, option, "network_kernel_guard"))
+    kernel, kernel_from = _given(config, option, "network_kernel_guard")
+    kernel = _checked(_one_of(KERNEL), kernel, kernel_from)
     available, available_from = _given(config, option, "network_available")
     available = _checked(_one_of(AVAILABLE), available, available_from)
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
@@ -312,6 +315,7 @@ def _parse(config: pytest.Config) -> Settings:
         available_from=_as_written(available, available_from),
         renamed=renamed,
         kernel=kernel,
+        kernel_from=_as_written(kernel, kernel_from),
         **wanted,
     )
 
