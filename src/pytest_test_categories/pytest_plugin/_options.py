@@ -24,6 +24,8 @@ KERNEL: Final = (OFF, "auto", "require")
 PRINT: Final = "print"
 APPLY: Final = "apply"
 SUGGEST: Final = (PRINT, APPLY)
+ON: Final = "on"
+FAKES: Final = (ON, OFF)
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -43,6 +45,7 @@ _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
     ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
     ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
+    ("test_categories_network_fakes", "string", "Whether violations come with a fake to paste: on (default), off", ON),
     ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
 )
 
@@ -57,6 +60,7 @@ class Settings(NamedTuple):
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
         allow: Entries that widen a size.
+        fakes: Whether violations come with what was asked for, and a fake to paste.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
@@ -74,6 +78,7 @@ class Settings(NamedTuple):
     path_sizes: tuple[tuple[str, TestSize], ...] = ()
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
     allow: tuple[AllowEntry, ...] = ()
+    fakes: bool = True
     kernel: str = OFF
     reports: tuple[str, ...] = ()
     suggest: str = ""
@@ -124,7 +129,11 @@ def add(parser: pytest.Parser) -> None:
         metavar="WANTED",
         help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
     )
-
+    group.addoption(
+        "--network-fakes",
+        metavar="|".join(FAKES),
+        help="whether violations come with what was asked for, and a fake to paste: on or off; beats the ini file",
+    )
     group.addoption(
         "--network-report",
         action="append",
@@ -194,6 +203,7 @@ def _parse(config: pytest.Config) -> Settings:
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
     kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
+    fakes = _checked(_fakes, *_given(config, option, "fakes", ini="network_fakes", prefix="network"))
     lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
     allowed = [*config.getini("test_categories_network_allow")]
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
@@ -223,6 +233,7 @@ def _parse(config: pytest.Config) -> Settings:
             *_checked(policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ())), "--network-allow"),
         ),
         kernel=kernel,
+        fakes=fakes,
         **wanted,
     )
 
@@ -316,12 +327,22 @@ def _kernel(text: str) -> str:
     return chosen
 
 
-def _given(config: pytest.Config, option: object, name: str, *, prefix: str = "test_categories") -> tuple[str, str]:
+def _fakes(text: str) -> bool:
+    chosen = text.strip().lower()
+    if chosen not in FAKES:
+        raise ValueError(f"{text!r} is not one of {', '.join(FAKES)}")
+    return chosen == ON
+
+
+def _given(
+    config: pytest.Config, option: object, name: str, *, prefix: str = "test_categories", ini: str = ""
+) -> tuple[str, str]:
     """Return a setting and the name that it was given under: the command line beats the ini file."""
     value = getattr(option, f"{prefix}_{name}", None)
     if value is not None:
         return str(value), f"--{prefix}-{name}".replace("_", "-")
-    return str(config.getini(f"test_categories_{name}")), f"test_categories_{name}"
+    key = f"test_categories_{ini or name}"
+    return str(config.getini(key)), key
 
 
 def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
