@@ -72,9 +72,10 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
         filename = frame.f_code.co_filename
         if filename == test_file or filename.endswith(_CONFTEST):
             return ""
-        caller = own[number + 1] if number + 1 < len(own) else None
+        # What a decorator of the project's puts around a function calls it by no name.
+        callers = (one for one in own[number + 1 :] if "<locals>" not in one.f_code.co_qualname)
         try:
-            if path := _path_of(frame, caller, test_file):
+            if path := _path_of(frame, next(callers, None), test_file):
                 return path
         except Exception:  # noqa: BLE001, S112 - modules may hold anything
             continue
@@ -228,6 +229,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 def _url(scheme: str, host: str, port: object, target: str) -> str:
+    if not host:
+        return ""
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     shown = f":{port}" if isinstance(port, int) and port != _PORTS.get(scheme) else ""
     return f"{scheme}://{host}{shown}{target}"
