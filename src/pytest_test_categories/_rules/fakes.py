@@ -165,7 +165,8 @@ def _pook(method: str, url: str, test: str) -> _Made:
         "import pook  # pip install pook",
         "",
         "with pook.use():",
-        f'    pook.mock({_quoted(url)}, method="{method}").reply(200).json({{}})  # the answer that {test} expects',
+        f'    fake = pook.mock({_quoted(url)}, method="{method}").persist()',
+        f"    fake.reply(200).json({{}})  # the answer that {test} expects",
         "    yield",
     ]
 
