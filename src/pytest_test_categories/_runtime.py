@@ -321,6 +321,8 @@ class Runtime:
         found: dict[tuple[str, ...], list[Record]] = {}
         for report, scopes in told:
             violation = report.violation
+            if run is not None and not run.fakes:  # the child process does not know
+                violation = violation._replace(request="", replace="")
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it

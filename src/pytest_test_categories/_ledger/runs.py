@@ -38,6 +38,7 @@ class Run:
         groups: Whether node ids carry groups of pytest-xdist's.
         observing: The scope that takes note of all that the run does, if somebody wants to know.
         baseline: Violations that the project knows of, if it keeps a list.
+        fakes: Whether what clients were about to ask for is read, and a fake for it offered.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
     """
 
@@ -64,6 +65,7 @@ class Run:
         self.decided = False
         self.base = base
         self.standing: list[Scope] = []
+        self.fakes = True
         self.children_watched = False
         self.of_blocks: Gathered | None = None
         self.groups = False

@@ -21,6 +21,7 @@ from pytest_test_categories._report.published import (
 )
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
+from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import KERNEL, counted, facts, line_text, place_text
@@ -146,6 +147,11 @@ class Access(NamedTuple):
         return (*cures(self.violation), *reach_hints(self.violation)) if self.is_breach else ()
 
     @property
+    def fake(self) -> str:
+        """Lines that fake a breach's call, to be pasted above its test; empty if there are none."""
+        return fake(self.violation) if self.is_breach else ""
+
+    @property
     def where(self) -> str:
         """The line that made it and its function, without what called it; empty if nobody knows."""
         return place_text(self.violation._replace(called_from="")).removeprefix("at ")
@@ -197,6 +203,7 @@ class Access(NamedTuple):
             "needs": self.needs,
             "because": self.because,
             "layer": self.layer,
+            "fake": self.fake,
         }
 
     @classmethod
@@ -286,6 +293,7 @@ class Site(NamedTuple):
         attempts: How many there were.
         tests: The tests that made them, in order.
         cures: What to do instead, a line each.
+        fake: Lines that fake the call, to be pasted above the first of these tests that can have one; or nothing.
     """
 
     host: str
@@ -294,6 +302,7 @@ class Site(NamedTuple):
     attempts: int
     tests: tuple[str, ...]
     cures: tuple[str, ...]
+    fake: str = ""
 
 
 def _tally(name: str, accesses: Iterable[Access]) -> Tally:
@@ -507,7 +516,8 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tally = _tally(host, accesses)
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
-    return Site(host, where, tally.worst, tally.attempts, tests, cures)
+    fakes = (access.fake for access in sorted(accesses))
+    return Site(host, where, tally.worst, tally.attempts, tests, cures, next(filter(None, fakes), ""))
 
 
 def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, is_held_by_another, reach_hints, short_fix
+from pytest_test_categories._rules.fakes import fake
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +51,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
         *_indented(cures(first)),
+        *_indented(fake(first).splitlines()),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
         *_indented(reach_hints(first)),
@@ -178,7 +180,7 @@ def _facts(violation: Violation) -> list[str]:
 
 def facts(violation: Violation) -> list[str]:
     """Return what is known of a violation beside its place: by what call, in which fixture, thread or process."""
-    found = []
+    found = [violation.request] if violation.request else []
     if violation.kind == "bind":
         found.append(f"{_serving(violation)}, by {violation.route}")
     elif violation.kind == "reuse":

@@ -25,6 +25,8 @@ PRINT: Final = "print"
 APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
+ON: Final = "on"
+FAKES: Final = (ON, OFF)
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -103,6 +105,7 @@ KEYS: Final = (
         "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
 """Each setting of the project, once: ini keys and options are made of it."""
@@ -130,6 +133,7 @@ class Settings(NamedTuple):
         renamed: Ini keys that the ini file gives by their former names.
         deny: Entries that neither a size nor such an entry lifts.
         deny_from: What has given each of them.
+        fakes: Whether violations come with what was asked for, and a fake to paste.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         kernel_from: The setting of that, as it was written.
         reports: Files to write reports into.
@@ -155,6 +159,7 @@ class Settings(NamedTuple):
     renamed: tuple[str, ...] = ()
     deny: tuple[AllowEntry, ...] = ()
     deny_from: tuple[str, ...] = ()
+    fakes: bool = True
     kernel: str = OFF
     kernel_from: str = ""
     reports: tuple[str, ...] = ()
@@ -276,6 +281,7 @@ def _parse(config: pytest.Config) -> Settings:
     kernel = _checked(_one_of(KERNEL), kernel, kernel_from)
     available, available_from = _given(config, option, "network_available")
     available = _checked(_one_of(AVAILABLE), available, available_from)
+    fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
     renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
@@ -316,6 +322,7 @@ def _parse(config: pytest.Config) -> Settings:
         renamed=renamed,
         kernel=kernel,
         kernel_from=_as_written(kernel, kernel_from),
+        fakes=fakes,
         **wanted,
     )
 

@@ -105,6 +105,7 @@ class Session:
         )
         self.run.children_watched = runtime.judge.outside is not None
         self.run.baseline = settings.baseline
+        self.run.fakes = settings.fakes
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
         if settings.observing:
