@@ -165,9 +165,12 @@ class Sizes:
                 self.allows = True
                 self._check_allow(node, mark)
             elif (mark.args or mark.kwargs) and mark.name in MARKERS and not self._is_off:
+                from pytest_test_categories.pytest_plugin import _from_1x
+
+                why = _from_1x.about_arguments(mark.kwargs)
                 raise SizeConflictError(
                     f"{node.nodeid}: @pytest.mark.{mark.name} takes no arguments; "
-                    f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')"
+                    + (why or f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')")
                 )
 
     def _check_allow(self, node: Any, mark: Any) -> None:
