@@ -150,6 +150,7 @@ class Phases:
     def _widened(self, policy: Policy, item: pytest.Item) -> Policy:
         """Return a policy with what the markers of a test, its classes and its module allow."""
         given = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
+        given += [entry for _, entries in self._sizes.entries_of_size(item) for entry in entries]
         if not given:
             return policy
         try:
