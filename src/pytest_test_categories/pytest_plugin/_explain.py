@@ -90,6 +90,7 @@ class Explain:
         own += [
             (mark.args, f"@pytest.mark.{_options.ALLOW_MARKER}") for mark in item.iter_markers(_options.ALLOW_MARKER)
         ]
+        own += [(entries, f"@pytest.mark.{name}") for name, entries in self._sizes.entries_of_size(item)]
         # What is given to one thing widens it whatever its size.
         allow += [(entry.text, where, restricted) for given, where in own for entry in parse_allow(given)]
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -235,6 +236,48 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail the run if a violation of the baseline no longer happens",
     )
+
+
+_FROM_1X_INI: Final = (
+    "test_categories_distribution_enforcement",
+    "test_categories_small_target",
+    "test_categories_medium_target",
+    "test_categories_large_target",
+    "test_categories_tolerance",
+)
+_FROM_1X_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    **{f"--{name.replace('_', '-')}": {} for name in _FROM_1X_INI},
+    "--test-size-report": {"nargs": "?", "const": "basic"},
+    "--test-size-report-file": {},
+    "--test-categories-suggest": {"action": "store_const", "const": "yes"},
+    "--test-categories-suggest-output": {},
+}
+
+
+def add_from_1x(parser: pytest.Parser) -> None:
+    """Add the names of version 1, so that a project that has them is told what becomes of each."""
+    for name in _FROM_1X_INI:
+        parser.addini(name, "A setting of version 1, without effect", type="string", default="")
+    group = parser.getgroup("test categories")
+    for name, settings in _FROM_1X_OPTIONS.items():
+        group.addoption(name, help=argparse.SUPPRESS, **settings)
+
+
+def from_1x(config: pytest.Config) -> dict[str, str]:
+    """Return what a run gives of the options and ini keys of version 1: name and value."""
+    given = {}
+    for name in _FROM_1X_OPTIONS:
+        value = getattr(config.option, name[2:].replace("-", "_"), None)
+        if value is not None:
+            given[name] = str(value)
+    for name in _FROM_1X_INI:
+        try:
+            value = config.getini(name)
+        except (TypeError, pytest.UsageError):  # a number in a native TOML table
+            value = "a number"
+        if value and f"--{name.replace('_', '-')}" not in given:  # the command line beats the file
+            given[name] = value
+    return given
 
 
 def wants_annotations() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -157,7 +157,8 @@ class Phases:
 
         Of ``network_only`` each one narrows.
         """
-        allow = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
+        allow: list[Any] = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
+        allow += [entry for _, entries in self._sizes.entries_of_size(item) for entry in entries]
         only = [mark.args for mark in item.iter_markers(ONLY_MARKER)]
         if not allow and not only:
             return policy
