@@ -147,7 +147,7 @@ class Runtime:
         if charged is None or not charged.scopes:
             return
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
-        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
+        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.admitting)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
         if (outside := self.judge.outside) is not None:
             outside.remember(name, allow, addresses)
@@ -321,6 +321,8 @@ class Runtime:
         found: dict[tuple[str, ...], list[Record]] = {}
         for report, scopes in told:
             violation = report.violation
+            if run is not None and not run.fakes:  # the child process does not know
+                violation = violation._replace(request="", replace="")
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it

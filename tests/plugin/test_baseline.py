@@ -75,7 +75,7 @@ def test_known_violations_warn_and_new_ones_fail(project: Path, run_pytest: Run,
     result.assert_outcomes(passed=1, failed=1, warnings=1)
     result.stdout.fnmatch_lines(["*FAILED test_a.py::test_two*"])
     result.stdout.fnmatch_lines(["network baseline: 1 known violation warned"])
-    assert "network violations: 1 in 1 place" in result.stdout.str()
+    assert "network violations: 1 in 1 test" in result.stdout.str()
 
 
 def test_a_known_violation_goes_on(project: Path, run_pytest: Run) -> None:

@@ -378,16 +378,24 @@ def test_the_markers_of_all_sizes_are_registered(config: Callable[..., pytest.Co
 def test_the_header_names_no_layer_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_options, "_WATCHES_CHILDREN", False)  # PyPy
     assert _options.layers() == ("socket wrappers", "audit hook")
-    line = _options.header(Settings(EnforcementMode.WARN))
+    line = _options.header(Settings(EnforcementMode.WARN), verbose=True)
     assert line.endswith("; not watched: native clients that are not on the list, child processes")
 
 
 def test_the_header_says_the_mode_and_what_is_and_is_not_watched() -> None:
     assert header(Settings()) == "test categories: enforcement off"
-    text = header(Settings(EnforcementMode.WARN))
+    text = header(Settings(EnforcementMode.WARN), verbose=True)
     assert text.startswith("test categories: enforcement warn; network layers: ")
     assert "not watched: " in text
     assert "\n" not in text
-    text = header(Settings(EnforcementMode.WARN), "kernel")
+    text = header(Settings(EnforcementMode.WARN), "kernel", verbose=True)
     assert text.endswith(", kernel")
     assert "not watched" not in text
+
+
+@pytest.mark.parametrize("kernel", ["", "kernel"])
+def test_the_header_is_one_short_line(kernel: str) -> None:
+    text = header(Settings(EnforcementMode.STRICT), kernel)
+    assert len(text) <= 80
+    assert text.startswith("test categories: enforcement strict; network layers: Python")
+    assert text.endswith(", kernel" if kernel else " (-v: what they miss)")

@@ -95,7 +95,7 @@ class Ledger:
         """
         __tracebackhide__ = True
         inner = refusing[0]
-        trace = _read_stack(inner.scope)
+        trace = _read_stack(inner.scope, requests=_wants_fakes())
         if _is_nobodys(trace, attempt):
             return False
         violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
@@ -256,7 +256,8 @@ class Ledger:
 
     def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
         """Note an attempt that goes on, for those who want to know of all."""
-        trace = _read_stack(charged.scopes[0])
+        breach = any(link.kind.judges for link in watching)
+        trace = _read_stack(charged.scopes[0], requests=breach and _wants_fakes())
         if _is_nobodys(trace, attempt):
             return
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
@@ -317,6 +318,8 @@ class Ledger:
             thread=thread,
             process=self._around.process_text(),
             late=late,
+            request=trace.request,
+            replace=trace.replace,
         )
 
     # -- delivering ------------------------------------------------------------------------------------------------
@@ -432,10 +435,15 @@ def unseen() -> list[Violation]:
     ]
 
 
-def _read_stack(scope: Scope) -> stack.Trace:
+def _wants_fakes() -> bool:
+    run = innermost()
+    return run is None or run.fakes
+
+
+def _read_stack(scope: Scope, *, requests: bool = False) -> stack.Trace:
     awaiting = origin.awaiting_task() if stack.other_threads_stand_still() else None
     task = awaiting or tasks.current() or origin.trio_task()
-    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at())
+    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at(), requests=requests)
 
 
 def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
@@ -520,7 +528,7 @@ def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
 def _announce(run: Run, violation: Violation, *, late: bool) -> None:
     if run.decided and late:
         run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
-    elif violation.thread:
+    elif violation.thread and violation.verdict == "refused":  # what goes on keeps nobody waiting: the summary tells
         run.announce(f"{warning_text(violation)} (thread {violation.thread})")
 
 

@@ -25,7 +25,7 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     program_name,
 )
 from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
-from pytest_test_categories._rules.policy import Attempt, TestSize
+from pytest_test_categories._rules.policy import Attempt
 from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
@@ -490,8 +490,7 @@ def _remove(directory: str) -> None:
 
 
 def _restricts(scope: Scope) -> bool:
-    size = None if scope.policy is None else scope.policy.size
-    return size is TestSize.SMALL or size is TestSize.MEDIUM
+    return scope.policy is not None and scope.policy.restricts
 
 
 def _absolute(files: Sequence[Any]) -> list[str]:

@@ -35,6 +35,10 @@ class Violation(NamedTuple):
             warned); in what a report says of attempts that break no rule, ``permitted`` or ``observed``.
         needs: The smallest size that permits it.
         because: Why it was permitted, or not.
+        request: What the client was about to ask for, such as ``GET https://api.example.com/users?page=...`` or
+            ``s3 GetObject``; without values of a query, user names, passwords and payload.
+        replace: What a fake can replace so that the call isn't made, such as ``shop.rates.fetch``;
+            ``.fetch`` for a name in the test's module, with ``async`` or ``class`` before it where it is that.
     """
 
     test: str
@@ -61,6 +65,8 @@ class Violation(NamedTuple):
     verdict: str = "refused"
     needs: str = ""
     because: str = ""
+    request: str = ""
+    replace: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

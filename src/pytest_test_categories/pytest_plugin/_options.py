@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -25,6 +26,8 @@ PRINT: Final = "print"
 APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
+ON: Final = "on"
+FAKES: Final = (ON, OFF)
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -33,7 +36,11 @@ MARKERS: Final = {
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
 ALLOW_MARKER: Final = "network_allow"
-_ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
+ONLY_MARKER: Final = "network_only"
+_ENTRIES: Final = {
+    ALLOW_MARKER: "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)",
+    ONLY_MARKER: "all that a test may reach of what its size permits, such as 'db:5432' (pytest-test-categories)",
+}
 
 _SIZES: Final = "small|medium|large|xlarge"
 
@@ -89,9 +96,17 @@ KEYS: Final = (
         variable="TEST_CATEGORIES_NETWORK_ALLOW",
     ),
     Key(
+        "test_categories_network_deny",
+        "ENTRY",
+        "what tests of no size may reach: api.example.com",
+        many=True,
+        variable="TEST_CATEGORIES_NETWORK_DENY",
+    ),
+    Key(
         "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
 """Each setting of the project, once: ini keys and options are made of it."""
@@ -117,6 +132,9 @@ class Settings(NamedTuple):
         available: How much network the environment has: one of ``AVAILABLE``.
         available_from: The setting of that, as it was written.
         renamed: Ini keys that the ini file gives by their former names.
+        deny: Entries that neither a size nor such an entry lifts.
+        deny_from: What has given each of them.
+        fakes: Whether violations come with what was asked for, and a fake to paste.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         kernel_from: The setting of that, as it was written.
         reports: Files to write reports into.
@@ -140,6 +158,9 @@ class Settings(NamedTuple):
     available: str = ALL
     available_from: str = ""
     renamed: tuple[str, ...] = ()
+    deny: tuple[AllowEntry, ...] = ()
+    deny_from: tuple[str, ...] = ()
+    fakes: bool = True
     kernel: str = OFF
     kernel_from: str = ""
     reports: tuple[str, ...] = ()
@@ -217,6 +238,48 @@ def add(parser: pytest.Parser) -> None:
     )
 
 
+_FROM_1X_INI: Final = (
+    "test_categories_distribution_enforcement",
+    "test_categories_small_target",
+    "test_categories_medium_target",
+    "test_categories_large_target",
+    "test_categories_tolerance",
+)
+_FROM_1X_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    **{f"--{name.replace('_', '-')}": {} for name in _FROM_1X_INI},
+    "--test-size-report": {"nargs": "?", "const": "basic"},
+    "--test-size-report-file": {},
+    "--test-categories-suggest": {"action": "store_const", "const": "yes"},
+    "--test-categories-suggest-output": {},
+}
+
+
+def add_from_1x(parser: pytest.Parser) -> None:
+    """Add the names of version 1, so that a project that has them is told what becomes of each."""
+    for name in _FROM_1X_INI:
+        parser.addini(name, "A setting of version 1, without effect", type="string", default="")
+    group = parser.getgroup("test categories")
+    for name, settings in _FROM_1X_OPTIONS.items():
+        group.addoption(name, help=argparse.SUPPRESS, **settings)
+
+
+def from_1x(config: pytest.Config) -> dict[str, str]:
+    """Return what a run gives of the options and ini keys of version 1: name and value."""
+    given = {}
+    for name in _FROM_1X_OPTIONS:
+        value = getattr(config.option, name[2:].replace("-", "_"), None)
+        if value is not None:
+            given[name] = str(value)
+    for name in _FROM_1X_INI:
+        try:
+            value = config.getini(name)
+        except (TypeError, pytest.UsageError):  # a number in a native TOML table
+            value = "a number"
+        if value and f"--{name.replace('_', '-')}" not in given:  # the command line beats the file
+            given[name] = value
+    return given
+
+
 def wants_annotations() -> bool:
     """Tell whether the run is a step of a GitHub workflow, which shows annotations on the lines they name."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
@@ -226,7 +289,8 @@ def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    config.addinivalue_line("markers", f"{ALLOW_MARKER}(*entries): {_ALLOW_TEXT}")
+    for name, text in _ENTRIES.items():
+        config.addinivalue_line("markers", f"{name}(*entries): {text}")
 
 
 def of(config: pytest.Config) -> Settings:
@@ -260,6 +324,7 @@ def _parse(config: pytest.Config) -> Settings:
     kernel = _checked(_one_of(KERNEL), kernel, kernel_from)
     available, available_from = _given(config, option, "network_available")
     available = _checked(_one_of(AVAILABLE), available, available_from)
+    fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
     renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
@@ -277,11 +342,13 @@ def _parse(config: pytest.Config) -> Settings:
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
     markers, paths, fixtures = (_rules(lists[f"test_categories_{of}_sizes"]) for of in ("marker", "path", "fixture"))
-    allow = [
-        (entry, given)
-        for given, texts in lists["test_categories_network_allow"].items()
-        for entry in _checked(policy.parse_allow, texts, given)
-    ]
+    allow, deny = (
+        [(entry, given) for given, texts in lists[key].items() for entry in _checked(parse, texts, given)]
+        for key, parse in (
+            ("test_categories_network_allow", policy.parse_allow),
+            ("test_categories_network_deny", policy.parse_narrowing),
+        )
+    )
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
@@ -291,11 +358,14 @@ def _parse(config: pytest.Config) -> Settings:
         mode_from=where,
         allow=tuple(entry for entry, _ in allow),
         allow_from=tuple(given for _, given in allow),
+        deny=tuple(entry for entry, _ in deny),
+        deny_from=tuple(given for _, given in deny),
         available=available,
         available_from=_as_written(available, available_from),
         renamed=renamed,
         kernel=kernel,
         kernel_from=_as_written(kernel, kernel_from),
+        fakes=fakes,
         **wanted,
     )
 
@@ -478,12 +548,13 @@ _WATCHES_CHILDREN: Final = sys.implementation.name == "cpython"
 """Whether the layer begins in child processes: PyPy's are started and counted, but not watched."""
 
 
-def header(settings: Settings, kernel: str = "") -> str:
+def header(settings: Settings, kernel: str = "", *, verbose: bool = False) -> str:
     """Return the header line: the mode, and what is watched and what is not.
 
     Args:
         settings: The run's.
         kernel: The kernel layer, if it is in force, as it is to be named.
+        verbose: Whether to name every layer, and what they miss.
     """
     if settings.mode is None:
         return "test categories: enforcement off"
@@ -492,6 +563,9 @@ def header(settings: Settings, kernel: str = "") -> str:
         what = "nothing is refused, the baseline is updated"
     elif settings.observing:
         what += ", all attempts are noted"
+    if not verbose:
+        watched = f"Python, {kernel}" if kernel else "Python (-v: what they miss)"
+        return f"test categories: {what}; network layers: {watched}"
     other = "other " if _WATCHES_CHILDREN else ""
     return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
         "" if kernel else f"; not watched: native clients that are not on the list, {other}child processes"

@@ -9,9 +9,13 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution.stack import is_project_file
+from pytest_test_categories._rules.wording import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
+    from typing import Self
 
     import pytest
 
@@ -219,3 +223,68 @@ def hook_of(multicall: FrameType) -> str:
     """
     hook: str = multicall.f_locals.get("hook_name", "")
     return hook
+
+
+def set_crash(report: pytest.TestReport, message: str, path: str = "", line: int = 0) -> None:
+    """Set what the short summary says of a failed test: without it, the name of our error's class fills the line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = message
+        if path:
+            crash.path, crash.lineno = path, line
+
+
+class Folding:
+    """Leaves the frames of libraries out at the end of the tracebacks of our own error, while a report is made.
+
+    Not under ``-vv`` and ``--full-trace``, and not in native tracebacks, which the exception itself prints.
+
+    Args:
+        item: The test: pytest asks its ``_traceback_filter``. Where it has none, all frames are shown.
+        ours: The class of our error.
+    """
+
+    def __init__(self, item: pytest.Item, ours: type[BaseException]) -> None:
+        self._item: Any = item
+        self._ours = ours
+        self._text = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        option = self._item.config.option
+        self._filter = getattr(self._item, "_traceback_filter", None)
+        if self._filter is not None and option.verbose < _ALL_FRAMES and option.tbstyle != "native":
+            self._item._traceback_filter = self._folded
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        vars(self._item).pop("_traceback_filter", None)
+
+    def _folded(self, info: pytest.ExceptionInfo[BaseException]) -> Any:
+        assert self._filter is not None
+        whole = self._filter(info)
+        if not isinstance(info.value, self._ours):
+            return whole
+        test_file = str(self._item.path)
+        files = [entry.frame.code.raw.co_filename for entry in whole]
+        kept = max((n for n, file in enumerate(files, 1) if file == test_file or is_project_file(file)), default=0)
+        names = [str(entry.frame.f_globals.get("__name__") or "").partition(".")[0] for entry in whole[kept:]]
+        names = [name for name in names if name not in _WRAPPING]
+        if not kept or not names:
+            return whole
+        distinct = list(dict.fromkeys(names))
+        shown = " and ".join([", ".join(distinct[:-1]), distinct[-1]]) if len(distinct) > 1 else distinct[0]
+        several = len(names) > 1
+        self._text = f"{counted(len(names), 'frame')} in {shown} (-vv shows {'them' if several else 'it'})"
+        return whole[:kept]
+
+    def tell(self, report: pytest.TestReport) -> None:
+        """Say in the report how many frames were left out, and how to see them."""
+        described = getattr(report.longrepr, "reprtraceback", None)
+        if self._text and described is not None and hasattr(described, "extraline"):
+            described.extraline = self._text
+
+
+_ALL_FRAMES: Final = 2
+_WRAPPING: Final = frozenset({"pytest_test_categories", "wrapt", ""})
