@@ -318,6 +318,64 @@ def test_tests_are_skipped_that_need_more_network_than_the_environment_has(
     assert len(found) == 8
 
 
+LISTS: Final = """
+import pytest
+
+@pytest.mark.large
+@pytest.mark.network_only("localhost:5432", "unix:/run/x")
+def test_large_local(): pass
+
+@pytest.mark.large
+@pytest.mark.network_only("localhost:5432", "staging.example.com:443")
+def test_large_staging(): pass
+
+@pytest.mark.network_only("127.0.0.1:1")
+class TestListed:
+    @pytest.mark.network_only("127.0.0.1:1", "staging.example.com")
+    def test_unsized_local(self): pass
+
+@pytest.mark.network_only("staging.example.com")
+def test_unsized_staging(): pass
+
+@pytest.mark.small
+@pytest.mark.network_only("staging.example.com")
+def test_small(): pass
+
+@pytest.mark.allow_hosts(["10.0.0.1"])
+def test_hosts(): pass
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_local_hosts(): pass
+"""
+STAGING: Final = {"test_large_staging", "test_unsized_staging", "test_hosts"}
+
+
+@pytest.mark.parametrize(
+    ("available", "skipped"),
+    [
+        ("machine", STAGING),
+        ("none", STAGING | {"test_large_local", "TestListed::test_unsized_local", "test_local_hosts"}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["strict", "off"])
+def test_lists_of_all_that_a_test_may_reach_say_what_it_needs(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    available: str,
+    skipped: set[str],
+    mode: str,
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = allow_hosts\ntest_categories_marker_sizes = allow_hosts = small\n")
+    pytester.makepyfile(LISTS)
+    result = run_pytest("-v", "-rs", f"--network-available={available}", mode=mode)
+    found = outcomes(result)
+    assert {name for name, words in found.items() if words == {"SKIPPED"}} == skipped
+    assert len(found) == 7
+    result.stdout.fnmatch_lines(["SKIPPED *: the test needs staging.example.com: --network-available=*"])
+    assert "without a size" not in result.stdout.str()
+
+
 def test_a_skipped_test_says_why_and_where_and_sets_nothing_up(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:

@@ -91,19 +91,22 @@ KEYS: Final = (
     Key(
         "test_categories_network_allow",
         "ENTRY",
-        "what a size may reach beside its own: postgres:5432",
+        "what tests may reach beside what their size permits: postgres:5432",
         many=True,
         variable="TEST_CATEGORIES_NETWORK_ALLOW",
     ),
     Key(
         "test_categories_network_deny",
         "ENTRY",
-        "what tests of no size may reach: api.example.com",
+        "what no test may reach, whatever its size: api.example.com",
         many=True,
         variable="TEST_CATEGORIES_NETWORK_DENY",
     ),
     Key(
-        "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
+        "test_categories_network_available",
+        "none|machine|all",
+        "the network of this environment: skips tests that need more",
+        ALL,
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
     Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
