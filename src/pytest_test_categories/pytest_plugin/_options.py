@@ -105,7 +105,7 @@ KEYS: Final = (
     Key(
         "test_categories_network_available",
         "none|machine|all",
-        "the network of this environment: skips tests that need more",
+        "the network there is: skips tests that need more",
         ALL,
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
@@ -193,12 +193,11 @@ def add(parser: pytest.Parser) -> None:
     """Add ini keys and options to pytest's parser."""
     group = parser.getgroup("test categories")
     for key in KEYS:
-        more = " (repeatable; adds to the ini file)" if key.many else "; beats the ini file"
+        others = f"{key.variable} and the ini file" if key.variable else "the ini file"
+        more = f" (repeatable; adds to {others})" if key.many else f"; beats {others}"
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
-        if key.variable:
-            more = f", or {key.variable}{more}"
         # Not argparse's choices: a wrong one is told in one line, which names the others.
         group.addoption(
             key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
