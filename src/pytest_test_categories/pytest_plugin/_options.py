@@ -310,7 +310,7 @@ def of(config: pytest.Config) -> Settings:
 def selects_by_size(config: pytest.Config) -> bool:
     """Tell whether the sizes of tests decide which of them run; if the project sets nothing, pytest decides alone."""
     settings = of(config)
-    expression = getattr(config.option, "markexpr", "")
+    expression = getattr(config.option, "markexpr", "") or ""
     return settings != Settings() and (settings.available != ALL or any(size in expression for size in MARKERS))
 
 
