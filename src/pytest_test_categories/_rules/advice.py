@@ -152,9 +152,16 @@ def short_fix(violation: Violation) -> str:
         return (
             declare if violation.held_by == _DECLARED else f"{_needed(violation)} for {violation.held_by}, or {declare}"
         )
-    mock = "" if violation.kind == "bind" else CURES.get(violation.library, "")
+    mock = "" if violation.kind == "bind" else CURES.get(violation.library) or _fake_of_function(violation)
     mock = mock.partition(",")[0].partition(" and @pytest")[0]
     return f"{mock}, or @pytest.mark.{_needed(violation)}" if mock else f"@pytest.mark.{_needed(violation)}"
+
+
+def _fake_of_function(violation: Violation) -> str:
+    """Return what is said of the project's function that made the attempt, if that is not the test."""
+    test = violation.test.partition("[")[0].rpartition("::")[2]
+    function = violation.function
+    return "" if not function.isidentifier() or function == test else f"a fake of {function}"
 
 
 def is_held_by_another(violation: Violation) -> bool:
