@@ -73,6 +73,27 @@ def test_without_any_setting_enforcement_is_off(
     result.stdout.fnmatch_lines(["test categories: enforcement off"])
 
 
+def test_the_environments_mode_holds_under_pytest_unless_the_command_line_has_one(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_enforcement = warn\n")
+    pytester.makepyfile(HEAD + "\n@pytest.mark.small\ndef test_size(): bind()\n")
+    monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", "strict")
+    result = run_pytest("-v", mode=None, workers=workers)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["test categories: the enforcement mode is from TEST_CATEGORIES_ENFORCEMENT"])
+    run_pytest(mode="off", workers=workers).assert_outcomes(passed=1)
+    monkeypatch.setenv("TEST_CATEGORIES_NETWORK_ALLOW", "small: 127.0.0.1")
+    run_pytest(mode=None, workers=workers).assert_outcomes(passed=1)
+    monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", "strickt")
+    result = run_pytest(mode=None, workers=workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: TEST_CATEGORIES_ENFORCEMENT: 'strickt' is not an enforcement mode; *"])
+
+
 def test_off_mode_runs_no_hook_for_a_test_and_imports_neither_wrapt_nor_asyncio(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:

@@ -224,6 +224,41 @@ def test_another_sessions_expression_is_left_alone(
     assert mark.deselect_by_mark is before
 
 
+def test_an_expression_that_selects_nothing_says_how_many_tests_have_no_size(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile(
+        "import pytest\ndef test_one(): pass\ndef test_two(): pass\n@pytest.mark.large\ndef test_l(): pass"
+    )
+    result = run_pytest("-m", "medium or small")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["test categories: tests without a size: 2 (-m 'medium or small' asks for sizes)"])
+    assert "without a size: " not in run_pytest("-m", "large").stdout.str()
+
+
+@pytest.mark.parametrize("hook", ["pytest_configure(config)", "pytest_cmdline_main(config)"])
+def test_an_expression_that_a_conftest_sets_goes_by_sizes_too(
+    project: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    hook: str,
+) -> None:
+    project.makeconftest(f"def {hook}:\n    config.option.markexpr = 'small'\n")
+    assert set(outcomes(run_pytest("-v"))) == SMALL
+
+
+def test_what_failed_last_is_selected_by_the_size_that_holds(
+    project: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+) -> None:
+    project.makeconftest("def pytest_runtest_call(item): assert item.name not in ('test_by_rule', 'test_default')\n")
+    first = run_pytest("-v", "-p", "cacheprovider", mode="off")
+    first.assert_outcomes(failed=2, passed=6)
+    found = outcomes(run_pytest("-v", "-p", "cacheprovider", "--lf", "-m", "small", mode="off"))
+    assert set(found) == {"test_by_rule"}
+
+
 # -- what the environment has --------------------------------------------------------------------------------------
 
 NEEDS: Final = """
@@ -283,6 +318,64 @@ def test_tests_are_skipped_that_need_more_network_than_the_environment_has(
     assert len(found) == 8
 
 
+LISTS: Final = """
+import pytest
+
+@pytest.mark.large
+@pytest.mark.network_only("localhost:5432", "unix:/run/x")
+def test_large_local(): pass
+
+@pytest.mark.large
+@pytest.mark.network_only("localhost:5432", "staging.example.com:443")
+def test_large_staging(): pass
+
+@pytest.mark.network_only("127.0.0.1:1")
+class TestListed:
+    @pytest.mark.network_only("127.0.0.1:1", "staging.example.com")
+    def test_unsized_local(self): pass
+
+@pytest.mark.network_only("staging.example.com")
+def test_unsized_staging(): pass
+
+@pytest.mark.small
+@pytest.mark.network_only("staging.example.com")
+def test_small(): pass
+
+@pytest.mark.allow_hosts(["10.0.0.1"])
+def test_hosts(): pass
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_local_hosts(): pass
+"""
+STAGING: Final = {"test_large_staging", "test_unsized_staging", "test_hosts"}
+
+
+@pytest.mark.parametrize(
+    ("available", "skipped"),
+    [
+        ("machine", STAGING),
+        ("none", STAGING | {"test_large_local", "TestListed::test_unsized_local", "test_local_hosts"}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["strict", "off"])
+def test_lists_of_all_that_a_test_may_reach_say_what_it_needs(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    outcomes: Callable[[pytest.RunResult], dict[str, set[str]]],
+    available: str,
+    skipped: set[str],
+    mode: str,
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = allow_hosts\ntest_categories_marker_sizes = allow_hosts = small\n")
+    pytester.makepyfile(LISTS)
+    result = run_pytest("-v", "-rs", f"--network-available={available}", mode=mode)
+    found = outcomes(result)
+    assert {name for name, words in found.items() if words == {"SKIPPED"}} == skipped
+    assert len(found) == 7
+    result.stdout.fnmatch_lines(["SKIPPED *: the test needs staging.example.com: --network-available=*"])
+    assert "without a size" not in result.stdout.str()
+
+
 def test_a_skipped_test_says_why_and_where_and_sets_nothing_up(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:
@@ -307,8 +400,8 @@ def test_the_run_says_how_many_tests_it_knows_nothing_of(
 ) -> None:
     pytester.makepyfile(NEEDS)
     result = run_pytest("--network-available=none", mode=mode)
-    result.stdout.fnmatch_lines(["test categories: 1 test has no size, and runs: --network-available=none"])
-    assert "no size, and" not in run_pytest("-k", "large", "--network-available=none", mode=mode).stdout.str()
+    result.stdout.fnmatch_lines(["test categories: tests without a size, which run: 1 (--network-available=none)"])
+    assert "which run" not in run_pytest("-k", "large", "--network-available=none", mode=mode).stdout.str()
 
 
 def test_markers_that_come_late_and_wrong_entries_are_no_error_in_off_mode(

@@ -81,10 +81,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _configure(config: pytest.Config) -> None:
     settings = _options.of(config)
-    if _options.selects_by_size(config):
-        from pytest_test_categories.pytest_plugin._selected import Selected
-
-        config.pluginmanager.register(Selected(config, settings), "test-categories-selected")
     if not settings.active:
         from pytest_test_categories.pytest_plugin import _off
 
@@ -101,6 +97,16 @@ def _configure(config: pytest.Config) -> None:
         session = Session(config, settings)
         config.pluginmanager.register(session, _SESSION)
     session.configure(config)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Select by size, if the project has sizes and anything asks for them: a conftest may have set ``-m``."""
+    config = session.config
+    if _options.selects_by_size(config):
+        with _Plainly():
+            from pytest_test_categories.pytest_plugin._selected import Selected
+
+        config.pluginmanager.register(Selected(config, _options.of(config)), "test-categories-selected")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -91,19 +91,22 @@ KEYS: Final = (
     Key(
         "test_categories_network_allow",
         "ENTRY",
-        "what a size may reach beside its own: postgres:5432",
+        "what tests may reach beside what their size permits: postgres:5432",
         many=True,
         variable="TEST_CATEGORIES_NETWORK_ALLOW",
     ),
     Key(
         "test_categories_network_deny",
         "ENTRY",
-        "what tests of no size may reach: api.example.com",
+        "what no test may reach, whatever its size: api.example.com",
         many=True,
         variable="TEST_CATEGORIES_NETWORK_DENY",
     ),
     Key(
-        "test_categories_network_available", "none|machine|all", "the network that is there: skips what needs more", ALL
+        "test_categories_network_available",
+        "none|machine|all",
+        "the network there is: skips tests that need more",
+        ALL,
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
     Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
@@ -190,12 +193,11 @@ def add(parser: pytest.Parser) -> None:
     """Add ini keys and options to pytest's parser."""
     group = parser.getgroup("test categories")
     for key in KEYS:
-        more = " (repeatable; adds to the ini file)" if key.many else "; beats the ini file"
+        others = f"{key.variable} and the ini file" if key.variable else "the ini file"
+        more = f" (repeatable; adds to {others})" if key.many else f"; beats {others}"
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
-        if key.variable:
-            more = f", or {key.variable}{more}"
         # Not argparse's choices: a wrong one is told in one line, which names the others.
         group.addoption(
             key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
@@ -308,7 +310,7 @@ def of(config: pytest.Config) -> Settings:
 def selects_by_size(config: pytest.Config) -> bool:
     """Tell whether the sizes of tests decide which of them run; if the project sets nothing, pytest decides alone."""
     settings = of(config)
-    expression = getattr(config.option, "markexpr", "")
+    expression = getattr(config.option, "markexpr", "") or ""
     return settings != Settings() and (settings.available != ALL or any(size in expression for size in MARKERS))
 
 

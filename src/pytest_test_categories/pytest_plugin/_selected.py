@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from pytest_test_categories._rules.address import is_local_ip, is_localhost
-from pytest_test_categories._rules.policy import TestSize, parse_own_allow
+from pytest_test_categories._rules.policy import TestSize, parse_allow, parse_narrowing, parse_only
 from pytest_test_categories.pytest_plugin import _options, _private
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories.pytest_plugin._options import Settings
 
-_NEEDS: Final[dict[TestSize | None, str]] = {
+_NEEDS: Final = {
+    TestSize.SMALL: _options.NONE,
     TestSize.MEDIUM: _options.MACHINE,
     TestSize.LARGE: _options.ALL,
     TestSize.XLARGE: _options.ALL,
@@ -32,7 +34,9 @@ class Selected:
         self._settings = settings
         self._root = str(config.rootpath)
         self._sizes = Sizes(settings, self._root)
-        self._unsized = 0
+        self._unsized = 0  # tests without a size that run, whatever the environment has
+        self._notes: list[str] = []
+        self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
@@ -41,10 +45,15 @@ class Selected:
         """Answer while pytest deselects, and skip among what is left when every plugin has had its turn."""
         with _private.deselecting_by(config, self._holds):
             result = yield
+        expression, given = config.option.markexpr, self._settings.available_from
         if self._settings.available != _options.ALL:
             self._sizes = Sizes(self._settings, self._root)  # other plugins may have added markers since
             for item in items:
                 self._skip(item)
+            if self._unsized:
+                self._notes.append(f"tests without a size, which run: {self._unsized} ({given})")
+        if self._asked and not items:
+            self._notes.append(f"tests without a size: {len(self._asked)} (-m {expression!r} asks for sizes)")
         return result
 
     def _holds(self, item: pytest.Item, name: str) -> bool | None:
@@ -55,7 +64,10 @@ class Selected:
             size = self._sizes.of(item)
         except SizeConflictError:
             return None  # the run stops on it, when all markers are there
-        return size is not None and size.value == name
+        if size is None:
+            self._asked.add(item.nodeid)
+            return False
+        return bool(size.value == name)
 
     def _skip(self, item: pytest.Item) -> None:
         reason = self._reason(item)
@@ -65,41 +77,62 @@ class Selected:
 
     def _reason(self, item: pytest.Item) -> str:
         """Return why an item needs more than the environment has; empty if it doesn't."""
-        enough = _options.AVAILABLE.index(self._settings.available)
         try:
             size = self._sizes.of(item)
         except SizeConflictError:
             return ""
-        if size is None:
+        lists = list(_lists(item))
+        if size is None and not lists:
             self._unsized += 1
-        needs = _NEEDS.get(size, _options.NONE)
-        if _options.AVAILABLE.index(needs) > enough:
-            return f"{size.value} tests need {_CALLED[needs]}" if size else ""
-        for entry in _allowed(item):
-            needs = _options.MACHINE if _is_local(entry) else _options.ALL
-            if _options.AVAILABLE.index(needs) > enough:
+            return ""
+        if size is None or self._has(_NEEDS[size]):
+            reason = self._missing(_allowed(item, self._sizes))
+        else:
+            reason = f"{size.value} tests need {_CALLED[_NEEDS[size]]}"
+        if not lists or (size is not None and not reason):
+            return reason
+        # Of what its size permits it reaches what each of its lists holds, and no more.
+        missing = [self._missing(entries) for entries in lists]
+        return missing[0] if all(missing) else ""
+
+    def _has(self, needed: str) -> bool:
+        return _options.AVAILABLE.index(needed) <= _options.AVAILABLE.index(self._settings.available)
+
+    def _missing(self, entries: Iterable[AllowEntry]) -> str:
+        """Return that an entry leads where the environment has no network; empty if none does."""
+        for entry in entries:
+            if not self._has(_options.MACHINE if _is_local(entry) else _options.ALL):
                 return f"the test needs {entry.text.removeprefix('small: ')}"
         return ""
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Say how many tests run of which it is not known what they need."""
-        if not self._unsized:
-            return []
-        has, run = ("test has", "runs") if self._unsized == 1 else ("tests have", "run")
-        return [f"test categories: {self._unsized} {has} no size, and {run}: {self._settings.available_from}"]
+        """Say how many tests have no size, where nothing is known of them or none is selected."""
+        return [f"test categories: {note}" for note in self._notes]
 
 
-def _allowed(item: pytest.Item) -> Iterator[AllowEntry]:
+def _allowed(item: pytest.Item, sizes: Sizes) -> Iterator[AllowEntry]:
     """Yield what widens an item by itself: its markers, and the attribute of its class."""
-    cls: Any = getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
-    for entries in (
-        *(mark.args for mark in item.iter_markers(_options.ALLOW_MARKER)),
-        getattr(cls, "network_allow", ()),
-    ):
-        try:
-            yield from parse_own_allow(entries)
-        except ValueError:  # in off mode a wrong entry stops nothing
-            continue
+    given = [mark.args for mark in item.iter_markers(_options.ALLOW_MARKER)]
+    given.append(getattr(_class_of(item), "network_allow", ()))
+    for entries in given:
+        with contextlib.suppress(ValueError):  # in off mode a wrong entry stops nothing
+            yield from parse_allow(entries)
+    with contextlib.suppress(ValueError):
+        for _, found in sizes.entries_of_size(item):
+            yield from found
+
+
+def _lists(item: pytest.Item) -> Iterator[tuple[AllowEntry, ...]]:
+    """Yield the lists of all that an item may reach: of its markers, and of its class."""
+    for mark in item.iter_markers(_options.ONLY_MARKER):
+        with contextlib.suppress(ValueError):
+            yield parse_narrowing(mark.args)
+    with contextlib.suppress(ValueError):
+        yield from parse_only(getattr(_class_of(item), "network_only", None))
+
+
+def _class_of(item: pytest.Item) -> Any:
+    return getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
 
 
 def _is_local(entry: AllowEntry) -> bool:
