@@ -39,6 +39,7 @@ class Run:
         observing: The scope that takes note of all that the run does, if somebody wants to know.
         baseline: Violations that the project knows of, if it keeps a list.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
+        unwatched_fails: Whether a program that no layer watches is a violation of the test that started it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Run:
         self.base = base
         self.standing: list[Scope] = []
         self.children_watched = False
+        self.unwatched_fails = False
         self.of_blocks: Gathered | None = None
         self.groups = False
         self.observing: Scope | None = None

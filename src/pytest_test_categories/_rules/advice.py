@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
 from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
@@ -113,6 +114,8 @@ def cures(violation: Violation) -> list[str]:
 
 def reach_hints(violation: Violation) -> list[str]:
     """Return which larger size, or which allow entry, would permit the attempt."""
+    if violation.kind == PROGRAM:
+        return _program_hints(violation)
     if narrowed := _narrowed_hints(violation):
         return narrowed
     found = []
@@ -130,6 +133,17 @@ def reach_hints(violation: Violation) -> list[str]:
         found.append(f"medium reaches this machine: {violation.target} is on it")
     else:
         found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
+    return found
+
+
+def _program_hints(violation: Violation) -> list[str]:
+    """Return how a program that no layer watches is watched, or left out."""
+    found = [
+        "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
+        f"or patch the call that starts {violation.target}",
+    ]
+    if violation.size in {"small", "medium"}:
+        found.append("or, if it is to use the network, make the test @pytest.mark.large")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.advice import cures, reach_hints
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,8 @@ def warning_text(violation: Violation) -> str:
     _path, _colons, inside = violation.test.partition("::")
     names, bracket, parameters = (inside or violation.test).partition("[")  # parameters may hold colons: test_get[::1]
     test = names.rpartition("::")[2] + bracket + parameters
+    if violation.kind == PROGRAM:
+        return f"Network access violation in {test}: started {violation.target}, which no layer watches"
     return f"Network access violation in {test}: attempted connection to {violation.target}"
 
 
@@ -37,10 +40,12 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         f"Category: {first.size.upper() or 'NONE'}",
         "",
         "What happened:",
-        f"  Attempted network connection to {first.target}",
+        f"  Started {first.target}, which no layer watches: it may have used the network"
+        if first.kind == PROGRAM
+        else f"  Attempted network connection to {first.target}",
         *_indented(_facts(first)),
     ]
-    if undelivered:
+    if undelivered and first.kind != PROGRAM:
         lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
         lines.append("    a test whose subject is being refused says `with expect_network_violation():`")
     lines += [f"  Also attempted: {line_text(other)}" for other in others]
@@ -97,7 +102,7 @@ def facts(violation: Violation) -> list[str]:
         found.append(f"by binding a server socket ({violation.route})")
     elif violation.kind == "reuse":
         found.append(f"by sending on a connection that was already open ({violation.route})")
-    elif violation.kind != "connect":
+    elif violation.kind not in {"connect", PROGRAM}:
         found.append(f"by a {violation.kind} ({violation.route})")
     found += _circumstances(violation)
     if violation.address:
@@ -107,6 +112,8 @@ def facts(violation: Violation) -> list[str]:
 
 def _circumstances(violation: Violation) -> list[str]:
     found = []
+    if violation.kind == PROGRAM:
+        found.append("a program that no layer watches")
     if violation.importing:
         found.append(f"while importing {violation.importing}: mock or disable it there")
     if violation.fixture:

@@ -21,6 +21,9 @@ _T = TypeVar("_T")
 
 OFF: Final = "off"
 KERNEL: Final = (OFF, "auto", "require")
+COUNT: Final = "count"
+ERROR: Final = "error"
+UNWATCHED: Final = (COUNT, ERROR)
 PRINT: Final = "print"
 APPLY: Final = "apply"
 SUGGEST: Final = (PRINT, APPLY)
@@ -48,6 +51,7 @@ _INI: Final[tuple[tuple[str, str, str, object], ...]] = (
     ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
     ("test_categories_network_deny", "linelist", "What no test may reach, such as: api.example.com", []),
     ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
+    ("test_categories_unwatched", "string", "Programs that no layer watches: count (default) or error", COUNT),
     ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
 )
 
@@ -64,6 +68,7 @@ class Settings(NamedTuple):
         allow: Entries that widen a size.
         deny: Entries that neither a size nor such an entry lifts.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
+        unwatched: What a program is that no layer watches: one of ``UNWATCHED``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
         force: Whether to write markers into files with uncommitted changes, too.
@@ -82,6 +87,7 @@ class Settings(NamedTuple):
     allow: tuple[AllowEntry, ...] = ()
     deny: tuple[AllowEntry, ...] = ()
     kernel: str = OFF
+    unwatched: str = COUNT
     reports: tuple[str, ...] = ()
     suggest: str = ""
     force: bool = False
@@ -137,7 +143,12 @@ def add(parser: pytest.Parser) -> None:
         metavar="WANTED",
         help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
     )
-
+    group.addoption(
+        "--network-unwatched",
+        metavar="count|error",
+        help="count programs that no layer watches, or make each a violation of the test that started it; "
+        "beats the ini file",
+    )
     group.addoption(
         "--network-report",
         action="append",
@@ -207,7 +218,8 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
+    kernel = _checked(_one_of(KERNEL), *_given(config, option, "kernel_guard", prefix="network"))
+    unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched", prefix="network"))
     lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
     entries = {name: config.getini(f"test_categories_network_{name}") for name in ("allow", "deny")}
     given = {name: getattr(option, f"network_{name}", None) or () for name in entries}
@@ -235,6 +247,7 @@ def _parse(config: pytest.Config) -> Settings:
         allow=_both(policy.parse_allow, "allow", entries, given),
         deny=_both(policy.parse_narrowing, "deny", entries, given),
         kernel=kernel,
+        unwatched=unwatched,
         **wanted,
     )
 
@@ -335,10 +348,13 @@ def _directory(path: str) -> str:
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
-def _kernel(text: str) -> str:
-    chosen = text.strip().lower()
-    if chosen not in KERNEL:
-        raise ValueError(f"{text!r} is not one of {', '.join(KERNEL)}")
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        found = text.strip().lower()
+        if found not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return found
+
     return chosen
 
 
