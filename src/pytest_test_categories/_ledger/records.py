@@ -41,6 +41,23 @@ class _Counting:
 counting: Final = _Counting()
 
 
+class Place(NamedTuple):
+    """A line that started something.
+
+    Attributes:
+        location: ``path:line``.
+        function: The function.
+        called_from: ``path:line`` in the test that led there.
+    """
+
+    location: str = ""
+    function: str = ""
+    called_from: str = ""
+
+
+NOWHERE: Final = Place()
+
+
 class Refusal(NamedTuple):
     """A guard that does not permit an attempt, and by which verdict.
 

@@ -104,6 +104,7 @@ class Session:
             base=current.get(),
         )
         self.run.children_watched = runtime.judge.outside is not None
+        self.run.unwatched_fails = settings.unwatched == _options.ERROR and not self.run.children_watched
         self.run.baseline = settings.baseline
         self.run.fakes = settings.fakes
         option = config.known_args_namespace
