@@ -10,6 +10,7 @@ from pytest_test_categories._ledger.expecting import names_our_class
 from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.wording import line_text, report_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin._phases import (
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PROPERTY: Final = "network_violation"
 """Name of the property that each violation is in JUnit XML."""
+
+FAKE: Final = "Fake to paste"
+"""Title of the section that holds it: lines of a traceback begin with a mark, and could not be copied."""
 
 
 class Reports:
@@ -79,6 +83,9 @@ class Reports:
         if records and (violations := to_tell(records)):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
+            fakes = (fake(violation) for violation in violations) if report.outcome == "failed" else ()
+            if text := next(filter(None, fakes), ""):
+                report.sections.append((FAKE, text))
 
     @staticmethod
     def _add_section(
