@@ -274,11 +274,17 @@ def test_an_access_is_shown_on_its_line(facts: dict[str, str], position: Positio
 @pytest.mark.parametrize(
     ("accesses", "headline"),
     [
-        pytest.param([], "2 tests, and none reached for the network", id="nothing"),
+        pytest.param([], "No network use in 2 tests", id="nothing"),
         pytest.param(
-            [access(verdict="permitted")], "1 of 2 tests reached for 1 host, as their sizes permit", id="no breach"
+            [access(verdict="permitted")],
+            "1 of 2 tests used the network (1 host), and their sizes permit it",
+            id="no breach",
         ),
-        pytest.param([access(count=2)], "1 of 2 tests broke the rule of their size: 2 attempts on 1 host", id="breach"),
+        pytest.param(
+            [access(count=2)],
+            "1 of 2 tests used more network than their size permits: 2 attempts to 1 host",
+            id="breach",
+        ),
     ],
 )
 def test_the_headline_says_how_it_went(accesses: list[Access], headline: str) -> None:
@@ -288,14 +294,14 @@ def test_the_headline_says_how_it_went(accesses: list[Access], headline: str) ->
 def test_the_headline_does_not_speak_for_tests_without_a_size() -> None:
     seen = access(verdict="permitted")
     headline = Report([Case(seen.violation.test), Case("b", "small")], [seen]).headline
-    assert headline == "1 of 2 tests reached for 1 host; 1 of them with no size"
+    assert headline == "1 of 2 tests used the network (1 host); 1 of them without a size"
 
 
 def test_a_message_says_who_what_and_the_cure() -> None:
     found = {a.violation.target: a.message for a in small_report().breaches}
     assert found["api.example.com:443"].splitlines() == [
         f"{USERS}::test_fetch (small) reached for api.example.com:443: refused.",
-        "with requests; by a lookup (socket.connect)",
+        "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
         "seen: requests. Use responses or requests-mock",
         "medium reaches this machine only: api.example.com needs @pytest.mark.large",
     ]

@@ -1,4 +1,7 @@
-"""The page that says what is seen, made from the results of ``run_ways``: ``python -m tests.ways.table``."""
+"""The pages that say what is seen, made from the results of ``run_ways``: ``python -m tests.ways.table``.
+
+One has the numbers of each group of ways, the other, an appendix, has every way.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any, Final
 from tests.ways.run_ways import RESULTS, ROOT
 
 PAGE: Final = ROOT / "docs" / "reference" / "what-it-sees.md"
+APPENDIX: Final = ROOT / "docs" / "reference" / "ways.md"
 BEGIN: Final = "<!-- made by `python -m tests.ways.table`: begin -->"
 END: Final = "<!-- end -->"
 _LAYERS: Final = {"python": "without the kernel layer", "kernel": "with the kernel layer"}
@@ -52,13 +56,16 @@ def _is_good(entry: dict[str, Any], layer: str) -> bool:
     )
 
 
-def render(results: dict[str, Any]) -> str:
-    """Return what stands between the markers."""
-    ways: list[dict[str, Any]] = [
-        entry for entry in results["ways"] if "missing" not in entry and any(entry["out"].values())
-    ]
+def _tried(results: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str], list[str]]:
+    """Return the ways that lead out without the plugin, the layers they were tried with, and their groups."""
+    ways = [entry for entry in results["ways"] if "missing" not in entry and any(entry["out"].values())]
     layers = {layer: text for layer, text in _LAYERS.items() if any(layer in entry for entry in ways)}
-    groups = list(dict.fromkeys(entry["group"] for entry in ways))
+    return ways, layers, list(dict.fromkeys(entry["group"] for entry in ways))
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Return how many ways of each group were stopped."""
+    ways, layers, groups = _tried(results)
     platform = _PLATFORMS.get(results["platform"], results["platform"])
     lines = [
         f"Tried on {platform} ({results['machine']}) with CPython {results['python']}: {len(ways)} ways.",
@@ -71,6 +78,13 @@ def render(results: dict[str, Any]) -> str:
         counts = [_count(members, layer) for layer in layers]
         lines += _row(group, str(len(members)), *counts)
     lines += _row("all", str(len(ways)), *(_count(ways, layer) for layer in layers))
+    return "\n".join(lines)
+
+
+def every_way(results: dict[str, Any]) -> str:
+    """Return what became of each way, group by group."""
+    ways, layers, groups = _tried(results)
+    lines: list[str] = []
     for group in groups:
         lines += ["", f"## {group}", "", *_row("way", *layers.values()), *_row("---", *("---" for _ in layers))]
         for entry in ways:
@@ -81,7 +95,10 @@ def render(results: dict[str, Any]) -> str:
     if lacking := [entry for entry in results["ways"] if "missing" in entry]:
         lines += ["", "## Not tried", "", *_row("way", "what was missing"), *_row("---", "---")]
         lines += [line for entry in lacking for line in _row(entry["title"], entry["missing"])]
-    return "\n".join(lines)
+    return "\n".join(lines).strip("\n")
+
+
+PAGES: Final = {PAGE: summary, APPENDIX: every_way}
 
 
 def _count(entries: list[dict[str, Any]], layer: str) -> str:
@@ -92,11 +109,11 @@ def _row(*cells: str) -> list[str]:
     return [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |"]
 
 
-def page(results: dict[str, Any], current: str) -> str:
-    """Return the page with the part between its markers made anew."""
+def page(text: str, current: str) -> str:
+    """Return a page with the part between its markers made anew."""
     before, _, rest = current.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{render(results)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
 
 
 def load() -> dict[str, Any]:
@@ -106,8 +123,10 @@ def load() -> dict[str, Any]:
 
 
 def write() -> None:
-    """Make the page anew."""
-    PAGE.write_text(page(load(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Make the pages anew."""
+    results = load()
+    for path, render in PAGES.items():
+        path.write_text(page(render(results), path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

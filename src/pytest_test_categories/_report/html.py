@@ -11,21 +11,15 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._report.model import MEANINGS, SIZES, SYMBOLS, VERDICTS
+from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
     from pytest_test_categories._report.model import Report
 
 _LATE: Final = 20
-_NUMBERS: Final = {
-    "tests": "tests",
-    "tests_on_the_network": "reached for the network",
-    "tests_in_breach": "broke their size's rule",
-    "hosts": "hosts",
-    "attempts": "attempts",
-    "late": "late violations",
-    "unsized": "tests with no size",
-    "unwatched": "starts of unwatched programs",
-}
+_SITES: Final = 20
+_SITES_KEPT: Final = 500
+_PER_SITE: Final = {"tests_shown": 3, "targets_shown": 3, "notes_shown": 4}
 
 
 class MissingExtraError(ValueError):
@@ -62,11 +56,14 @@ def render(report: Report) -> str:
     style, script = _read("report.css"), _read("report.js")
     return environment.from_string(_read("report.html")).render(
         report=report,
-        numbers=[(label, report.totals[name], name) for name, label in _NUMBERS.items()],
         verdicts=[(verdict, SYMBOLS[verdict], MEANINGS[verdict]) for verdict in reversed(VERDICTS)],
         symbols=SYMBOLS,
         sizes=[*SIZES, ""],
         late=report.late[:_LATE],
+        sites_shown=_SITES,
+        sites_kept=_SITES_KEPT,
+        counted=counted,
+        **_PER_SITE,
         style=Markup(style),  # noqa: S704 - our own file
         style_hash=_hash(style),
         script=Markup(script),  # noqa: S704 - our own file

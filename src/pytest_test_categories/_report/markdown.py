@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._report.model import SYMBOLS
+from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,26 +23,12 @@ _LATE: Final = 10
 _WIDTH: Final = 240
 _CUT: Final = "*More was cut: the HTML report has it.*\n\n"
 
-_NUMBERS: Final = {
-    "tests": "tests",
-    "tests_on_the_network": "on the network",
-    "tests_in_breach": "in breach",
-    "hosts": "hosts",
-    "attempts": "attempts",
-    "refused": "refused",
-    "warned": "warned",
-    "known": "known",
-    "observed": "observed",
-    "late": "late",
-    "unsized": "with no size",
-    "unwatched": "programs unwatched",
-}
-
 
 def render(report: Report) -> str:
     """Return the report as Markdown of at most ``LIMIT`` characters, the same text for the same report."""
     text = ""
-    for section in (_head(report), _breaches(report.sites), _late(report), _unsized(report), _unwatched(report)):
+    sites = report.sites
+    for section in (_head(report), _lines(sites), _fakes(sites), _late(report), _unsized(report), _unwatched(report)):
         added = "".join(f"{block}\n\n" for block in section)
         # Names of thousands of characters: what comes behind them gives way.
         text += added if len(text) + len(added) < LIMIT - len(_CUT) else ("" if text.endswith(_CUT) else _CUT)
@@ -53,23 +40,22 @@ def _head(report: Report) -> Iterator[str]:
     if not report.complete:
         reasons = "; ".join(_plain(why) for why in report.why_incomplete[:_NAMES]) or "not every test ran to its end"
         yield f"> **Incomplete run:** {reasons}."
-    shown = {label: report.totals[name] for name, label in _NUMBERS.items()}
-    yield _table(list(shown), [[str(number) for number in shown.values()]], "---:")
+    if report.counters:
+        yield ", ".join(f"**{number:,}** {label}" for number, label, _ in report.counters)
 
 
-def _breaches(sites: Sequence[Site]) -> Iterator[str]:
+def _lines(sites: Sequence[Site]) -> Iterator[str]:
     if not sites:
         return
-    yield "### Breaches by host"
+    yield f"### What to fix: {counted(len(sites), 'line')} of code"
     rows: list[list[str]] = []
     spent = 0
-    host = ""
     for site in sites[:_ROWS]:
         row = [
-            _code(site.host) if site.host != host else "",
+            _code(site.where) if site.where else "no line is known",
+            _listed(site.targets, _TESTS, "<br>"),
             f"{SYMBOLS[site.verdict]} {site.verdict}",
             str(site.attempts),
-            _code(site.where) if site.where else "nobody knows",
             _listed(site.tests, _TESTS, "<br>"),
             "<br>".join(_plain(cure) for cure in site.cures),
         ]
@@ -77,15 +63,25 @@ def _breaches(sites: Sequence[Site]) -> Iterator[str]:
         if spent > LIMIT // 2:
             break
         rows.append(row)
-        host = site.host
-    yield _table(["host", "verdict", "attempts", "line", "tests", "cure"], rows, "---")
+    yield _table(["line", "host", "verdict", "attempts", "tests", "how to fix"], rows)
     if missing := len(sites) - len(rows):
         yield f"... and {missing} more; the HTML report lists them all."
 
 
+def _fakes(sites: Sequence[Site]) -> Iterator[str]:
+    spent = 0
+    for site in [site for site in sites if site.fake][:_NAMES]:
+        # Lines of Python, none of which can end the block; what they quote is printable.
+        head = f"<details><summary>Fake to paste: {_code(site.where)}</summary>"
+        text = f"{head}\n\n```python\n{site.fake}\n```\n\n</details>"
+        spent += len(text)
+        if spent < LIMIT // 3:
+            yield text
+
+
 def _late(report: Report) -> Iterator[str]:
     if report.late:
-        yield f"### Late: {len(report.late)} after their tests had ended, or from nobody's threads"
+        yield f"### Network use after the end of the test: {len(report.late)}"
         lines = [f"- {_code(access.violation.test)}: {_code(access.line)}" for access in report.late[:_LATE]]
         missing = len(report.late) - len(lines)
         yield "\n".join([*lines, *([f"- ... and {missing} more"] if missing else [])])
@@ -93,19 +89,21 @@ def _late(report: Report) -> Iterator[str]:
 
 def _unsized(report: Report) -> Iterator[str]:
     if report.unsized:
-        yield f"### Tests with no size: {len(report.unsized)}"
+        yield f"### Tests without a size: {len(report.unsized)}"
         yield _listed([test.id for test in report.unsized], _NAMES, ", ")
 
 
 def _unwatched(report: Report) -> Iterator[str]:
     if report.unwatched:
-        yield f"### Programs that nothing watched: {report.totals['unwatched']} started"
-        yield _listed([f"{program} x{count}" for program, count in report.unwatched.items()], _NAMES, ", ")
+        yield f"### Programs that were not watched: {len(report.unwatched)}"
+        yield _listed(
+            [f"{program} ({counted(count, 'start')})" for program, count in report.unwatched.items()], _NAMES, ", "
+        )
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], rule: str) -> str:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heads = list(heads)
-    lines = [heads, [rule] * len(heads), *rows]
+    lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

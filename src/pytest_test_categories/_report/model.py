@@ -51,13 +51,25 @@ SYMBOLS: Final = {PERMITTED: "\u2713", OBSERVED: "?", KNOWN: "~", WARNED: "!", R
 """A sign for each verdict, where there is no room for the word."""
 
 MEANINGS: Final = {
-    PERMITTED: "the test's size permits it, or an allow entry does",
-    OBSERVED: "the size does not permit it; this run enforced nothing",
-    KNOWN: "the size does not permit it; the baseline lists it",
-    WARNED: "the size does not permit it; it went on with a warning",
-    REFUSED: "the size does not permit it; it did not go on",
+    PERMITTED: "the test's size or an allow entry permits it",
+    OBSERVED: "the test's size does not permit it; this run only observes",
+    KNOWN: "the test's size does not permit it; the baseline lists it",
+    WARNED: "the test's size does not permit it; the run warned, and the call went on",
+    REFUSED: "the test's size does not permit it; the call was stopped",
 }
 """What each verdict says, for legends."""
+
+_COUNTERS: Final = {
+    REFUSED: "refused",
+    WARNED: "warned",
+    OBSERVED: "observed",
+    KNOWN: "in the baseline",
+    "tests_on_the_network": "test{s} used the network",
+    "hosts": "host{s}",
+    "late": "after the end of the test",
+    "unwatched": "program start{s} not watched",
+    "unsized": "test{s} without a size",
+}
 
 SIZES: Final = tuple(size.value for size in TestSize)
 
@@ -293,6 +305,8 @@ class Site(NamedTuple):
         attempts: How many there were.
         tests: The tests that made them, in order.
         cures: What to do instead, a line each.
+        targets: Hosts with ports, as they were asked for.
+        notes: What else is known, a phrase each: client, fixture, thread, process.
         fake: Lines that fake the call, to be pasted above the first of these tests that can have one; or nothing.
     """
 
@@ -302,6 +316,8 @@ class Site(NamedTuple):
     attempts: int
     tests: tuple[str, ...]
     cures: tuple[str, ...]
+    targets: tuple[str, ...]
+    notes: tuple[str, ...]
     fake: str = ""
 
 
@@ -434,15 +450,16 @@ class Report:
         numbers = self.totals
         tests = counted(numbers["tests"], "test")
         if not self.accesses:
-            return f"{tests}, and none reached for the network"
+            return f"No network use in {tests}"
         if not self.breaches:
             hosts = counted(numbers["hosts"], "host")
-            reached = f"{numbers['tests_on_the_network']:,} of {tests} reached for {hosts}"
+            used = f"{numbers['tests_on_the_network']:,} of {tests} used the network ({hosts})"
             unsized = sum(1 for test in self.unsized if test.id in self.by_test)
-            return f"{reached}; {unsized:,} of them with no size" if unsized else f"{reached}, as their sizes permit"
+            return f"{used}; {unsized:,} of them without a size" if unsized else f"{used}, and their sizes permit it"
         attempts = counted(sum(access.violation.count for access in self.breaches), "attempt")
         hosts = counted(sum(1 for host in self.hosts if host.breaches), "host")
-        return f"{numbers['tests_in_breach']:,} of {tests} broke the rule of their size: {attempts} on {hosts}"
+        broke = f"{numbers['tests_in_breach']:,} of {tests} used more network than their size permits"
+        return f"{broke}: {attempts} to {hosts}"
 
     @cached_property
     def late(self) -> tuple[Access, ...]:
@@ -473,6 +490,15 @@ class Report:
             "unwatched": sum(self.unwatched.values()),
             **{verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
         }
+
+    @property
+    def counters(self) -> tuple[tuple[int, str, str], ...]:
+        """Numbers for the top of a page that are not zero, with what each counts and its name in ``totals``."""
+        return tuple(
+            (number, label.format(s="" if number == 1 else "s"), name)
+            for name, label in _COUNTERS.items()
+            if (number := self.totals[name])
+        )
 
     # -- as data -------------------------------------------------------------------------------------------------------
 
@@ -516,8 +542,10 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tally = _tally(host, accesses)
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
-    fakes = (access.fake for access in sorted(accesses))
-    return Site(host, where, tally.worst, tally.attempts, tests, cures, next(filter(None, fakes), ""))
+    targets = tuple(dict.fromkeys(access.violation.target for access in accesses))
+    notes = tuple(dict.fromkeys(note for access in accesses for note in access.notes))
+    fake = next(filter(None, (access.fake for access in sorted(accesses))), "")
+    return Site(host, where, tally.worst, tally.attempts, tests, cures, targets, notes, fake)
 
 
 def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:

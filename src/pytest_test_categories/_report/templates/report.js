@@ -3,7 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { accesses, tests, texts, lines } = data;
-const NOTHING = "nothing"; // stands for tests that reached for nothing, beside the verdicts
+const NOTHING = "nothing"; // stands for tests that did not use the network, beside the verdicts
 const VERDICTS = [...data.verdicts, NOTHING];
 const SIZES = data.sizes.map((size) => size || "none");
 const CHUNK = 200; // items of a list at a time
@@ -27,7 +27,7 @@ function element(name, properties = {}, ...children) {
 function badge(verdict) {
   const name = VERDICTS[verdict];
   const sign = element("span", { aria: { hidden: true } }, data.symbols[name] ?? "\u2013");
-  return element("span", { className: `badge ${name}` }, sign, ` ${name}`);
+  return element("span", { className: `badge ${name}` }, sign, ` ${name === NOTHING ? "no network" : name}`);
 }
 
 function group(indexes, column) {
@@ -46,7 +46,7 @@ const attempts = (indexes) => indexes.reduce((sum, index) => sum + accesses.coun
 
 // -- state: all of it stands in the address, so that any view can be linked to ------------------------------------------
 
-const DEFAULTS = { view: "matrix", query: "", verdicts: data.verdicts, sizes: SIZES, host: null, test: null };
+const DEFAULTS = { view: "hosts", query: "", verdicts: data.verdicts, sizes: SIZES, host: null, test: null };
 let state = DEFAULTS;
 
 function listOf(text, choices, usual) {
@@ -60,7 +60,7 @@ function readAddress() {
   const test = said.get("test");
   const view = host !== null ? "hosts" : test !== null ? "tests" : said.get("view");
   return {
-    view: ["matrix", "hosts", "tests"].includes(view) ? view : "matrix",
+    view: ["hosts", "tests", "matrix"].includes(view) ? view : "hosts",
     query: said.get("q") ?? "",
     // A link to a test has to show it, also if it reached for nothing.
     verdicts: listOf(said.get("verdict"), VERDICTS, test === null ? DEFAULTS.verdicts : VERDICTS),
@@ -194,7 +194,7 @@ function card(index, ...title) {
   const made = element("li", { className: "card" }, element("p", { className: "what" }, badge(a.verdict[index]), " ", ...title));
   if (texts[a.where[index]]) made.append(element("p", {}, "at ", element("code", {}, texts[a.where[index]])));
   made.append(element("p", { className: "facts" }, facts.join("; ")));
-  if (cures.length) made.append(element("ul", { className: "cures", aria: { label: "Cures" } }, ...cures.map((cure) => element("li", {}, cure))));
+  if (cures.length) made.append(element("ul", { className: "cures", aria: { label: "How to fix" } }, ...cures.map((cure) => element("li", {}, cure))));
   return made;
 }
 
@@ -205,7 +205,7 @@ function testItem(test, indexes) {
   const facts = [
     sizeText(tests.size[test]), texts[tests.outcome[test]],
     indexes.length ? counted(attempts(indexes), "attempt") : "",
-    tests.unwatched[test] ? `started ${counted(tests.unwatched[test], "program")} that nothing watched` : "",
+    tests.unwatched[test] ? `started ${counted(tests.unwatched[test], "program")} that ${tests.unwatched[test] === 1 ? "was" : "were"} not watched` : "",
   ];
   const verdict = indexes.length ? worst(indexes) : VERDICTS.indexOf(NOTHING);
   return item("test", tests.id[test], verdict, facts, (details) => {
@@ -437,7 +437,7 @@ function draw() {
   const byTest = group(found, (index) => accesses.test[index]);
   const byHost = group(found, (index) => accesses.host[index]);
   const ascending = (one, other) => one - other;
-  for (const view of ["matrix", "hosts", "tests"]) {
+  for (const view of ["hosts", "tests", "matrix"]) {
     byId(`view-${view}`).hidden = view !== state.view;
     const link = byId(`to-${view}`);
     link.href = addressOf({ view });
@@ -466,6 +466,11 @@ function showAddress() {
     if (box.name === "size") box.checked = state.sizes.includes(box.value);
   }
   draw();
+  const results = byId("results");
+  // A link to a part of the results, which stand below what to fix: bring them into sight.
+  if (location.hash && !results.contains(document.activeElement) && results.getBoundingClientRect().top > innerHeight / 2) {
+    results.scrollIntoView();
+  }
 }
 
 function readFilter() {
