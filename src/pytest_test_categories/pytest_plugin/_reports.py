@@ -83,9 +83,8 @@ class Reports:
         if records and (violations := to_tell(records)):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
-            fakes = (fake(violation) for violation in violations) if report.outcome == "failed" else ()
-            if text := next(filter(None, fakes), ""):
-                report.sections.append((FAKE, text))
+            if report.outcome == "failed":
+                self._add_fake(report, [one for ours in carried for one in ours.violations], violations)
 
     @staticmethod
     def _add_section(
@@ -103,6 +102,13 @@ class Reports:
             report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
         # A client that tries again has swallowed the first attempts: its last one's error tells of their place.
         Delivery.of_the_rest([*untold, *shown]).deliver()
+
+    @staticmethod
+    def _add_fake(report: pytest.TestReport, shown: list[Violation], violations: list[Violation]) -> None:
+        """Add a section with what fakes a violation, of the first one that the report shows if it can be."""
+        fakes = (fake(violation, *violations) for violation in (*shown, *violations))
+        if text := next(filter(None, fakes), ""):
+            report.sections.append((FAKE, text))
 
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
