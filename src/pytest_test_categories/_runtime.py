@@ -61,6 +61,7 @@ class Runtime:
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
+        self._spawned.offers_fakes = self.offers_fakes
         self.process: Inherited | None = None
         self.exit = Exit(self.hold, self.collect, self.release)
 
@@ -169,6 +170,12 @@ class Runtime:
         if self.process is not None:
             return f"child process {os.getpid()}: {self.process.command()}"
         return f"child process {os.getpid()}" if self._is_child() else ""
+
+    def offers_fakes(self) -> bool:
+        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
+        if (run := innermost()) is not None:
+            return run.fakes
+        return self.process is None or self.process.fakes
 
     def late_text(self) -> str:
         """Return why what this process does comes late; nothing if it doesn't."""
@@ -338,8 +345,6 @@ class Runtime:
         found: dict[tuple[str, ...], list[Record]] = {}
         for report, scopes in told:
             violation = report.violation
-            if run is not None and not run.fakes:  # the child process does not know
-                violation = violation._replace(request="", replace="")
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
                 continue  # a child outlived who expected its refusal: the guards around tell of it

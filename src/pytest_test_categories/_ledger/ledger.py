@@ -46,6 +46,9 @@ class Surroundings(Protocol):
     def process_text(self) -> str:
         """Return what to call this process in reports; nothing for the one that a run began in."""
 
+    def offers_fakes(self) -> bool:
+        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
+
     def late_text(self) -> str:
         """Return why what this process does comes late; nothing if it doesn't."""
 
@@ -95,7 +98,7 @@ class Ledger:
         """
         __tracebackhide__ = True
         inner = refusing[0]
-        trace = _read_stack(inner.scope, requests=_wants_fakes())
+        trace = _read_stack(inner.scope, requests=self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return False
         violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
@@ -305,7 +308,7 @@ class Ledger:
     def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
         """Note an attempt that goes on, for those who want to know of all."""
         breach = any(link.kind.judges for link in watching)
-        trace = _read_stack(charged.scopes[0], requests=breach and _wants_fakes())
+        trace = _read_stack(charged.scopes[0], requests=breach and self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
@@ -481,11 +484,6 @@ def unseen() -> list[Violation]:
         if scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
         for record in scope.undelivered()
     ]
-
-
-def _wants_fakes() -> bool:
-    run = innermost()
-    return run is None or run.fakes
 
 
 def _read_stack(scope: Scope, *, requests: bool = False) -> stack.Trace:

@@ -109,6 +109,7 @@ class Spawned:
     Attributes:
         scopes: The guards that children may report to, by serial number.
         expecting: The numbers of those that only expect refusals.
+        offers_fakes: Says whether what refused clients were about to ask for is read, in children too.
     """
 
     def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
@@ -127,6 +128,7 @@ class Spawned:
         self._told: dict[tuple[object, ...], Callable[[int], None]] = {}
         self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
         self.expecting: set[int] = set()
+        self.offers_fakes: Callable[[], bool] = lambda: True
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
@@ -277,6 +279,7 @@ class Spawned:
             "root_process": our_family.root,
             "inherited": sorted(our_family.inherited),
             "bound": our_family.told,
+            "fakes": self.offers_fakes(),
         }
         text = json.dumps(handed)
         return text if len(text) < _LONGEST else self._policy_file(text)
