@@ -202,7 +202,7 @@ class Ledger:
                 into = scope.late = scope.late or {}
         key = violation.key
         if len(into) >= origin.RECORDS_PER_SCOPE and key not in into:
-            violation = violation._replace(target="further targets", location="", function="")
+            violation = violation.of_further_targets()
             key = violation.key
         new = key not in into
         if new:

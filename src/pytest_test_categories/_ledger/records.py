@@ -226,7 +226,7 @@ class Gathered:
             if record.count > record.expected:
                 violation = record.violation
                 if len(once) >= self.LIMIT // 2 and _place_of(violation) not in once:
-                    violation = violation._replace(target="further targets", location="", function="")
+                    violation = violation.of_further_targets()
                 merged = once.setdefault(_place_of(violation), Record(violation))
                 merged.add(record.count - record.expected)
         self.records[:] = once.values()
