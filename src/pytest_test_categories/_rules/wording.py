@@ -56,7 +56,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
         *_indented(cures(first)),
-        *(("    paste the lines of the section below, which fake it",) if fake(first) else ()),
+        *(("    or paste the fake in the section below",) if fake(first) else ()),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
         *_indented(reach_hints(first)),
