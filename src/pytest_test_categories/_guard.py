@@ -194,6 +194,7 @@ class NetworkGuard:
         """
         __tracebackhide__ = True
         runtime.collect()
+        runtime.note_unwatched(scope)
         scope.close()
         runtime.release()
         if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:

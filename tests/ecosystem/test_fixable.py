@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,29 +55,26 @@ _PLACE: Final = re.compile(
     r"(?<=json=)\{\}|(?<=json\()\{\}|(?<=return_value = )\{\}|(?<=return_value=)(?:\{\}|None)|# (?:put in|make) what .*"
 )
 
-_LAST: Final = re.compile(r"@patch\(|@pytest\.mark\.usefixtures\(")
+_LAST: Final = re.compile(r" *@patch\(| *@pytest\.mark\.usefixtures\(")
 
 
 def fakes_in(lines: list[str]) -> dict[str, str]:
-    """Return the fake of each test, as it stands in what pytest prints: below the line that says where to paste it."""
+    """Return the fake of each test, as it stands in what pytest prints: a section that begins with where to paste it."""
     found: dict[str, str] = {}
-    plain = [line.removeprefix("E").removeprefix("   ") if line.startswith("E ") else line for line in lines]
-    for at, line in enumerate(plain):
-        if match := re.match(r"( +)# Paste this above (\w+) and its decorators\.$", line):
-            indent, test = match[1], match[2]
-            end = next(n for n in range(at, len(plain)) if plain[n].startswith(f"{indent}@") and _LAST.search(plain[n]))
-            found.setdefault(test, textwrap.dedent("\n".join(plain[at : end + 1])))
+    for at, line in enumerate(lines):
+        if match := re.fullmatch(r" *# Paste this above (\w+) and its decorators\.", line):
+            end = next(n for n in range(at, len(lines)) if _LAST.match(lines[n]))
+            found.setdefault(match[1], "\n".join(lines[at : end + 1]))
     return found
 
 
 def pasted(source: str, test: str, text: str) -> str:
-    """Return a module with a text pasted above a test and its decorators, as deep as the test."""
+    """Return a module with a text pasted above a test and its decorators."""
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     node = next(node for node in nodes if node.name == test)
     line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     lines = source.splitlines()
-    indented = textwrap.indent(text, " " * node.col_offset)
-    return "\n".join([*lines[: line - 1], *indented.splitlines(), *lines[line - 1 :], ""])
+    return "\n".join([*lines[: line - 1], *text.splitlines(), *lines[line - 1 :], ""])
 
 
 def test_the_fakes_of_the_sample_project_make_its_tests_pass(

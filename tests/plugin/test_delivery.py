@@ -299,7 +299,7 @@ def test_swallowed_often():
         "  test_once.py::test_raised [small]",
         "  test_once.py::test_swallowed_often [small]",
         "    198.51.100.1:9 (x6) at test_once.py:11 in dial",
-        "      to fix: @pytest.mark.large",
+        "      to fix: a fake of dial, or @pytest.mark.large",
         "sizes: 2 small",
     ]
 

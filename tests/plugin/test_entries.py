@@ -399,6 +399,7 @@ def test_a_deny_entry_holds_for_shared_fixtures_and_the_exit(
     """)
     result = run_pytest("-v", "--network-deny=127.0.0.8")
     assert outcomes(result) == {"test_shared": {"ERROR"}, "test_leaves": {"PASSED"}}
+    assert "violation after the run: the end of the process attempted 127.0.0.8:9" in result.stderr.str()
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,15 @@ def test_the_explanation_names_the_marker(pytester: pytest.Pytester, run_pytest:
         line.strip() == "allowed: db:5432, from @pytest.mark.allow_hosts"
         for line in run_pytest("--network-explain").outlines
     )
+
+
+def test_a_run_that_only_watches_goes_on_over_a_host_that_is_no_entry(
+    pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    pytester.makeini(INI)
+    pytester.makepyfile(
+        "import pytest\n@pytest.mark.allow_hosts(['.*'])\ndef test_bad(): pass\n"
+        "@pytest.mark.allow_hosts(['127.0.0.1'])\ndef test_good(): pass\n"
+    )
+    result = run_pytest("--network-report=report.json", mode="off")
+    assert result.parseoutcomes() == {"passed": 2}

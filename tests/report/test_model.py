@@ -301,7 +301,7 @@ def test_a_message_says_who_what_and_the_cure() -> None:
     found = {a.violation.target: a.message for a in small_report().breaches}
     assert found["api.example.com:443"].splitlines() == [
         f"{USERS}::test_fetch (small) reached for api.example.com:443: refused.",
-        "with requests; by a lookup (socket.connect)",
+        "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
         "for requests: use responses or requests-mock",
         "@pytest.mark.large instead: api.example.com is not on this machine",
     ]

@@ -341,7 +341,9 @@ def test_rule_6_what_a_fixture_is_held_to_is_not_fixed_at_the_failing_test(
     ("changes", "short"),
     [
         pytest.param({}, "responses or requests-mock, or @pytest.mark.large", id="client"),
-        pytest.param({"library": ""}, "@pytest.mark.large", id="no-client"),
+        pytest.param({"library": ""}, "a fake of fetch_user, or @pytest.mark.large", id="no-client"),
+        pytest.param({"library": "", "function": "test_fetch_user"}, "@pytest.mark.large", id="in-the-test-itself"),
+        pytest.param({"library": "", "function": "<lambda>"}, "@pytest.mark.large", id="no-name"),
         pytest.param({"library": "redis", "reach": "machine"}, "fakeredis, or @pytest.mark.medium", id="service"),
     ],
 )

@@ -115,6 +115,7 @@ def changed(violation: Violation = HTTP, **facts: Any) -> str:
         pytest.param(HTTP._replace(library="curl_cffi"), '@patch("shop.users.fetch"', id="no-library-fakes-it"),
         pytest.param(HTTP._replace(fixture="db (function)"), "fake.add(", id="fixture-of-the-test"),
         pytest.param(HTTP._replace(thread="Thread-1"), "fake.add(", id="thread"),
+        pytest.param(HTTP._replace(test="checks.py::check_users"), "fake.add(", id="other-names-of-tests"),
     ],
 )
 def test_each_client_has_its_fake(violation: Violation, line: str) -> None:
@@ -138,6 +139,7 @@ def test_each_client_has_its_fake(violation: Violation, line: str) -> None:
         pytest.param({"fixture": "db (session)"}, id="fixture-of-many-tests"),
         pytest.param({"test": "shop.users.fetch"}, id="guard"),
         pytest.param({"test": "shop.py::shop.users"}, id="doctest"),
+        pytest.param({"test": "src/shop.py::shop"}, id="doctest-of-a-module"),
         pytest.param({"test": "test_api.yaml::test_it"}, id="no-python"),
         pytest.param({"test": "tests/test_x.py::my tests::test_it"}, id="no-class"),
         pytest.param({"test": ""}, id="no-test"),
@@ -145,6 +147,25 @@ def test_each_client_has_its_fake(violation: Violation, line: str) -> None:
 )
 def test_where_no_fake_fits_there_is_none(facts: dict[str, Any]) -> None:
     assert changed(**facts) == ""
+
+
+def test_a_fake_answers_all_requests_of_one_client() -> None:
+    others = (
+        HTTP._replace(request="POST https://other.example.com/events"),
+        HTTP._replace(request=f"GET {URL}?page=..."),
+        HTTP._replace(request="GET https://late.example.com/", late="after its end"),
+        HTTP._replace(library="httpx", request="GET https://httpx.example.com/"),
+    )
+    for library, some in (("requests", "assert_all_requests_are_fired=False"), ("httpx", "assert_all_called=False")):
+        text = fake(HTTP._replace(library=library), *(one._replace(library=library) for one in others[:2]))
+        assert text.count("# the answer that test_fetch expects") == 2
+        assert some in text
+        assert some not in fake(HTTP._replace(library=library))
+    assert fake(HTTP, *others).count("https://") == 2
+    pook = HTTP._replace(library="urllib")
+    assert fake(pook, *(one._replace(library="urllib") for one in others)).count("persist()") == 3
+    ast.parse(fake(pook, *others) + "\ndef test_fetch(): ...")
+    assert fake(HTTP._replace(library="aiohttp"), *(one._replace(library="aiohttp") for one in others)).count("# ") > 3
 
 
 def test_a_fake_stands_in_the_class_of_its_test() -> None:
@@ -161,12 +182,11 @@ def test_any_path_is_quoted(path: str) -> None:
     assert f"https://h/{path}" in strings
 
 
-def test_the_report_shows_the_request_first_and_the_fake_once() -> None:
-    other = HTTP._replace(target="other.example.com:443")
-    text = report_text((HTTP._replace(location="shop/users.py:3"), other))
+def test_the_report_shows_the_request_first_and_says_where_the_fake_is() -> None:
+    text = report_text((HTTP._replace(location="shop/users.py:3"),))
     assert f"to api.example.com:443\n    at shop/users.py:3\n    GET {URL}?page=...\n" in text
-    assert text.count("fake.add(") == 1
-    assert all(f"    {line}".rstrip() in text for line in fake(HTTP).splitlines())
+    assert "    or paste the fake in the section below" in text
+    assert "section below" not in report_text((HTTP._replace(kind="bind"),))
 
 
 def test_every_report_is_free_of_secrets_that_a_record_holds_all_the_same() -> None:

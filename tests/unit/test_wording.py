@@ -88,10 +88,10 @@ def test_what_has_no_line_is_each_tests_own() -> None:
     assert listed(of("t.py::test_a", location="", library=""), of("t.py::test_b", location="", library="")) == [
         "  t.py::test_a [small]",
         "    api.example.com:443",
-        "      to fix: @pytest.mark.large",
+        "      to fix: a fake of fetch, or @pytest.mark.large",
         "  t.py::test_b [small]",
         "    api.example.com:443",
-        "      to fix: @pytest.mark.large",
+        "      to fix: a fake of fetch, or @pytest.mark.large",
     ]
 
 

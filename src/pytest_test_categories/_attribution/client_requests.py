@@ -11,6 +11,7 @@ Assumes that frames stand still while they are read, and that it is asked for vi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -43,11 +44,9 @@ def note(frame: FrameType, clients: Clients) -> None:
 def request_in(clients: Clients) -> str:
     """Return what the outermost of some clients was about to ask for, as far as any of them tells."""
     for reader, frame in reversed(clients.values()):
-        try:
+        with contextlib.suppress(Exception):  # whatever a client of another release holds there
             if text := reader(frame):
                 return text
-        except Exception:  # noqa: BLE001, S112 - whatever a client of another release holds there
-            continue
     return ""
 
 
@@ -63,22 +62,18 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
         ``shop.rates.fetch``; ``.fetch`` where the test's module holds the name by itself; before it ``async`` for a
         coroutine function, ``class`` for what makes instances. Empty if there is none.
     """
-    try:
+    with contextlib.suppress(Exception):  # modules may hold anything
         if path := _entry_point(own, clients):
             return path
-    except Exception:  # noqa: BLE001 - as below
-        return ""
     for number, frame in enumerate(own):
         filename = frame.f_code.co_filename
         if filename == test_file or filename.endswith(_CONFTEST):
             return ""
         # What a decorator of the project's puts around a function calls it by no name.
         callers = (one for one in own[number + 1 :] if "<locals>" not in one.f_code.co_qualname)
-        try:
+        with contextlib.suppress(Exception):
             if path := _path_of(frame, next(callers, None), test_file):
                 return path
-        except Exception:  # noqa: BLE001, S112 - modules may hold anything
-            continue
     return ""
 
 

@@ -41,6 +41,23 @@ class _Counting:
 counting: Final = _Counting()
 
 
+class Place(NamedTuple):
+    """A line that started something.
+
+    Attributes:
+        location: ``path:line``.
+        function: The function.
+        called_from: ``path:line`` in the test that led there.
+    """
+
+    location: str = ""
+    function: str = ""
+    called_from: str = ""
+
+
+NOWHERE: Final = Place()
+
+
 class Refusal(NamedTuple):
     """A guard that does not permit an attempt, and by which verdict.
 
@@ -209,7 +226,7 @@ class Gathered:
             if record.count > record.expected:
                 violation = record.violation
                 if len(once) >= self.LIMIT // 2 and _place_of(violation) not in once:
-                    violation = violation._replace(target="further targets", location="", function="")
+                    violation = violation.of_further_targets()
                 merged = once.setdefault(_place_of(violation), Record(violation))
                 merged.add(record.count - record.expected)
         self.records[:] = once.values()

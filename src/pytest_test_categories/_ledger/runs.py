@@ -40,6 +40,7 @@ class Run:
         baseline: Violations that the project knows of, if it keeps a list.
         fakes: Whether what clients were about to ask for is read, and a fake for it offered.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
+        unwatched_fails: Whether a program that no layer watches is a violation of the test that started it.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Run:
         self.standing: list[Scope] = []
         self.fakes = True
         self.children_watched = False
+        self.unwatched_fails = False
         self.of_blocks: Gathered | None = None
         self.groups = False
         self.observing: Scope | None = None

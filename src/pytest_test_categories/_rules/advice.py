@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
 from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
@@ -121,6 +122,8 @@ def reach_hints(violation: Violation) -> list[str]:
     """Return which size, or which allow entry, permits this attempt: lines below the third way to fix it."""
     if _metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]
+    if violation.kind == PROGRAM:
+        return _program_hints(violation)
     if narrowed := _narrowed_hints(violation):
         return narrowed
     if is_held_by_another(violation):
@@ -143,6 +146,8 @@ def reach_hints(violation: Violation) -> list[str]:
 
 def short_fix(violation: Violation) -> str:
     """Return the ways to fix a violation in a phrase, for lists; empty where only the whole report can tell."""
+    if violation.kind == PROGRAM:
+        return "--network-kernel-guard=auto"
     if _metadata_hint(violation) or violation.guard:
         return ""
     if _narrowed_hints(violation):
@@ -152,9 +157,16 @@ def short_fix(violation: Violation) -> str:
         return (
             declare if violation.held_by == _DECLARED else f"{_needed(violation)} for {violation.held_by}, or {declare}"
         )
-    mock = "" if violation.kind == "bind" else CURES.get(violation.library, "")
+    mock = "" if violation.kind == "bind" else CURES.get(violation.library) or _fake_of_function(violation)
     mock = mock.partition(",")[0].partition(" and @pytest")[0]
     return f"{mock}, or @pytest.mark.{_needed(violation)}" if mock else f"@pytest.mark.{_needed(violation)}"
+
+
+def _fake_of_function(violation: Violation) -> str:
+    """Return what is said of the project's function that made the attempt, if that is not the test."""
+    test = violation.test.partition("[")[0].rpartition("::")[2]
+    function = violation.function
+    return "" if not function.isidentifier() or function == test else f"a fake of {function}"
 
 
 def is_held_by_another(violation: Violation) -> bool:
@@ -172,6 +184,17 @@ def _needed(violation: Violation) -> str:
 def _metadata_hint(violation: Violation) -> str:
     host = violation.target.rpartition(":")[0] or violation.target
     return _METADATA.get(host) or _METADATA.get(violation.target, "")
+
+
+def _program_hints(violation: Violation) -> list[str]:
+    """Return how a program that no layer watches is watched, or left out."""
+    found = [
+        "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
+        f"or patch the call that starts {violation.target}",
+    ]
+    if violation.size in {"small", "medium"}:
+        found.append("or, if it is to use the network, make the test @pytest.mark.large")
+    return found
 
 
 def _narrowed_hints(violation: Violation) -> list[str]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._rules.violation import Violation
 
+_Asked: TypeAlias = "list[tuple[str, str]]"
 _Made: TypeAlias = "tuple[str, list[str]]"
 """The fixture of pytest's that a fixture asks for, and its lines."""
 API_CALL: Final = "botocore.client.BaseClient._make_api_call"
@@ -50,18 +51,22 @@ def _names(query: str) -> str:
     return "&".join(dict.fromkeys(found))
 
 
-def fake(violation: Violation) -> str:
+def fake(violation: Violation, *others: Violation) -> str:
     """Return what makes a test pass when it is pasted above it, decorators included; empty where nothing fits.
 
     It is one block: a fixture of its own name and the mark that gives it to this test, or a decorator that replaces a
     function. No other test of the module is touched, no signature changes, and it works for functions, methods,
     coroutines and unittest's classes.
+
+    Args:
+        violation: What is faked.
+        others: Further violations of the test: requests of the same client among them are answered as well.
     """
     where = _test_of(violation)
     if where is None or not _can_be_faked(violation):
         return ""
     test, depth = where
-    lines = _client_fake(violation, test, depth) or _function_fake(_replaced(violation), test)
+    lines = _client_fake(violation, others, test, depth) or _function_fake(_replaced(violation), test)
     return "\n".join(f"{'    ' * depth}{line}" if line else "" for line in lines)
 
 
@@ -69,8 +74,9 @@ def _test_of(violation: Violation) -> tuple[str, int] | None:
     """Return the name of a test's function, and in how many classes it is; None if it is no test of a Python file."""
     file, _, inside = violation.test.partition("::")
     *classes, test = inside.partition("[")[0].split("::")
-    if not file.endswith(".py") or not test.startswith("test") or not all(n.isidentifier() for n in (*classes, test)):
-        return None
+    names = (*classes, test)
+    if not file.endswith(".py") or file.endswith(f"{test}.py") or not all(map(str.isidentifier, names)):
+        return None  # a doctest has its module's name
     return test, len(classes)
 
 
@@ -81,19 +87,17 @@ def _can_be_faked(violation: Violation) -> bool:
     return not violation.fixture or violation.fixture.endswith("(function)")
 
 
-def _client_fake(violation: Violation, test: str, depth: int) -> list[str]:
-    """Return the fixture that answers a client's request, and its mark."""
-    first, _, asked = violation.request.partition(" ")
-    url = asked.partition("?")[0]
+def _client_fake(violation: Violation, others: tuple[Violation, ...], test: str, depth: int) -> list[str]:
+    """Return the fixture that answers a client's requests, and its mark."""
+    client = violation.request.partition(" ")[0]
     made: _Made | None = None
-    if first in _REDIS:
-        made = _redis(first, test)
-    elif not asked or violation.reach == "machine" or url.endswith("/..."):
-        return []
-    elif "://" not in url:
-        made = _aws(first, test) if violation.library in _AWS and violation.replace != API_CALL else None
-    elif write := _HTTP.get(violation.library):
-        made = write(first, url, test)
+    if client in _REDIS:
+        made = _redis(client, test)
+    elif violation.library in _AWS and client and violation.reach != "machine" and violation.replace != API_CALL:
+        made = _aws(client, test)
+    elif (write := _HTTP.get(violation.library)) and (first := _asked(violation)):
+        same = (other for other in others if other.library == violation.library and _can_be_faked(other))
+        made = write(list(dict.fromkeys([first, *filter(None, map(_asked, same))])), test)
     if made is None:
         return []
     fixture, body = made
@@ -111,6 +115,13 @@ def _client_fake(violation: Violation, test: str, depth: int) -> list[str]:
         "",
         f'@pytest.mark.usefixtures("{name}")',
     ]
+
+
+def _asked(violation: Violation) -> tuple[str, str] | None:
+    """Return the method and the URL of a request that a library can answer, without its query."""
+    method, _, url = violation.request.partition("?")[0].partition(" ")
+    known = "://" in url and not url.endswith("/...") and violation.reach != "machine"
+    return (method, url) if known else None
 
 
 def _replaced(violation: Violation) -> str:
@@ -140,45 +151,62 @@ def _patched(target: str) -> str:
     return f'__name__ + "{target}"' if target.startswith(".") else f'"{target}"'
 
 
-def _responses(method: str, url: str, test: str) -> _Made:
+# Where several are refused, a later one may be what is done when the first has failed: not all need be asked for.
+
+
+def _responses(asked: _Asked, test: str) -> _Made:
+    some = "assert_all_requests_are_fired=False" if len(asked) > 1 else ""
     return "", [
         "import responses  # pip install responses",
         "",
-        "with responses.RequestsMock() as fake:",
-        f'    fake.add("{method}", {_quoted(url)}, json={{}})  # the answer that {test} expects',
+        f"with responses.RequestsMock({some}) as fake:",
+        *(
+            f'    fake.add("{method}", {_quoted(url)}, json={{}})  # the answer that {test} expects'
+            for method, url in asked
+        ),
         "    yield",
     ]
 
 
-def _respx(method: str, url: str, test: str) -> _Made:
+def _respx(asked: _Asked, test: str) -> _Made:
+    some = "assert_all_called=False" if len(asked) > 1 else ""
     return "", [
         "import respx  # pip install respx",
         "",
-        "with respx.mock() as fake:",
-        f'    fake.request("{method}", {_quoted(url)}).respond(json={{}})  # the answer that {test} expects',
+        f"with respx.mock({some}) as fake:",
+        *(
+            f'    fake.request("{method}", {_quoted(url)}).respond(json={{}})  # the answer that {test} expects'
+            for method, url in asked
+        ),
         "    yield",
     ]
 
 
-def _pook(method: str, url: str, test: str) -> _Made:
+def _pook(asked: _Asked, test: str) -> _Made:
     return "", [
         "import pook  # pip install pook",
         "",
         "with pook.use():",
-        f'    fake = pook.mock({_quoted(url)}, method="{method}").persist()',
-        f"    fake.reply(200).json({{}})  # the answer that {test} expects",
+        *(
+            line
+            for method, url in asked
+            for line in (
+                f'    fake = pook.mock({_quoted(url)}, method="{method}").persist()',
+                f"    fake.reply(200).json({{}})  # the answer that {test} expects",
+            )
+        ),
         "    yield",
     ]
 
 
-def _aiohttp(method: str, url: str, test: str) -> _Made:
+def _aiohttp(asked: _Asked, test: str) -> _Made:
     # Libraries that fake aiohttp do not follow its releases: aioresponses 0.7.9 answers none from 3.14 on.
     return "monkeypatch", [
         "from unittest.mock import AsyncMock, MagicMock",
         "",
         "import aiohttp",
         "",
-        f"# {method} {url}",
+        *(f"# {method} {url}" for method, url in asked),
         "answer = MagicMock(spec=aiohttp.ClientResponse, status=200, ok=True)",
         "answer.__aenter__.return_value = answer",
         f"answer.json.return_value = {{}}  # the answer that {test} expects",
@@ -216,7 +244,7 @@ def _quoted(text: str) -> str:
     return f'"{text}"' if '"' not in text and "\\" not in text else repr(text)
 
 
-_HTTP: Final[dict[str, Callable[[str, str, str], _Made]]] = {
+_HTTP: Final[dict[str, Callable[[_Asked, str], _Made]]] = {
     "aiohttp": _aiohttp,
     "http.client": _pook,
     "httpcore": _respx,

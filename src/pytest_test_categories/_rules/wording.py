@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, is_held_by_another, reach_hints, short_fix
 from pytest_test_categories._rules.fakes import fake
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ def warning_text(violation: Violation) -> str:
     """Return the one line that warn mode says, made to be searched for with grep."""
     function = function_of(violation.test)
     test = function.rpartition("::")[2] + violation.test[len(function) :]
+    if violation.kind == PROGRAM:
+        return f"Network access violation in {test}: started {violation.target}, which no layer watches"
     said = f"Network access violation in {test}: attempted connection to {violation.target}"
     return f"{said}: {_serving(violation)}" if violation.kind == "bind" else said
 
@@ -39,10 +42,12 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         f"Category: {first.size.upper() or 'NONE'}",
         "",
         "What happened:",
-        f"  Attempted network connection to {first.target}",
+        f"  Started {first.target}, which no layer watches: it may have used the network"
+        if first.kind == PROGRAM
+        else f"  Attempted network connection to {first.target}",
         *_indented(_facts(first)),
     ]
-    if undelivered:
+    if undelivered and first.kind != PROGRAM:
         lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
         lines.append("    a test whose subject is being refused says `with expect_network_violation():`")
     lines += [f"  Also attempted: {line_text(other)}" for other in others]
@@ -51,7 +56,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
         *_indented(cures(first)),
-        *_indented(fake(first).splitlines()),
+        *(("    or paste the fake in the section below",) if fake(first) else ()),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
         *_indented(reach_hints(first)),
@@ -77,6 +82,8 @@ def line_text(violation: Violation) -> str:
 
 def aim_text(violation: Violation) -> str:
     """Return what was attempted, for lists: the target, or for a server on what it was to listen."""
+    if violation.kind == PROGRAM:
+        return f"{violation.target}, which no layer watches,"
     return _serving(violation) if violation.kind == "bind" else violation.target
 
 
@@ -185,7 +192,7 @@ def facts(violation: Violation) -> list[str]:
         found.append(f"{_serving(violation)}, by {violation.route}")
     elif violation.kind == "reuse":
         found.append(f"by sending on a connection that was already open ({violation.route})")
-    elif violation.kind != "connect":
+    elif violation.kind not in {"connect", PROGRAM}:
         found.append(f"by a {violation.kind} ({violation.route})")
     found += _circumstances(violation)
     if violation.address:
@@ -195,6 +202,8 @@ def facts(violation: Violation) -> list[str]:
 
 def _circumstances(violation: Violation) -> list[str]:
     found = []
+    if violation.kind == PROGRAM:
+        found.append("a program that no layer watches")
     if violation.importing:
         found.append(f"while importing {violation.importing}: mock or disable it there")
     if violation.fixture:

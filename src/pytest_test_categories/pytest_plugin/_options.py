@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 
 OFF: Final = "off"
 KERNEL: Final = (OFF, "auto", "require")
+COUNT: Final = "count"
+ERROR: Final = "error"
+UNWATCHED: Final = (COUNT, ERROR)
 PRINT: Final = "print"
 APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
@@ -109,6 +112,7 @@ KEYS: Final = (
         ALL,
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key("test_categories_unwatched", "count|error", "what a program is that no layer watches", COUNT),
     Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
@@ -140,6 +144,7 @@ class Settings(NamedTuple):
         fakes: Whether violations come with what was asked for, and a fake to paste.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
         kernel_from: The setting of that, as it was written.
+        unwatched: What a program is that no layer watches: one of ``UNWATCHED``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
         force: Whether to write markers into files with uncommitted changes, too.
@@ -166,6 +171,7 @@ class Settings(NamedTuple):
     fakes: bool = True
     kernel: str = OFF
     kernel_from: str = ""
+    unwatched: str = COUNT
     reports: tuple[str, ...] = ()
     suggest: str = ""
     force: bool = False
@@ -327,6 +333,7 @@ def _parse(config: pytest.Config) -> Settings:
     available, available_from = _given(config, option, "network_available")
     available = _checked(_one_of(AVAILABLE), available, available_from)
     fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
+    unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched"))
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
     renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
@@ -368,6 +375,7 @@ def _parse(config: pytest.Config) -> Settings:
         kernel=kernel,
         kernel_from=_as_written(kernel, kernel_from),
         fakes=fakes,
+        unwatched=unwatched,
         **wanted,
     )
 

@@ -304,6 +304,7 @@ class Phases:
             error = raised
             raise
         finally:
+            runtime.note_unwatched(test.scope)
             self._leave(test, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -321,6 +322,7 @@ class Phases:
             raise
         finally:
             try:
+                runtime.note_unwatched(test.scope)
                 self._leave(test, error)
             finally:
                 test.end()

@@ -14,6 +14,7 @@ from pytest_test_categories._ledger.expecting import names_our_class
 from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.wording import line_text, report_text, short_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
@@ -35,6 +36,9 @@ _Ours: TypeAlias = "pytest.ExceptionInfo[NetworkAccessViolationError]"
 
 PROPERTY: Final = "network_violation"
 """Name of the property that each violation is in JUnit XML."""
+
+FAKE: Final = "Fake to paste"
+"""Title of the section that holds it: lines of a traceback begin with a mark, and could not be copied."""
 
 
 class Reports:
@@ -92,6 +96,8 @@ class Reports:
         if records and (violations := to_tell(records)):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
+            if report.outcome == "failed":
+                self._add_fake(report, [one for ours in carried for one in ours.violations], violations)
 
     @staticmethod
     def _add_section(
@@ -109,6 +115,13 @@ class Reports:
             report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
         # A client that tries again has swallowed the first attempts: its last one's error tells of their place.
         Delivery.of_the_rest([*untold, *shown]).deliver()
+
+    @staticmethod
+    def _add_fake(report: pytest.TestReport, shown: list[Violation], violations: list[Violation]) -> None:
+        """Add a section with what fakes a violation, of the first one that the report shows if it can be."""
+        fakes = (fake(violation, *violations) for violation in (*shown, *violations))
+        if text := next(filter(None, fakes), ""):
+            report.sections.append((FAKE, text))
 
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""

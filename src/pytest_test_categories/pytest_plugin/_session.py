@@ -103,9 +103,9 @@ class Session:
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.children_watched = runtime.judge.outside is not None
         self.run.baseline = settings.baseline
         self.run.fakes = settings.fakes
+        self._note_kernel_layer()
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
         if settings.observing:
@@ -131,8 +131,14 @@ class Session:
         stack.set_aside(_private.CALLS_HOOKS, _is_report_hook)
         config.add_cleanup(self._close)
 
+    def _note_kernel_layer(self) -> None:
+        """Note whether the layer outside of this process is in force: once started, it may turn out not to be."""
+        self.run.children_watched = runtime.judge.outside is not None
+        self.run.unwatched_fails = self._settings.unwatched == _options.ERROR and not self.run.children_watched
+
     def configure(self, config: pytest.Config) -> None:
         """Register the parts that run with tests."""
+        self._note_kernel_layer()
         warns = self._settings.mode is EnforcementMode.WARN or self._settings.baseline is not None
         if warns and not any("NetworkAccessWarning" in line for line in config.getini("filterwarnings")):
             # Under "error" in the ini file warn mode still warns; -W on the command line comes later, and wins.

@@ -38,6 +38,7 @@ class Sizes:
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
         self.have_entries = False  # whether any test, class or module has a marker with entries
+        self._mapped_allow = False  # whether one of these stands for a size
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -181,7 +182,7 @@ class Sizes:
     def _check_mapped(self, node: Any, mark: Any) -> None:
         try:
             if self._entries_of(mark):
-                self.have_entries = True
+                self.have_entries = self._mapped_allow = True
         except ValueError as error:
             if not self._is_off:
                 raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{mark.name}: {error}") from None
@@ -213,12 +214,14 @@ class Sizes:
 
     def entries_of_size(self, item: pytest.Item) -> Iterator[tuple[str, tuple[AllowEntry, ...]]]:
         """Yield the markers that stand for an item's size and have allow entries as arguments, and these."""
-        node: Any = item
+        node: Any = item if self._mapped_allow else None
         while node is not None:
             for _, marks in _levels(node):
                 giving = [mark for mark in marks if mark.name in self._markers]
+                for mark in giving:
+                    with contextlib.suppress(ValueError):  # collection has told of it, but for a run that is off
+                        yield mark.name, self._entries_of(mark)
                 if giving:
-                    yield from ((mark.name, entries) for mark in giving if (entries := self._entries_of(mark)))
                     return
             node = node.parent
 

@@ -83,6 +83,7 @@ class Summary:
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
         # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
         runtime.collect()
+        runtime.note_unwatched(None)
         with contextlib.suppress(self._run.warning):  # no test is there to fail
             runtime.ledger.warn_of_children(late=True)
         self._note_properties()

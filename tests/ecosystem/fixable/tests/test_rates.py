@@ -43,6 +43,10 @@ def test_stale_rates_do(caplog):
     assert "no rates today" in caplog.text
 
 
+def test_no_notices():
+    assert rates.notices() == []
+
+
 class TestCustomers:
     def test_name(self, customers):
         assert customers.name_of(7) == "Ada"
