@@ -36,6 +36,7 @@ class Selected:
         self._sizes = Sizes(settings, self._root)
         self._unsized = 0  # tests without a size that run, whatever the environment has
         self._notes: list[str] = []
+        self.skipped: dict[str, str] = {}  # by node id: why
         self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -73,7 +74,8 @@ class Selected:
         reason = self._reason(item)
         if reason:
             # A marker, and not a hook: pytest then says where the test is, and sets no fixture up.
-            item.add_marker(pytest.mark.skip(reason=f"{reason}: {self._settings.available_from}"))
+            self.skipped[item.nodeid] = reason = f"{reason}: {self._settings.available_from}"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
     def _reason(self, item: pytest.Item) -> str:
         """Return why an item needs more than the environment has; empty if it doesn't."""
