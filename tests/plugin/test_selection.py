@@ -205,6 +205,7 @@ def test_a_test_of_two_sizes_stops_the_run_whatever_is_selected_and_not_in_off_m
     result = run_pytest("-m", "small")
     result.stdout.fnmatch_lines(["*test_one has two sizes: *"])
     assert "INTERNALERROR" not in result.stdout.str()
+    run_pytest("--network-available=none").stdout.fnmatch_lines(["*test_one has two sizes: *"])
     run_pytest("-m", "large", mode="off").assert_outcomes(passed=1)
     run_pytest("-m", "small", mode="off").assert_outcomes(deselected=1)
 

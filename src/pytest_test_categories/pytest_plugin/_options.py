@@ -112,7 +112,12 @@ KEYS: Final = (
         ALL,
     ),
     Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
-    Key("test_categories_unwatched", "count|error", "what a program is that no layer watches", COUNT),
+    Key(
+        "test_categories_unwatched",
+        "count|error",
+        "programs that no layer watches: count them, or fail their tests",
+        COUNT,
+    ),
     Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )

@@ -77,10 +77,7 @@ class Selected:
 
     def _reason(self, item: pytest.Item) -> str:
         """Return why an item needs more than the environment has; empty if it doesn't."""
-        try:
-            size = self._sizes.of(item)
-        except SizeConflictError:
-            return ""
+        size = self._sizes.of(item)  # an item with two has been taken away, or the run is off
         lists = list(_lists(item))
         if size is None and not lists:
             self._unsized += 1
