@@ -131,6 +131,12 @@ def test_the_api_page_has_each_public_attribute(name: str) -> None:
     assert sorted(own - shown - said - NOT_LISTED) == []
 
 
+def test_the_api_page_has_what_a_guard_holds() -> None:
+    held = [name for name in vars(pytest_test_categories.network_guard("small")) if not name.startswith("_")]
+    assert held == ["size"]
+    assert "The attribute `size` is " in API
+
+
 NOT_LISTED: Final = {
     # unittest's, which the base classes guard.
     *dir(__import__("unittest").TestCase),

@@ -289,6 +289,12 @@ def test_a_server_is_told_as_what_it_is(target: str, shown: str) -> None:
     assert short_fix(server) == "@pytest.mark.medium"
 
 
+def test_in_unittest_the_size_is_a_base_class() -> None:
+    in_unittest = changed(test="tests.test_api.Tests.test_fetch")
+    assert hints(in_unittest)[1] == ["LargeTest instead: api.example.com is not on this machine"]
+    assert short_fix(changed(test="a.B.c", reach="machine", library="redis")) == "fakeredis, or MediumTest"
+
+
 def test_the_size_that_the_run_s_entries_leave_is_advised() -> None:
     assert hints(changed(target="postgres:5432", needs="medium"))[1] == [
         "@pytest.mark.medium is enough: postgres:5432 is on the run's allow list"

@@ -116,6 +116,7 @@ def changed(violation: Violation = HTTP, **facts: Any) -> str:
         pytest.param(HTTP._replace(fixture="db (function)"), "fake.add(", id="fixture-of-the-test"),
         pytest.param(HTTP._replace(thread="Thread-1"), "fake.add(", id="thread"),
         pytest.param(HTTP._replace(test="checks.py::check_users"), "fake.add(", id="other-names-of-tests"),
+        pytest.param(HTTP._replace(test="test_users.py::test_users"), "fake.add(", id="the-name-of-its-file"),
     ],
 )
 def test_each_client_has_its_fake(violation: Violation, line: str) -> None:

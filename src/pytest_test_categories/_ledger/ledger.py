@@ -26,7 +26,7 @@ from pytest_test_categories._rules.address import Endpoint, normal_name, parse_i
 from pytest_test_categories._rules.advice import library_of_route
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, needed_size
-from pytest_test_categories._rules.violation import PROGRAM, Violation
+from pytest_test_categories._rules.violation import PROGRAM, Violation, of_further_targets
 from pytest_test_categories._rules.wording import line_text, warning_text
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Ledger:
                 into = scope.late = scope.late or {}
         key = violation.key
         if len(into) >= origin.RECORDS_PER_SCOPE and key not in into:
-            violation = violation.of_further_targets()
+            violation = of_further_targets(violation)
             key = violation.key
         new = key not in into
         if new:

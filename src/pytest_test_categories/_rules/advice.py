@@ -133,11 +133,11 @@ def reach_hints(violation: Violation) -> list[str]:
     if violation.guard:
         return [f"the size of the guard counts, not the test's: {violation.guard}", f"this needs {needs}"]
     if violation.kind == "bind":
-        return [f"@pytest.mark.{needs} is enough: it may listen on this machine"]
+        return [f"{_size_of_test(violation)} is enough: it may listen on this machine"]
     if needs == "medium":
         why = "is on this machine" if violation.reach == "machine" else "is on the run's allow list"
-        return [f"@pytest.mark.medium is enough: {violation.target} {why}"]
-    found = [f"@pytest.mark.{needs} instead: {host} is not on this machine"]
+        return [f"{_size_of_test(violation)} is enough: {violation.target} {why}"]
+    found = [f"{_size_of_test(violation)} instead: {host} is not on this machine"]
     entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
     if violation.size == "medium" and _is_allow_entry(entry):
         found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
@@ -159,7 +159,8 @@ def short_fix(violation: Violation) -> str:
         )
     mock = "" if violation.kind == "bind" else CURES.get(violation.library) or _fake_of_function(violation)
     mock = mock.partition(",")[0].partition(" and @pytest")[0]
-    return f"{mock}, or @pytest.mark.{_needed(violation)}" if mock else f"@pytest.mark.{_needed(violation)}"
+    size = _size_of_test(violation)
+    return f"{mock}, or {size}" if mock else size
 
 
 def _fake_of_function(violation: Violation) -> str:
@@ -179,6 +180,14 @@ def _needed(violation: Violation) -> str:
     if violation.needs not in {"", violation.size}:
         return violation.needs
     return "medium" if violation.size == "small" and violation.reach == "machine" else "large"
+
+
+def _size_of_test(violation: Violation) -> str:
+    """Return what gives a test the size that permits an attempt: a marker; in unittest, a base class."""
+    needs = _needed(violation)
+    names = violation.test.split(".")
+    in_unittest = len(names) > 2 and all(map(str.isidentifier, names))  # noqa: PLR2004 - module, class and method
+    return f"{needs.capitalize()}Test" if in_unittest else f"@pytest.mark.{needs}"
 
 
 def _metadata_hint(violation: Violation) -> str:

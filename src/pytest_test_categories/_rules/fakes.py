@@ -75,8 +75,9 @@ def _test_of(violation: Violation) -> tuple[str, int] | None:
     file, _, inside = violation.test.partition("::")
     *classes, test = inside.partition("[")[0].split("::")
     names = (*classes, test)
-    if not file.endswith(".py") or file.endswith(f"{test}.py") or not all(map(str.isidentifier, names)):
-        return None  # a doctest has its module's name
+    doctest = not test.startswith("test") and file.endswith(f"{test}.py")  # it has its module's name
+    if not file.endswith(".py") or doctest or not all(map(str.isidentifier, names)):
+        return None
     return test, len(classes)
 
 

@@ -77,10 +77,6 @@ class Violation(NamedTuple):
         known = "known" if self.verdict == "known" else ""  # one that fails must not hide behind one that doesn't
         return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
 
-    def of_further_targets(self) -> Violation:
-        """Return the record that stands for others beside it, of too many to name each."""
-        return self._replace(target="further targets", location="", function="", request="", replace="")
-
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""
         return self._asdict()
@@ -89,3 +85,8 @@ class Violation(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+def of_further_targets(violation: Violation) -> Violation:
+    """Return the record that stands for others beside it, of too many to name each."""
+    return violation._replace(target="further targets", location="", function="", request="", replace="")
