@@ -231,7 +231,7 @@ def test_a_host_lists_lines_cures_and_tests(open_page: Open) -> None:
     for said in (
         "src/shop/users.py:12 in fetch_user",
         "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
-        "Use responses or requests-mock",
+        "use responses or requests-mock",
         "tests/test_users.py::test_fetch (small) \u00d73, called from tests/test_users.py:9",
         "needs large",
     ):

@@ -46,8 +46,8 @@ def test_it_lists_the_lines_with_the_fix() -> None:
     assert (host, verdict, attempts) == ("<code>api.example.com:443</code>", "✕ refused", "3")
     assert "src/shop/users.py:12 in fetch\\_user" in where
     assert "test\\_fetch" in tests
-    assert fix.endswith("needs <code>@pytest.mark.large</code>")
-    assert "Use responses or requests-mock" in fix
+    assert "<code>@pytest.mark.large</code> instead" in fix
+    assert "use responses or requests-mock" in fix
 
 
 def test_it_holds_the_fakes_to_paste() -> None:

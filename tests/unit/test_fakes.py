@@ -186,7 +186,7 @@ def test_any_path_is_quoted(path: str) -> None:
 def test_the_report_shows_the_request_first_and_says_where_the_fake_is() -> None:
     text = report_text((HTTP._replace(location="shop/users.py:3"),))
     assert f"to api.example.com:443\n    at shop/users.py:3\n    GET {URL}?page=...\n" in text
-    assert "    paste the lines of the section below" in text
+    assert "    or paste the fake in the section below" in text
     assert "section below" not in report_text((HTTP._replace(kind="bind"),))
 
 

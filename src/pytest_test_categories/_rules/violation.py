@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+PROGRAM: Final = "program"
+"""Kind of a violation that is no attempt: the start of a program that no layer watches."""
 
 
 class Violation(NamedTuple):
@@ -12,8 +15,8 @@ class Violation(NamedTuple):
         test: The test (a pytest node id, a unittest id, or where the guard was entered).
         size: The size whose rule was broken.
         kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup``, ``bind`` or ``reuse`` (sending on a connection
-            that was already open).
-        target: ``host:port`` as the test asked for it.
+            that was already open); ``program`` for the start of a program that no layer watches.
+        target: ``host:port`` as the test asked for it; of a program its name.
         route: The entry point that was called, such as ``socket.connect``.
         reach: ``machine`` for this machine, ``beyond`` for anything else.
         address: The numeric address behind the target, if it was known and differs.
@@ -74,10 +77,6 @@ class Violation(NamedTuple):
         known = "known" if self.verdict == "known" else ""  # one that fails must not hide behind one that doesn't
         return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
 
-    def of_further_targets(self) -> Violation:
-        """Return the record that stands for others beside it, of too many to name each."""
-        return self._replace(target="further targets", location="", function="", request="", replace="")
-
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""
         return self._asdict()
@@ -86,3 +85,8 @@ class Violation(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+def of_further_targets(violation: Violation) -> Violation:
+    """Return the record that stands for others beside it, of too many to name each."""
+    return violation._replace(target="further targets", location="", function="", request="", replace="")

@@ -49,14 +49,14 @@ HERE_VARIANT: Final = "medium-local"
 BESIDE: Final = ("pytest", "wrapt")
 
 SEEN: Final = "seen"
-ROW: Final = "seen by a row"
+ROW: Final = "seen by name"
 KERNEL: Final = "only with the kernel layer"
 UNSEEN: Final = "not seen"
 VERDICTS: Final = {
-    SEEN: "Python's own layers see it: it connects by Python's sockets, or looks the name up by them",
-    ROW: "the plugin has a table of native clients, and a row of it names the call",
-    KERNEL: "without it, the call gets out and is not reported",
-    UNSEEN: "the call gets out in spite of all layers",
+    SEEN: "the call uses Python's sockets or Python's name look-ups",
+    ROW: "the plugin knows the native client and watches this call",
+    KERNEL: "without the kernel layer the call connects and is not reported",
+    UNSEEN: "the call connects and is not reported, with all layers",
 }
 
 NOT_TRIED: Final = {
@@ -228,7 +228,7 @@ def render(results: dict[str, Any]) -> str:
     lines = [
         f"Tried on Linux ({results['machine']}) with CPython {results['python']}: {counted}.",
         "",
-        *_row("verdict", "means", "calls"),
+        *_row("verdict", "meaning", "calls"),
         *_row("---", "---", "---"),
     ]
     for word, meaning in VERDICTS.items():
