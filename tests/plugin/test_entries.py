@@ -599,3 +599,42 @@ def test_every_way_is_narrowed_and_what_sends_nothing_stays_free(
     free = {name for name, outcome in found.items() if outcome == {"PASSED"}}
     assert free == {name for name in found if name.endswith("_free")}
     assert len(found) == 18
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["@pytest.mark.network_only('staging.example.com')", "@network_guard('large', only=['staging.example.com'])"],
+)
+def test_a_shared_connection_is_listed_by_the_name_that_it_was_opened_by(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, mark: str
+) -> None:
+    pytester.makepyfile(f"""
+        import socket
+        import pytest
+        from pytest_test_categories import network_guard
+        pytestmark = pytest.mark.large
+
+        ADDRESSES = {{"staging.example.com": "127.0.0.8", "other.example.com": "127.0.0.9"}}
+        def answer(host, *args, **kwargs):
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ADDRESSES[host], args[0]))]
+
+        @pytest.fixture(scope="module", params=["staging.example.com", "other.example.com"])
+        def client(request):
+            with socket.create_server((ADDRESSES[request.param], 0)) as server, pytest.MonkeyPatch.context() as patch:
+                # A function of Python stands for the system's: it is remembered like the answer of a real one.
+                import _socket
+                patch.setattr(_socket, "getaddrinfo", answer)
+                with socket.create_connection((request.param, server.getsockname()[1])) as client:
+                    yield client
+
+        {mark}
+        def test_it(client): client.send(b"x")
+        def test_free(client): client.send(b"x")
+    """)
+    found = outcomes(run_pytest("-v"))
+    assert found == {
+        "test_it[staging.example.com]": {"PASSED"},
+        "test_free[staging.example.com]": {"PASSED"},
+        "test_it[other.example.com]": {"FAILED"},
+        "test_free[other.example.com]": {"PASSED"},
+    }
