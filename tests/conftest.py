@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # gRPC would start threads of its own in each child that a later test forks.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+# What these set is for the run itself, not for those inside of it.
+for name in ("TEST_CATEGORIES_ENFORCEMENT", "TEST_CATEGORIES_NETWORK_ALLOW"):
+    os.environ.pop(name, None)
 
 pytest_plugins = ["pytester", "tests.services"]
 

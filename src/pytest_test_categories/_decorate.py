@@ -43,6 +43,7 @@ class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorat
             ``TEST_CATEGORIES_ENFORCEMENT``, else strict.
         allow: Entries that widen the size, such as ``"postgres:5432"``, ``"10.0.0.0/8"`` or
             ``"unix:/var/run/docker.sock"``.
+        only: Entries such as ``"staging.example.com:443"``: of what the size and ``allow`` permit, only these.
 
     Raises:
         ValueError: A size, mode or entry is not one of the choices.
@@ -61,7 +62,8 @@ class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorat
 
     def fresh(self) -> NetworkGuard:
         """Return an unentered guard with the same settings."""
-        return NetworkGuard(self.size, self._mode, allow=self._allow)
+        only = self._only[0] if self._only else None
+        return NetworkGuard(self.size, self._mode, allow=self._allow, only=only)
 
 
 def decorate(guard: network_guard, target: Any) -> Any:

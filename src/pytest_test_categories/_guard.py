@@ -12,7 +12,15 @@ from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery, counting
 from pytest_test_categories._ledger.runs import innermost, runs
 from pytest_test_categories._rules.errors import HermeticityViolationError
-from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize, parse_allow, parse_own_allow
+from pytest_test_categories._rules.policy import (
+    EnforcementMode,
+    Policy,
+    TestSize,
+    parse_allow,
+    parse_narrowing,
+    parse_only,
+    parse_own_allow,
+)
 from pytest_test_categories._rules.wording import report_text
 from pytest_test_categories._runtime import runtime
 
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
 ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
+DENY_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_DENY"
 
 _CONTROL_FLOW: Final = frozenset(
     {
@@ -71,6 +80,7 @@ class NetworkGuard:
         mode: ``"strict"``, ``"warn"``, ``"off"`` or an ``EnforcementMode``. Without it the test run's mode holds,
             else the environment variable ``TEST_CATEGORIES_ENFORCEMENT``, else strict.
         allow: Entries that widen the size, such as ``"postgres:5432"`` or ``"10.0.0.0/8"``.
+        only: Entries such as ``"staging.example.com:443"``: of what the size and ``allow`` permit, only these.
 
     Raises:
         ValueError: A size, mode or entry is not one of the choices.
@@ -82,10 +92,12 @@ class NetworkGuard:
         mode: EnforcementMode | str | None = None,
         *,
         allow: Iterable[str | AllowEntry] | str = (),
+        only: Iterable[str | AllowEntry] | str | None = None,
     ) -> None:
         self.size = TestSize.parse(size)
         self._mode = None if mode is None else EnforcementMode.parse(mode)
         self._allow = parse_own_allow(allow if isinstance(allow, str) else tuple(allow))
+        self._only = parse_only(only if only is None or isinstance(only, str) else tuple(only))
         self._entered: list[Scope | None] = []
         self._ended: _Counts = {}
 
@@ -95,10 +107,11 @@ class NetworkGuard:
         policy = scope.policy
         assert policy is not None
         guard = cls.__new__(cls)  # nothing to parse: this is made for each test
-        guard.size, guard._mode, guard._allow = (
+        guard.size, guard._mode, guard._allow, guard._only = (
             policy.size or TestSize.XLARGE,
             policy.mode,
             policy.allow,
+            policy.only,
         )
         guard._entered, guard._ended = [scope], {}
         return guard
@@ -144,12 +157,12 @@ class NetworkGuard:
 
     def policy(self) -> Policy:
         """Return what the guard would hold code to if it were entered now."""
-        allow = self._allow
         if (run := innermost()) is not None:
-            allow += run.allow
-        elif from_environment := os.environ.get(ALLOW_VARIABLE):
-            allow += parse_allow(from_environment)
-        return Policy(self.size, self.mode, allow)
+            allow, deny = run.allow, run.deny
+        else:
+            allow = parse_allow(os.environ.get(ALLOW_VARIABLE) or ())
+            deny = parse_narrowing(os.environ.get(DENY_VARIABLE) or ())
+        return Policy(self.size, self.mode, self._allow + allow, only=self._only, deny=deny)
 
     def open(self, *, label: str = "", where: str = "") -> Scope | None:
         """Make a scope of this guard, put the layers in place; the caller sets it current. None if the mode is off."""
@@ -181,6 +194,7 @@ class NetworkGuard:
         """
         __tracebackhide__ = True
         runtime.collect()
+        runtime.note_unwatched(scope)
         scope.close()
         runtime.release()
         if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:

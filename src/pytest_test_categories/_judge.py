@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import asked, charge, current
 from pytest_test_categories._host.names import look_ups, reach_of_address
+from pytest_test_categories._host.unix_sockets import names_denied
 from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, TestSize, decide
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._watch import connections
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ class Judge:
             return False
         ip = parse_ip(sight.endpoint.host) if sight.endpoint.family == "ip" else None
         attempt = _attempt(kind, sight, ip)
+        if sight.endpoint.family == "unix":
+            deny = [entry for link in charged.scopes if link.policy is not None for entry in link.policy.deny]
+            attempt = attempt._replace(names=names_denied(sight.endpoint.host, deny)) if deny else attempt
         if sight.stays is not None and _somebody_minds(charged, attempt) and sight.stays():
             attempt = attempt._replace(reach=Reach.NOWHERE)
         if self._debug:
@@ -155,8 +159,10 @@ class Judge:
             return
         if attempt.kind is Kind.CONNECT and attempt.reach is Reach.NOWHERE:
             return
-        if any(link.observe is not None for link in charged.scopes):
-            return
+        for link in charged.scopes:
+            # A look-up may yet give the address a name that is denied.
+            if link.observe is not None or (link.policy is not None and link.policy.deny and link.policy.denies_names):
+                return
         with contextlib.suppress(TypeError):
             if len(scope.memo) < MEMO_ENTRIES:
                 scope.memo.add(key)
@@ -168,8 +174,7 @@ class Judge:
 def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:
     """Tell whether there is nobody who restricts what is reached, or wants to know of it."""
     for link in scopes:
-        size = None if link.policy is None or link.observe is not None else link.policy.size
-        if size is None or size.rank < TestSize.LARGE.rank:
+        if link.policy is None or link.policy.size is None or link.policy.restricts or link.observe is not None:
             return False
     return True
 

@@ -23,7 +23,7 @@ from pytest_test_categories._host.wrapping import EntryPoint, install_all, remov
 from pytest_test_categories._judge import Judge
 from pytest_test_categories._ledger import expecting
 from pytest_test_categories._ledger.ledger import Ledger, add_observed, unseen
-from pytest_test_categories._ledger.records import Delivery, Record, counting
+from pytest_test_categories._ledger.records import NOWHERE, Delivery, Record, counting
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._processes import jobs, pools, programs
 from pytest_test_categories._processes.forked import ChildReports
@@ -61,6 +61,7 @@ class Runtime:
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
         self._spawned = Spawned(self._companions)
+        self._spawned.offers_fakes = self.offers_fakes
         self.process: Inherited | None = None
         self.exit = Exit(self.hold, self.collect, self.release)
 
@@ -147,7 +148,7 @@ class Runtime:
         if charged is None or not charged.scopes:
             return
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
-        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
+        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.admitting)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
         if (outside := self.judge.outside) is not None:
             outside.remember(name, allow, addresses)
@@ -169,6 +170,12 @@ class Runtime:
         if self.process is not None:
             return f"child process {os.getpid()}: {self.process.command()}"
         return f"child process {os.getpid()}" if self._is_child() else ""
+
+    def offers_fakes(self) -> bool:
+        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
+        if (run := innermost()) is not None:
+            return run.fakes
+        return self.process is None or self.process.fakes
 
     def late_text(self) -> str:
         """Return why what this process does comes late; nothing if it doesn't."""
@@ -215,7 +222,9 @@ class Runtime:
         """Return what a program that is started here and now is handed; None if nothing holds it to anything."""
         if not self.holders:
             return None
-        return self._spawned.hand_down(argv, files, self.root(), innermost(), count=count)
+        run = innermost()
+        place = self.ledger.place_of_start() if count and run is not None and run.unwatched_fails else NOWHERE
+        return self._spawned.hand_down(argv, files, self.root(), run, count=count, place=place)
 
     def start(self, start: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what starts a process, and let the layer outside of this one know by whom."""
@@ -232,7 +241,9 @@ class Runtime:
     def note_interpreter(self) -> None:
         """Count another interpreter that is made here and now."""
         if self.holders:
-            self._spawned.note_interpreter(self.root(), innermost())
+            run = innermost()
+            place = self.ledger.place_of_start() if run is not None and run.unwatched_fails else NOWHERE
+            self._spawned.note_interpreter(self.root(), run, place)
 
     def hand_to_job(self) -> tuple[str, int | None]:
         """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
@@ -279,6 +290,19 @@ class Runtime:
         self.process.adopt(child.state.handed)
         self.hold()
         child.attached(self, {entry.name: entry.wrapper for entry in self._entry_points if entry.module == "socket"})
+
+    def note_unwatched(self, scope: Scope | None) -> None:
+        """Put the programs on record that no layer watches, where the run takes them for violations.
+
+        Args:
+            scope: The guard that they were started under, and that is about to end; None for all that are left.
+        """
+        run = innermost()
+        if run is None or not run.unwatched_fails or not self._spawned.started:
+            return
+        self.collect()
+        for test, program, place in self._spawned.take_unwatched(run, None if scope is None else scope.serial):
+            self.ledger.keep_unwatched(run, scope, test, program, place)
 
     def unwatched(self, run: Run) -> dict[str, Any]:
         """Return what a run's tests have started that nobody watches, as JSON-safe counts."""

@@ -39,11 +39,14 @@ class SizedTest(_Base):
         network_size: The size; set by the four.
         network_mode: The mode, where it isn't to be the run's or the environment's.
         network_allow: Entries that widen the size for this class, such as ``["postgres:5432"]``.
+        network_only: Entries such as ``["staging.example.com:443"]``: of what size and ``network_allow`` permit,
+            only these.
     """
 
     network_size: ClassVar[TestSize]
     network_mode: ClassVar[EnforcementMode | str | None] = None
     network_allow: ClassVar[list[str] | tuple[str, ...] | str] = ()
+    network_only: ClassVar[list[str] | tuple[str, ...] | str | None] = None
     _inside = 0  # how deep in parts of the test that unittest calls
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -60,7 +63,7 @@ class SizedTest(_Base):
 
     @classmethod
     def _guard(cls) -> network_guard:
-        return network_guard(cls.network_size, cls.network_mode, allow=cls.network_allow)
+        return network_guard(cls.network_size, cls.network_mode, allow=cls.network_allow, only=cls.network_only)
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         """Run the test under its size's guard."""

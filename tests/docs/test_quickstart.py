@@ -70,11 +70,29 @@ def test_the_quickstart_runs_as_readme_shows(quickstart: Path) -> None:
 def test_the_wrong_size_fails_in_strict_mode(quickstart: Path) -> None:
     output, status = run([PYTHON, "-m", "pytest", "violations/test_wrong_size.py"], quickstart)
     assert status == pytest.ExitCode.TESTS_FAILED
-    assert "medium reaches this machine" in output
+    assert "@pytest.mark.medium is enough" in output
 
 
 @pytest.mark.parametrize("name", ["quickstart", "test"])
 def test_readmes_commands_need_only_python_and_pip(name: str) -> None:
     programs = {command[1] if command[0] == "!" else command[0] for command in commands(name)}
-    assert programs <= {"cd", "python3", PYTHON}
+    assert programs <= {"cd", "echo", "python3", PYTHON}
     assert ["python3", "-m", "venv", ".venv"] in commands(name)
+
+
+def test_readmes_line_fixes_the_violation(quickstart: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^    assert greeting.*$", readme, re.MULTILINE)
+    assert line is not None
+    test = quickstart / "violations" / "test_forgotten_fake.py"
+    *others, _ = test.read_text(encoding="utf-8").splitlines()
+    test.write_text("\n".join([*others, line[0], ""]), encoding="utf-8")
+    output, status = run([PYTHON, "-m", "pytest", "violations/test_forgotten_fake.py"], quickstart)
+    assert status == pytest.ExitCode.OK, output
+
+
+@pytest.mark.parametrize("name", ["quickstart", "test"])
+def test_readmes_commands_say_what_they_do_before_each_step_that_takes_time(name: str) -> None:
+    programs = [command[0] for command in commands(name) if command[0] != "cd"]
+    assert programs[0] == "echo"
+    assert programs.count("echo") >= programs.count(PYTHON) // 2

@@ -12,7 +12,7 @@ from pytest_test_categories import _guard, _judge
 from pytest_test_categories._rules import wording
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import TestSize
-from pytest_test_categories.pytest_plugin import _options
+from pytest_test_categories.pytest_plugin import _from_1x, _options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +38,14 @@ class _Group:
     """Takes the options that the plugin adds."""
 
     def __init__(self) -> None:
-        self.ini: dict[str, object] = {}
+        self.ini: list[str] = []
         self.options: list[str] = []
 
     def getgroup(self, _name: str) -> _Group:
         return self
 
-    def addini(self, name: str, _text: str, *, default: object, **_settings: object) -> None:
-        self.ini[name] = default
+    def addini(self, name: str, _text: str, **_settings: object) -> None:
+        self.ini.append(name)
 
     def addoption(self, name: str, **_settings: object) -> None:
         self.options.append(name)
@@ -55,11 +55,12 @@ def test_the_table_of_options_holds_the_plugins_options() -> None:
     added = _Group()
     _options.add(added)  # type: ignore[arg-type]  # what it uses of pytest's parser
     rows = table(DOCS / "reference" / "options.md", "ini key")
-    assert {ini: default for ini, _, default, _ in rows} == {name: default or "" for name, default in added.ini.items()}
+    assert [row[:3] for row in rows] == [[key.ini, key.option, key.default] for key in _options.KEYS]
+    assert added.ini == [*(key.ini for key in _options.KEYS), *_options._RENAMED.values()]
     single = [
         name.partition("=")[0].partition("[")[0] for name, _ in table(DOCS / "reference" / "options.md", "command line")
     ]
-    assert sorted([*(option for _, option, _, _ in rows if option), *single]) == sorted(added.options)
+    assert sorted([*(row[1] for row in rows), *single]) == sorted(added.options)
 
 
 def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest.RunResult]) -> None:
@@ -71,7 +72,8 @@ def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest
 
 def test_the_table_of_variables_holds_the_variables() -> None:
     rows = table(DOCS / "reference" / "options.md", "variable")
-    assert {name for name, _ in rows} == {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE, _judge.DEBUG_VARIABLE}
+    guards = {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE, _guard.DENY_VARIABLE}
+    assert {name for name, _ in rows} == guards | {_judge.DEBUG_VARIABLE}
 
 
 def test_the_table_of_markers_holds_the_markers() -> None:
@@ -113,3 +115,26 @@ def test_each_page_is_in_the_navigation() -> None:
 def test_each_file_that_readme_links_to_is_there() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_page_on_1x_says_of_each_setting_what_the_run_says() -> None:
+    rows = [row[:3] for row in table(DOCS / "guides" / "from-1.x.md", "1.x |")]
+    told = [
+        [f"{row.name}{(' = ' if row.name[0] != '-' else '=') + row.value if row.value else ''}", row.fate, row.line]
+        for row in _from_1x.TABLE
+    ]
+    assert [name for name, fate, _ in rows if fate == "understood"] == [
+        "test_categories_enforcement",
+        "--test-categories-enforcement",
+    ]
+    assert [row for row in rows if row[1] != "understood" and not row[0].startswith("@")] == told
+    arguments = [row[0].partition("(")[2].partition("=")[0] for row in rows if row[0].startswith("@")]
+    assert arguments == list(_from_1x.MARKER_ARGUMENTS)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.stem)
+def test_no_install_line_takes_version_1_from_the_index(page: Path) -> None:
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "pip install" in line]
+    assert [
+        line for line in lines if re.search(r"(?<!/)\bpytest-test-categories\b(?!\]\()", line.split("pip install")[1])
+    ] == []

@@ -491,3 +491,18 @@ def test_rule_9_where_sockets_may_not_be_looked_at_servers_start_all_the_same(
     outcome = run(prefix=(sys.executable, "-c", FORBIDS))
     assert outcome.counts == {"passed": 2, "failed": 1}, outcome.text
     assert "may not be read" not in outcome.text
+
+
+def test_with_the_layer_no_program_is_unwatched(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import subprocess
+        import pytest
+
+        @pytest.mark.small
+        def test_program():
+            subprocess.run(["true"], check=True)
+        """
+    )
+    assert run("--network-unwatched=error").counts == {"passed": 1}
+    assert run("--network-unwatched=error", guard="off").counts == {"failed": 1}

@@ -513,13 +513,15 @@ def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]]
         done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 4
         [line] = [line for line in done.stderr.splitlines() if line]
-        assert line.startswith("ERROR: the kernel layer is required (test_categories_kernel_guard), but 2 threads run ")
+        assert line.startswith(
+            "ERROR: the kernel layer is required (--network-kernel-guard=require), but 2 threads run "
+        )
 
 
 def test_a_plugin_that_a_conftest_loads_comes_too_late(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("pytest_plugins = ['pytest_test_categories.pytest_plugin']")
     for guard, status in (("auto", 0), ("require", 4)):
-        options = ["-o", "test_categories_enforcement=strict", "-o", f"test_categories_kernel_guard={guard}"]
+        options = ["-o", "test_categories_enforcement=strict", "-o", f"test_categories_network_kernel_guard={guard}"]
         call = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "test_ok", *options]
         done = subprocess.run(call, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stdout + done.stderr

@@ -319,3 +319,73 @@ def test_look_up(way):
             f"Network access violation in test_look_up[{name}]: attempted connection to {name}.shop.test"
             in outcome.text
         )
+
+
+@pytest.mark.parametrize("size", ["large", "xlarge", "filterwarnings('default')"])
+def test_a_list_narrows_native_code_and_programs_of_every_size(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester, size: str
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + f"""
+pytestmark = [pytest.mark.{size}, pytest.mark.network_only("db.test:80", "127.0.0.7", "198.51.100.9:80")]
+
+@pytest.mark.parametrize("way", [dual, child, by_uvloop])
+def test_listed(way):
+    assert way("db.test") in (28, 1)
+    assert way("198.51.100.9") in (28, 1)
+
+@pytest.mark.parametrize("way", [dual, child, by_uvloop])
+def test_another_name(way):
+    assert way("shop.test")
+
+@pytest.mark.parametrize("way", [curl, child])
+def test_another_port(way):
+    assert way("db.test", 81)
+
+@pytest.mark.parametrize("way", [curl, child])
+@pytest.mark.parametrize("host", ["198.51.100.1", "127.0.0.1"])
+def test_another_address(way, host):
+    assert way(host)
+
+def test_this_machine():
+    assert curl("127.0.0.7") == 7
+"""
+    )
+    outcome = run_with_names("-v")
+    assert outcome.counts == {"passed": 4, "failed": 9}, outcome.text
+    assert asked() == {"db.test"}
+    assert "network_only does not list it" in outcome.text or "does not list it" in outcome.text
+
+
+@pytest.mark.parametrize("size", ["large", "filterwarnings('default')", "medium"])
+def test_what_is_denied_is_refused_to_native_code_and_programs_of_every_size(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester, size: str
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + f"""
+pytestmark = [pytest.mark.{size}, pytest.mark.network_allow("10.9.9.2:53", "db.test", "shop.test", "198.51.100.0/24")]
+
+@pytest.mark.parametrize("way", [dual, child, by_uvloop])
+def test_free(way):
+    assert way("db.test") in (28, 1)
+    assert way("198.51.100.9") in (28, 1)
+
+@pytest.mark.parametrize("way", [dual, child, by_uvloop, gethostbyname])
+def test_denied_name(way):
+    assert way("Shop.test")
+
+@pytest.mark.parametrize("way", [curl, child, by_uvloop])
+@pytest.mark.parametrize("host", ["198.51.100.1", "127.0.0.8"])
+def test_denied_address(way, host):
+    assert way(host)
+
+def test_this_machine():
+    assert curl("127.0.0.7") == 7
+"""
+    )
+    denied = ("--network-deny=shop.test", "--network-deny=198.51.100.1", "--network-deny=127.0.0.8:80")
+    outcome = run_with_names("-v", *denied)
+    assert outcome.counts == {"passed": 4, "failed": 10}, outcome.text
+    assert asked() == {"db.test"}

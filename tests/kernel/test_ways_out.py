@@ -204,7 +204,7 @@ def test_warn_mode_lets_go_and_says_it_once(run: Callable[..., Outcome], pyteste
     outcome = run(mode="warn")
     assert outcome.counts == {"passed": 3}
     assert outcome.packets > 0
-    assert "network violations: 3 in 3 places" in outcome.text
+    assert "network violations: 3 in 3 tests" in outcome.text
     assert f"Network access violation in test_native: attempted connection to {FOREIGN}:80" in outcome.text
     assert outcome.text.count(f"attempted connection to {FOREIGN}:81") == 1
     assert outcome.text.count("attempted connection to shop.example") == 1
@@ -230,7 +230,7 @@ def test_a_warning_that_is_an_error_leaves_no_other_violation_off_the_record(
     shutil.copy(Path(__file__).parent / "ways.py", "ways.py")
     outcome = run("-W", "error", mode="warn")
     assert outcome.counts == {"passed": 1, "failed": 1}
-    assert "network violations: 3 in 1 place" in outcome.text
+    assert "network violations: 3 in 1 test" in outcome.text
 
 
 def test_a_forked_childs_warning_is_said_once(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
@@ -252,7 +252,7 @@ def test_a_forked_childs_warning_is_said_once(run: Callable[..., Outcome], pytes
     outcome = run("-W", "ignore::DeprecationWarning", mode="warn")
     assert outcome.counts == {"passed": 1}
     assert outcome.packets >= 1
-    assert "network violations: 1 in 1 place" in outcome.text
+    assert "network violations: 1 in 1 test" in outcome.text
 
 
 def test_what_python_refuses_is_not_refused_again(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
@@ -267,7 +267,7 @@ def test_what_python_refuses_is_not_refused_again(run: Callable[..., Outcome], p
     )
     outcome = run()
     assert outcome.counts == {"failed": 1}
-    assert "network violations: 1 in 1 place" in outcome.text
+    assert "network violations: 1 in 1 test" in outcome.text
     assert "native code" not in outcome.text
 
 

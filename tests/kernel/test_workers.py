@@ -48,7 +48,7 @@ def test_workers_are_watched_each_by_its_own_tests_size(run: Callable[..., Outco
     assert outcome.counts == {"failed": 12, "passed": 4}, outcome.text
     assert outcome.packets >= 4  # a SYN may be sent again
     assert "audit hook, Python child processes, kernel" in outcome.text
-    assert "network violations: 12 in 12 places" in outcome.text
+    assert "network violations: 12 in 12 tests" in outcome.text
     assert f"  Attempted network connection to {FOREIGN}:1003" in outcome.text
     assert f"in curl -sS -m 1 http://{FOREIGN}:2003/ (pid " in outcome.text
 

@@ -75,7 +75,7 @@ def test_known_violations_warn_and_new_ones_fail(project: Path, run_pytest: Run,
     result.assert_outcomes(passed=1, failed=1, warnings=1)
     result.stdout.fnmatch_lines(["*FAILED test_a.py::test_two*"])
     result.stdout.fnmatch_lines(["network baseline: 1 known violation warned"])
-    assert "network violations: 1 in 1 place" in result.stdout.str()
+    assert "network violations: 1 in 1 test" in result.stdout.str()
 
 
 def test_a_known_violation_goes_on(project: Path, run_pytest: Run) -> None:
@@ -495,7 +495,7 @@ def test_options_without_a_file_say_what_to_set(pytester: pytest.Pytester, run_p
     pytester.makepyfile("def test_one(): pass")
     result = run_pytest(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{option} wants a file: set test_categories_network_baseline in the ini file"])
+    result.stderr.fnmatch_lines([f"*{option} needs a file: add --network-baseline=FILE"])
 
 
 def test_the_kernel_layer_knows_the_baseline(project: Path, run_pytest: Run, monkeypatch: pytest.MonkeyPatch) -> None:

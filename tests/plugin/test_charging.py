@@ -1343,7 +1343,7 @@ def test_rule_4_what_a_block_has_left_over_is_held_to_it_and_charged_to_the_test
     else:
         result.assert_outcomes(passed=count, skipped=not greenlets, warnings=count)
     said = result.stdout.str()
-    assert f"network violations: {count} in {count} places" in said
+    assert f"network violations: {count} in {count} tests" in said
     for what, test in (
         ("thread", "thread"),
         ("job", "job"),

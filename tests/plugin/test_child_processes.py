@@ -110,7 +110,7 @@ def test_innocent():
         "test_innocent": {"PASSED"},
     }
     text = "\n".join(summary(result))
-    assert text.startswith("network violations: 5 in 5 places")
+    assert text.startswith("network violations: 5 in 5 tests")
     assert "198.51.100.1:9 at worker.py:5 in dial; in child process " in text
     assert "unwatched" not in text
     assert re.search(r"in child process \d+: python\S* .*worker\.py", result.stdout.str())
@@ -132,7 +132,7 @@ def test_run():
     )
     result = run_pytest("-v", mode="warn", workers=workers)
     assert result.ret == 0
-    assert summary(result)[0] == "network violations: 1 in 1 place"
+    assert summary(result)[0] == "network violations: 1 in 1 test, each a warning above"
 
 
 STARTS: Final = {

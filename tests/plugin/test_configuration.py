@@ -215,6 +215,59 @@ def test_allowed():
     }
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="pytest has its own TOML table from 9 on")
+@pytest.mark.parametrize("inline", [False, True], ids=["table", "inline table"])
+def test_rules_may_stand_in_toml_tables(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], workers: int, *, inline: bool
+) -> None:
+    tables = {
+        "marker_sizes": {"local": "medium"},
+        "path_sizes": {"here/it=1": "large", "here": "xlarge"},
+        "fixture_sizes": {"server": "medium"},
+    }
+    lines = ["[tool.pytest]", 'test_categories_enforcement = "strict"', 'markers = ["local"]']
+    for name, rules in tables.items():
+        pairs = [f'"{key}" = "{size}"' for key, size in rules.items()]
+        table = f"test_categories_{name}"
+        lines += [f"{table} = {{ {', '.join(pairs)} }}"] if inline else [f"[tool.pytest.{table}]", *pairs]
+    pytester.makepyprojecttoml("\n".join(lines))
+    pytester.makepyfile(
+        test_there="import pytest\n@pytest.fixture\ndef server(): pass\n@pytest.mark.local\ndef test_one(): pass\n",
+        **{"here/test_here": "def test_two(): pass\n", "here/it=1/test_it": "def test_three(): pass\n"},
+    )
+    result = run_pytest("--strict-config", mode=None, workers=workers)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["sizes: 1 medium, 1 large, 1 xlarge"])
+
+
+BAD_TABLES = [
+    pytest.param(
+        'test_categories_path_sizes = { "tests/unit" = "tiny" }',
+        f"test_categories_path_sizes: 'tiny' is not a test size; choose one of {SIZES}",
+        id="no size",
+    ),
+    pytest.param(
+        "test_categories_path_sizes = { tests = 1 }",
+        f"test_categories_path_sizes: '1' is not a test size; choose one of {SIZES}",
+        id="number",
+    ),
+    pytest.param(
+        'test_categories_network_allow = { postgres = "5432" }', "test_categories_network_allow", id="no rules"
+    ),
+]
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 1), reason="before 9.1 pytest tells of a wrong type with a traceback")
+@pytest.mark.parametrize(("line", "message"), BAD_TABLES)
+def test_a_wrong_value_in_a_toml_table_is_a_usage_error(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], line: str, message: str
+) -> None:
+    pytester.makepyprojecttoml(f"[tool.pytest]\n{line}\n")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{message}*"])
+
+
 CONFLICTS = [
     pytest.param(
         "@pytest.mark.small\n@pytest.mark.large\ndef test_one(): pass\n", "test_bad.py::test_one", id="function"

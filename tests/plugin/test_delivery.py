@@ -295,11 +295,11 @@ def test_swallowed_often():
     result.assert_outcomes(failed=2)
     assert result.stdout.str().count("[TC001] Network Access Violation") == 2
     assert summary(result) == [
-        "network violations: 2 in 2 places",
+        "network violations: 2 in 2 tests",
         "  test_once.py::test_raised [small]",
-        "    198.51.100.1:9 at test_once.py:11 in dial",
         "  test_once.py::test_swallowed_often [small]",
-        "    198.51.100.1:9 (x5) at test_once.py:11 in dial",
+        "    198.51.100.1:9 (x6) at test_once.py:11 in dial",
+        "      to fix: a fake of dial, or @pytest.mark.large",
         "sizes: 2 small",
     ]
 

@@ -119,6 +119,33 @@ def test_an_entry_of_the_ini_file_is_told_as_it_holds(explained: Any) -> None:
     assert entry == {"entry": "unix:/run/a,b.sock", "from": "test_categories_network_allow", "applies": True}
 
 
+def test_what_narrows_is_told_with_where_it_was_set(explained: Any, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_only="""
+        import pytest
+        pytestmark = pytest.mark.network_only("staging:443", "db")
+        class TestIt:
+            network_only = []
+            @pytest.mark.network_only("db")
+            def test_narrowed(self): pass
+    """
+    )
+    text, tests = explained("--network-deny=api.example.com", "-o", "test_categories_network_deny=10.0.0.0/8")
+    assert tests["test_narrowed"]["only"] == [
+        {"entries": [], "from": "network_only of TestIt"},
+        {"entries": ["db"], "from": "@pytest.mark.network_only"},
+        {"entries": ["staging:443", "db"], "from": "@pytest.mark.network_only"},
+    ]
+    assert tests["test_narrowed"]["deny"] == tests["test_by_default"]["deny"]
+    assert tests["test_by_default"]["deny"] == [
+        {"entry": "10.0.0.0/8", "from": "test_categories_network_deny"},
+        {"entry": "api.example.com", "from": "--network-deny"},
+    ]
+    assert "  only: staging:443, db, from @pytest.mark.network_only" in text
+    assert "  only: nothing, from network_only of TestIt" in text
+    assert "  denied: api.example.com, from --network-deny" in text
+
+
 def test_fixtures_are_told_with_the_test_that_narrows_them(explained: Any) -> None:
     text, tests = explained()
     [db] = [fixture for fixture in tests["test_by_default"]["fixtures"] if fixture["name"] == "db"]

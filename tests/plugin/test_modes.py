@@ -73,6 +73,27 @@ def test_without_any_setting_enforcement_is_off(
     result.stdout.fnmatch_lines(["test categories: enforcement off"])
 
 
+def test_the_environments_mode_holds_under_pytest_unless_the_command_line_has_one(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_enforcement = warn\n")
+    pytester.makepyfile(HEAD + "\n@pytest.mark.small\ndef test_size(): bind()\n")
+    monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", "strict")
+    result = run_pytest("-v", mode=None, workers=workers)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["test categories: the enforcement mode is from TEST_CATEGORIES_ENFORCEMENT"])
+    run_pytest(mode="off", workers=workers).assert_outcomes(passed=1)
+    monkeypatch.setenv("TEST_CATEGORIES_NETWORK_ALLOW", "small: 127.0.0.1")
+    run_pytest(mode=None, workers=workers).assert_outcomes(passed=1)
+    monkeypatch.setenv("TEST_CATEGORIES_ENFORCEMENT", "strickt")
+    result = run_pytest(mode=None, workers=workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: TEST_CATEGORIES_ENFORCEMENT: 'strickt' is not an enforcement mode; *"])
+
+
 def test_off_mode_runs_no_hook_for_a_test_and_imports_neither_wrapt_nor_asyncio(
     pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
 ) -> None:
@@ -158,25 +179,22 @@ def test_warn_mode_lets_the_call_go_on_and_says_one_greppable_line_for_each_test
     result.assert_outcomes(passed=6, warnings=0 if "no:warnings" in filters else 6)
     assert result.ret == pytest.ExitCode.OK
     listed = summary(result)
-    assert listed[0] == "network violations: 6 in 6 places"
-    assert "    127.0.0.1:0 (x2) at test_warns.py:6 in bind" in [line.partition(", called")[0] for line in listed]
+    assert listed[0].startswith("network violations: 6 in 6 tests")
     if "no:warnings" in filters:
+        assert "  test_warns.py::test_twice [small]" in listed
         return
+    assert listed[1:3] == ["  4 tests [small]", "    listen on 127.0.0.1 (any port) (x5) at test_warns.py:6 in bind"]
     lines = {
         line[line.index("Network access violation") :]
         for line in (*result.outlines, *result.errlines)
         if "NetworkAccessWarning: Network access violation" in line
     }
     assert lines == {
-        f"Network access violation in {name}: attempted connection to {target}"
-        for name, target in (
-            ("test_bind", "127.0.0.1:0"),
-            ("test_lookup_and_connect", "127.0.0.1:9"),
-            ("test_twice", "127.0.0.1:0"),
-            ("test_thread", "127.0.0.1:0"),
-            ("test_case", "127.0.0.1:0"),
-            ("test_again", "127.0.0.1:0"),
-        )
+        "Network access violation in test_lookup_and_connect: attempted connection to 127.0.0.1:9",
+        *(
+            f"Network access violation in {name}: attempted connection to 127.0.0.1:0: listen on 127.0.0.1 (any port)"
+            for name in ("test_bind", "test_twice", "test_thread", "test_case", "test_again")
+        ),
     }
 
 
@@ -199,7 +217,7 @@ def test_the_summary_of_warn_mode_is_complete_where_warnings_are_silenced(
     for arguments in (("-p", "no:warnings"), ("-q", "-W", "ignore"), ("--disable-warnings",)):
         result = run_pytest(*arguments, mode="warn")
         assert result.ret == pytest.ExitCode.OK
-        assert summary(result)[0] == "network violations: 6 in 6 places"
+        assert summary(result)[0] == "network violations: 6 in 6 tests"
 
 
 def test_an_error_filter_on_the_command_line_raises_at_the_call(
@@ -233,7 +251,7 @@ def test_a_filter_that_names_our_category_is_the_projects(
     pytester.makeini("[pytest]\nfilterwarnings =\n    ignore::pytest_test_categories.NetworkAccessWarning\n")
     result = run_pytest(mode="warn")
     result.assert_outcomes(passed=1, warnings=0)
-    assert "network violations: 1 in 1 place" in result.stdout.str()
+    assert "network violations: 1 in 1 test" in result.stdout.str()
 
 
 def test_the_environment_serves_where_no_run_does(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

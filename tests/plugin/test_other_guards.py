@@ -162,7 +162,7 @@ def test_what_another_plugin_keeps_is_its_own_again_after_the_session(pytester: 
         plain = dict(vars(socket.socket)), dict(vars(socket))
         assert pytest.main(["-q", "-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider"]) == 0
         after = [dict(vars(importlib.import_module(module))) for module in {[other.module for other in TABLE]}]
-        assert [{{k for k in a if a[k] is not b[k]}} for a, b in zip(after, before)] == [set(), set(), set()]
+        assert [{{k for k in a if a[k] is not b[k]}} for a, b in zip(after, before)] == {[set() for _ in TABLE]}
         assert plain == (dict(vars(socket.socket)), dict(vars(socket)))
         """
     path = pytester.makepyfile(script=script)

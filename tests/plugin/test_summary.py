@@ -94,8 +94,8 @@ def test_the_summary_is_the_same_whatever_the_verbosity_and_the_workers(
     plain = [line.partition("reached")[0] for line in summary(run_pytest())]
     text = "\n".join(plain)
     for part in (
-        "network violations: 9 in 8 places",
-        "  test_all.py::test_names[a::b] [small]",
+        "network violations: 9 in 8 tests",
+        "  test_all.py::test_names (3 parameter sets) [small]\n",
         "  test_all.py::test_medium [medium]",
         "  test_all.py::test_two_targets [small]\n    198.51.100.1:1 at test_all.py:9 in swallowed\n",
         "in swallowed\n    198.51.100.1:2 (x2) at",
@@ -166,7 +166,8 @@ def test_the_header_says_the_mode_and_what_is_watched(
 ) -> None:
     pytester.makepyfile("def test_one(): pass")
     for mode in ("strict", "warn"):
-        run_pytest(mode=mode).stdout.fnmatch_lines(
+        run_pytest(mode=mode).stdout.fnmatch_lines([f"test categories: enforcement {mode}; network layers: Python*"])
+        run_pytest("-v", mode=mode).stdout.fnmatch_lines(
             [f"test categories: enforcement {mode}; network layers: *; not watched: *"]
         )
 

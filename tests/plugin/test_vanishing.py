@@ -429,7 +429,7 @@ def test_what_a_guard_inside_a_larger_test_refused_fails_it_and_is_listed(
     found = outcomes(result)
     assert {name for name, words in found.items() if words != {"FAILED"}} == set()
     assert len(found) == INNER_GUARDS.count("def test_")
-    assert summary(result)[0] == f"network violations: {len(found)} in {len(found)} places"
+    assert summary(result)[0] == f"network violations: {len(found)} in {len(found)} tests"
 
 
 @pytest.mark.parametrize(("status", "expected"), [("0", 1), ("3", 3)])

@@ -42,6 +42,7 @@ def small_report() -> Report:
                 function="fetch_user",
                 called_from=f"{users}:9",
                 library="requests",
+                request="GET https://api.example.com/users/7?page=...",
                 count=3,
             ),
             access(

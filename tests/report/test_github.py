@@ -36,7 +36,7 @@ def test_each_breach_is_annotated_on_its_line_errors_first() -> None:
         {"file": "src/shop/users.py", "line": "12", "title": "TC001 network access violation"},
     )
     assert message.startswith("tests/test_users.py::test_fetch (small) tried to use api.example.com:443: refused.\n")
-    assert "Use responses or requests-mock" in message
+    assert "use responses or requests-mock" in message
 
 
 def test_marks_of_the_syntax_in_names_are_escaped() -> None:
@@ -58,7 +58,7 @@ def test_what_has_no_place_has_no_file() -> None:
     (line,) = github.workflow_commands(
         Report([], [Access(Violation("the run", "", "connect", "h:1"), "warned", "large")])
     )
-    cure = "medium reaches this machine only: h needs @pytest.mark.large"
+    cure = "@pytest.mark.large instead: h is not on this machine"
     assert line == f"::warning title=TC001 network access violation::the run tried to use h:1: warned.%0A{cure}"
 
 

@@ -46,8 +46,32 @@ def test_it_lists_the_lines_with_the_fix() -> None:
     assert (host, verdict, attempts) == ("<code>api.example.com:443</code>", "✕ refused", "3")
     assert "src/shop/users.py:12 in fetch\\_user" in where
     assert "test\\_fetch" in tests
-    assert fix.endswith("needs <code>@pytest.mark.large</code>")
-    assert "Use responses or requests-mock" in fix
+    assert "<code>@pytest.mark.large</code> instead" in fix
+    assert "use responses or requests-mock" in fix
+
+
+def test_it_holds_the_fakes_to_paste() -> None:
+    report = small_report()
+    text = markdown.render(report)
+    summary = "<details><summary>Fake to paste: <code>src/shop/users.py:12 in fetch\\_user</code></summary>\n\n"
+    block = f"{summary}```python\n{report.sites[0].fake}\n```\n\n</details>\n"
+    assert text.count("<details>") == 1
+    assert block in text
+    assert 'fake.add("GET", "https://api.example.com/users/7", json={})' in block
+
+
+def test_fakes_of_many_lines_leave_room_for_the_rest() -> None:
+    def access(number: int) -> Access:
+        violation = Violation(
+            f"tests/test_users.py::test_{'x' * 200}{number}", "small", "connect", "h:1", location=f"a.py:{number + 1}",
+            library="requests", request=f"GET https://h/{'`' * 250}{number}",
+        )  # fmt: skip
+        return Access(violation, "refused", "large")
+
+    text = markdown.render(Report([Case("t.py::test_a")], map(access, range(50))))
+    assert len(text) < markdown.LIMIT
+    assert text.count("<details>") == text.count("</details>") > 1
+    assert "### Tests without a size" in text
 
 
 def test_it_says_what_is_missing() -> None:
@@ -100,7 +124,9 @@ def test_names_neither_break_tables_nor_make_markup() -> None:
 
 def test_nobody_is_notified() -> None:
     for report in (hostile_report(), small_report()):
-        text = re.sub(r"<code>.*?</code>", "", markdown.render(report))
+        text = re.sub(
+            r"<code>.*?</code>|^```python$.*?^```$", "", markdown.render(report), flags=re.DOTALL | re.MULTILINE
+        )
         assert "@" not in text
 
 

@@ -245,7 +245,7 @@ def test_sites_name_the_lines_to_change() -> None:
         ("src/b.py:2", "refused", 1, 1),
         ("src/c.py:3", "warned", 1, 1),
     ]
-    assert report.sites[0].cures == ("medium reaches this machine only: api.example.com needs @pytest.mark.large",)
+    assert report.sites[0].cures == ("@pytest.mark.large instead: api.example.com is not on this machine",)
 
 
 @pytest.mark.parametrize(
@@ -301,9 +301,9 @@ def test_a_message_says_who_what_and_the_cure() -> None:
     found = {a.violation.target: a.message for a in small_report().breaches}
     assert found["api.example.com:443"].splitlines() == [
         f"{USERS}::test_fetch (small) tried to use api.example.com:443: refused.",
-        "with requests; by a lookup (socket.connect)",
-        "seen: requests. Use responses or requests-mock",
-        "medium reaches this machine only: api.example.com needs @pytest.mark.large",
+        "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
+        "for requests: use responses or requests-mock",
+        "@pytest.mark.large instead: api.example.com is not on this machine",
     ]
     assert "seen by the kernel layer" in found["<script>alert(1)</script>.example:80"]
 

@@ -16,8 +16,8 @@ from pytest_test_categories import (
     Violation,
 )
 from pytest_test_categories._rules.address import parse_allow_entry
-from pytest_test_categories._rules.advice import CURES
-from pytest_test_categories._rules.wording import line_text, place_text, report_text, warning_text
+from pytest_test_categories._rules.advice import CURES, short_fix
+from pytest_test_categories._rules.wording import line_text, place_text, report_text, short_text, warning_text
 
 ISSUE = Violation(
     test="tests/test_api.py::test_fetch_user",
@@ -42,10 +42,10 @@ What happened:
 
 How to fix:
   1. Mock the network call using responses, httpretty, or respx
-    seen: requests. Use responses or requests-mock
+    for requests: use responses or requests-mock
   2. Use dependency injection to provide a fake HTTP client
   3. Change test category to @pytest.mark.medium (if network is required)
-    medium reaches this machine only: api.example.com needs @pytest.mark.large
+    @pytest.mark.large instead: api.example.com is not on this machine
 
 Documentation: https://pytest-test-categories.readthedocs.io/errors/TC001"""
 
@@ -111,7 +111,7 @@ def test_the_specification_s_lines_stand_whatever_else_is_known(size: str, undel
     [
         pytest.param(
             {"kind": "bind", "route": "socket.bind"},
-            "by binding a server socket (socket.bind)",
+            "listen on api.example.com:443, by socket.bind",
             id="bind",
         ),
         pytest.param({"kind": "send", "route": "socket.sendto"}, "by a send (socket.sendto)", id="send"),
@@ -168,7 +168,16 @@ def test_the_place_is_the_line_and_who_called_it(changes: dict[str, Any], place:
 
 @pytest.mark.parametrize("library", sorted(CURES))
 def test_what_fits_the_client_on_the_stack_is_named(library: str) -> None:
-    assert hints(changed(library=library))[0] == [f"seen: {library}. Use {CURES[library]}"]
+    fits = any(name in CURES[library] for name in ("responses", "httpretty", "respx"))
+    assert hints(changed(library=library))[0] == [
+        f"for {library}: use {CURES[library]}" if fits else f"for {library} none of these: use {CURES[library]}"
+    ]
+
+
+def test_a_medium_test_is_not_advised_to_become_medium() -> None:
+    assert hints(changed(library="redis", size="medium"))[0] == [
+        "for redis none of these: use fakeredis, or a local server"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -218,9 +227,13 @@ def test_cures_are_those_of_the_client(library: str, cure: str) -> None:
         ),
         pytest.param(
             {"library": "urllib3", "target": "metadata.google.internal", "cassette": True},
+            ["the metadata probe of google-auth: NO_GCE_CHECK=true stops it"],
+            id="metadata-with-a-client",
+        ),
+        pytest.param(
+            {"library": "urllib3", "cassette": True},
             [
-                "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
-                "seen: urllib3. Use pook or manual patching",
+                "for urllib3 none of these: use pook or manual patching",
                 "under a VCR cassette: record once with --test-categories-enforcement=off",
             ],
             id="all-of-them",
@@ -241,13 +254,107 @@ def test_each_hint_at_a_mock_is_a_line_below_the_first_way(changes: dict[str, An
         pytest.param("vsock:2:1234", "vsock:2:1234", id="vsock"),
     ],
 )
-def test_a_small_test_hears_that_medium_is_not_enough(target: str, host: str) -> None:
-    assert hints(changed(target=target))[1] == [f"medium reaches this machine only: {host} needs @pytest.mark.large"]
+def test_a_small_test_that_medium_does_not_help_is_sent_to_large_at_once(target: str, host: str) -> None:
+    assert hints(changed(target=target))[1] == [f"@pytest.mark.large instead: {host} is not on this machine"]
 
 
 @pytest.mark.parametrize("target", ["localhost:5432", "[::1]:80", "unix:/run/app.sock"])
-def test_a_small_test_hears_that_medium_is_enough(target: str) -> None:
-    assert hints(changed(target=target, reach="machine"))[1] == [f"medium reaches this machine: {target} is on it"]
+def test_a_small_test_is_told_that_medium_is_enough(target: str) -> None:
+    assert hints(changed(target=target, reach="machine"))[1] == [
+        f"@pytest.mark.medium is enough: {target} is on this machine"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        pytest.param("127.0.0.1:0", "listen on 127.0.0.1 (any port)", id="any-port"),
+        pytest.param("127.0.0.1:8080", "listen on 127.0.0.1:8080", id="port"),
+        pytest.param("[::]:0", "listen on [::] (any port)", id="ipv6"),
+        pytest.param("unix:/run/app.sock", "listen on unix:/run/app.sock", id="unix"),
+    ],
+)
+def test_a_server_is_told_as_what_it_is(target: str, shown: str) -> None:
+    server = changed(kind="bind", target=target, reach="machine", route="socket.bind", library="", called_from="")
+    assert facts(server)[-1] == f"{shown}, by socket.bind"
+    assert line_text(server) == f"{shown} at src/myapp/users.py:12 in fetch_user"
+    assert short_text(server) == f"[TC001] {shown} at src/myapp/users.py:12"
+    assert warning_text(server) == (
+        f"Network access violation in test_fetch_user: attempted connection to {target}: {shown}"
+    )
+    assert hints(server) == (
+        ["none of these: the test itself listens. Call the application without a server"],
+        ["@pytest.mark.medium is enough: it may listen on this machine"],
+    )
+    assert short_fix(server) == "@pytest.mark.medium"
+
+
+def test_in_unittest_the_size_is_a_base_class() -> None:
+    in_unittest = changed(test="tests.test_api.Tests.test_fetch")
+    assert hints(in_unittest)[1] == ["LargeTest instead: api.example.com is not on this machine"]
+    assert short_fix(changed(test="a.B.c", reach="machine", library="redis")) == "fakeredis, or MediumTest"
+
+
+def test_the_size_that_the_run_s_entries_leave_is_advised() -> None:
+    assert hints(changed(target="postgres:5432", needs="medium"))[1] == [
+        "@pytest.mark.medium is enough: postgres:5432 is on the run's allow list"
+    ]
+
+
+def test_a_metadata_probe_needs_no_other_size() -> None:
+    probe = changed(target="169.254.169.254:80", library="botocore")
+    assert hints(probe)[1] == ["no other size is needed: a test should not depend on this probe"]
+    assert short_fix(probe) == ""
+
+
+def test_what_an_explicit_guard_refused_is_not_fixed_by_a_marker() -> None:
+    guarded = changed(guard="network_guard('small', 'strict') at src/app.py:3")
+    assert hints(guarded)[1] == [
+        "the size of the guard counts, not the test's: network_guard('small', 'strict') at src/app.py:3",
+        "this needs large",
+    ]
+    assert short_fix(guarded) == ""
+
+
+@pytest.mark.parametrize(
+    ("held_by", "lines", "short"),
+    [
+        pytest.param(
+            "tests/test_b.py::test_x",
+            [
+                "not of this test: fixture db is small because of tests/test_b.py::test_x. Make that test large,",
+                "or declare the fixture's size: test_categories_fixture_sizes = db = large",
+            ],
+            "large for tests/test_b.py::test_x, or test_categories_fixture_sizes = db = large",
+            id="a-test",
+        ),
+        pytest.param(
+            "test_categories_fixture_sizes",
+            ["not of this test: test_categories_fixture_sizes declares fixture db small: declare it large"],
+            "test_categories_fixture_sizes = db = large",
+            id="declared",
+        ),
+    ],
+)
+def test_rule_6_what_a_fixture_is_held_to_is_not_fixed_at_the_failing_test(
+    held_by: str, lines: list[str], short: str
+) -> None:
+    assert hints(changed(fixture="db (session)", held_by=held_by))[1] == lines
+    assert short_fix(changed(fixture="db (session)", held_by=held_by)) == short
+
+
+@pytest.mark.parametrize(
+    ("changes", "short"),
+    [
+        pytest.param({}, "responses or requests-mock, or @pytest.mark.large", id="client"),
+        pytest.param({"library": ""}, "a fake of fetch_user, or @pytest.mark.large", id="no-client"),
+        pytest.param({"library": "", "function": "test_fetch_user"}, "@pytest.mark.large", id="in-the-test-itself"),
+        pytest.param({"library": "", "function": "<lambda>"}, "@pytest.mark.large", id="no-name"),
+        pytest.param({"library": "redis", "reach": "machine"}, "fakeredis, or @pytest.mark.medium", id="service"),
+    ],
+)
+def test_lists_say_the_fix_in_a_phrase(changes: dict[str, Any], short: str) -> None:
+    assert short_fix(changed(**changes)) == short
 
 
 @pytest.mark.parametrize(
@@ -272,7 +379,7 @@ def test_a_medium_test_hears_of_large_and_of_the_entry_that_parses(
     changes: dict[str, Any], host: str, entry: str
 ) -> None:
     assert hints(changed(size="medium", **changes))[1] == [
-        f"medium reaches this machine only: {host} needs @pytest.mark.large,",
+        f"@pytest.mark.large instead: {host} is not on this machine",
         f"or, if it is a service of your test environment, test_categories_network_allow = {entry}",
     ]
     assert parse_allow_entry(entry).text == entry
@@ -282,7 +389,7 @@ def test_a_medium_test_hears_of_large_and_of_the_entry_that_parses(
 def test_no_entry_is_offered_that_would_not_parse(target: str) -> None:
     lines = hints(changed(size="medium", target=target))[1]
     assert len(lines) == 1
-    assert lines[0].endswith(" needs @pytest.mark.large")
+    assert lines[0].startswith("@pytest.mark.large instead: ")
 
 
 def test_an_undelivered_violation_says_so_and_names_the_way_out() -> None:

@@ -65,7 +65,7 @@ def dial_without_guard(listener: Address) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("ENFORCEMENT", "NETWORK_ALLOW"):
+    for name in ("ENFORCEMENT", "NETWORK_ALLOW", "NETWORK_DENY"):
         monkeypatch.delenv(f"TEST_CATEGORIES_{name}", raising=False)
     outer, runs[:] = list(runs), []  # as outside pytest, whatever plugin this run has
     yield
@@ -189,6 +189,52 @@ class TestRule3AGuardOnlyTightens:
                 return not any(guard.violations for guard in guards)
 
         assert permitted(outer, inner) == (permitted(outer) and permitted(inner))
+
+    @pytest.mark.parametrize("size", ["large", "xlarge", "medium"])
+    def test_only_narrows_a_guard_and_what_it_decorates(self, listener: Address, size: str) -> None:
+        with network_guard(size, "strict", only=f"127.0.0.1:{listener[1]}"):
+            dial(listener)
+        with pytest.raises(NetworkAccessViolationError), network_guard(size, "strict", only=["127.0.0.2"]):
+            dial(listener)
+        with pytest.raises(NetworkAccessViolationError):
+            network_guard(size, "strict", only=())(dial)(listener)
+
+    def test_a_list_widens_nothing(self, listener: Address) -> None:
+        with pytest.raises(NetworkAccessViolationError), network_guard("small", "strict", only=["127.0.0.1"]):
+            dial(listener)
+        with network_guard("small", "strict", allow=["127.0.0.1"], only=["127.0.0.1"]):
+            dial(listener)
+
+    def test_what_one_list_permits_an_outer_one_still_refuses(self, listener: Address) -> None:
+        outer = network_guard("large", "strict", only=["127.0.0.2"])
+        with pytest.raises(NetworkAccessViolationError), outer, network_guard("large", "strict", only=["127.0.0.1"]):
+            dial(listener)
+        assert [violation.because for violation in outer.violations] == ["network_only does not list it"]
+
+    def test_what_is_remembered_as_permitted_is_asked_about_in_a_narrower_guard(self, listener: Address) -> None:
+        with network_guard("large", "strict"):
+            for _ in range(2):
+                dial(listener)
+            with pytest.raises(NetworkAccessViolationError), network_guard("large", "strict", only=["127.0.0.2"]):
+                dial(listener)
+            dial(listener)
+
+    def test_an_entry_of_only_with_a_size_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="holds for every size"):
+            network_guard("large", only=["small: db"])
+
+    def test_the_environment_denies_what_no_guard_lifts(
+        self, listener: Address, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TEST_CATEGORIES_NETWORK_DENY", f"127.0.0.1:{listener[1]}, api.example.com")
+        for guard in (network_guard("large", "strict"), network_guard("small", "strict", allow=["127.0.0.1"])):
+            with pytest.raises(NetworkAccessViolationError), guard:
+                dial(listener)
+            assert [violation.because for violation in guard.violations] == [f"denied by 127.0.0.1:{listener[1]}"]
+        with pytest.raises(NetworkAccessViolationError), network_guard("xlarge", "strict"):
+            socket.getaddrinfo("API.example.com.", 443)
+        with network_guard("large", "off"):
+            dial(listener)
 
     def test_each_refusing_guard_records_and_one_exception_is_raised(self) -> None:
         one, two, three = (network_guard(size, "strict") for size in ("small", "large", "medium"))

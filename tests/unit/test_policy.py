@@ -18,6 +18,9 @@ from pytest_test_categories._rules.policy import (
     decide,
     needed_size,
     parse_allow,
+    parse_narrowing,
+    parse_only,
+    parse_own_allow,
 )
 
 SMALL, MEDIUM, LARGE, XLARGE = TestSize
@@ -253,6 +256,7 @@ def test_what_other_processes_are_told_of_policies_and_attempts_comes_back_as_it
     for policy in (
         Policy(None),
         Policy(MEDIUM, EnforcementMode.WARN, entries, frozenset({("connect", "a:1"), ("lookup", "b")})),
+        Policy(LARGE, only=(parse_narrowing("a:1, b"), ()), deny=parse_narrowing("unix:/run/s")),
     ):
         assert Policy.from_data(json.loads(json.dumps(policy.to_data()))) == policy
     for endpoint in (Endpoint("a", 1), Endpoint("b", "http"), Endpoint("/run/s", family="unix")):
@@ -260,3 +264,164 @@ def test_what_other_processes_are_told_of_policies_and_attempts_comes_back_as_it
         assert Attempt.from_data(json.loads(json.dumps(attempt.to_data()))) == attempt
     long = Attempt(Kind.CONNECT, Endpoint("x" * 5000, 1), Reach.BEYOND)
     assert len(json.dumps(long.to_data())) < 1000
+
+
+class TestOnly:
+    """``network_only``: of what size and allow entries permit, these entries."""
+
+    @pytest.mark.parametrize("size", [LARGE, XLARGE, None])
+    @pytest.mark.parametrize(
+        ("attempt", "permitted"),
+        [
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("staging", 443), Reach.BEYOND), True, id="listed"),
+            pytest.param(Attempt(Kind.LOOKUP, Endpoint("staging"), Reach.BEYOND), True, id="its-look-up"),
+            pytest.param(
+                Attempt(Kind.LOOKUP, Endpoint("STAGING.", "https"), Reach.BEYOND), True, id="spelled-otherwise"
+            ),
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("staging", 80), Reach.BEYOND), False, id="another-port"),
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("other", 443), Reach.BEYOND), False, id="another-host"),
+            pytest.param(Attempt(Kind.LOOKUP, Endpoint("other"), Reach.BEYOND), False, id="another-look-up"),
+            pytest.param(Attempt(Kind.REUSE, Endpoint("198.51.100.1", 443), Reach.BEYOND), False, id="open-connection"),
+            pytest.param(Attempt(Kind.SEND, Endpoint("198.51.100.1", 443), Reach.BEYOND), False, id="datagram"),
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("127.0.0.1", 443), Reach.MACHINE), False, id="this-machine"),
+            pytest.param(
+                Attempt(Kind.CONNECT, Endpoint("/run/x.sock", family="unix"), Reach.MACHINE), False, id="unix-socket"
+            ),
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("3", "1", "vsock"), Reach.BEYOND), False, id="vsock"),
+            pytest.param(Attempt(Kind.BIND, Endpoint("127.0.0.1", 0), Reach.MACHINE), True, id="server"),
+            pytest.param(Attempt(Kind.CONNECT, Endpoint("127.0.0.1", 9), Reach.NOWHERE), True, id="sends-nothing"),
+        ],
+    )
+    def test_a_large_test_reaches_what_is_listed_alone(
+        self, size: TestSize | None, attempt: Attempt, permitted: bool
+    ) -> None:
+        assert permits(Policy(size, only=parse_only("staging:443")), attempt) is permitted
+
+    def test_an_address_of_a_listed_name_is_listed_if_it_was_looked_up_under_the_list(self) -> None:
+        policy = Policy(LARGE, only=parse_only("staging"))
+        known = LookedUp("staging", policy.admitting)
+        assert permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, known))
+        assert not permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("staging")))
+
+    def test_it_permits_nothing_that_the_size_does_not(self) -> None:
+        policy = Policy(SMALL, only=parse_only("198.51.100.1"))
+        assert not permits(policy, connect(Reach.BEYOND))
+        assert permits(policy._replace(allow=parse_own_allow("198.51.100.1")), connect(Reach.BEYOND))
+
+    def test_each_list_narrows(self) -> None:
+        both = Policy(LARGE, only=(*parse_only("198.51.100.0/24"), *parse_only("198.51.100.1, 203.0.113.1")))
+        reached = [
+            host
+            for host in ("198.51.100.1", "198.51.100.2", "203.0.113.1")
+            if permits(both, connect(Reach.BEYOND, host))
+        ]
+        assert reached == ["198.51.100.1"]
+
+    def test_an_empty_list_permits_nothing(self) -> None:
+        assert not permits(Policy(LARGE, only=parse_only(())), connect(Reach.BEYOND))
+        assert parse_only(None) == ()
+
+    def test_the_verdict_says_so(self) -> None:
+        assert (
+            decide(Policy(LARGE, only=parse_only("db")), connect(Reach.BEYOND)).because
+            == "network_only does not list it"
+        )
+
+
+class TestDeny:
+    """Deny entries, which nothing lifts."""
+
+    @pytest.mark.parametrize(
+        ("entry", "attempt"),
+        [
+            pytest.param("198.51.100.0/24", connect(Reach.BEYOND), id="network"),
+            pytest.param("198.51.100.0/24:443", connect(Reach.BEYOND), id="network-and-port"),
+            pytest.param("[::ffff:198.51.100.1]", connect(Reach.BEYOND), id="mapped-entry"),
+            pytest.param("198.51.100.1", connect(Reach.BEYOND, "::ffff:198.51.100.1"), id="mapped-address"),
+            pytest.param("198.51.100.1", connect(Reach.BEYOND, "0xc6336401"), id="hexadecimal"),
+            pytest.param("api.example.com", connect(Reach.BEYOND, "API.Example.com."), id="name"),
+            pytest.param(
+                "api.example.com:443",
+                Attempt(Kind.CONNECT, Endpoint("api.example.com", "https"), Reach.BEYOND),
+                id="service",
+            ),
+            pytest.param(
+                "*.example.com",
+                Attempt(Kind.LOOKUP, Endpoint("api.example.com"), Reach.BEYOND),
+                id="look-up-of-pattern",
+            ),
+            pytest.param(
+                "api.example.com:443",
+                Attempt(Kind.LOOKUP, Endpoint("api.example.com", 443), Reach.BEYOND),
+                id="look-up-for-the-port",
+            ),
+            pytest.param(
+                "api.example.com",
+                connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("api.example.com"), LookedUp("cdn.example.net")),
+                id="address-of-two-names",
+            ),
+            pytest.param(
+                "alias:80",
+                Attempt(Kind.CONNECT, Endpoint("127.0.0.1", 80), Reach.MACHINE, asked=Endpoint("alias", "http")),
+                id="name-in-the-hosts-file",
+            ),
+            pytest.param("127.0.0.1:80", connect(Reach.MACHINE, "0.0.0.0", 80), id="unspecified"),
+            pytest.param("[::1]:80", connect(Reach.MACHINE, "::", 80), id="unspecified-v6"),
+            pytest.param("localhost:80", connect(Reach.MACHINE, "127.0.0.2", 80), id="localhost"),
+            pytest.param(
+                "unix:/run/docker.sock",
+                Attempt(Kind.CONNECT, Endpoint("/run/docker.sock", family="unix"), Reach.MACHINE),
+                id="unix-socket",
+            ),
+            pytest.param(
+                "198.51.100.1", Attempt(Kind.REUSE, Endpoint("198.51.100.1", 443), Reach.BEYOND), id="open-connection"
+            ),
+            pytest.param("198.51.100.1", Attempt(Kind.SEND, Endpoint("198.51.100.1", 9), Reach.BEYOND), id="datagram"),
+        ],
+    )
+    @pytest.mark.parametrize("size", [SMALL, LARGE, XLARGE, None])
+    def test_nothing_lifts_it(self, size: TestSize | None, entry: str, attempt: Attempt) -> None:
+        everything = parse_own_allow(f"0.0.0.0/0, [::]/0, unix:*, {entry}, api.example.com, cdn.example.net")
+        policy = Policy(size, allow=everything, deny=parse_narrowing(entry))
+        assert decide(policy, attempt) == (False, f"denied by {entry}", False)
+
+    @pytest.mark.parametrize(
+        ("entry", "attempt"),
+        [
+            pytest.param("198.51.100.1:80", connect(Reach.BEYOND), id="another-port"),
+            pytest.param("api.example.com", connect(Reach.BEYOND, "www.example.com"), id="another-name"),
+            pytest.param(
+                "api.example.com:443",
+                Attempt(Kind.LOOKUP, Endpoint("api.example.com"), Reach.BEYOND),
+                id="look-up-alone",
+            ),
+            pytest.param(
+                "api.example.com:443",
+                Attempt(Kind.LOOKUP, Endpoint("api.example.com", 80), Reach.BEYOND),
+                id="its-other-port",
+            ),
+            pytest.param("127.0.0.1", Attempt(Kind.BIND, Endpoint("127.0.0.1", 80), Reach.MACHINE), id="server"),
+            pytest.param("localhost", Attempt(Kind.LOOKUP, Endpoint("localhost"), Reach.NOWHERE), id="sends-nothing"),
+        ],
+    )
+    def test_what_it_does_not_name_is_free_in_large(self, entry: str, attempt: Attempt) -> None:
+        assert permits(Policy(LARGE, deny=parse_narrowing(entry)), attempt)
+
+    def test_what_the_baseline_lists_is_known(self) -> None:
+        policy = Policy(LARGE, deny=parse_narrowing("198.51.100.1"), known=frozenset({("connect", "198.51.100.1:443")}))
+        assert decide(policy, connect(Reach.BEYOND)) == (False, "denied by 198.51.100.1", True)
+
+
+@pytest.mark.parametrize("entry", ["small: db:5432", "medium: 127.0.0.1", "no entry!"])
+def test_an_entry_that_narrows_has_no_size(entry: str) -> None:
+    with pytest.raises(ValueError, match="size|not a network allow entry"):
+        parse_narrowing([entry])
+
+
+@pytest.mark.parametrize("size", [*TestSize, None])
+def test_a_policy_restricts_if_it_may_refuse_anything(size: TestSize | None) -> None:
+    assert Policy(size).restricts is (size in {SMALL, MEDIUM})
+    assert Policy(size, only=((),)).restricts
+    assert Policy(size, deny=parse_narrowing("db")).restricts
+    assert Policy(size, deny=parse_narrowing("db")).denies_names
+    assert not Policy(size, deny=parse_narrowing("10.0.0.0/8")).denies_names

@@ -176,3 +176,32 @@ def test_items_of_another_kind_have_none_of_it() -> None:
     assert not _private.parameter_marks(item)
     assert _private.parameter_indices(item) is None
     assert _private.caught_by_unittest(item) == []
+
+
+def test_without_pytests_own_function_names_in_an_expression_stay_markers(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from _pytest import mark
+
+    monkeypatch.delattr(mark, "deselect_by_mark")
+    with _private.deselecting_by(request.config, lambda _item, _name: True):
+        assert not hasattr(mark, "deselect_by_mark")
+
+
+def test_a_later_patch_of_deselection_is_left_in_place(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from _pytest import mark
+
+    monkeypatch.setattr(mark, "deselect_by_mark", mark.deselect_by_mark)  # puts pytest's own back
+
+    def theirs(items: list[pytest.Item], config: pytest.Config) -> None:
+        """Stand in for another plugin's."""
+
+    with _private.deselecting_by(request.config, lambda _item, _name: True):
+        mark.deselect_by_mark = theirs
+    assert mark.deselect_by_mark is theirs
+
+
+def test_a_table_is_read_where_pytest_keeps_one(request: pytest.FixtureRequest) -> None:
+    assert _private.toml_table(request.config, "no such key") is None

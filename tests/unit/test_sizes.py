@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories._rules.policy import TestSize
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories.pytest_plugin._options import MARKERS, Settings
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError, Sizes
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     Collect = Callable[[str], dict[str, pytest.Item]]
 
 SMALL, MEDIUM, LARGE, XLARGE = TestSize
-OWN = tuple((size.value, size) for size in TestSize)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def collect(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Colle
 
 
 def sizes(root: object = "/project", **settings: object) -> Sizes:
-    return Sizes(Settings(**{"marker_sizes": OWN, **settings}), str(root))  # type: ignore[arg-type]
+    return Sizes(Settings(**{"mode": EnforcementMode.STRICT, **settings}), str(root))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def sizes(root: object = "/project", **settings: object) -> Sizes:
     ],
 )
 def test_the_closest_marker_gives_the_size(collect: Collect, text: str, expected: dict[str, TestSize | None]) -> None:
-    found = sizes(marker_sizes=(*OWN, ("unit", SMALL)))
+    found = sizes(marker_sizes=(("unit", SMALL),))
     items = collect(text)
     assert {name: found.of(item) for name, item in items.items()} == expected
     assert {name: found.of(item) for name, item in items.items()} == expected  # and so they are remembered

@@ -307,6 +307,22 @@ def test_network_mode_network_allow_and_the_environment(run_unittest: Callable[.
     assert found["test_plain"] == "ok"
 
 
+def test_network_only_and_deny_entries_narrow_a_class_of_any_size(run_unittest: Callable[..., dict[str, Any]]) -> None:
+    source = """
+        def reach(host):
+            with socket.socket() as sock: sock.connect_ex((host, 9))
+        class T(LargeTest, unittest.TestCase):
+            network_only = ["127.0.0.7", "127.0.0.9"]
+            def test_listed(self): reach("127.0.0.7")
+            def test_other(self): reach("127.0.0.8")
+            def test_denied(self): reach("127.0.0.9")
+    """
+    found = run_unittest(source, TEST_CATEGORIES_NETWORK_DENY="127.0.0.9:9, api.example.com")
+    assert results(found) == {"test_listed": "ok", "test_other": "ERROR", "test_denied": "ERROR"}
+    found = run_unittest(source, TEST_CATEGORIES_NETWORK_DENY="")
+    assert results(found) == {"test_listed": "ok", "test_other": "ERROR", "test_denied": "ok"}
+
+
 def test_rule_3_a_class_inside_a_test_opens_nothing(run_unittest: Callable[..., dict[str, Any]]) -> None:
     found = run_unittest("""
         class T(SmallTest, unittest.TestCase):

@@ -30,6 +30,8 @@ FULL = Violation(
     guard="tests/conftest.py:3",
     late="after its end",
     count=3,
+    request="GET https://api.example.com/users/7?page=...",
+    replace="shop.users.fetch_user",
 )
 
 
@@ -55,7 +57,12 @@ def test_a_record_crosses_json_and_pickle() -> None:
 def test_every_field_is_written_under_its_name() -> None:
     written = FULL.to_dict()
     assert {name: getattr(FULL, name) for name in written} == written
-    assert len(written) == 24
+    assert len(written) == 26
+
+
+def test_records_of_an_older_version_are_read() -> None:
+    older = {key: value for key, value in FULL.to_dict().items() if key not in {"request", "replace"}}
+    assert Violation.from_dict(older) == FULL._replace(request="", replace="")
 
 
 def test_keys_of_a_newer_version_are_passed_over() -> None:
@@ -69,6 +76,8 @@ def test_keys_of_a_newer_version_are_passed_over() -> None:
         pytest.param({"thread": "Thread-2"}, True, id="thread"),
         pytest.param({"route": "socket.connect"}, True, id="entry-point"),
         pytest.param({"verdict": "warned"}, True, id="verdict"),
+        pytest.param({"request": "POST https://api.example.com/users"}, True, id="request"),
+        pytest.param({"replace": ""}, True, id="replaced-function"),
         pytest.param({"kind": "bind"}, False, id="kind"),
         pytest.param({"verdict": "known"}, False, id="known"),
         pytest.param({"target": "other.example:1"}, False, id="target"),

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from pytest_test_categories._attribution import tasks
+from pytest_test_categories._attribution import client_requests, tasks
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
 
@@ -133,6 +133,8 @@ class Trace(NamedTuple):
         importing: Name of the module being imported around the attempt; empty if none.
         aside: Whether the attempt is the runner's own traffic or an exempt function's.
         self_test: Whether an installed library does it while it is imported itself.
+        request: What the client was about to ask for, if that was to be read.
+        replace: What a fake can replace so that the call isn't made, if that was to be read.
     """
 
     at: Place | None = None
@@ -142,6 +144,8 @@ class Trace(NamedTuple):
     importing: str = ""
     aside: bool = False
     self_test: bool = False
+    request: str = ""
+    replace: str = ""
 
 
 def set_aside(name: str, aside: Aside) -> None:
@@ -177,7 +181,14 @@ def _whose(frame: FrameType) -> int:
     return whose
 
 
-def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: Made | None = None) -> Trace:
+def read(
+    frame: FrameType | None,
+    test_file: str = "",
+    task: Any = None,
+    made: Made | None = None,
+    *,
+    requests: bool = False,
+) -> Trace:
     """Read the stack outwards from ``frame``.
 
     Args:
@@ -187,8 +198,9 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
             the stack ends at it, the tasks that wait for it tell the rest.
         made: The line that made this task, thread or job; it stands in where none of a task's own is the project's,
             and for other work where none of those that wait is, either.
+        requests: Whether to read what the client was about to ask for, too.
     """
-    found = _Reading(test_file)
+    found = _Reading(test_file, requests=requests)
     edge = None if task is None else _edge_of(task)
     importing = module = ""
     conftest = None
@@ -234,24 +246,31 @@ def read(frame: FrameType | None, test_file: str = "", task: Any = None, made: M
         found.cassette,
         importing,
         self_test=self_test,
+        request=client_requests.request_in(found.clients),
+        replace=client_requests.replaced_in(found.own, found.clients, test_file),
     )
 
 
 class _Reading:
     """What the frames read so far have told, the innermost first."""
 
-    __slots__ = ("at", "cassette", "library", "test", "test_file")
+    __slots__ = ("at", "cassette", "clients", "library", "own", "requests", "test", "test_file")
 
-    def __init__(self, test_file: str) -> None:
+    def __init__(self, test_file: str, *, requests: bool = False) -> None:
         self.test_file = test_file
         self.at: Place | None = None
         self.test: Place | None = None
         self.library = ""
         self.cassette = False
+        self.requests = requests
+        self.own: list[FrameType] = []
+        self.clients: client_requests.Clients = {}
 
     def take(self, frame: FrameType, filename: str, line: int | None = None) -> bool:
         """Read the next frame outwards; True if those further out have nothing to add."""
         if filename == self.test_file or is_project_file(filename):
+            if self.requests:
+                self.own.append(frame)
             if self.at is None:
                 self.at = _place(frame, filename, line)
             if self.test is None and filename == self.test_file:
@@ -262,6 +281,8 @@ class _Reading:
                 self.cassette = True
             elif known:
                 self.library = known
+                if self.requests:
+                    client_requests.note(frame, self.clients)
         return self.settled
 
     @property

@@ -7,6 +7,7 @@ them in modules' own names.
 
 from __future__ import annotations
 
+import _thread
 import os
 import time
 from typing import Final
@@ -15,7 +16,7 @@ _CHUNK: Final = 1 << 16
 
 
 class System:
-    """Functions of ``os`` and ``time``, as the interpreter made them; and what needs no more than those."""
+    """Functions of ``os``, ``time`` and ``_thread`` as the interpreter made them, and what needs no more than those."""
 
     stat = staticmethod(os.stat)
     fstat = staticmethod(os.fstat)
@@ -32,6 +33,7 @@ class System:
     access = staticmethod(os.access)
     get_inheritable = staticmethod(os.get_inheritable)
     sleep = staticmethod(time.sleep)
+    start_thread = staticmethod(_thread.start_new_thread)
 
     @classmethod
     def exists(cls, path: str | bytes) -> bool:

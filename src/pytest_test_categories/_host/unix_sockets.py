@@ -28,9 +28,12 @@ import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pytest_test_categories._host.system import System
+from pytest_test_categories._rules.policy import LookedUp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pytest_test_categories._rules.address import AllowEntry
 
 Identity: TypeAlias = "tuple[int, int, int]"
 
@@ -45,6 +48,22 @@ def identity(path: str) -> Identity | None:
     except (OSError, ValueError):
         return None
     return stat.st_dev, stat.st_ino, stat.st_mtime_ns  # links and renames change st_ctime
+
+
+def names_denied(path: str, deny: Iterable[AllowEntry]) -> tuple[LookedUp, ...]:
+    """Return the names by which deny entries may know the socket at a path: a link may lead there, say.
+
+    Args:
+        path: The path that is connected to.
+        deny: The entries.
+    """
+    wanted = [entry.path for entry in deny if entry.path]
+    if not wanted or path.startswith("@"):
+        return ()
+    found = {_absolute(path), os.path.realpath(path)}
+    if (here := identity(path)) is not None:
+        found.update(one for one in wanted if identity(one) == here)
+    return tuple(map(LookedUp, sorted(found - {path})))
 
 
 def name_of(address: object) -> str | None:

@@ -18,7 +18,7 @@ from pytest_test_categories._host.system import System
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Reach
-from pytest_test_categories._rules.policy import Kind, TestSize
+from pytest_test_categories._rules.policy import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,7 +235,7 @@ class Client:
         known = self._known.get(key)
         if known is None:
             policies = tuple([scope.policy for scope in scopes if scope.policy is not None])
-            restricting = tuple(dict.fromkeys(policy for policy in policies if _restricts(policy)))
+            restricting = tuple(dict.fromkeys(policy for policy in policies if policy.restricts))
             known = self._known[key] = (policies, self._new_index(restricting))  # they live on: keys are identities
             if len(self._known) > _POLICIES:
                 self._known.clear()
@@ -339,7 +339,3 @@ def _held_to() -> tuple[Scope, ...]:
     """Return the scopes that judge what is done here and now."""
     charged = charge()
     return () if charged is None else charged.scopes
-
-
-def _restricts(policy: Policy) -> bool:
-    return policy.size is not None and policy.size.rank < TestSize.LARGE.rank

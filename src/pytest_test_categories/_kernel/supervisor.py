@@ -24,7 +24,7 @@ from pytest_test_categories._host.names import (
     reach_of_name,
     reach_of_vsock,
 )
-from pytest_test_categories._host.unix_sockets import Family, can_ask
+from pytest_test_categories._host.unix_sockets import Family, can_ask, names_denied
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
 from pytest_test_categories._kernel.names import (
@@ -559,6 +559,8 @@ class Supervisor:
         ip = None if endpoint is None or endpoint.family != "ip" else parse_ip(endpoint.host)
         if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
             return False
+        if any(policy.denies_names for policy in self._policies(watched, word)):
+            return False  # a look-up may yet give the address a name that is denied
         return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
 
     def _judge_aim(self, watched: Watched, question: Question, aim: Aim) -> int | None:
@@ -600,9 +602,12 @@ class Supervisor:
             return errno.ENOENT if self._policies(watched, question.word) else _PERMITTED
         inside = path in SYSTEM_LOG_SOCKETS or path.startswith(SYSTEM_SOCKETS)
         attempt = Attempt(Kind.CONNECT, Endpoint(path, family="unix"), Reach.NOWHERE if inside else Reach.MACHINE)
+        here = _as_seen_by(question.thread, path)
+        deny = [entry for policy in self._policies(watched, question.word) for entry in policy.deny]
+        if deny:
+            attempt = attempt._replace(names=names_denied(here, deny))
         if not self._refusing(watched, question.word, attempt):
             return _PERMITTED
-        here = _as_seen_by(question.thread, path)
         if watched.family.knows(here) or watched.family.holds(here):
             return _PERMITTED
         return self._refuse(watched, question, attempt)
@@ -653,7 +658,7 @@ class Supervisor:
         nameless = Attempt(Kind.LOOKUP, aim.endpoint, Reach.BEYOND)
         by_address = nameless._replace(kind=Kind.CONNECT)  # an entry may name the server and its port
         refusing = self._refusing(watched, question.word, by_address)
-        if not refusing:
+        if not refusing and not any(policy.denies_names for policy in self._policies(watched, question.word)):
             return _PERMITTED
         watched.hear()
         if self._is_vouched(watched, question, look_up=True):
@@ -671,6 +676,7 @@ class Supervisor:
             self._end_detour(watched.held.pop(key))
         strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
         held = LookUp(question, aim.endpoint, refused=strict)
+        held.told = not refusing  # without a name there is nothing to tell of
         if not self._begin_detour(watched, held):
             return self._refuse(watched, question, nameless, look_up=True)
         watched.held[key] = held
@@ -809,7 +815,7 @@ class Supervisor:
         """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
         import threading
 
-        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
+        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.admitting)
         finished = self._finished()
 
         def look_up() -> None:

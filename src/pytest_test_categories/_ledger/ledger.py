@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pytest_test_categories._attribution import origin, stack, tasks
 from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
-from pytest_test_categories._ledger.records import Delivery, Expecting, Record, Refusal, counting
+from pytest_test_categories._ledger.records import NOWHERE, Delivery, Expecting, Place, Record, Refusal, counting
 from pytest_test_categories._ledger.runs import Run, innermost, runs
 from pytest_test_categories._rules.address import Endpoint, normal_name, parse_ip
 from pytest_test_categories._rules.advice import library_of_route
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide, needed_size
-from pytest_test_categories._rules.violation import Violation
+from pytest_test_categories._rules.violation import PROGRAM, Violation, of_further_targets
 from pytest_test_categories._rules.wording import line_text, warning_text
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Surroundings(Protocol):
 
     def process_text(self) -> str:
         """Return what to call this process in reports; nothing for the one that a run began in."""
+
+    def offers_fakes(self) -> bool:
+        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
 
     def late_text(self) -> str:
         """Return why what this process does comes late; nothing if it doesn't."""
@@ -95,7 +98,7 @@ class Ledger:
         """
         __tracebackhide__ = True
         inner = refusing[0]
-        trace = _read_stack(inner.scope)
+        trace = _read_stack(inner.scope, requests=self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return False
         violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
@@ -199,7 +202,7 @@ class Ledger:
                 into = scope.late = scope.late or {}
         key = violation.key
         if len(into) >= origin.RECORDS_PER_SCOPE and key not in into:
-            violation = violation._replace(target="further targets", location="", function="")
+            violation = of_further_targets(violation)
             key = violation.key
         new = key not in into
         if new:
@@ -252,11 +255,60 @@ class Ledger:
             if run.decided and count == 1:
                 _announce(run, violation, late=True)
 
+    def place_of_start(self) -> Place | None:
+        """Return the line that starts a program here and now; None if it is the runner's own."""
+        charged = charge()
+        if charged is None or not charged.scopes:
+            return NOWHERE
+        trace = _read_stack(charged.scopes[0])
+        if trace.aside:
+            return None
+        if trace.at is None:
+            return NOWHERE
+        root = self._around.root()
+        at, test = trace.at, trace.test
+        return Place(at.text(root), at.function, "" if test is None else test.text(root))
+
+    def keep_unwatched(self, run: Run, scope: Scope | None, test: str, program: str, place: Place) -> None:
+        """Put a program on record that no layer watches, as a violation.
+
+        Args:
+            run: The run.
+            scope: The guard that it was started under; None if that has ended, or was an import's.
+            test: What it is charged to.
+            program: Its name.
+            place: The line that started it.
+        """
+        violation = Violation(test, "", PROGRAM, program, because="no layer watches it", **place._asdict())
+        policy = None if scope is None else scope.policy
+        if scope is None or policy is None:
+            warned = "" if run.mode is EnforcementMode.STRICT else "warned"
+            late = "started while no guard of a test was in force"
+            self.keep_unattributed(violation._replace(late=late, verdict=warned or violation.verdict))
+            return
+        verdict = "refused" if policy.mode is EnforcementMode.STRICT else "warned"
+        violation = violation._replace(
+            size="" if policy.size is None else policy.size._value_,
+            fixture=scope.fixture,
+            fixture_home=scope.fixture_home,
+            held_by=scope.held_by,
+            guard=scope.guard,
+            verdict="known" if verdict == "refused" and (PROGRAM, program) in policy.known else verdict,
+        )
+        if policy.mode is EnforcementMode.OFF:
+            return
+        record = scope.records.setdefault(violation.key, Record(violation))
+        record.add()
+        run.on_record()
+        if violation.verdict != "refused":
+            self.note_of_child(record)
+
     # -- observing -------------------------------------------------------------------------------------------------
 
     def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
         """Note an attempt that goes on, for those who want to know of all."""
-        trace = _read_stack(charged.scopes[0])
+        breach = any(link.kind.judges for link in watching)
+        trace = _read_stack(charged.scopes[0], requests=breach and self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return
         part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
@@ -317,6 +369,8 @@ class Ledger:
             thread=thread,
             process=self._around.process_text(),
             late=late,
+            request=trace.request,
+            replace=trace.replace,
         )
 
     # -- delivering ------------------------------------------------------------------------------------------------
@@ -432,10 +486,10 @@ def unseen() -> list[Violation]:
     ]
 
 
-def _read_stack(scope: Scope) -> stack.Trace:
+def _read_stack(scope: Scope, *, requests: bool = False) -> stack.Trace:
     awaiting = origin.awaiting_task() if stack.other_threads_stand_still() else None
     task = awaiting or tasks.current() or origin.trio_task()
-    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at())
+    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at(), requests=requests)
 
 
 def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
@@ -520,7 +574,7 @@ def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
 def _announce(run: Run, violation: Violation, *, late: bool) -> None:
     if run.decided and late:
         run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
-    elif violation.thread:
+    elif violation.thread and violation.verdict == "refused":  # what goes on keeps nobody waiting: the summary tells
         run.announce(f"{warning_text(violation)} (thread {violation.thread})")
 
 

@@ -16,6 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from pytest_test_categories._rules.policy import refuses
+from pytest_test_categories._rules.violation import of_further_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,6 +40,23 @@ class _Counting:
 
 
 counting: Final = _Counting()
+
+
+class Place(NamedTuple):
+    """A line that started something.
+
+    Attributes:
+        location: ``path:line``.
+        function: The function.
+        called_from: ``path:line`` in the test that led there.
+    """
+
+    location: str = ""
+    function: str = ""
+    called_from: str = ""
+
+
+NOWHERE: Final = Place()
 
 
 class Refusal(NamedTuple):
@@ -209,7 +227,7 @@ class Gathered:
             if record.count > record.expected:
                 violation = record.violation
                 if len(once) >= self.LIMIT // 2 and _place_of(violation) not in once:
-                    violation = violation._replace(target="further targets", location="", function="")
+                    violation = of_further_targets(violation)
                 merged = once.setdefault(_place_of(violation), Record(violation))
                 merged.add(record.count - record.expected)
         self.records[:] = once.values()

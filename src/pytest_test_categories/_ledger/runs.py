@@ -22,6 +22,7 @@ class Run:
     Args:
         mode: Mode of guards that name none.
         allow: Entries that hold for every guard.
+        deny: Entries that none of them lifts.
         root: Directory that paths in reports are relative to.
         announce: Writes a line to the terminal at once, past any capturing.
         warning: Category of the warnings to emit.
@@ -37,7 +38,9 @@ class Run:
         groups: Whether node ids carry groups of pytest-xdist's.
         observing: The scope that takes note of all that the run does, if somebody wants to know.
         baseline: Violations that the project knows of, if it keeps a list.
+        fakes: Whether what clients were about to ask for is read, and a fake for it offered.
         children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
+        unwatched_fails: Whether a program that no layer watches is a violation of the test that started it.
     """
 
     def __init__(
@@ -48,9 +51,12 @@ class Run:
         announce: Callable[[str], None],
         warning: type[NetworkAccessWarning],
         base: Scope | None = None,
+        *,
+        deny: tuple[AllowEntry, ...] = (),
     ) -> None:
         self.mode = mode
         self.allow = allow
+        self.deny = deny
         self.root = root
         self.announce = announce
         self.warning = warning
@@ -60,7 +66,9 @@ class Run:
         self.decided = False
         self.base = base
         self.standing: list[Scope] = []
+        self.fakes = True
         self.children_watched = False
+        self.unwatched_fails = False
         self.of_blocks: Gathered | None = None
         self.groups = False
         self.observing: Scope | None = None

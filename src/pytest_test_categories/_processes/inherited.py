@@ -24,11 +24,13 @@ class Inherited:
     Attributes:
         root: Directory that paths in reports are relative to.
         late: Why whatever it does is late; empty if it isn't.
+        fakes: Whether what clients were about to ask for is read.
     """
 
     def __init__(self) -> None:
         self.root = os.getcwd()
         self.late = ""
+        self.fakes = True
         self._job: Scope | None = None
 
     def adopt(self, handed: Any) -> None:
@@ -50,7 +52,7 @@ class Inherited:
         data, policies = _parsed(text)
         our_family.root, our_family.inherited = data["root_process"], frozenset(data["inherited"])
         our_family.share(data["bound"], functools.partial(append_to, data["bound"]))
-        self.root, self.late = data["root"], data["late"]
+        self.root, self.late, self.fakes = data["root"], data["late"], data["fakes"]
         return _scope(data, policies)
 
     def command(self) -> str:

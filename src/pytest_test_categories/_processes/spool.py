@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import our_family
+from pytest_test_categories._ledger.records import NOWHERE
 from pytest_test_categories._processes.child.pytest_test_categories_child import (
     REPORTS,
     Handed,
@@ -25,13 +26,14 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     program_name,
 )
 from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
-from pytest_test_categories._rules.policy import Attempt, TestSize
+from pytest_test_categories._rules.policy import Attempt
 from pytest_test_categories._rules.violation import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_test_categories._attribution.origin import Scope
+    from pytest_test_categories._ledger.records import Place
     from pytest_test_categories._ledger.runs import Run
 
 SUBINTERPRETER: Final = "subinterpreter"
@@ -56,6 +58,8 @@ class _Start(NamedTuple):
         program: Its name.
         files: The files that it may be; without one there was no start.
         is_ours: Whether it is this interpreter, which reports unless it is killed before it has begun.
+        serial: The guard that it was started under.
+        place: The line that started it, as the ledger has it; None if it is the runner's own.
     """
 
     run: Run
@@ -63,6 +67,8 @@ class _Start(NamedTuple):
     program: str
     files: tuple[str, ...]
     is_ours: bool = False
+    serial: int = 0
+    place: Place | None = NOWHERE
 
 
 class Unwatched:
@@ -103,6 +109,7 @@ class Spawned:
     Attributes:
         scopes: The guards that children may report to, by serial number.
         expecting: The numbers of those that only expect refusals.
+        offers_fakes: Says whether what refused clients were about to ask for is read, in children too.
     """
 
     def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
@@ -121,6 +128,7 @@ class Spawned:
         self._told: dict[tuple[object, ...], Callable[[int], None]] = {}
         self.scopes: weakref.WeakValueDictionary[int, Scope] = weakref.WeakValueDictionary()
         self.expecting: set[int] = set()
+        self.offers_fakes: Callable[[], bool] = lambda: True
 
     # -- the directory -------------------------------------------------------------------------------------------------
 
@@ -177,7 +185,14 @@ class Spawned:
     # -- handing down --------------------------------------------------------------------------------------------------
 
     def hand_down(
-        self, argv: Sequence[Any], files: Sequence[Any], root: str, run: Run | None, *, count: bool
+        self,
+        argv: Sequence[Any],
+        files: Sequence[Any],
+        root: str,
+        run: Run | None,
+        *,
+        count: bool,
+        place: Place | None = NOWHERE,
     ) -> str | None:
         """Return what a program that is started here and now is handed; None if nothing holds it to anything.
 
@@ -187,6 +202,7 @@ class Spawned:
             root: Directory that paths in reports are relative to.
             run: The run that the start is counted in.
             count: Whether to count the start if nobody watches it.
+            place: The line that starts it, where that is wanted.
         """
         found = self._handed(root)
         if found is None:
@@ -194,13 +210,13 @@ class Spawned:
         before, after, home, serial, test = found
         ident = new_ident()
         if count:
-            self._note(ident, home, serial, test, run, argv, files)
+            self._note(ident, home, serial, test, run, argv, files, place)
         return before + ident + after
 
-    def note_interpreter(self, root: str, run: Run | None) -> None:
+    def note_interpreter(self, root: str, run: Run | None, place: Place | None = NOWHERE) -> None:
         """Count another interpreter of this process with what is started here and that nobody watches."""
         if (found := self._handed(root)) is not None:
-            self._note(new_ident(), *found[2:], run, [SUBINTERPRETER], ())
+            self._note(new_ident(), *found[2:], run, [SUBINTERPRETER], (), place)
 
     def hand_to_job(self, root: str) -> str:
         """Return what a job is handed that goes to a process pool; empty if nothing holds it to anything.
@@ -263,6 +279,7 @@ class Spawned:
             "root_process": our_family.root,
             "inherited": sorted(our_family.inherited),
             "bound": our_family.told,
+            "fakes": self.offers_fakes(),
         }
         text = json.dumps(handed)
         return text if len(text) < _LONGEST else self._policy_file(text)
@@ -348,6 +365,7 @@ class Spawned:
         run: Run | None,
         argv: Sequence[Any],
         files: Sequence[Any],
+        place: Place | None,
     ) -> None:
         program = program_name(argv, files)
         if home != self._home or self._owner != os.getpid():
@@ -355,7 +373,7 @@ class Spawned:
         elif run is not None:
             named = tuple(_absolute(files))
             reports = sys.implementation.name == "cpython" and is_this_interpreter(named) and " -" not in program
-            self._keep(ident, _Start(run, test, program, named, reports))
+            self._keep(ident, _Start(run, test, program, named, reports, int(serial), place))
 
     def _keep(self, ident: str, start: _Start) -> None:
         with self._lock:
@@ -370,7 +388,7 @@ class Spawned:
         if ident in self._heard:
             self._heard.discard(ident)
         elif run is not None:
-            self._keep(ident, _Start(run, "" if scope is None else scope.test, program, ()))
+            self._keep(ident, _Start(run, "" if scope is None else scope.test, program, (), serial=serial))
 
     def _run(self) -> Run | None:
         from pytest_test_categories._ledger.runs import runs
@@ -417,6 +435,25 @@ class Spawned:
             self._count(self._of(run))
         found = self._unwatched.get(run)
         return Unwatched().to_dict() if found is None else found.to_dict()
+
+    def take_unwatched(self, run: Run, serial: int | None) -> list[tuple[str, str, Place]]:
+        """Count the programs that no layer watches, and return test, name and line of each: the guard around them ends.
+
+        A program that has not said by then that it is watched is not.
+
+        Args:
+            run: The run that they are counted in.
+            serial: The guard; None for whatever is left.
+        """
+        with self._lock:
+            idents = [
+                ident
+                for ident, start in self._pending.items()
+                if start.run is run and not start.is_ours and (serial is None or start.serial == serial)
+            ]
+            found = [self._pending[ident] for ident in idents]
+            self._count(idents)
+        return [(start.test, start.program, start.place) for start in found if start.place is not None]
 
     def _of(self, run: Run, *, only_ours: bool = False) -> list[str]:
         with self._lock:
@@ -490,8 +527,7 @@ def _remove(directory: str) -> None:
 
 
 def _restricts(scope: Scope) -> bool:
-    size = None if scope.policy is None else scope.policy.size
-    return size is TestSize.SMALL or size is TestSize.MEDIUM
+    return scope.policy is not None and scope.policy.restricts
 
 
 def _absolute(files: Sequence[Any]) -> list[str]:

@@ -27,7 +27,8 @@ _CUT: Final = "*More was cut: the HTML report has it.*\n\n"
 def render(report: Report) -> str:
     """Return the report as Markdown of at most ``LIMIT`` characters, the same text for the same report."""
     text = ""
-    for section in (_head(report), _lines(report.sites), _late(report), _unsized(report), _unwatched(report)):
+    sites = report.sites
+    for section in (_head(report), _lines(sites), _fakes(sites), _late(report), _unsized(report), _unwatched(report)):
         added = "".join(f"{block}\n\n" for block in section)
         # Names of thousands of characters: what comes behind them gives way.
         text += added if len(text) + len(added) < LIMIT - len(_CUT) else ("" if text.endswith(_CUT) else _CUT)
@@ -65,6 +66,17 @@ def _lines(sites: Sequence[Site]) -> Iterator[str]:
     yield _table(["line", "host", "verdict", "attempts", "tests", "how to fix"], rows)
     if missing := len(sites) - len(rows):
         yield f"... and {missing} more; the HTML report lists them all."
+
+
+def _fakes(sites: Sequence[Site]) -> Iterator[str]:
+    spent = 0
+    for site in [site for site in sites if site.fake][:_NAMES]:
+        # Lines of Python, none of which can end the block; what they quote is printable.
+        head = f"<details><summary>Fake to paste: {_code(site.where)}</summary>"
+        text = f"{head}\n\n```python\n{site.fake}\n```\n\n</details>"
+        spent += len(text)
+        if spent < LIMIT // 3:
+            yield text
 
 
 def _late(report: Report) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pytest_test_categories._report.published import (
 )
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
+from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import KERNEL, counted, facts, line_text, place_text
@@ -158,6 +159,11 @@ class Access(NamedTuple):
         return (*cures(self.violation), *reach_hints(self.violation)) if self.is_breach else ()
 
     @property
+    def fake(self) -> str:
+        """Lines that fake a breach's call, to be pasted above its test; empty if there are none."""
+        return fake(self.violation) if self.is_breach else ""
+
+    @property
     def where(self) -> str:
         """The line that made it and its function, without what called it; empty if nobody knows."""
         return place_text(self.violation._replace(called_from="")).removeprefix("at ")
@@ -209,6 +215,7 @@ class Access(NamedTuple):
             "needs": self.needs,
             "because": self.because,
             "layer": self.layer,
+            "fake": self.fake,
         }
 
     @classmethod
@@ -300,6 +307,7 @@ class Site(NamedTuple):
         cures: What to do instead, a line each.
         targets: Hosts with ports, as they were asked for.
         notes: What else is known, a phrase each: client, fixture, thread, process.
+        fake: Lines that fake the call, to be pasted above the first of these tests that can have one; or nothing.
     """
 
     host: str
@@ -310,6 +318,7 @@ class Site(NamedTuple):
     cures: tuple[str, ...]
     targets: tuple[str, ...]
     notes: tuple[str, ...]
+    fake: str = ""
 
 
 def _tally(name: str, accesses: Iterable[Access]) -> Tally:
@@ -535,7 +544,8 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
     targets = tuple(dict.fromkeys(access.violation.target for access in accesses))
     notes = tuple(dict.fromkeys(note for access in accesses for note in access.notes))
-    return Site(host, where, tally.worst, tally.attempts, tests, cures, targets, notes)
+    fake = next(filter(None, (access.fake for access in sorted(accesses))), "")
+    return Site(host, where, tally.worst, tally.attempts, tests, cures, targets, notes, fake)
 
 
 def _grouped(pairs: Iterable[tuple[str, Access]]) -> dict[str, tuple[Access, ...]]:

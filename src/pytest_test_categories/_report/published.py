@@ -100,6 +100,8 @@ _PARTS: Final[dict[str, Callable[[str], str]]] = {
     "guard": _place_of_guard,
     "importing": publishable,
     "late": publishable,
+    "request": publishable,
+    "replace": publishable,
 }
 
 

@@ -179,6 +179,11 @@ class AllowEntry(NamedTuple):
         # In the text too: that is what other processes are handed.
         return self._replace(text=f"small: {self.text if match is None else match[2]}", size="small")
 
+    @property
+    def has_size(self) -> bool:
+        """Whether a size stands before the entry."""
+        return re.fullmatch(_PREFIX, self.text) is not None
+
     def admits_name(self, name: str, port: int | str | None) -> bool:
         """Tell whether the entry names ``name`` (None as port: a look-up, which every port's entry allows)."""
         if not self.name or not self._admits_port(port):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
+from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
@@ -95,49 +97,137 @@ _METADATA: Final = {
     "metadata.google.internal": "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
 }
 _DECLARED: Final = "test_categories_fixture_sizes"
+_NAMED: Final = ("responses", "httpretty", "respx")
+"""What the specification's first way to fix a violation names."""
 
 
 def cures(violation: Violation) -> list[str]:
-    """Return what to use instead of the network, where the violation tells."""
-    host = violation.target.rpartition(":")[0] or violation.target
+    """Return what takes the network's place for this attempt: lines below the first way to fix it."""
+    if hint := _metadata_hint(violation):
+        return [hint]
     found = []
-    if hint := _METADATA.get(host) or _METADATA.get(violation.target):
-        found.append(hint)
-    if cure := CURES.get(violation.library):
-        found.append(f"seen: {violation.library}. Use {cure}")
+    if violation.kind == "bind":
+        found.append("none of these: the test itself listens. Call the application without a server")
+    elif cure := CURES.get(violation.library):
+        if violation.size != "small":
+            cure = cure.replace(" and @pytest.mark.medium", "")  # which it has
+        fits = any(name in cure for name in _NAMED)
+        found.append(f"for {violation.library}{'' if fits else ' none of these'}: use {cure}")
     if violation.cassette:
         found.append("under a VCR cassette: record once with --test-categories-enforcement=off")
     return found
 
 
 def reach_hints(violation: Violation) -> list[str]:
-    """Return which larger size, or which allow entry, would permit the attempt."""
-    found = []
-    if violation.fixture and violation.held_by and violation.held_by != violation.test:
-        found += _fixture_hints(violation)
+    """Return which size, or which allow entry, permits this attempt: lines below the third way to fix it."""
+    if _metadata_hint(violation):
+        return ["no other size is needed: a test should not depend on this probe"]
+    if violation.kind == PROGRAM:
+        return _program_hints(violation)
+    if narrowed := _narrowed_hints(violation):
+        return narrowed
+    if is_held_by_another(violation):
+        return _fixture_hints(violation)
     host, port = split_target(violation.target)
-    if violation.size == "medium":
-        entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
-        if _is_allow_entry(entry):
-            found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large,")
-            found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
-        else:
-            found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
-    elif violation.reach == "machine":
-        found.append(f"medium reaches this machine: {violation.target} is on it")
-    else:
-        found.append(f"medium reaches this machine only: {host} needs @pytest.mark.large")
+    needs = _needed(violation)
+    if violation.guard:
+        return [f"the size of the guard counts, not the test's: {violation.guard}", f"this needs {needs}"]
+    if violation.kind == "bind":
+        return [f"{_size_of_test(violation)} is enough: it may listen on this machine"]
+    if needs == "medium":
+        why = "is on this machine" if violation.reach == "machine" else "is on the run's allow list"
+        return [f"{_size_of_test(violation)} is enough: {violation.target} {why}"]
+    found = [f"{_size_of_test(violation)} instead: {host} is not on this machine"]
+    entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
+    if violation.size == "medium" and _is_allow_entry(entry):
+        found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
     return found
 
 
+def short_fix(violation: Violation) -> str:
+    """Return the ways to fix a violation in a phrase, for lists; empty where only the whole report can tell."""
+    if violation.kind == PROGRAM:
+        return "--network-kernel-guard=auto"
+    if _metadata_hint(violation) or violation.guard:
+        return ""
+    if _narrowed_hints(violation):
+        return CURES.get(violation.library, "").partition(",")[0].partition(" and @pytest")[0]
+    if is_held_by_another(violation):
+        declare = f"{_DECLARED} = {violation.fixture.partition(' ')[0]} = {_needed(violation)}"
+        return (
+            declare if violation.held_by == _DECLARED else f"{_needed(violation)} for {violation.held_by}, or {declare}"
+        )
+    mock = "" if violation.kind == "bind" else CURES.get(violation.library) or _fake_of_function(violation)
+    mock = mock.partition(",")[0].partition(" and @pytest")[0]
+    size = _size_of_test(violation)
+    return f"{mock}, or {size}" if mock else size
+
+
+def _fake_of_function(violation: Violation) -> str:
+    """Return what is said of the project's function that made the attempt, if that is not the test."""
+    test = violation.test.partition("[")[0].rpartition("::")[2]
+    function = violation.function
+    return "" if not function.isidentifier() or function == test else f"a fake of {function}"
+
+
+def is_held_by_another(violation: Violation) -> bool:
+    """Tell whether a fixture broke a size that is not the failing test's: another test's, or a declared one."""
+    return bool(violation.fixture and violation.held_by) and violation.held_by != violation.test
+
+
+def _needed(violation: Violation) -> str:
+    """Return the name of the smallest size that permits an attempt."""
+    if violation.needs not in {"", violation.size}:
+        return violation.needs
+    return "medium" if violation.size == "small" and violation.reach == "machine" else "large"
+
+
+def _size_of_test(violation: Violation) -> str:
+    """Return what gives a test the size that permits an attempt: a marker; in unittest, a base class."""
+    needs = _needed(violation)
+    names = violation.test.split(".")
+    in_unittest = len(names) > 2 and all(map(str.isidentifier, names))  # noqa: PLR2004 - module, class and method
+    return f"{needs.capitalize()}Test" if in_unittest else f"@pytest.mark.{needs}"
+
+
+def _metadata_hint(violation: Violation) -> str:
+    host = violation.target.rpartition(":")[0] or violation.target
+    return _METADATA.get(host) or _METADATA.get(violation.target, "")
+
+
+def _program_hints(violation: Violation) -> list[str]:
+    """Return how a program that no layer watches is watched, or left out."""
+    found = [
+        "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
+        f"or patch the call that starts {violation.target}",
+    ]
+    if violation.size in {"small", "medium"}:
+        found.append("or, if it is to use the network, make the test @pytest.mark.large")
+    return found
+
+
+def _narrowed_hints(violation: Violation) -> list[str]:
+    """Return what is to be changed for what no size permits: an entry is denied, or a list of entries lacks it."""
+    if violation.because.startswith(DENIED_BY):
+        entry = violation.because.removeprefix(DENIED_BY)
+        return [f"no size and no allow entry permits {violation.target}: {entry} is in test_categories_network_deny"]
+    if violation.because == NOT_LISTED:
+        whose = violation.guard or f"network_only of {violation.test}"
+        return [
+            f"no size permits {violation.target}: {whose} does not list it",
+            "add it there; where a module, a class and a test have such lists, each must list it",
+        ]
+    return []
+
+
 def _fixture_hints(violation: Violation) -> list[str]:
-    """Return what is to be changed for a fixture that another test than the one that fails holds to its size."""
+    """Return what to change for a fixture that another test than the one that fails holds to its size."""
     name = violation.fixture.partition(" ")[0]
-    needs = violation.needs if violation.needs not in {"", violation.size} else "large"
+    needs = _needed(violation)
     if violation.held_by == _DECLARED:
-        return [f"{_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"]
+        return [f"not of this test: {_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"]
     return [
-        f"fixture {name} is {violation.size} because of {violation.held_by}: make that test {needs},",
+        f"not of this test: fixture {name} is {violation.size} because of {violation.held_by}. Make that test {needs},",
         f"or declare the fixture's size: {_DECLARED} = {name} = {needs}",
     ]
 

@@ -15,6 +15,7 @@ from pytest_test_categories._rules.address import (
     AllowEntry,
     Endpoint,
     Reach,
+    is_local_ip,
     is_localhost,
     parse_allow_entry,
     parse_ip,
@@ -100,31 +101,55 @@ class Policy(NamedTuple):
     """What applies to a test: its size, how breaches are met, and what widens the size.
 
     Attributes:
-        size: None stands for a test with no size, which is held to nothing.
+        size: None stands for a test with no size, which no size restricts.
         mode: Strict or warn; a guard that is off has no policy.
         allow: Entries that widen the size.
         known: Violations that the baseline lists for the test, each as kind and target: they warn in strict mode.
+        only: Lists of entries. Of what size and ``allow`` permit, each list permits what its entries name.
+        deny: Entries that neither a size nor ``allow`` lifts.
     """
 
     size: TestSize | None
     mode: EnforcementMode = EnforcementMode.STRICT
     allow: tuple[AllowEntry, ...] = ()
     known: frozenset[tuple[str, str]] = frozenset()
+    only: tuple[tuple[AllowEntry, ...], ...] = ()
+    deny: tuple[AllowEntry, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Whether there is anything that the policy may refuse."""
+        size = self.size
+        return bool(self.only or self.deny) or (size is not None and size.rank < TestSize.LARGE.rank)
+
+    @property
+    def denies_names(self) -> bool:
+        """Whether a look-up may make an address one that is denied."""
+        return any(entry.name for entry in self.deny)
+
+    @property
+    def admitting(self) -> tuple[AllowEntry, ...]:
+        """The entries that a permitted look-up may satisfy, and the addresses that it gives with it."""
+        return (*self.allow, *(entry for group in self.only for entry in group))
 
     def to_data(self) -> list[Any]:
         """Return the policy as JSON-safe values, for another process."""
         size = None if self.size is None else self.size.value
-        return [size, self.mode.value, [entry.text for entry in self.allow], sorted(self.known)]
+        only = [[entry.text for entry in group] for group in self.only]
+        deny = [entry.text for entry in self.deny]
+        return [size, self.mode.value, [entry.text for entry in self.allow], sorted(self.known), only, deny]
 
     @classmethod
     def from_data(cls, data: list[Any]) -> Policy:
         """Return the policy that ``to_data`` made the values of."""
-        size, mode, allow, known = data
+        size, mode, allow, known, only, deny = data
         return cls(
             None if size is None else TestSize(size),
             EnforcementMode(mode),
             tuple(map(parse_allow_entry, allow)),
             frozenset((kind, target) for kind, target in known),
+            tuple(tuple(map(parse_allow_entry, group)) for group in only),
+            tuple(map(parse_allow_entry, deny)),
         )
 
 
@@ -142,7 +167,8 @@ class Attempt(NamedTuple):
         kind: The sort of access.
         endpoint: Its aim.
         reach: How far it goes, as the endpoint alone tells.
-        names: Names that look-ups have resolved to the endpoint's address.
+        names: Names that look-ups have resolved to the endpoint's address; of a unix socket, others that lead to it,
+            which only what is denied is judged by.
         asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that, whatever the
             look-up answered.
     """
@@ -176,8 +202,35 @@ class Verdict(NamedTuple):
     known: bool = False
 
 
+DENIED_BY: Final = "denied by "
+"""How the reason of a verdict begins that a deny entry gave."""
+
+NOT_LISTED: Final = "network_only does not list it"
+"""The reason of a verdict where size and allow entries would permit the attempt."""
+
+
 def decide(policy: Policy, attempt: Attempt) -> Verdict:
-    """Judge an attempt by a policy: small reaches nothing, medium this machine, larger sizes everything."""
+    """Judge an attempt by a policy: small reaches nothing, medium this machine, larger sizes everything.
+
+    ``only`` and ``deny`` narrow that. They are about what is reached: what sends nothing is free of them, and so is the
+    binding of a server's socket.
+    """
+    if not policy.only and not policy.deny:
+        return _by_size(policy, attempt)
+    if attempt.reach is Reach.NOWHERE or attempt.kind is Kind.BIND:
+        return _by_size(policy, attempt)
+    denying = next((entry for entry in policy.deny if _denies(entry, attempt)), None)
+    if denying is not None:
+        because = f"{DENIED_BY}{denying.text}"
+    else:
+        verdict = _by_size(policy, attempt)
+        if not verdict.permitted or all(any(_admits(entry, attempt) for entry in group) for group in policy.only):
+            return verdict
+        because = NOT_LISTED
+    return Verdict(permitted=False, because=because, known=bool(policy.known) and _is_known(policy.known, attempt))
+
+
+def _by_size(policy: Policy, attempt: Attempt) -> Verdict:
     size = policy.size
     if size is None or size.rank >= TestSize.LARGE.rank:
         return Verdict(permitted=True, because="this size is not restricted")
@@ -250,6 +303,32 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
     )
 
 
+def _denies(entry: AllowEntry, attempt: Attempt) -> bool:
+    """Tell whether a deny entry names what is reached: its name, its address, or any name that led to the address."""
+    end = attempt.endpoint
+    if end.family == "unix":
+        return any(map(entry.admits_path, (end.host, *(other.name for other in attempt.names))))
+    if end.family != "ip":
+        return _admits(entry, attempt)
+    if end.port is None and entry.port is not None:  # a look-up for whatever port: what connects to this one is denied
+        return False
+    # A port that is no number is a service's name, which only the system's table could tell apart.
+    port = end.port if str(end.port).isdecimal() else None
+    ip = parse_ip(end.host)
+    names = [looked_up.name for looked_up in attempt.names]
+    names += [end.host] if ip is None else []
+    names += [attempt.asked.host] if attempt.asked is not None else []
+    if any(entry.admits_name(name, port) for name in names):
+        return True
+    if ip is None:
+        return False
+    # Who connects to the unspecified address reaches loopback.
+    reached = parse_ip("::1" if ip.version == 6 else "127.0.0.1") if ip.is_unspecified else ip  # noqa: PLR2004 - IPv6
+    return any(entry.admits_ip(one, port) for one in (ip, reached) if one is not None) or (
+        is_localhost(entry.name) and is_local_ip(ip) and entry.admits_name(entry.name, port)
+    )
+
+
 def parse_own_allow(entries: object) -> tuple[AllowEntry, ...]:
     """Parse allow entries that are given to one guard, class or test: they widen it whatever its size.
 
@@ -257,6 +336,28 @@ def parse_own_allow(entries: object) -> tuple[AllowEntry, ...]:
         ValueError: An entry does not parse.
     """
     return tuple(entry.of_any_size() for entry in parse_allow(entries))
+
+
+def parse_narrowing(entries: object) -> tuple[AllowEntry, ...]:
+    """Parse the entries of ``network_only`` or of a deny list, which are for every size.
+
+    Raises:
+        ValueError: An entry does not parse, or has the prefix of a size.
+    """
+    found = parse_allow(entries)
+    for entry in found:
+        if entry.has_size:
+            raise ValueError(f"{entry.text!r}: such an entry holds for every size; write it without the size")
+    return found
+
+
+def parse_only(entries: object) -> tuple[tuple[AllowEntry, ...], ...]:
+    """Parse the argument ``only`` of a guard, or the attribute ``network_only`` of a class: None for no such list.
+
+    Raises:
+        ValueError: As ``parse_narrowing``.
+    """
+    return () if entries is None else (parse_narrowing(entries),)
 
 
 def parse_allow(entries: object) -> tuple[AllowEntry, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+PROGRAM: Final = "program"
+"""Kind of a violation that is no attempt: the start of a program that no layer watches."""
 
 
 class Violation(NamedTuple):
@@ -12,8 +15,8 @@ class Violation(NamedTuple):
         test: The test (a pytest node id, a unittest id, or where the guard was entered).
         size: The size whose rule was broken.
         kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup``, ``bind`` or ``reuse`` (sending on a connection
-            that was already open).
-        target: ``host:port`` as the test asked for it.
+            that was already open); ``program`` for the start of a program that no layer watches.
+        target: ``host:port`` as the test asked for it; of a program its name.
         route: The entry point that was called, such as ``socket.connect``.
         reach: ``machine`` for this machine, ``beyond`` for anything else.
         address: The numeric address behind the target, if it was known and differs.
@@ -35,6 +38,10 @@ class Violation(NamedTuple):
             warned); in what a report says of attempts that break no rule, ``permitted`` or ``observed``.
         needs: The smallest size that permits it.
         because: Why it was permitted, or not.
+        request: What the client was about to ask for, such as ``GET https://api.example.com/users?page=...`` or
+            ``s3 GetObject``; without values of a query, user names, passwords and payload.
+        replace: What a fake can replace so that the call isn't made, such as ``shop.rates.fetch``;
+            ``.fetch`` for a name in the test's module, with ``async`` or ``class`` before it where it is that.
     """
 
     test: str
@@ -61,6 +68,8 @@ class Violation(NamedTuple):
     verdict: str = "refused"
     needs: str = ""
     because: str = ""
+    request: str = ""
+    replace: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -76,3 +85,8 @@ class Violation(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+def of_further_targets(violation: Violation) -> Violation:
+    """Return the record that stands for others beside it, of too many to name each."""
+    return violation._replace(target="further targets", location="", function="", request="", replace="")

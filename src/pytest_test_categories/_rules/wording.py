@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._rules.advice import cures, reach_hints
+from pytest_test_categories._rules.address import split_target
+from pytest_test_categories._rules.advice import cures, is_held_by_another, reach_hints, short_fix
+from pytest_test_categories._rules.fakes import fake
+from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_test_categories._rules.violation import Violation
 
@@ -22,10 +25,12 @@ _REFUSED_OUTSIDE: Final = (
 
 def warning_text(violation: Violation) -> str:
     """Return the one line that warn mode says, made to be searched for with grep."""
-    _path, _colons, inside = violation.test.partition("::")
-    names, bracket, parameters = (inside or violation.test).partition("[")  # parameters may hold colons: test_get[::1]
-    test = names.rpartition("::")[2] + bracket + parameters
-    return f"Network access violation in {test}: attempted connection to {violation.target}"
+    function = function_of(violation.test)
+    test = function.rpartition("::")[2] + violation.test[len(function) :]
+    if violation.kind == PROGRAM:
+        return f"Network access violation in {test}: started {violation.target}, which no layer watches"
+    said = f"Network access violation in {test}: attempted connection to {violation.target}"
+    return f"{said}: {_serving(violation)}" if violation.kind == "bind" else said
 
 
 def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
@@ -34,13 +39,15 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
     lines = [
         "[TC001] Network Access Violation",
         f"Test: {first.test}",
-        f"Category: {first.size.upper()}",
+        f"Category: {first.size.upper() or 'NONE'}",
         "",
         "What happened:",
-        f"  Attempted network connection to {first.target}",
+        f"  Started {first.target}, which no layer watches: it may have used the network"
+        if first.kind == PROGRAM
+        else f"  Attempted network connection to {first.target}",
         *_indented(_facts(first)),
     ]
-    if undelivered:
+    if undelivered and first.kind != PROGRAM:
         lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
         lines.append("    a test whose subject is being refused says `with expect_network_violation():`")
     lines += [f"  Also attempted: {line_text(other)}" for other in others]
@@ -49,6 +56,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         "How to fix:",
         "  1. Mock the network call using responses, httpretty, or respx",
         *_indented(cures(first)),
+        *(("    or paste the fake in the section below",) if fake(first) else ()),
         "  2. Use dependency injection to provide a fake HTTP client",
         "  3. Change test category to @pytest.mark.medium (if network is required)",
         *_indented(reach_hints(first)),
@@ -64,12 +72,99 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 def line_text(violation: Violation) -> str:
     """Return a violation in one line, for lists."""
-    parts = [violation.target]
+    parts = [aim_text(violation)]
     if violation.count > 1:
         parts.append(f"(x{violation.count})")
     if place := place_text(violation):
         parts.append(place)
     return "; ".join([" ".join(parts), *_circumstances(violation)])
+
+
+def aim_text(violation: Violation) -> str:
+    """Return what was attempted, for lists: the target, or for a server on what it was to listen."""
+    if violation.kind == PROGRAM:
+        return f"{violation.target}, which no layer watches,"
+    return _serving(violation) if violation.kind == "bind" else violation.target
+
+
+def _serving(violation: Violation) -> str:
+    host, port = split_target(violation.target)
+    return f"listen on {host} (any port)" if port == "0" else f"listen on {violation.target}"
+
+
+def short_text(violation: Violation) -> str:
+    """Return a violation in as few words as tell it, for a line that is cut at the terminal's width."""
+    where = f" at {violation.location}" if violation.location else ""
+    return f"[TC001] {aim_text(violation)}{where}"
+
+
+_TESTS: Final = 5
+"""How many tests a list names for one line of code."""
+
+
+def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool = True) -> list[str]:
+    """Return a list of violations by the line that made them: its tests, what was attempted, and how to fix it.
+
+    What several tests attempt from one line is one entry, the parameter sets of a test are one test, and what the same
+    tests attempt from several lines stands below them together.
+
+    Args:
+        by_test: The violations of each test.
+        named: Whether to name the tests, and not only count them.
+    """
+    facts: dict[tuple[Any, ...], dict[str, Violation]] = {}  # by what makes one fact of several tests
+    for test, violations in sorted(by_test.items()):
+        for violation in violations.values():
+            where = (violation.location, violation.function) if violation.location else (test, "")
+            size = violation.size or "no size"
+            if is_held_by_another(violation):
+                size += f", by its fixture {violation.fixture.partition(' ')[0]}"
+            fact = (size, aim_text(violation), *where, tuple(_circumstances(violation)))
+            group = facts.setdefault(fact, {})
+            before = group.get(test)  # from several callers
+            group[test] = violation if before is None else _together([before, violation])
+    entries: dict[tuple[str, tuple[str, ...]], list[Violation]] = {}
+    for (size, *_), group in sorted(facts.items()):
+        entries.setdefault((size, tuple(group)), []).append(_together(list(group.values())))
+    lines = []
+    for (size, tests), made in sorted(entries.items(), key=lambda entry: (-len(entry[0][1]), entry[0][1])):
+        lines += [f"  {test} [{size}]" for test in (_shown_tests(tests) if named else [counted(len(tests), "test")])]
+        fixes = [f"{_FIX}{fix}" if (fix := short_fix(violation)) else "" for violation in made]
+        for violation, fix, following in zip(made, fixes, [*fixes[1:], ""], strict=True):
+            lines.append(f"    {line_text(violation)}")
+            if fix and fix != following:
+                lines.append(fix)
+    return lines
+
+
+_FIX: Final = "      to fix: "
+
+
+def _together(violations: list[Violation]) -> Violation:
+    """Return one violation that stands for several of one line."""
+    first = violations[0]
+    same = all(violation.called_from == first.called_from for violation in violations)
+    count = sum(violation.count for violation in violations)
+    return first._replace(called_from=first.called_from if same else "", count=count)
+
+
+def _shown_tests(tests: Sequence[str]) -> list[str]:
+    """Return the tests to name, the parameter sets of one test as one, and how many more there are."""
+    by_function: dict[str, list[str]] = {}
+    for test in tests:
+        by_function.setdefault(function_of(test), []).append(test)
+    names = [
+        ids[0] if len(ids) == 1 else f"{function} ({len(ids)} parameter sets)" for function, ids in by_function.items()
+    ]
+    if len(names) <= _TESTS:
+        return names
+    return [*names[: _TESTS - 1], f"and {len(names) - _TESTS + 1} more tests"]
+
+
+def function_of(test: str) -> str:
+    """Return a node id without its parameters, which may hold colons and brackets themselves: ``test_get[::1]``."""
+    path, colons, inside = test.partition("::")
+    return path + colons + inside.partition("[")[0]
 
 
 def place_text(violation: Violation) -> str:
@@ -92,12 +187,12 @@ def _facts(violation: Violation) -> list[str]:
 
 def facts(violation: Violation) -> list[str]:
     """Return what is known of a violation beside its place: by what call, in which fixture, thread or process."""
-    found = []
+    found = [violation.request] if violation.request else []
     if violation.kind == "bind":
-        found.append(f"by binding a server socket ({violation.route})")
+        found.append(f"{_serving(violation)}, by {violation.route}")
     elif violation.kind == "reuse":
         found.append(f"by sending on a connection that was already open ({violation.route})")
-    elif violation.kind != "connect":
+    elif violation.kind not in {"connect", PROGRAM}:
         found.append(f"by a {violation.kind} ({violation.route})")
     found += _circumstances(violation)
     if violation.address:
@@ -107,6 +202,8 @@ def facts(violation: Violation) -> list[str]:
 
 def _circumstances(violation: Violation) -> list[str]:
     found = []
+    if violation.kind == PROGRAM:
+        found.append("a program that no layer watches")
     if violation.importing:
         found.append(f"while importing {violation.importing}: mock or disable it there")
     if violation.fixture:

@@ -45,6 +45,7 @@ _SESSION = "test-categories-session"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ini keys and options."""
     _options.add(parser)
+    _options.add_from_1x(parser)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -71,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the plugin's parts."""
     _options.register_markers(config)
     with _Plainly():
+        if given := _options.from_1x(config):
+            from pytest_test_categories.pytest_plugin import _from_1x
+
+            config.pluginmanager.register(_from_1x.From1x(given), "test-categories-from-1x")
         _configure(config)
 
 
@@ -94,11 +99,22 @@ def _configure(config: pytest.Config) -> None:
     session.configure(config)
 
 
-def pytest_report_header(config: pytest.Config) -> str | list[str]:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Select by size, if the project has sizes and anything asks for them: a conftest may have set ``-m``."""
+    config = session.config
+    if _options.selects_by_size(config):
+        with _Plainly():
+            from pytest_test_categories.pytest_plugin._selected import Selected
+
+        config.pluginmanager.register(Selected(config, _options.of(config)), "test-categories-selected")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say the mode, and what is watched."""
-    settings = _options.of(config)
+    settings, verbose = _options.of(config), config.option.verbose > 0
     if settings.active and settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel
 
-        return _kernel.header(settings)
-    return _options.header(settings)
+        said = _kernel.header(settings, verbose=verbose)
+        return [*([said] if isinstance(said, str) else said), *_options.notes(config)]
+    return [_options.header(settings, verbose=verbose), *_options.notes(config)]

@@ -18,6 +18,7 @@ from pytest_test_categories._rules.policy import (
     Policy,
     TestSize,
     decide,
+    parse_only,
     parse_own_allow,
     refuses,
 )
@@ -45,6 +46,7 @@ class Collecting:
         assert settings.mode is not None
         self._mode = settings.mode
         self._allow = settings.allow
+        self._deny = settings.deny
         self._run = run
         self._modules: dict[str, list[tuple[Scope, TestSize | None]]] = {}
         self._conftests: list[Scope] = []
@@ -62,11 +64,11 @@ class Collecting:
             size: The size; a function is asked for it when the import reaches for something.
             file: The file that is imported.
         """
-        record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow)
+        record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow, deny=self._deny)
         holds = keeps = Scope(ScopeKind.COLLECT, record, name, parent=self._run.base, file=file)
         if callable(size):
             holds = _Asking(size, lambda known: self._policy(known, name), name, parent=keeps, file=file)
-        elif size is not None:
+        elif size is not None or (self._deny and self._mode is not EnforcementMode.OFF):
             holds = Scope(ScopeKind.COLLECT, self._policy(size, name), name, parent=keeps, file=file)
         outer = current.get()
         try:
@@ -83,7 +85,7 @@ class Collecting:
     def _policy(self, size: TestSize | None, name: str) -> Policy:
         """Return what a module, or a conftest, is held to by a size of its tests."""
         known = frozenset() if self._run.baseline is None else self._run.baseline.of(name)
-        return Policy(size, self._mode, self._allow, known)
+        return Policy(size, self._mode, self._allow, known, deny=self._deny)
 
     @contextlib.contextmanager
     def conftest(self, name: str) -> Iterator[None]:
@@ -127,6 +129,7 @@ class Collecting:
             try:
                 EnforcementMode.parse(getattr(collector.obj, "network_mode", None) or self._mode)
                 parse_own_allow(getattr(collector.obj, "network_allow", ()))
+                parse_only(getattr(collector.obj, "network_only", None))
             except ValueError as error:
                 _fail(report, f"{collector.nodeid}: {error}")
 
@@ -170,7 +173,8 @@ class Collecting:
             everything[:] = [item for item in everything if item.nodeid.partition("::")[0] != name]
 
     def _broken(self, scope: Scope, sizes: Iterable[TestSize | None]) -> list[Violation]:
-        restricted = [size for size in TestSize if size in sizes and size.rank < TestSize.LARGE.rank]
+        known_sizes = (size for size in (*TestSize, None) if size in sizes)
+        restricted = [size for size in known_sizes if Policy(size, deny=self._deny).restricts]
         found = []
         for record in scope.records.values():
             policies = [self._policy(size, _name_of(scope, record.violation)) for size in restricted]
@@ -225,12 +229,15 @@ class _Asking(Scope):
 
 
 def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
-    size = policy.size or TestSize.SMALL
+    size = "" if policy.size is None else policy.size.value
     verdict = "warned" if policy.mode is not EnforcementMode.STRICT else "refused"
-    if record.attempt is not None and verdict == "refused" and not refuses(policy, decide(policy, record.attempt)):
-        verdict = "known"
     test = _name_of(scope, record.violation)
-    fields = record.snapshot().to_dict() | {"size": size.value, "test": test, "verdict": verdict}
+    fields = record.snapshot().to_dict() | {"size": size, "test": test}
+    if record.attempt is not None:
+        judged = decide(policy, record.attempt)
+        fields["because"] = judged.because
+        verdict = "known" if verdict == "refused" and not refuses(policy, judged) else verdict
+    fields["verdict"] = verdict
     return Violation.from_dict(fields | {"importing": fields["importing"] or test})
 
 

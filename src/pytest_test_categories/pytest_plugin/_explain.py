@@ -11,7 +11,7 @@ import pytest
 from pytest_test_categories._attribution.stack import Place
 from pytest_test_categories._host.files import write_whole
 from pytest_test_categories._report.published import redacted, relative_place
-from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow
+from pytest_test_categories._rules.policy import EnforcementMode, TestSize, parse_allow, parse_narrowing
 from pytest_test_categories._rules.wording import counted
 from pytest_test_categories.pytest_plugin import _options, _private
 
@@ -43,7 +43,9 @@ class Explain:
         self._run = run
         self._sizes = sizes
         self._plan = plan
-        self._allow = tuple(self._allow_of_the_run())
+        self._allow = tuple(zip(settings.allow, settings.allow_from, strict=True))
+        denied = zip(settings.deny, settings.deny_from, strict=True)
+        self._deny = [{"entry": entry.text, "from": where} for entry, where in denied]
         # Workers would explain the same, each for itself.
         if getattr(config.option, "dist", "no") != "no":
             config.option.dist = "no"
@@ -67,10 +69,15 @@ class Explain:
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 
-    def _allow_of_the_run(self) -> Iterator[tuple[AllowEntry, str]]:
-        in_file = len(self._config.getini("test_categories_network_allow"))
-        for index, entry in enumerate(self._settings.allow):
-            yield entry, "test_categories_network_allow" if index < in_file else "--network-allow"
+    @staticmethod
+    def _only(item: pytest.Item, cls: type | None) -> Iterator[dict[str, Any]]:
+        given = getattr(cls, "network_only", None)
+        lists = [] if cls is None or given is None else [(given, f"network_only of {cls.__name__}")]
+        lists += [
+            (mark.args, f"@pytest.mark.{_options.ONLY_MARKER}") for mark in item.iter_markers(_options.ONLY_MARKER)
+        ]
+        for entries, where in lists:
+            yield {"entries": [entry.text for entry in parse_narrowing(entries)], "from": where}
 
     def _facts(self, item: pytest.Item) -> dict[str, Any]:
         size = self._sizes.of(item)
@@ -83,6 +90,7 @@ class Explain:
         own += [
             (mark.args, f"@pytest.mark.{_options.ALLOW_MARKER}") for mark in item.iter_markers(_options.ALLOW_MARKER)
         ]
+        own += [(entries, f"@pytest.mark.{name}") for name, entries in self._sizes.entries_of_size(item)]
         # What is given to one thing widens it whatever its size.
         allow += [(entry.text, where, restricted) for given, where in own for entry in parse_allow(given)]
         return {
@@ -92,6 +100,8 @@ class Explain:
             "reaches": _REACHES[size],
             "mode": self._run.mode.value if mode is None else EnforcementMode.parse(mode).value,
             "allow": [{"entry": text, "from": where, "applies": applies} for text, where, applies in allow],
+            "only": list(self._only(item, cls)),
+            "deny": self._deny,
             "fixtures": list(self._fixtures(item)),
             "known": [f"{kind} {target}" for kind, target in sorted(self._known(item))],
         }
@@ -157,6 +167,10 @@ def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
             yield f"allowed: {entry['entry']}, from {entry['from']}"
         elif verbose:
             yield f"not widened by: {entry['entry']}, from {entry['from']}"
+    for only in test["only"]:
+        yield f"only: {', '.join(only['entries']) or 'nothing'}, from {only['from']}"
+    for entry in test["deny"]:
+        yield f"denied: {entry['entry']}, from {entry['from']}"
     for fixture in test["fixtures"]:
         if fixture["autouse"] and fixture["defined"].startswith("...") and not verbose:
             continue  # a plugin's own

@@ -334,6 +334,7 @@ class FixtureGuard:
     def _finish(self, scope: Scope, error: BaseException | None) -> None:
         __tracebackhide__ = True
         runtime.collect()
+        runtime.note_unwatched(scope)
         if not scope.records:
             return
         if scope not in self._phases.fixture_scopes:

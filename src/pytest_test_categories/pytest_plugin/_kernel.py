@@ -176,7 +176,7 @@ def confirm(settings: Settings) -> None:
 
 def _check_required(settings: Settings) -> None:
     if _state.reason and settings.kernel == "require":
-        raise pytest.UsageError(f"the kernel layer is required (test_categories_kernel_guard), but {_state.reason}")
+        raise pytest.UsageError(f"the kernel layer is required ({settings.kernel_from}), but {_state.reason}")
 
 
 def _start(config: pytest.Config) -> None:
@@ -224,7 +224,7 @@ def _distributes(config: pytest.Config) -> bool:
     return bool(getattr(option, "tx", None)) and (getattr(option, "dist", "no") != "no" or option.distload)
 
 
-def header(settings: Settings) -> str | list[str]:
+def header(settings: Settings, *, verbose: bool = False) -> str | list[str]:
     """Return the header line, and one more that says why the layer isn't in force."""
-    line = _options.header(settings, _state.word)
+    line = _options.header(settings, _state.word, verbose=verbose)
     return [line, f"test categories: no kernel layer: {_state.reason}"] if _state.reason else line

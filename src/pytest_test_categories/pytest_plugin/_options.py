@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
@@ -21,9 +22,15 @@ _T = TypeVar("_T")
 
 OFF: Final = "off"
 KERNEL: Final = (OFF, "auto", "require")
+COUNT: Final = "count"
+ERROR: Final = "error"
+UNWATCHED: Final = (COUNT, ERROR)
 PRINT: Final = "print"
 APPLY: Final = "apply"
+NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
+ON: Final = "on"
+FAKES: Final = (ON, OFF)
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -31,20 +38,95 @@ MARKERS: Final = {
     "large": "a test that touches any network (pytest-test-categories)",
     "xlarge": "a test that touches any network, and takes its time (pytest-test-categories)",
 }
-_SIZED: Final = ("marker", "path", "fixture")
 ALLOW_MARKER: Final = "network_allow"
-_ALLOW_TEXT: Final = "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)"
+ONLY_MARKER: Final = "network_only"
+_ENTRIES: Final = {
+    ALLOW_MARKER: "what a test may reach beyond its size, such as '127.0.0.1:8126' (pytest-test-categories)",
+    ONLY_MARKER: "all that a test may reach of what its size permits, such as 'db:5432' (pytest-test-categories)",
+}
 
-_INI: Final[tuple[tuple[str, str, str, object], ...]] = (
-    ("test_categories_enforcement", "string", "What a violation does: strict, warn or off (default)", OFF),
-    ("test_categories_default_size", "string", "Size of tests that have none: small, medium, large, xlarge", ""),
-    ("test_categories_marker_sizes", "linelist", "Markers that stand for a size, such as: unit = small", []),
-    ("test_categories_path_sizes", "linelist", "Sizes by directory, such as: tests/unit = small", []),
-    ("test_categories_fixture_sizes", "linelist", "Sizes of fixtures, such as: docker_services = medium", []),
-    ("test_categories_network_allow", "linelist", "What widens a size, such as: postgres:5432", []),
-    ("test_categories_kernel_guard", "string", "The Linux kernel layer: off (default), auto or require", OFF),
-    ("test_categories_network_baseline", "string", "File of known violations, which warn while new ones fail", ""),
+_SIZES: Final = "small|medium|large|xlarge"
+
+
+class Key(NamedTuple):
+    """One setting of the project: an ini key, and the option of the same stem.
+
+    Attributes:
+        ini: The ini key.
+        metavar: What ``--help`` shows as the option's value: the choices, if there are any.
+        text: What it sets, in the words of ``--help``.
+        default: Its value where neither the command line nor the ini file has one.
+        many: Whether it takes several values: lines of the ini file; the option is repeatable, and adds to them.
+        variable: The environment variable of the setting: of one value it beats the ini file, to several it adds.
+    """
+
+    ini: str
+    metavar: str
+    text: str
+    default: str = ""
+    many: bool = False
+    variable: str = ""
+
+    @property
+    def option(self) -> str:
+        """The option: ``--network-X`` for ``test_categories_network_X``, else named like the key."""
+        stem = "network" if self.ini.startswith("test_categories_network_") else "test_categories"
+        return f"--{stem}{self.ini.removeprefix('test_categories').removeprefix('_network')}".replace("_", "-")
+
+    @property
+    def field(self) -> str:
+        """The name under which pytest keeps the option's value."""
+        return self.option[2:].replace("-", "_")
+
+
+KEYS: Final = (
+    Key(
+        "test_categories_enforcement",
+        "strict|warn|off",
+        "what a violation does",
+        OFF,
+        variable="TEST_CATEGORIES_ENFORCEMENT",
+    ),
+    Key("test_categories_default_size", _SIZES, "the size of tests that have none"),
+    Key("test_categories_marker_sizes", "MARKER=SIZE", "a marker that stands for a size: unit = small", many=True),
+    Key("test_categories_path_sizes", "PATH=SIZE", "the size of a directory's tests: tests/unit = small", many=True),
+    Key("test_categories_fixture_sizes", "FIXTURE=SIZE", "the size of a fixture: docker = medium", many=True),
+    Key(
+        "test_categories_network_allow",
+        "ENTRY",
+        "what tests may reach beside what their size permits: postgres:5432",
+        many=True,
+        variable="TEST_CATEGORIES_NETWORK_ALLOW",
+    ),
+    Key(
+        "test_categories_network_deny",
+        "ENTRY",
+        "what no test may reach, whatever its size: api.example.com",
+        many=True,
+        variable="TEST_CATEGORIES_NETWORK_DENY",
+    ),
+    Key(
+        "test_categories_network_available",
+        "none|machine|all",
+        "the network there is: skips tests that need more",
+        ALL,
+    ),
+    Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key(
+        "test_categories_unwatched",
+        "count|error",
+        "programs that no layer watches: count them, or fail their tests",
+        COUNT,
+    ),
+    Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
+    Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
+"""Each setting of the project, once: ini keys and options are made of it."""
+
+_KEYS: Final = {key.ini.removeprefix("test_categories_"): key for key in KEYS}
+
+_RENAMED: Final = {"test_categories_network_kernel_guard": "test_categories_kernel_guard"}
+"""Ini keys by their former names, which are understood."""
 
 
 class Settings(NamedTuple):
@@ -53,11 +135,21 @@ class Settings(NamedTuple):
     Attributes:
         mode: Strict, warn or off; None for off, so that off mode needs no import.
         default_size: Size of tests that have none.
-        marker_sizes: Size for each marker that stands for one, ours included.
+        marker_sizes: Size for each marker of the project's that stands for one.
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
         fixture_sizes: Declared sizes of fixtures.
+        mode_from: What has given the mode; empty if nothing has.
         allow: Entries that widen a size.
+        allow_from: What has given each of them.
+        available: How much network the environment has: one of ``AVAILABLE``.
+        available_from: The setting of that, as it was written.
+        renamed: Ini keys that the ini file gives by their former names.
+        deny: Entries that neither a size nor such an entry lifts.
+        deny_from: What has given each of them.
+        fakes: Whether violations come with what was asked for, and a fake to paste.
         kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
+        kernel_from: The setting of that, as it was written.
+        unwatched: What a program is that no layer watches: one of ``UNWATCHED``.
         reports: Files to write reports into.
         suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
         force: Whether to write markers into files with uncommitted changes, too.
@@ -73,8 +165,18 @@ class Settings(NamedTuple):
     marker_sizes: tuple[tuple[str, TestSize], ...] = ()
     path_sizes: tuple[tuple[str, TestSize], ...] = ()
     fixture_sizes: tuple[tuple[str, TestSize], ...] = ()
+    mode_from: str = ""
     allow: tuple[AllowEntry, ...] = ()
+    allow_from: tuple[str, ...] = ()
+    available: str = ALL
+    available_from: str = ""
+    renamed: tuple[str, ...] = ()
+    deny: tuple[AllowEntry, ...] = ()
+    deny_from: tuple[str, ...] = ()
+    fakes: bool = True
     kernel: str = OFF
+    kernel_from: str = ""
+    unwatched: str = COUNT
     reports: tuple[str, ...] = ()
     suggest: str = ""
     force: bool = False
@@ -100,31 +202,19 @@ _key: Final = pytest.StashKey[Settings]()
 
 def add(parser: pytest.Parser) -> None:
     """Add ini keys and options to pytest's parser."""
-    for name, kind, text, default in _INI:
-        parser.addini(name, text, type=kind, default=default)  # type: ignore[arg-type]  # the literals above
     group = parser.getgroup("test categories")
-    group.addoption(
-        "--test-categories-enforcement",
-        metavar="MODE",
-        help="what a violation does: strict, warn or off; beats the ini file",
-    )
-    group.addoption(
-        "--test-categories-default-size",
-        metavar="SIZE",
-        help="size of tests that have none: small, medium, large, xlarge; beats the ini file",
-    )
-    group.addoption(
-        "--network-allow",
-        action="append",
-        metavar="ENTRY",
-        help="widen a size by an entry such as postgres:5432 (repeatable; adds to the ini file's)",
-    )
-    group.addoption(
-        "--network-kernel-guard",
-        metavar="WANTED",
-        help="the Linux kernel layer, for native code and child processes: off, auto or require; beats the ini file",
-    )
-
+    for key in KEYS:
+        others = f"{key.variable} and the ini file" if key.variable else "the ini file"
+        more = f" (repeatable; adds to {others})" if key.many else f"; beats {others}"
+        kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
+        text = key.text if key.many else f"{key.text}: {key.metavar}"
+        parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
+        # Not argparse's choices: a wrong one is told in one line, which names the others.
+        group.addoption(
+            key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
+        )
+    for new, old in _RENAMED.items():
+        parser.addini(old, f"the former name of {new}", type="string", default=None)
     group.addoption(
         "--network-report",
         action="append",
@@ -135,7 +225,7 @@ def add(parser: pytest.Parser) -> None:
         "--network-suggest-sizes",
         nargs="?",
         const=PRINT,
-        metavar="HOW",
+        metavar="print|apply",
         help="refuse nothing, and print the smallest size that each test would pass with; "
         "--network-suggest-sizes=apply writes the markers into the sources",
     )
@@ -152,13 +242,55 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--network-baseline-update",
         action="store_true",
-        help="refuse nothing, and write the violations into the file that test_categories_network_baseline names",
+        help="refuse nothing, and write the violations into the file that --network-baseline names",
     )
     group.addoption(
         "--network-baseline-strict",
         action="store_true",
         help="fail the run if a violation of the baseline no longer happens",
     )
+
+
+_FROM_1X_INI: Final = (
+    "test_categories_distribution_enforcement",
+    "test_categories_small_target",
+    "test_categories_medium_target",
+    "test_categories_large_target",
+    "test_categories_tolerance",
+)
+_FROM_1X_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    **{f"--{name.replace('_', '-')}": {} for name in _FROM_1X_INI},
+    "--test-size-report": {"nargs": "?", "const": "basic"},
+    "--test-size-report-file": {},
+    "--test-categories-suggest": {"action": "store_const", "const": "yes"},
+    "--test-categories-suggest-output": {},
+}
+
+
+def add_from_1x(parser: pytest.Parser) -> None:
+    """Add the names of version 1, so that a project that has them is told what becomes of each."""
+    for name in _FROM_1X_INI:
+        parser.addini(name, "A setting of version 1, without effect", type="string", default="")
+    group = parser.getgroup("test categories")
+    for name, settings in _FROM_1X_OPTIONS.items():
+        group.addoption(name, help=argparse.SUPPRESS, **settings)
+
+
+def from_1x(config: pytest.Config) -> dict[str, str]:
+    """Return what a run gives of the options and ini keys of version 1: name and value."""
+    given = {}
+    for name in _FROM_1X_OPTIONS:
+        value = getattr(config.option, name[2:].replace("-", "_"), None)
+        if value is not None:
+            given[name] = str(value)
+    for name in _FROM_1X_INI:
+        try:
+            value = config.getini(name)
+        except (TypeError, pytest.UsageError):  # a number in a native TOML table
+            value = "a number"
+        if value and f"--{name.replace('_', '-')}" not in given:  # the command line beats the file
+            given[name] = value
+    return given
 
 
 def wants_annotations() -> bool:
@@ -170,7 +302,8 @@ def register_markers(config: pytest.Config) -> None:
     """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
-    config.addinivalue_line("markers", f"{ALLOW_MARKER}(*entries): {_ALLOW_TEXT}")
+    for name, text in _ENTRIES.items():
+        config.addinivalue_line("markers", f"{name}(*entries): {text}")
 
 
 def of(config: pytest.Config) -> Settings:
@@ -185,6 +318,13 @@ def of(config: pytest.Config) -> Settings:
     return settings
 
 
+def selects_by_size(config: pytest.Config) -> bool:
+    """Tell whether the sizes of tests decide which of them run; if the project sets nothing, pytest decides alone."""
+    settings = of(config)
+    expression = getattr(config.option, "markexpr", "") or ""
+    return settings != Settings() and (settings.available != ALL or any(size in expression for size in MARKERS))
+
+
 def _parse(config: pytest.Config) -> Settings:
     # While the first conftests load, only this holds what the command line says. Where one of them loads the plugin,
     # it does not know our options.
@@ -193,12 +333,17 @@ def _parse(config: pytest.Config) -> Settings:
         option = config.option
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
-    kernel = _checked(_kernel, *_given(config, option, "kernel_guard", prefix="network"))
-    lists = {f"test_categories_{name}_sizes": config.getini(f"test_categories_{name}_sizes") for name in _SIZED}
-    allowed = [*config.getini("test_categories_network_allow")]
+    kernel, kernel_from = _given(config, option, "network_kernel_guard")
+    kernel = _checked(_one_of(KERNEL), kernel, kernel_from)
+    available, available_from = _given(config, option, "network_available")
+    available = _checked(_one_of(AVAILABLE), available, available_from)
+    fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
+    unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched"))
+    lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
-    if mode == OFF and not wanted and not size and not any(lists.values()) and not allowed and not option.network_allow:
-        return Settings()
+    renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
+    if mode == OFF and available == ALL and not wanted and not size and not any(lists.values()):
+        return Settings(mode_from=where, renamed=renamed)
 
     _forget_replaced()
     from pytest_test_categories._rules import policy
@@ -210,19 +355,32 @@ def _parse(config: pytest.Config) -> Settings:
     if wanted.get("suggest"):
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
-    markers, paths, fixtures = (_rules(name, lines) for name, lines in lists.items())
+    markers, paths, fixtures = (_rules(lists[f"test_categories_{of}_sizes"]) for of in ("marker", "path", "fixture"))
+    allow, deny = (
+        [(entry, given) for given, texts in lists[key].items() for entry in _checked(parse, texts, given)]
+        for key, parse in (
+            ("test_categories_network_allow", policy.parse_allow),
+            ("test_categories_network_deny", policy.parse_narrowing),
+        )
+    )
     return Settings(
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
-        marker_sizes=(*((member.value, member) for member in policy.TestSize), *markers),
-        path_sizes=tuple(sorted(((_directory(path), size) for path, size in paths), key=lambda rule: -len(rule[0]))),
+        marker_sizes=markers,
+        path_sizes=tuple(sorted(paths, key=lambda rule: -len(rule[0]))),
         fixture_sizes=fixtures,
-        allow=(
-            *_checked(policy.parse_allow, tuple(allowed), "test_categories_network_allow"),
-            # Once each: pytest 8 reads the command line twice, into the same list.
-            *_checked(policy.parse_allow, tuple(dict.fromkeys(option.network_allow or ())), "--network-allow"),
-        ),
+        mode_from=where,
+        allow=tuple(entry for entry, _ in allow),
+        allow_from=tuple(given for _, given in allow),
+        deny=tuple(entry for entry, _ in deny),
+        deny_from=tuple(given for _, given in deny),
+        available=available,
+        available_from=_as_written(available, available_from),
+        renamed=renamed,
         kernel=kernel,
+        kernel_from=_as_written(kernel, kernel_from),
+        fakes=fakes,
+        unwatched=unwatched,
         **wanted,
     )
 
@@ -261,22 +419,23 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
 
 
 def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    file = str(config.getini("test_categories_network_baseline")).strip()
+    file, where = _given(config, option, "network_baseline")
+    file = file.strip()
     if "\0" in file:
-        raise pytest.UsageError(f"test_categories_network_baseline: {file!r} can be no file's name")
+        raise pytest.UsageError(f"{where}: {file!r} can be no file's name")
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
     if not file:
         for name, given in (("update", update), ("strict", strict)):
             if given:
-                raise pytest.UsageError(
-                    f"--network-baseline-{name} wants a file: set test_categories_network_baseline in the ini file"
-                )
+                raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return {}
     if off and not update:
         return {}  # nothing is enforced: nothing is known of it either
     from pytest_test_categories._report.baseline import Baseline, BaselineError
 
-    path = os.path.join(str(config.rootpath if config.inipath is None else config.inipath.parent), file)
+    started, ini = config.invocation_params.dir, config.inipath
+    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
+    path = os.path.join(str(base), file)
     if update and not os.path.exists(path):
         known = Baseline()
     else:
@@ -284,7 +443,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
             known = Baseline.load(path)
         except BaselineError as error:
             named = file if file.isprintable() else repr(file)  # one line, whatever it holds
-            raise pytest.UsageError(f"test_categories_network_baseline: {named} {error}") from None
+            raise pytest.UsageError(f"{where}: {named} {error}") from None
     return {
         "baseline_file": path,
         "baseline": known,
@@ -309,19 +468,57 @@ def _directory(path: str) -> str:
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
-def _kernel(text: str) -> str:
-    chosen = text.strip().lower()
-    if chosen not in KERNEL:
-        raise ValueError(f"{text!r} is not one of {', '.join(KERNEL)}")
-    return chosen
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        chosen = text.strip().lower()
+        if chosen not in choices:
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}")
+        return chosen
+
+    return parse
 
 
-def _given(config: pytest.Config, option: object, name: str, *, prefix: str = "test_categories") -> tuple[str, str]:
-    """Return a setting and the name that it was given under: the command line beats the ini file."""
-    value = getattr(option, f"{prefix}_{name}", None)
+def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
+    """Return a setting, and what has given it: the command line, else the environment, else the ini file."""
+    key = _KEYS[name]
+    value = getattr(option, key.field, None)
     if value is not None:
-        return str(value), f"--{prefix}-{name}".replace("_", "-")
-    return str(config.getini(f"test_categories_{name}")), f"test_categories_{name}"
+        return str(value), key.option
+    if key.variable and (value := os.environ.get(key.variable)):
+        return value, key.variable
+    for ini in (key.ini, _RENAMED.get(key.ini)):
+        if ini is not None and (value := config.getini(ini)) is not None:
+            return str(value), ini
+    return key.default, ""
+
+
+def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[str, ...]]:
+    """Return a setting's values by what has given them: the ini file, the environment and the command line."""
+    found = {key.ini: tuple(_lines(config, key))}
+    if key.variable and (value := os.environ.get(key.variable)):
+        found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())
+    # Once each: pytest 8 reads the command line twice, into the same list.
+    found[key.option] = tuple(dict.fromkeys(getattr(option, key.field, None) or ()))
+    return {where: texts for where, texts in found.items() if texts}
+
+
+def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
+    """Return a setting's lines in the ini file: of a rule in a TOML table, each as if it stood in a list."""
+    try:
+        lines: list[str] = config.getini(key.ini)
+    except (TypeError, pytest.UsageError):  # by the release of pytest
+        from pytest_test_categories.pytest_plugin import _private
+
+        table = _private.toml_table(config, key.ini) if key.metavar.endswith("=SIZE") else None
+        if table is None:
+            raise
+        return [f"{name} = {size}" for name, size in table.items()]
+    return lines
+
+
+def _as_written(value: str, where: str) -> str:
+    """Return a setting as it was written where it was given."""
+    return f"{where} = {value}" if where.islower() and not where.startswith("-") else f"{where}={value}"
 
 
 def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
@@ -331,24 +528,30 @@ def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
         raise pytest.UsageError(f"{where}: {error}") from None
 
 
-def _rules(where: str, lines: Iterable[str]) -> tuple[tuple[str, TestSize], ...]:
-    """Return the rules of a setting; refuse those that contradict another, or the name of a size."""
-    found = tuple(_rule(where, line) for line in lines)
-    known: dict[str, str] = {name: name for name in MARKERS} if where.endswith("marker_sizes") else {}
-    for name, size in found:
-        given = known.setdefault(_directory(name) if where.endswith("path_sizes") else name, size.value)
-        if given != size.value:
-            why = f"@pytest.mark.{name} is the marker of that size" if name in MARKERS else f"it is {given}, too"
-            raise pytest.UsageError(
-                f"{where}: '{name} = {size.value}' can't be: {why}; choose another name, or one size"
-            )
-    return found
+def _rules(given: Mapping[str, Iterable[str]]) -> tuple[tuple[str, TestSize], ...]:
+    """Return the rules of a setting: for one name the command line's beats the ini file's.
+
+    Raises:
+        pytest.UsageError: A rule contradicts another of the same place, or the name of a size.
+    """
+    found: dict[str, TestSize] = {}
+    for where, lines in given.items():
+        known: dict[str, str] = {name: name for name in MARKERS} if "marker" in where else {}
+        for name, size in (_rule(where, line) for line in lines):
+            called = _directory(name) if "path" in where else name
+            if (other := known.setdefault(called, size.value)) != size.value:
+                why = f"@pytest.mark.{name} is the marker of that size" if name in MARKERS else f"it is {other}, too"
+                raise pytest.UsageError(
+                    f"{where}: '{name} = {size.value}' can't be: {why}; choose another name, or one size"
+                )
+            found[called] = size
+    return tuple(found.items())
 
 
 def _rule(where: str, line: str) -> tuple[str, TestSize]:
     from pytest_test_categories._rules.policy import TestSize
 
-    name, equals, size = line.partition("=")
+    name, equals, size = line.rpartition("=")
     if not equals or not name.strip():
         raise pytest.UsageError(f"{where}: {line!r} is not a rule; write NAME = SIZE, such as 'unit = small'")
     if "\0" in name:
@@ -360,12 +563,13 @@ _WATCHES_CHILDREN: Final = sys.implementation.name == "cpython"
 """Whether the layer begins in child processes: PyPy's are started and counted, but not watched."""
 
 
-def header(settings: Settings, kernel: str = "") -> str:
+def header(settings: Settings, kernel: str = "", *, verbose: bool = False) -> str:
     """Return the header line: the mode, and what is watched and what is not.
 
     Args:
         settings: The run's.
         kernel: The kernel layer, if it is in force, as it is to be named.
+        verbose: Whether to name every layer, and what they miss.
     """
     if settings.mode is None:
         return "test categories: enforcement off"
@@ -374,10 +578,28 @@ def header(settings: Settings, kernel: str = "") -> str:
         what = "nothing is refused, the baseline is updated"
     elif settings.observing:
         what += ", all attempts are noted"
+    if not verbose:
+        watched = f"Python, {kernel}" if kernel else "Python (-v: what they miss)"
+        return f"test categories: {what}; network layers: {watched}"
     other = "other " if _WATCHES_CHILDREN else ""
     return f"test categories: {what}; network layers: {', '.join(layers(kernel))}" + (
         "" if kernel else f"; not watched: native clients that are not on the list, {other}child processes"
     )
+
+
+def notes(config: pytest.Config) -> list[str]:
+    """Return further lines of the header: former names of settings, and with ``-v`` what has given the mode."""
+    settings = of(config)
+    lines = [
+        f"test categories: {old} in the ini file is now called {new}"
+        for new, old in _RENAMED.items()
+        if old in settings.renamed
+    ]
+    if getattr(config.option, "verbose", 0) > 0:
+        where = settings.mode_from
+        in_file = f" in {config.inipath.name}" if where.islower() and where[0] != "-" and config.inipath else ""
+        lines.append(f"test categories: the enforcement mode is {f'from {where}{in_file}' if where else 'the default'}")
+    return lines
 
 
 def layers(kernel: str = "") -> tuple[str, ...]:

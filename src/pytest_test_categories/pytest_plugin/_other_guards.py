@@ -1,4 +1,4 @@
-"""Other plugins that refuse network access: what each of them puts back is to be ours, and its refusals are its own.
+"""Other tools that refuse network calls: what each of them puts back is to be ours, and its refusals are its own.
 
 Such a plugin keeps the functions of ``socket`` as they were when it was imported, which is before a session of ours,
 and puts these back after tests: pytest-socket 0.8.1 after each, pytest-recording 0.14.1 after each that it blocks. From
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 
 
 class OtherGuard(NamedTuple):
-    """One such plugin.
+    """One such tool.
 
     Attributes:
         name: Its distribution.
         module: Where what it puts in the place of ``socket``'s own is defined.
         kept: The names by which the module keeps ``socket``'s own, and what each of them is there.
+        refuses: What it does before this plugin can.
     """
 
     name: str
     module: str
     kept: Mapping[str, str]
+    refuses: str = "blocks"
 
 
 TABLE: Final = (
@@ -66,8 +68,10 @@ TABLE: Final = (
             "socket_create_connection": "create_connection",
         },
     ),
+    OtherGuard("blockbuster", "blockbuster.blockbuster", {}, "stops blocking calls in event loops"),
 )
 _NAMES: Final = {other.module: other.name for other in TABLE}
+_REFUSES: Final = {other.name: other.refuses for other in TABLE}
 
 
 class OtherGuards:
@@ -115,6 +119,6 @@ def lines(tests: Mapping[str, int]) -> Iterable[str]:
     """Yield what the summary says of them."""
     for name, count in sorted(tests.items()):
         yield (
-            f"{name} blocks first in {counted(count, 'test')}: "
+            f"{name} {_REFUSES[name]} first in {counted(count, 'test')}: "
             "what it refuses is not on record here, and a test that swallows that passes"
         )

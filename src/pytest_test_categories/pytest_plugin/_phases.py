@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -18,11 +18,13 @@ from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
     TestSize,
+    parse_narrowing,
+    parse_only,
     parse_own_allow,
 )
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
-from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER
+from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, ONLY_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -97,10 +99,10 @@ class Phases:
         assert settings.mode is not None
         self._mode = settings.mode
         self._updating = settings.baseline_update
-        self._policies: dict[TestSize | None, Policy] = {
-            None: Policy(None, self._mode, settings.allow),
-        }
+        self._policies: dict[TestSize | None, Policy] = {}
+        self._unrestricted = Policy(None, self._mode, settings.allow)
         self._allow = settings.allow
+        self._deny = settings.deny
         self._now: _Test | None = None  # the latest
         self._tests: dict[int, _Test] = {}  # by identity: those that run, and some that ran, for their reports
         self._room = _KEPT
@@ -114,15 +116,18 @@ class Phases:
     # -- the guard of a test -----------------------------------------------------------------------------------------
 
     def policy(self, size: TestSize | None, cls: type | None = None) -> Policy:
-        """Return the policy of a size, widened by what the test class allows."""
+        """Return the policy of a size, widened and narrowed by what the test class says."""
         policy = self._policies.get(size)
         if policy is None:
-            policy = self._policies[size] = Policy(size, self._mode, self._allow)
+            policy = self._policies[size] = Policy(size, self._mode, self._allow, deny=self._deny)
         mode = getattr(cls, "network_mode", None)
         allow = getattr(cls, "network_allow", ())
-        if mode is None and not allow:
+        only = getattr(cls, "network_only", None)
+        if mode is None and not allow and only is None:
             return policy
-        return Policy(size, self._mode_of(mode), policy.allow + parse_own_allow(allow))
+        return policy._replace(
+            mode=self._mode_of(mode), allow=policy.allow + parse_own_allow(allow), only=parse_only(only)
+        )
 
     def _mode_of(self, mode: EnforcementMode | str | None) -> EnforcementMode:
         """Return the mode of a class; where a run is to refuse nothing, none of them does."""
@@ -139,23 +144,30 @@ class Phases:
             if known is not None and known[0] is parent:
                 return known[1]
         policy = self.policy(self._sizes.of(item), parent.obj if isinstance(parent, pytest.Class) else None)
-        if self._sizes.allows:
-            policy = self._widened(policy, item)
+        if self._sizes.have_entries:
+            policy = self._marked(policy, item)
         if policy.mode is EnforcementMode.OFF and self._mode is not EnforcementMode.OFF:
-            policy = self._policies[None]
+            policy = self._unrestricted
         if not item.own_markers:
             self._policies_below[identity(parent)] = (parent, policy)
         return policy
 
-    def _widened(self, policy: Policy, item: pytest.Item) -> Policy:
-        """Return a policy with what the markers of a test, its classes and its module allow."""
-        given = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
-        if not given:
+    def _marked(self, policy: Policy, item: pytest.Item) -> Policy:
+        """Return a policy with what the markers of a test, its classes and its module allow: they add up.
+
+        Of ``network_only`` each one narrows.
+        """
+        allow: list[Any] = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
+        allow += [entry for _, entries in self._sizes.entries_of_size(item) for entry in entries]
+        only = [mark.args for mark in item.iter_markers(ONLY_MARKER)]
+        if not allow and not only:
             return policy
         try:
-            return policy._replace(allow=policy.allow + parse_own_allow(given))
-        except ValueError as error:  # a fixture has added it: nothing has looked at it before
-            raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{ALLOW_MARKER}: {error}") from None
+            return policy._replace(
+                allow=policy.allow + parse_own_allow(allow), only=(*policy.only, *map(parse_narrowing, only))
+            )
+        except ValueError as error:  # something has added it while the tests run: nothing has looked at it before
+            raise pytest.UsageError(f"{item.nodeid}: an entry of a marker: {error}") from None
 
     def label(self, item: pytest.Item) -> str:
         """Return a test's node id, without a group that pytest-xdist hangs on it."""
@@ -219,22 +231,28 @@ class Phases:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tests of each size have run; those with none under the empty name."""
+        """How many tests of each size have run; those with none, and no list of what they may reach, have no name."""
         found: dict[str, int] = {}
         for counted in list(self._counted.values()):
             size = counted.policy.size
+            if size is None and counted.policy.only:
+                continue
             name = "" if size is None else size.value
             found[name] = found.get(name, 0) + counted.count
         return found
 
     def largest(self) -> Policy | None:
-        """Return what the tests that ran were held to at most; None if one of them had no size, or none ran."""
+        """Return what the tests that ran were held to at most; None if nothing restricts that, or none ran.
+
+        What is denied is denied to all of them; what alone a test may reach is a matter of that test.
+        """
         ran = [counted.policy for counted in list(self._counted.values())]
         sizes = [policy.size for policy in ran if policy.size is not None]
-        if not ran or len(sizes) < len(ran):
+        size = max(sizes, key=lambda size: size.rank) if sizes and len(sizes) == len(ran) else None
+        if not ran or (size is None and not self._deny):
             return None
         allow = tuple(dict.fromkeys(entry for policy in ran for entry in policy.allow))
-        return Policy(max(sizes, key=lambda size: size.rank), self._mode, allow)
+        return Policy(size, self._mode, allow, deny=self._deny)
 
     @pytest.fixture(autouse=True)
     def network_isolation(self) -> NetworkGuard:
@@ -286,6 +304,7 @@ class Phases:
             error = raised
             raise
         finally:
+            runtime.note_unwatched(test.scope)
             self._leave(test, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -303,6 +322,7 @@ class Phases:
             raise
         finally:
             try:
+                runtime.note_unwatched(test.scope)
                 self._leave(test, error)
             finally:
                 test.end()

@@ -5,12 +5,17 @@ Each function says what is lost where another pytest has the name no more; ``tes
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_test_categories._attribution.stack import is_project_file
+from pytest_test_categories._rules.wording import counted
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
+    from typing import Self
 
     import pytest
 
@@ -18,6 +23,73 @@ CALLS_HOOKS: Final = "_multicall"
 """The function of pluggy's that calls a hook's implementations. Without it, see ``hook_of``."""
 
 _NOTHING: Final[Mapping[str, Sequence[Any]]] = {}
+
+
+class _Applies:
+    """Says of each name in an expression whether it applies to one test."""
+
+    def __init__(
+        self, item: pytest.Item, holds: Callable[[pytest.Item, str], bool | None], own: Callable[..., bool]
+    ) -> None:
+        self._item = item
+        self._holds = holds
+        self._own = own
+
+    def __call__(self, name: str, /, **arguments: str | int | bool | None) -> bool:
+        found = None if arguments else self._holds(self._item, name)
+        return self._own(name, **arguments) if found is None else found
+
+
+@contextlib.contextmanager
+def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool | None]) -> Iterator[None]:
+    """Within the block, let ``holds`` say whether a name in the expression of ``-m`` applies to a test.
+
+    Where it returns None, pytest's own rule holds, by markers. pytest goes on to parse the expression, to refuse what
+    is none, and to deselect when its turn is among the hooks. Without these names ``-m`` selects by markers alone.
+
+    Args:
+        ours: The session's: the expression of another session, inside of it, is left alone.
+        holds: Is asked for a test and a name.
+    """
+    try:
+        from _pytest import mark
+        from _pytest.mark.expression import Expression
+
+        by_mark, own_markers = mark.deselect_by_mark, mark.MarkMatcher.from_markers
+    except (ImportError, AttributeError):
+        yield
+        return
+
+    def deselect(items: list[pytest.Item], config: pytest.Config) -> None:
+        if config is not ours or not config.option.markexpr:
+            by_mark(items, config)
+            return
+        by_mark([], config)  # raises what is to be said of the expression
+        expression = Expression.compile(config.option.markexpr)
+        chosen: list[pytest.Item] = []
+        others: list[pytest.Item] = []
+        for item in items:
+            applies = _Applies(item, holds, own_markers(item.iter_markers()))
+            (chosen if expression.evaluate(applies) else others).append(item)
+        if others:
+            config.hook.pytest_deselected(items=others)
+            items[:] = chosen
+
+    mark.deselect_by_mark = deselect
+    try:
+        yield
+    finally:
+        if mark.deselect_by_mark is deselect:
+            mark.deselect_by_mark = by_mark
+
+
+def toml_table(config: pytest.Config, name: str) -> Mapping[str, Any] | None:
+    """Return the table that a key of pytest's own table in a TOML file holds, if it is one: ``getini`` takes none.
+
+    Without it such a table is an error, in pytest's words.
+    """
+    value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
+    return value if isinstance(value, dict) else None
 
 
 def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
@@ -151,3 +223,68 @@ def hook_of(multicall: FrameType) -> str:
     """
     hook: str = multicall.f_locals.get("hook_name", "")
     return hook
+
+
+def set_crash(report: pytest.TestReport, message: str, path: str = "", line: int = 0) -> None:
+    """Set what the short summary says of a failed test: without it, the name of our error's class fills the line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = message
+        if path:
+            crash.path, crash.lineno = path, line
+
+
+class Folding:
+    """Leaves the frames of libraries out at the end of the tracebacks of our own error, while a report is made.
+
+    Not under ``-vv`` and ``--full-trace``, and not in native tracebacks, which the exception itself prints.
+
+    Args:
+        item: The test: pytest asks its ``_traceback_filter``. Where it has none, all frames are shown.
+        ours: The class of our error.
+    """
+
+    def __init__(self, item: pytest.Item, ours: type[BaseException]) -> None:
+        self._item: Any = item
+        self._ours = ours
+        self._text = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        option = self._item.config.option
+        self._filter = getattr(self._item, "_traceback_filter", None)
+        if self._filter is not None and option.verbose < _ALL_FRAMES and option.tbstyle != "native":
+            self._item._traceback_filter = self._folded
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        vars(self._item).pop("_traceback_filter", None)
+
+    def _folded(self, info: pytest.ExceptionInfo[BaseException]) -> Any:
+        assert self._filter is not None
+        whole = self._filter(info)
+        if not isinstance(info.value, self._ours):
+            return whole
+        test_file = str(self._item.path)
+        files = [entry.frame.code.raw.co_filename for entry in whole]
+        kept = max((n for n, file in enumerate(files, 1) if file == test_file or is_project_file(file)), default=0)
+        names = [str(entry.frame.f_globals.get("__name__") or "").partition(".")[0] for entry in whole[kept:]]
+        names = [name for name in names if name not in _WRAPPING]
+        if not kept or not names:
+            return whole
+        distinct = list(dict.fromkeys(names))
+        shown = " and ".join([", ".join(distinct[:-1]), distinct[-1]]) if len(distinct) > 1 else distinct[0]
+        several = len(names) > 1
+        self._text = f"{counted(len(names), 'frame')} in {shown} (-vv shows {'them' if several else 'it'})"
+        return whole[:kept]
+
+    def tell(self, report: pytest.TestReport) -> None:
+        """Say in the report how many frames were left out, and how to see them."""
+        described = getattr(report.longrepr, "reprtraceback", None)
+        if self._text and described is not None and hasattr(described, "extraline"):
+            described.extraline = self._text
+
+
+_ALL_FRAMES: Final = 2
+_WRAPPING: Final = frozenset({"pytest_test_categories", "wrapt", ""})

@@ -1,8 +1,12 @@
-"""Reports: failed where pytest or unittest made something else of a violation, and with violations hung on them."""
+"""Reports: failed where pytest or unittest made something else of a violation, and with violations hung on them.
+
+A refusal's traceback ends at the project's own line, and its line in the short summary begins with the target.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeGuard
 
 import pytest
 
@@ -10,8 +14,10 @@ from pytest_test_categories._ledger.expecting import names_our_class
 from pytest_test_categories._ledger.ledger import error_of, errors_in
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
-from pytest_test_categories._rules.wording import line_text, report_text
+from pytest_test_categories._rules.fakes import fake
+from pytest_test_categories._rules.wording import line_text, report_text, short_text
 from pytest_test_categories._runtime import runtime
+from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._phases import (
     REPORT_KEY,
     SECTION,
@@ -26,9 +32,13 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
 
+_Ours: TypeAlias = "pytest.ExceptionInfo[NetworkAccessViolationError]"
 
 PROPERTY: Final = "network_violation"
 """Name of the property that each violation is in JUnit XML."""
+
+FAKE: Final = "Fake to paste"
+"""Title of the section that holds it: lines of a traceback begin with a mark, and could not be copied."""
 
 
 class Reports:
@@ -42,10 +52,17 @@ class Reports:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Fail a report that pytest or unittest made of a violation and did not fail, and hang violations on it."""
-        report = yield
+        if _is_ours(call.excinfo):
+            with _private.Folding(item, NetworkAccessViolationError) as folding:
+                report = yield
+            folding.tell(report)
+        else:
+            report = yield
         scope = self._phases.scope_of(item)
         if scope is not None and (scope.records or self._phases.fixture_scopes or call.excinfo is not None):
             self._report(item, call, report, scope)
+        if report.outcome == "failed" and _is_ours(call.excinfo):
+            self._shorten(item, report, call.excinfo.value.violations)
         return report
 
     def _report(
@@ -79,6 +96,8 @@ class Reports:
         if records and (violations := to_tell(records)):
             report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
             self._note_properties(item, report, violations)
+            if report.outcome == "failed":
+                self._add_fake(report, [one for ours in carried for one in ours.violations], violations)
 
     @staticmethod
     def _add_section(
@@ -97,6 +116,13 @@ class Reports:
         # A client that tries again has swallowed the first attempts: its last one's error tells of their place.
         Delivery.of_the_rest([*untold, *shown]).deliver()
 
+    @staticmethod
+    def _add_fake(report: pytest.TestReport, shown: list[Violation], violations: list[Violation]) -> None:
+        """Add a section with what fakes a violation, of the first one that the report shows if it can be."""
+        fakes = (fake(violation, *violations) for violation in (*shown, *violations))
+        if text := next(filter(None, fakes), ""):
+            report.sections.append((FAKE, text))
+
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
         """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
         for violation in violations:
@@ -104,6 +130,15 @@ class Reports:
             if told not in item.user_properties:
                 item.user_properties.append(told)
                 report.user_properties.append(told)
+
+    @staticmethod
+    def _shorten(item: pytest.Item, report: pytest.TestReport, violations: tuple[Violation, ...]) -> None:
+        """Have the test's line in the short summary begin with the target: pytest cuts it at the terminal's width."""
+        if violations:
+            file, _, line = violations[0].location.rpartition(":")
+            path = os.path.join(item.config.rootpath, file) if file else ""
+            more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+            _private.set_crash(report, short_text(violations[0]) + more, path, int(line or 0))
 
     def _fail(
         self,
@@ -126,10 +161,15 @@ class Reports:
             raise error_of(left, undelivered=not ours) from None
         except NetworkAccessViolationError as raised:
             report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
+        self._shorten(item, report, tuple(record.violation for record in left))
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         Delivery.of_the_rest(left).deliver()
+
+
+def _is_ours(info: pytest.ExceptionInfo[BaseException] | None) -> TypeGuard[_Ours]:
+    return info is not None and isinstance(info.value, NetworkAccessViolationError)
 
 
 def told_as_property(violation: Violation) -> tuple[str, str]:

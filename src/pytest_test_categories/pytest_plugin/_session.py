@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
+    from pytest_test_categories.pytest_plugin._waiting import Waiting
 
 _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
@@ -96,13 +97,15 @@ class Session:
         self.run = Run(
             mode=settings.mode,
             allow=settings.allow,
+            deny=settings.deny,
             root=str(config.rootpath),
             announce=self._announce,
             warning=PytestNetworkAccessWarning,
             base=current.get(),
         )
-        self.run.children_watched = runtime.judge.outside is not None
         self.run.baseline = settings.baseline
+        self.run.fakes = settings.fakes
+        self._note_kernel_layer()
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
         if settings.observing:
@@ -117,6 +120,7 @@ class Session:
         self._fixtures = FixtureGuard(self._plan, self.run, self._phases)
         self._others = OtherGuards(self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
+        self._waiting: Waiting | None = None
         self._entry_points = _runners.entry_points(self._phases)
         self._no_reports = [True]  # until the first violation
         self.run.on_record = self._expect_reports
@@ -127,8 +131,14 @@ class Session:
         stack.set_aside(_private.CALLS_HOOKS, _is_report_hook)
         config.add_cleanup(self._close)
 
+    def _note_kernel_layer(self) -> None:
+        """Note whether the layer outside of this process is in force: once started, it may turn out not to be."""
+        self.run.children_watched = runtime.judge.outside is not None
+        self.run.unwatched_fails = self._settings.unwatched == _options.ERROR and not self.run.children_watched
+
     def configure(self, config: pytest.Config) -> None:
         """Register the parts that run with tests."""
+        self._note_kernel_layer()
         warns = self._settings.mode is EnforcementMode.WARN or self._settings.baseline is not None
         if warns and not any("NetworkAccessWarning" in line for line in config.getini("filterwarnings")):
             # Under "error" in the ini file warn mode still warns; -W on the command line comes later, and wins.
@@ -222,8 +232,16 @@ class Session:
 
     def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
         # pytest would warn about it in whatever test runs by then; it is on record, for the test that it belongs to.
-        if not isinstance(args.exc_value, NetworkAccessViolationError) and self._hook_before is not None:
-            self._hook_before(args)
+        error = args.exc_value
+        if not isinstance(error, NetworkAccessViolationError):
+            if self._hook_before is not None:
+                self._hook_before(args)
+        elif error.violations:
+            if self._waiting is None:
+                from pytest_test_categories.pytest_plugin._waiting import Waiting
+
+                self._waiting = Waiting(self._announce)
+            self._waiting.note_death("" if args.thread is None else args.thread.name, error.violation)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -232,6 +250,8 @@ class Session:
             System.write(self._terminal, f"\n{text}\n".encode(errors="replace"))
 
     def _close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.closed = True
         if threading.excepthook == self._thread_hook and self._hook_before is not None:
             threading.excepthook = self._hook_before
         stack.unset_aside(_private.CALLS_HOOKS, _is_report_hook)

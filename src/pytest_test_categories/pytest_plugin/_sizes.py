@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories._attribution.stack import identity
+from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _private
-from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS
+from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, MARKERS, ONLY_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_test_categories._rules.policy import TestSize
+    from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories.pytest_plugin._options import Settings
 
 
@@ -30,12 +32,13 @@ class Sizes:
     def __init__(self, settings: Settings, root: str) -> None:
         self._settings = settings
         self._root = root.replace("\\", "/")
-        self._markers = dict(settings.marker_sizes)
+        self._markers = {size.value: size for size in TestSize} | dict(settings.marker_sizes)
         # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
-        self.allows = False  # whether any test, class or module has a marker that widens it
+        self.have_entries = False  # whether any test, class or module has a marker with entries
+        self._mapped_allow = False  # whether one of these stands for a size
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -161,30 +164,82 @@ class Sizes:
 
     def _check_arguments(self, node: Any) -> None:
         for mark in node.own_markers:
-            if mark.name == ALLOW_MARKER:
-                self.allows = True
-                self._check_allow(node, mark)
+            if mark.name in {ALLOW_MARKER, ONLY_MARKER}:
+                self.have_entries = True
+                self._check_entries(node, mark)
             elif (mark.args or mark.kwargs) and mark.name in MARKERS and not self._is_off:
+                from pytest_test_categories.pytest_plugin import _from_1x
+
+                why = _from_1x.about_arguments(mark.kwargs)
                 raise SizeConflictError(
                     f"{node.nodeid}: @pytest.mark.{mark.name} takes no arguments; "
-                    f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')"
+                    + (why or f"what widens a test is @pytest.mark.{ALLOW_MARKER}('postgres:5432')")
                 )
 
-    def _check_allow(self, node: Any, mark: Any) -> None:
-        from pytest_test_categories._rules.policy import parse_own_allow
+            elif (mark.args or mark.kwargs) and mark.name in self._markers:
+                self._check_mapped(node, mark)
+
+    def _check_mapped(self, node: Any, mark: Any) -> None:
+        try:
+            if self._entries_of(mark):
+                self.have_entries = self._mapped_allow = True
+        except ValueError as error:
+            if not self._is_off:
+                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{mark.name}: {error}") from None
+
+    def _entries_of(self, mark: Any) -> tuple[AllowEntry, ...]:
+        """Return the allow entries among the arguments of a marker that stands for a size which restricts anything.
+
+        Entries are lists of strings, positional or of a keyword such as ``allowed_hosts``. A positional string is
+        entries where it reads like some; otherwise it is text for readers, or a file.
+
+        Raises:
+            ValueError: One of a list is no entry.
+        """
+        from pytest_test_categories._rules.policy import TestSize, parse_allow
+
+        found: tuple[AllowEntry, ...] = ()
+        if mark.name in MARKERS or self._markers[mark.name].rank >= TestSize.LARGE.rank:
+            return found
+        for given in mark.args:
+            if isinstance(given, str):
+                with contextlib.suppress(ValueError):
+                    found += parse_allow(given)
+            elif _are_texts(given):
+                found += parse_allow(given)
+        for name, given in mark.kwargs.items():
+            if name.endswith("hosts") and (isinstance(given, str) or _are_texts(given)):
+                found += parse_allow(given)
+        return found
+
+    def entries_of_size(self, item: pytest.Item) -> Iterator[tuple[str, tuple[AllowEntry, ...]]]:
+        """Yield the markers that stand for an item's size and have allow entries as arguments, and these."""
+        node: Any = item if self._mapped_allow else None
+        while node is not None:
+            for _, marks in _levels(node):
+                giving = [mark for mark in marks if mark.name in self._markers]
+                for mark in giving:
+                    with contextlib.suppress(ValueError):  # collection has told of it, but for a run that is off
+                        yield mark.name, self._entries_of(mark)
+                if giving:
+                    return
+            node = node.parent
+
+    def _check_entries(self, node: Any, mark: Any) -> None:
+        from pytest_test_categories._rules.policy import parse_narrowing, parse_own_allow
 
         try:
             if mark.kwargs or not mark.args:
                 raise ValueError("it takes entries such as 'postgres:5432', and nothing else")
-            parse_own_allow(mark.args)
+            (parse_own_allow if mark.name == ALLOW_MARKER else parse_narrowing)(mark.args)
         except ValueError as error:
             if not self._is_off:
-                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{ALLOW_MARKER}: {error}") from None
+                raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{mark.name}: {error}") from None
 
     @property
     def _is_off(self) -> bool:
         """Whether nothing is enforced: then there is no reason to stop."""
-        return self._settings.mode is not None and self._settings.mode.value == "off"
+        return self._settings.mode is None or self._settings.mode.value == "off"
 
     def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
         found = {mark.name: self._markers[mark.name] for mark in marks if mark.name in self._markers}
@@ -197,6 +252,10 @@ class Sizes:
             names = ", ".join(f"@pytest.mark.{name}" for name in sorted(found))
             raise SizeConflictError(f"{node.nodeid} has two sizes: {names}. Keep one of them")
         return sizes.pop()
+
+
+def _are_texts(given: object) -> bool:
+    return isinstance(given, (list, tuple, set, frozenset)) and all(isinstance(one, str) for one in given)
 
 
 def _covers(rule: str, path: str) -> bool:

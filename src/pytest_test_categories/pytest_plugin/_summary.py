@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +11,7 @@ import pytest
 from pytest_test_categories._ledger.records import Record
 from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import line_text
+from pytest_test_categories._rules.wording import counted, grouped_lines, line_text, warning_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _other_guards, _private, _selection, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories"
+_WARNING: Final = ": NetworkAccessWarning: "
 _SHOWN: Final = 10
 KNOWN: Final = "known"
 """Verdict on what the baseline lists; the baseline tells of it."""
@@ -83,6 +83,7 @@ class Summary:
         """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
         # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
         runtime.collect()
+        runtime.note_unwatched(None)
         with contextlib.suppress(self._run.warning):  # no test is there to fail
             runtime.ledger.warn_of_children(late=True)
         self._note_properties()
@@ -110,21 +111,21 @@ class Summary:
             self._run.decided = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the section: violations by test and target, late ones, notes, sizes."""
+        """Write the section: violations by line, late ones, notes, sizes."""
         self._counts.update(self._phases.counts)
         self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
         by_test = self._by_test(terminalreporter)
         _unwatched.merge(self._unwatched, _unwatched.counts(self._run))
         lines = [
-            *_violation_lines(by_test),
+            *_violation_lines(by_test, _warnings_listed(terminalreporter)),
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
             *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
             *_selection.to_say(self._unused, self._config),
-            *_size_lines(self._counts),
+            *_size_lines(self._counts, denying=bool(self._run.deny)),
         ]
         if not lines:
             return
@@ -172,19 +173,47 @@ class Summary:
         what = "they fail the run" if self._run.mode is EnforcementMode.STRICT else "in strict mode they fail the run"
         lines = [f"network violations that no running test is charged with: {len(listed)} ({what})"]
         for violation in listed:
-            lines += [f"  {violation.test} [{violation.size}]", f"    {line_text(violation)}"]
+            lines += [f"  {violation.test} [{violation.size or 'no size'}]", f"    {line_text(violation)}"]
         return lines
 
 
-def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]]) -> list[str]:
+def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]], said: set[str]) -> list[str]:
+    """Return the violations by line; of those that a warning has told in full, how many tests made them.
+
+    Args:
+        by_test: The violations.
+        said: The texts of the warnings that pytest lists.
+    """
     if not by_test:
         return []
     total = sum(map(len, by_test.values()))
-    lines = [f"network violations: {total} in {len(by_test)} {'place' if len(by_test) == 1 else 'places'}"]
-    for test, found in sorted(by_test.items()):
-        violations = sorted(found.values(), key=operator.attrgetter("target", "location"))
-        lines += [f"  {test} [{violations[0].size}]", *[f"    {line_text(violation)}" for violation in violations]]
-    return lines
+    lines = [f"network violations: {total} in {_counted_tests(by_test)}"]
+    told: dict[str, dict[tuple[str, ...], Violation]] = {}
+    rest: dict[str, dict[tuple[str, ...], Violation]] = {}
+    for test, found in by_test.items():
+        for key, violation in found.items():
+            into = told if warning_text(violation) in said else rest
+            into.setdefault(test, {})[key] = violation
+    if told:
+        lines[0] += ", each a warning above" if not rest else f", {sum(map(len, told.values()))} of them warnings above"
+    return [*lines, *grouped_lines(told, named=False), *grouped_lines(rest)]
+
+
+def _warnings_listed(terminalreporter: pytest.TerminalReporter) -> set[str]:
+    """Return the texts of our warnings that pytest has listed."""
+    if not terminalreporter.hasopt("w"):
+        return set()
+    texts = (warning.message.partition(_WARNING)[2] for warning in terminalreporter.stats.get("warnings", ()))
+    return {text.partition("\n")[0] for text in texts}
+
+
+def _counted_tests(names: Iterable[str]) -> str:
+    """Return how many tests there are among names, and how many modules: those whose import is the violation."""
+    of_tests = Counter("::" in name for name in names)
+    parts = [counted(of_tests[True], "test")] if of_tests[True] else []
+    if of_tests[False]:
+        parts.append(counted(of_tests[False], "other place" if parts else "place"))
+    return " and ".join(parts)
 
 
 def _note_lines(notes: dict[str, dict[str, Any]]) -> list[str]:
@@ -201,13 +230,14 @@ def _added_late_lines(added: list[str]) -> list[str]:
     return [*lines, f"  and {len(added) - _SHOWN} more"] if len(added) > _SHOWN else lines
 
 
-def _size_lines(counts: dict[str, int]) -> list[str]:
+def _size_lines(counts: dict[str, int], *, denying: bool) -> list[str]:
     sized = [f"{counts[size.value]} {size.value}" for size in TestSize if counts.get(size.value)]
     lines = [f"sizes: {', '.join(sized)}"] if sized else []
     if unsized := counts.get(""):
+        held = "held only to test_categories_network_deny" if denying else "not held to anything"
         lines.append(
             f"{unsized} {'test has no size and is' if unsized == 1 else 'tests have no size and are'} "
-            "therefore not held to anything (test_categories_default_size gives them one)"
+            f"therefore {held} (test_categories_default_size gives them one)"
         )
     return lines
 

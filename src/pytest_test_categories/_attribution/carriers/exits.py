@@ -7,6 +7,7 @@ all that was registered since, and before what the runner had registered: no reg
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Final
@@ -45,11 +46,10 @@ class Exit:
 
     def narrow(self, policy: Policy) -> None:
         """Hold the exit to the largest size of a run that ends, unless an earlier one ran larger tests."""
-        size = policy.size
         before = None if self._scope is None else self._scope.policy
-        if self._process != os.getpid() or size is None:
+        if self._process != os.getpid():
             return
-        if before is None or before.size is None or size.rank >= before.size.rank:
+        if before is None or _rank(policy) >= _rank(before):
             self._scope = Scope(ScopeKind.TEST, policy, LABEL)
         register = getattr(threading, "_register_atexit", None)  # before it, threads that are no daemons are joined
         if register is not None:
@@ -70,6 +70,10 @@ class Exit:
             origin.state.ending = None
             origin.changed()
             self._release()
+
+
+def _rank(policy: Policy) -> float:
+    return math.inf if policy.size is None else policy.size.rank
 
 
 LABEL: Final = "the end of the process"

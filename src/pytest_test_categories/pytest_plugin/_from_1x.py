@@ -1,0 +1,104 @@
+"""What becomes of the options and ini keys of 1.x, another implementation under the same name on PyPI.
+
+Imported only where a run gives one of them: ``_options`` has their names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+PAGE: Final = "https://pytest-test-categories.readthedocs.io/guides/from-1.x/"
+IGNORED: Final = "ignored"
+REFUSED: Final = "refused"
+
+_SHARES: Final = "version 2 does not check how many tests have which size"
+_JSON: Final = "write the JSON report with --network-report=FILE.json"
+
+
+class Row(NamedTuple):
+    """What becomes of one setting.
+
+    Attributes:
+        name: The option or ini key.
+        value: The value that the row is for; empty for every other one.
+        fate: ``IGNORED``, or ``REFUSED``: what asked for a failure or a file that the run would not give.
+        line: Why, or what to use instead.
+    """
+
+    name: str
+    value: str
+    fate: str
+    line: str
+
+
+TABLE: Final = (
+    Row("test_categories_distribution_enforcement", "strict", REFUSED, f"{_SHARES}: remove it"),
+    Row("test_categories_distribution_enforcement", "", IGNORED, _SHARES),
+    Row("test_categories_small_target", "", IGNORED, _SHARES),
+    Row("test_categories_medium_target", "", IGNORED, _SHARES),
+    Row("test_categories_large_target", "", IGNORED, _SHARES),
+    Row("test_categories_tolerance", "", IGNORED, _SHARES),
+    Row("--test-categories-distribution-enforcement", "strict", REFUSED, f"{_SHARES}: remove it"),
+    Row("--test-categories-distribution-enforcement", "", IGNORED, _SHARES),
+    Row("--test-categories-small-target", "", IGNORED, _SHARES),
+    Row("--test-categories-medium-target", "", IGNORED, _SHARES),
+    Row("--test-categories-large-target", "", IGNORED, _SHARES),
+    Row("--test-categories-tolerance", "", IGNORED, _SHARES),
+    Row("--test-size-report", "json", REFUSED, _JSON),
+    Row("--test-size-report", "", IGNORED, "the summary counts sizes; --network-explain lists each test's"),
+    Row("--test-size-report-file", "", REFUSED, _JSON),
+    Row("--test-categories-suggest", "", REFUSED, "use --network-suggest-sizes; it enforces nothing in its run"),
+    Row("--test-categories-suggest-output", "", REFUSED, "use --network-suggest-sizes --network-report=FILE.json"),
+)
+
+MARKER_ARGUMENTS: Final = {
+    "timeout": "version 2 checks no times: use pytest-timeout",
+    "allow_external_systems": "version 2 has no such warning: remove it",
+    "override": "the closest size marker wins: remove it",
+}
+"""What the size markers of 1.x took."""
+
+
+def about_arguments(names: Iterable[str]) -> str:
+    """Return what to do with arguments of a size marker, if they are those of 1.x; otherwise nothing."""
+    return "; ".join(f"{name}: {MARKER_ARGUMENTS[name]}" for name in names if name in MARKER_ARGUMENTS)
+
+
+class From1x:
+    """Says at the end of a run which settings of 1.x it ignored.
+
+    Raises:
+        pytest.UsageError: One of them is refused.
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        rows = [_row(name, value) for name, value in given.items()]
+        refused = [
+            f"{row.name}{f'={row.value}' if row.value else ''} is a setting of version 1: {row.line}"
+            for row in rows
+            if row.fate == REFUSED
+        ]
+        if refused:
+            raise pytest.UsageError(*refused, f"coming from version 1: {PAGE}")
+        self._ignored = rows
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is said of them."""
+        for row in self._ignored:
+            yield f"{row.name} is ignored: {row.line}"
+        yield f"coming from version 1: {PAGE}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write a section of them."""
+        terminalreporter.write_sep("=", "test categories: settings of version 1")
+        for line in self.lines():
+            terminalreporter.write_line(line)
+
+
+def _row(name: str, value: str) -> Row:
+    return next(row for row in TABLE if row.name == name and row.value in {"", value.strip().lower()})

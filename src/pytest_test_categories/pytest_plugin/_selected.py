@@ -1,0 +1,139 @@
+"""Selection by size: what ``-m`` selects, and what needs more network than the environment has."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pytest_test_categories._rules.address import is_local_ip, is_localhost
+from pytest_test_categories._rules.policy import TestSize, parse_allow, parse_narrowing, parse_only
+from pytest_test_categories.pytest_plugin import _options, _private
+from pytest_test_categories.pytest_plugin._sizes import SizeConflictError, Sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from pytest_test_categories._rules.address import AllowEntry
+    from pytest_test_categories.pytest_plugin._options import Settings
+
+_NEEDS: Final = {
+    TestSize.SMALL: _options.NONE,
+    TestSize.MEDIUM: _options.MACHINE,
+    TestSize.LARGE: _options.ALL,
+    TestSize.XLARGE: _options.ALL,
+}
+_CALLED: Final = {_options.MACHINE: "this machine's network", _options.ALL: "remote hosts"}
+
+
+class Selected:
+    """Answers for the sizes in the expression of ``-m``, and skips what the environment has no network for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._settings = settings
+        self._root = str(config.rootpath)
+        self._sizes = Sizes(settings, self._root)
+        self._unsized = 0  # tests without a size that run, whatever the environment has
+        self._notes: list[str] = []
+        self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
+        """Answer while pytest deselects, and skip among what is left when every plugin has had its turn."""
+        with _private.deselecting_by(config, self._holds):
+            result = yield
+        expression, given = config.option.markexpr, self._settings.available_from
+        if self._settings.available != _options.ALL:
+            self._sizes = Sizes(self._settings, self._root)  # other plugins may have added markers since
+            for item in items:
+                self._skip(item)
+            if self._unsized:
+                self._notes.append(f"tests without a size, which run: {self._unsized} ({given})")
+        if self._asked and not items:
+            self._notes.append(f"tests without a size: {len(self._asked)} (-m {expression!r} asks for sizes)")
+        return result
+
+    def _holds(self, item: pytest.Item, name: str) -> bool | None:
+        """Tell whether a name in the expression is an item's size; None if it is the name of no size."""
+        if name not in _options.MARKERS:
+            return None
+        try:
+            size = self._sizes.of(item)
+        except SizeConflictError:
+            return None  # the run stops on it, when all markers are there
+        if size is None:
+            self._asked.add(item.nodeid)
+            return False
+        return bool(size.value == name)
+
+    def _skip(self, item: pytest.Item) -> None:
+        reason = self._reason(item)
+        if reason:
+            # A marker, and not a hook: pytest then says where the test is, and sets no fixture up.
+            item.add_marker(pytest.mark.skip(reason=f"{reason}: {self._settings.available_from}"))
+
+    def _reason(self, item: pytest.Item) -> str:
+        """Return why an item needs more than the environment has; empty if it doesn't."""
+        size = self._sizes.of(item)  # an item with two has been taken away, or the run is off
+        lists = list(_lists(item))
+        if size is None and not lists:
+            self._unsized += 1
+            return ""
+        if size is None or self._has(_NEEDS[size]):
+            reason = self._missing(_allowed(item, self._sizes))
+        else:
+            reason = f"{size.value} tests need {_CALLED[_NEEDS[size]]}"
+        if not lists or (size is not None and not reason):
+            return reason
+        # Of what its size permits it reaches what each of its lists holds, and no more.
+        missing = [self._missing(entries) for entries in lists]
+        return missing[0] if all(missing) else ""
+
+    def _has(self, needed: str) -> bool:
+        return _options.AVAILABLE.index(needed) <= _options.AVAILABLE.index(self._settings.available)
+
+    def _missing(self, entries: Iterable[AllowEntry]) -> str:
+        """Return that an entry leads where the environment has no network; empty if none does."""
+        for entry in entries:
+            if not self._has(_options.MACHINE if _is_local(entry) else _options.ALL):
+                return f"the test needs {entry.text.removeprefix('small: ')}"
+        return ""
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Say how many tests have no size, where nothing is known of them or none is selected."""
+        return [f"test categories: {note}" for note in self._notes]
+
+
+def _allowed(item: pytest.Item, sizes: Sizes) -> Iterator[AllowEntry]:
+    """Yield what widens an item by itself: its markers, and the attribute of its class."""
+    given = [mark.args for mark in item.iter_markers(_options.ALLOW_MARKER)]
+    given.append(getattr(_class_of(item), "network_allow", ()))
+    for entries in given:
+        with contextlib.suppress(ValueError):  # in off mode a wrong entry stops nothing
+            yield from parse_allow(entries)
+    with contextlib.suppress(ValueError):
+        for _, found in sizes.entries_of_size(item):
+            yield from found
+
+
+def _lists(item: pytest.Item) -> Iterator[tuple[AllowEntry, ...]]:
+    """Yield the lists of all that an item may reach: of its markers, and of its class."""
+    for mark in item.iter_markers(_options.ONLY_MARKER):
+        with contextlib.suppress(ValueError):
+            yield parse_narrowing(mark.args)
+    with contextlib.suppress(ValueError):
+        yield from parse_only(getattr(_class_of(item), "network_only", None))
+
+
+def _class_of(item: pytest.Item) -> Any:
+    return getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
+
+
+def _is_local(entry: AllowEntry) -> bool:
+    """Tell whether an entry leads to this machine, judged from its text alone."""
+    if entry.network is not None:
+        return is_local_ip(entry.network.network_address) and is_local_ip(entry.network.broadcast_address)
+    return bool(entry.path) or is_localhost(entry.name)

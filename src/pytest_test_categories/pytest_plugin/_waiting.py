@@ -1,0 +1,68 @@
+"""A test that waits for a thread which a refusal ended: said on stderr, since such a run may never end by itself."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+from pytest_test_categories._attribution.origin import state
+from pytest_test_categories._attribution.stack import other_threads_stand_still
+from pytest_test_categories._host.system import System
+from pytest_test_categories._rules.wording import short_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_test_categories._rules.violation import Violation
+
+SECONDS: Final = 5.0
+"""How long the main thread must have waited."""
+_MOMENT: Final = 0.1
+
+
+class Waiting:
+    """Watches a test one of whose threads has died of a refusal, and says once in a run that it waits.
+
+    A queue's ``join`` and a lock that the thread would have released wait without end: the refusal went to the thread
+    alone, and the test would fail with it if it came to its end.
+
+    Args:
+        announce: Writes a line to the terminal at once, past any capturing.
+    """
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._busy = False
+        self.closed = False
+
+    def note_death(self, thread: str, violation: Violation) -> None:
+        """Begin to watch a test whose thread ends by a violation."""
+        if not self._busy:
+            self._busy = True
+            # Not one of threading's: tests count those.
+            System.start_thread(self._watch, (thread, violation))
+
+    def _watch(self, thread: str, violation: Violation) -> None:
+        System.sleep(SECONDS)
+        before = _main_thread_is_at()
+        System.sleep(_MOMENT)
+        waits = before is None or before == _main_thread_is_at()
+        if self.closed:
+            return
+        if waits and any(scope.test == violation.test for scope in state.phases):
+            self._announce(
+                f"test categories: {violation.test} still waits, {SECONDS:.0f} s after a network violation ended its "
+                f"thread {thread}: {short_text(violation)}. If it waits for that thread, it hangs: pytest-timeout "
+                "ends such a test"
+            )
+        else:
+            self._busy = False
+
+
+def _main_thread_is_at() -> tuple[object, int] | None:
+    """Return a place that changes as the main thread goes on; None where other threads' frames can't be read."""
+    if not other_threads_stand_still():
+        return None
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    return None if frame is None else (frame, frame.f_lasti)

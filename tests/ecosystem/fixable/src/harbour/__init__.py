@@ -1,0 +1,1 @@
+"""A freight forwarder: rates, ships, parcels, customers."""
