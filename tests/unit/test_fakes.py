@@ -89,6 +89,9 @@ def changed(violation: Violation = HTTP, **facts: Any) -> str:
     ("violation", "line"),
     [
         pytest.param(HTTP, f'        fake.add("GET", "{URL}", json={{}})', id="requests"),
+        pytest.param(
+            HTTP._replace(request=f"HEAD {URL}"), f'fake.add("HEAD", "{URL}", status=200)', id="requests-head"
+        ),
         pytest.param(HTTP._replace(library="httpx"), f'fake.request("GET", "{URL}").respond(json={{}})', id="httpx"),
         pytest.param(HTTP._replace(library="httpcore"), f'fake.request("GET", "{URL}").respond', id="httpcore"),
         pytest.param(HTTP._replace(library="aiohttp"), "ClientSession._request", id="aiohttp"),

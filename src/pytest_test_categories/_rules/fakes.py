@@ -166,11 +166,15 @@ def _responses(asked: _Asked, test: str) -> _Made:
         "",
         f"with responses.RequestsMock({some}) as fake:",
         *(
-            f'    fake.add("{method}", {_quoted(url)}, json={{}})  # the answer that {test} expects'
+            f'    fake.add("{method}", {_quoted(url)}, {_content(method)})  # the answer that {test} expects'
             for method, url in asked
         ),
         "    yield",
     ]
+
+
+def _content(method: str) -> str:
+    return "status=200" if method == "HEAD" else "json={}"  # responses answers it with a body, if it is given one
 
 
 def _respx(asked: _Asked, test: str) -> _Made:
