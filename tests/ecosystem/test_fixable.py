@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pytest_test_categories._rules.fakes import _SERVED_BY_MOTO
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,8 +45,15 @@ ANSWERS: Final = {
     "test_labels": '{"label": "HAM-7"}',
     "test_invoice": """{"Body": Mock(read=lambda: b'{"total": 12.5}')}""",
     "test_enqueue": 'import boto3; boto3.client("sqs", region_name="eu-west-1").create_queue(QueueName="jobs")',
+    "test_booked": (
+        'import boto3; table = boto3.resource("dynamodb", region_name="eu-west-1").create_table(TableName="bookings", '
+        'KeySchema=[{"AttributeName": "ship", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST", '
+        'AttributeDefinitions=[{"AttributeName": "ship", "AttributeType": "S"}]); '
+        'table.put_item(Item={"ship": "ever-given", "containers": ["C-7"]})'
+    ),
     "test_order": '{"number": 7, "weight": 2.5}',
     "test_heaviest": "[4.0]",
+    "test_last_page": 'fakeredis.FakeRedis(server=server, db=1).set("page:ada", "/ships")',
     "test_greeting": 'fakeredis.FakeRedis(server=server).set("session:abc", "Ada")',
     "test_quote": '{"name": "Ada"}',
     "test_weight": '{"number": 7, "weight": 2.5}',
@@ -125,3 +134,58 @@ def test_the_fakes_of_the_sample_project_make_its_tests_pass(
     )
     assert {test for test, passed in now.items() if not passed} == WITHOUT | TWICE, result.outlines
     assert sum(now.values()) >= 0.9 * len(failing)
+
+
+READS: Final = {
+    "acm": "list_certificates",
+    "apigateway": "get_rest_apis",
+    "athena": "list_work_groups",
+    "autoscaling": "describe_auto_scaling_groups",
+    "cloudformation": "list_stacks",
+    "cloudwatch": "list_metrics",
+    "cognito-idp": "list_user_pools",
+    "dynamodb": "list_tables",
+    "ec2": "describe_instances",
+    "ecr": "describe_repositories",
+    "ecs": "list_clusters",
+    "elbv2": "describe_load_balancers",
+    "events": "list_rules",
+    "firehose": "list_delivery_streams",
+    "glue": "get_databases",
+    "iam": "list_users",
+    "kinesis": "list_streams",
+    "kms": "list_keys",
+    "logs": "describe_log_groups",
+    "rds": "describe_db_instances",
+    "route53": "list_hosted_zones",
+    "s3": "list_buckets",
+    "secretsmanager": "list_secrets",
+    "ses": "list_identities",
+    "sns": "list_topics",
+    "sqs": "list_queues",
+    "ssm": "describe_parameters",
+    "stepfunctions": "list_state_machines",
+    "sts": "get_caller_identity",
+}
+"""A call of each service that asks for nothing that has to be made before."""
+
+
+def test_moto_answers_for_each_service_that_the_fakes_give_to_it(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult], require: Callable[..., None]
+) -> None:
+    require("boto3", "moto")
+    assert READS.keys() == _SERVED_BY_MOTO
+    pytester.makepyfile(
+        test_services=f"""
+        import boto3, pytest
+        from moto import mock_aws
+
+        @pytest.mark.small
+        @pytest.mark.parametrize(("service", "call"), {list(READS.items())})
+        def test_read(service, call):
+            arguments = {{"MaxResults": 1}} if service == "cognito-idp" else {{}}
+            with mock_aws():
+                getattr(boto3.client(service, region_name="eu-west-1"), call)(**arguments)
+        """
+    )
+    assert run_pytest("-Wignore").parseoutcomes() == {"passed": len(READS)}

@@ -815,7 +815,7 @@ class Supervisor:
         """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
         import threading
 
-        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.admitting)
+        entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
         finished = self._finished()
 
         def look_up() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from pytest_test_categories._rules.violation import PROGRAM
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,7 +85,9 @@ def _test_of(violation: Violation) -> tuple[str, int] | None:
 
 def _can_be_faked(violation: Violation) -> bool:
     """Tell whether a fake in the test's own process, while it runs, comes in time and reaches the call."""
-    if violation.process or violation.late or violation.importing or violation.cassette or violation.kind == "bind":
+    if violation.process or violation.late or violation.importing or violation.cassette:
+        return False
+    if violation.kind in {"bind", PROGRAM}:
         return False
     return not violation.fixture or violation.fixture.endswith("(function)")
 

@@ -129,7 +129,8 @@ class Collecting:
             try:
                 EnforcementMode.parse(getattr(collector.obj, "network_mode", None) or self._mode)
                 parse_own_allow(getattr(collector.obj, "network_allow", ()))
-                parse_only(getattr(collector.obj, "network_only", None))
+                if parse_only(getattr(collector.obj, "network_only", None)):
+                    sizes.have_lists = True
             except ValueError as error:
                 _fail(report, f"{collector.nodeid}: {error}")
 

@@ -1,5 +1,7 @@
 """AWS, PostgreSQL and Redis."""
 
+import pytest
+
 from harbour import storage
 from harbour.storage import Orders, greeting
 
@@ -40,3 +42,17 @@ def test_greeting_of_strangers():
 
 def test_visits():
     assert storage.visits("home") == 1
+
+
+async def test_last_page():
+    assert await storage.last_page("ada") == "/ships"
+
+
+class TestBookings:
+    @pytest.fixture(autouse=True)
+    def keys(self, monkeypatch):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+    def test_booked(self):
+        assert storage.booked("ever-given") == ["C-7"]

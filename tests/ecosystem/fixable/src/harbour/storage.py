@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import psycopg
 import redis
+import redis.asyncio
 
 documents = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
 sessions = redis.Redis(host="cache.example.com", decode_responses=True)
@@ -65,3 +66,16 @@ def visits(page: str) -> int:
         pipeline.incr(f"visits:{page}")
         pipeline.expire(f"visits:{page}", 86400)
         return int(pipeline.execute()[0])
+
+
+async def last_page(user: str) -> str:
+    """Return the page that a user has seen last."""
+    async with redis.asyncio.from_url("redis://:s3cr3t@cache.example.com:6380/1", decode_responses=True) as client:
+        return str(await client.get(f"page:{user}") or "/")
+
+
+def booked(ship: str) -> list[str]:
+    """Return the numbers of a ship's containers, from the table of bookings."""
+    table = boto3.resource("dynamodb", region_name="eu-west-1").Table("bookings")
+    answer = table.get_item(Key={"ship": ship})
+    return list(answer.get("Item", {}).get("containers", ()))
