@@ -134,6 +134,10 @@ def test_in_off_mode_nothing_is_a_violation(pytester: pytest.Pytester, run_pytes
     pytester.makepyfile(test_suite=SUITE)
     options = ("--test-categories-enforcement=off", "--test-categories-unwatched=error", "-k", "test_small")
     run_pytest(*options, "--network-report=out.json").assert_outcomes(passed=1)
+    pytester.makepyfile(test_suite="import subprocess\nsubprocess.run(['true'])\ndef test_small(): pass\n")
+    result = run_pytest(*options, "--network-report=out.json")
+    assert result.ret == pytest.ExitCode.OK
+    assert "no running test is charged with" not in result.stdout.str()
 
 
 def test_what_no_test_started_fails_the_run(pytester: pytest.Pytester, run_pytest: Run) -> None:

@@ -134,7 +134,8 @@ class Session:
     def _note_kernel_layer(self) -> None:
         """Note whether the layer outside of this process is in force: once started, it may turn out not to be."""
         self.run.children_watched = runtime.judge.outside is not None
-        self.run.unwatched_fails = self._settings.unwatched == _options.ERROR and not self.run.children_watched
+        wanted = self._settings.unwatched == _options.ERROR and self.run.mode is not EnforcementMode.OFF
+        self.run.unwatched_fails = wanted and not self.run.children_watched
 
     def configure(self, config: pytest.Config) -> None:
         """Register the parts that run with tests."""
