@@ -148,7 +148,7 @@ class Runtime:
         if charged is None or not charged.scopes:
             return
         # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
-        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.admitting)
+        allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
         if (outside := self.judge.outside) is not None:
             outside.remember(name, allow, addresses)

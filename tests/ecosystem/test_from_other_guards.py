@@ -414,3 +414,21 @@ def test_rule_11_the_run_says_that_blockbuster_stops_blocking_calls_first(
     assert said == [
         "blockbuster stops blocking calls in event loops first in 3 tests: what it refuses is not on record here, and a test that swallows that passes"
     ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "options"),
+    [("pytest-remotedata", ()), ("", ("--network-available=machine",))],
+    ids=["there", "here"],
+)
+def test_a_run_without_the_internet_skips_what_needs_it(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, tool: str, options: tuple[str, ...]
+) -> None:
+    if tool:
+        pytest.importorskip(PLUGINS[tool].partition(".")[0])
+    way = mapped("remote_data", "large")
+    pytester.makepyfile(HEAD + way.source("test_remote", PURE) + "\ndef test_local():\n    pass\n")
+    pytester.makeini("[pytest]" if tool else f"[pytest]\n{way.ini}")
+    plugins = (PLUGINS[tool],) if tool else ()
+    found = outcomes(run_pytest("-v", *options, mode="off" if tool else "strict", plugins=plugins))
+    assert found == {"test_remote": {"SKIPPED"}, "test_local": {"PASSED"}}

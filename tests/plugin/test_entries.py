@@ -519,3 +519,122 @@ def test_work_that_is_handed_on_is_held_to_the_list_of_its_own_test(
     result.stdout.fnmatch_lines(
         ["network violations that no running test is charged with: 1*", "*::test_leaves [[]large]"]
     )
+
+
+WAYS = """
+import _socket, asyncio, socket
+import pytest
+
+def test_raw():
+    s = _socket.socket()
+    s.connect_ex(("127.0.0.8", 9))
+def test_raw_sendto():
+    s = _socket.socket(type=2)
+    s.sendto(b"", ("127.0.0.8", 9))
+def test_raw_lookup():
+    _socket.getaddrinfo("elsewhere.invalid", 1)
+def test_raw_byname():
+    _socket.gethostbyname("elsewhere.invalid")
+def test_reverse():
+    socket.gethostbyaddr("198.51.100.4")
+def test_uvloop():
+    uvloop = pytest.importorskip("uvloop")
+    async def go():
+        await asyncio.open_connection("127.0.0.8", 9)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as r: r.run(go())
+def test_bound_before():
+    c = socket.socket.connect
+    c(socket.socket(), ("127.0.0.8", 9))
+def test_broadcast():
+    s = socket.socket(type=2)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1); s.sendto(b"", ("255.255.255.255", 9))
+def test_multicast():
+    s = socket.socket(type=2)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.2.3")+socket.inet_aton("0.0.0.0"))
+def test_abstract():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect_ex(b"\\0foo")
+def test_pycurl():
+    pycurl = pytest.importorskip("pycurl")
+    c = pycurl.Curl(); c.setopt(c.URL, "http://127.0.0.8:9/"); c.perform()
+def test_psycopg():
+    psycopg = pytest.importorskip("psycopg")
+    psycopg.connect("host=127.0.0.8 port=9 connect_timeout=1")
+def test_dns():
+    dns = pytest.importorskip("dns.resolver")
+    dns.resolve("elsewhere.invalid")
+def test_fqdn_free(): socket.getfqdn(); socket.gethostbyname(socket.gethostname())
+def test_httpserver_free():
+    import http.server
+    with http.server.HTTPServer(("", 0), http.server.SimpleHTTPRequestHandler): pass
+def test_asyncio_free():
+    async def go():
+        t, p = await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)); t.close()
+        r = await asyncio.create_subprocess_exec("true"); await r.wait()
+    asyncio.run(go())
+def test_socketpair_free():
+    a, b = socket.socketpair(); a.send(b"x")
+def test_mp_free():
+    import multiprocessing
+    with multiprocessing.get_context("spawn").Pool(1) as p: assert p.map(abs, [-1]) == [1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "options"),
+    [
+        pytest.param('pytest.mark.network_only("127.0.0.7:9")', (), id="only"),
+        pytest.param(
+            "pytest.mark.large",
+            ("127.0.0.8", "*.invalid", "198.51.100.0/24", "255.255.255.255", "239.1.2.0/24", "unix:@foo"),
+            id="deny",
+        ),
+    ],
+)
+def test_every_way_is_narrowed_and_what_sends_nothing_stays_free(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, narrowed: str, options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(f"{WAYS}\npytestmark = [pytest.mark.large, {narrowed}]\n")
+    found = outcomes(run_pytest("-v", *(f"--network-deny={entry}" for entry in options)))
+    free = {name for name, outcome in found.items() if outcome == {"PASSED"}}
+    assert free == {name for name in found if name.endswith("_free")}
+    assert len(found) == 18
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["@pytest.mark.network_only('staging.example.com')", "@network_guard('large', only=['staging.example.com'])"],
+)
+def test_a_shared_connection_is_listed_by_the_name_that_it_was_opened_by(
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Any, mark: str
+) -> None:
+    pytester.makepyfile(f"""
+        import socket
+        import pytest
+        from pytest_test_categories import network_guard
+        pytestmark = pytest.mark.large
+
+        ADDRESSES = {{"staging.example.com": "127.0.0.8", "other.example.com": "127.0.0.9"}}
+        def answer(host, *args, **kwargs):
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ADDRESSES[host], args[0]))]
+
+        @pytest.fixture(scope="module", params=["staging.example.com", "other.example.com"])
+        def client(request):
+            with socket.create_server((ADDRESSES[request.param], 0)) as server, pytest.MonkeyPatch.context() as patch:
+                # A function of Python stands for the system's: it is remembered like the answer of a real one.
+                import _socket
+                patch.setattr(_socket, "getaddrinfo", answer)
+                with socket.create_connection((request.param, server.getsockname()[1])) as client:
+                    yield client
+
+        {mark}
+        def test_it(client): client.send(b"x")
+        def test_free(client): client.send(b"x")
+    """)
+    found = outcomes(run_pytest("-v"))
+    assert found == {
+        "test_it[staging.example.com]": {"PASSED"},
+        "test_free[staging.example.com]": {"PASSED"},
+        "test_it[other.example.com]": {"FAILED"},
+        "test_free[other.example.com]": {"PASSED"},
+    }

@@ -74,6 +74,56 @@ def explained(pytester: pytest.Pytester, run_pytest: Run) -> Callable[..., tuple
     return explain
 
 
+def test_what_the_environment_has_no_network_for_is_told(explained: Any) -> None:
+    text, tests = explained("--network-available=machine")
+    skipped = {name: test["skipped"] for name, test in tests.items() if test["skipped"]}
+    assert skipped == {
+        "test_by_default": "large tests need remote hosts: --network-available=machine",
+        "test_by_set[1]": "xlarge tests need remote hosts: --network-available=machine",
+        "test_by_class": "the test needs redis: --network-available=machine",
+        "test_by_function": "the test needs redis: --network-available=machine",
+    }
+    assert "  skipped: large tests need remote hosts: --network-available=machine" in text
+    assert "skipped: " not in explained()[0]
+
+
+WRONG: Final = """
+import pytest
+
+@pytest.mark.network_allow("1.2.3.999")
+def test_allow(): pass
+
+@pytest.mark.network_only("1.2.3.999")
+def test_only(): pass
+
+@pytest.mark.hosts(["1.2.3.999"])
+def test_hosts(): pass
+
+class TestClass:
+    network_allow = ["1.2.3.999"]
+    network_only = 5
+    network_mode = "warm"
+    def test_class(self): pass
+"""
+
+
+@pytest.mark.parametrize("option", ["--network-explain", "--network-report=out.json", "--network-suggest-sizes"])
+def test_where_nothing_is_enforced_wrong_entries_stop_nothing(
+    pytester: pytest.Pytester, run_pytest: Run, option: str
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = hosts\ntest_categories_marker_sizes = hosts = small\n")
+    pytester.makepyfile(WRONG)
+    result = run_pytest(option, mode="off")
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+    if option == "--network-explain":
+        result.stdout.fnmatch_lines(["4 tests explained, none run; *"])
+        assert "enforcement warm" not in result.stdout.str()
+    else:
+        result.assert_outcomes(passed=4)
+    if option != "--network-suggest-sizes":  # which refuses nothing in any mode
+        assert run_pytest(option, mode="strict").ret != 0
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_each_test_is_told_what_gives_it_its_size(explained: Any, workers: int) -> None:
     text, tests = explained(workers=workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -142,7 +143,7 @@ def test_what_another_plugin_puts_back_is_ours(
         "test_b_clean": {"PASSED"},
         "test_f_looks_up_late": {"PASSED", "ERROR"},
     }
-    targets = [line.split()[0] for line in summary(result) if line.startswith("    ")]
+    targets = [line.split()[0] for line in summary(result) if re.match(r" {4}\S", line)]
     assert targets == [
         "api.example.com:80",
         "api.example.com:81",

@@ -35,7 +35,7 @@ def test_each_breach_is_annotated_on_its_line_errors_first() -> None:
         "error",
         {"file": "src/shop/users.py", "line": "12", "title": "TC001 network access violation"},
     )
-    assert message.startswith("tests/test_users.py::test_fetch (small) reached for api.example.com:443: refused.\n")
+    assert message.startswith("tests/test_users.py::test_fetch (small) tried to use api.example.com:443: refused.\n")
     assert "use responses or requests-mock" in message
 
 
@@ -59,7 +59,7 @@ def test_what_has_no_place_has_no_file() -> None:
         Report([], [Access(Violation("the run", "", "connect", "h:1"), "warned", "large")])
     )
     cure = "@pytest.mark.large instead: h is not on this machine"
-    assert line == f"::warning title=TC001 network access violation::the run reached for h:1: warned.%0A{cure}"
+    assert line == f"::warning title=TC001 network access violation::the run tried to use h:1: warned.%0A{cure}"
 
 
 def test_a_test_whose_line_is_unknown_is_annotated_on_its_file() -> None:

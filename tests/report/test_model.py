@@ -300,7 +300,7 @@ def test_the_headline_does_not_speak_for_tests_without_a_size() -> None:
 def test_a_message_says_who_what_and_the_cure() -> None:
     found = {a.violation.target: a.message for a in small_report().breaches}
     assert found["api.example.com:443"].splitlines() == [
-        f"{USERS}::test_fetch (small) reached for api.example.com:443: refused.",
+        f"{USERS}::test_fetch (small) tried to use api.example.com:443: refused.",
         "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
         "for requests: use responses or requests-mock",
         "@pytest.mark.large instead: api.example.com is not on this machine",

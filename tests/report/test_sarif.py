@@ -138,7 +138,7 @@ def test_what_has_no_place_is_a_notification() -> None:
         for notification in run["invocations"][0]["toolExecutionNotifications"]
     ]
     assert said == [
-        ("error", "a test that ended long ago reached for api.example.com:443: refused."),
+        ("error", "a test that ended long ago tried to use api.example.com:443: refused."),
         ("warning", "the run is incomplete: -k was given"),
         ("note", "nothing watched the program curl, started 2 times"),
     ]

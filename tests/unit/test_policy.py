@@ -297,11 +297,13 @@ class TestOnly:
     ) -> None:
         assert permits(Policy(size, only=parse_only("staging:443")), attempt) is permitted
 
-    def test_an_address_of_a_listed_name_is_listed_if_it_was_looked_up_under_the_list(self) -> None:
-        policy = Policy(LARGE, only=parse_only("staging"))
-        known = LookedUp("staging", policy.admitting)
-        assert permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, known))
-        assert not permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("staging")))
+    def test_an_address_of_a_listed_name_is_listed_whoever_looked_it_up(self) -> None:
+        policy = Policy(LARGE, only=parse_only("staging:443"))
+        assert permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("staging")))
+        assert not permits(policy, connect(Reach.BEYOND, "198.51.100.1", 80, LookedUp("staging")))
+        assert not permits(policy, connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("other")))
+        narrow = policy._replace(size=MEDIUM, allow=parse_allow("staging"))
+        assert not permits(narrow, connect(Reach.BEYOND, "198.51.100.1", 443, LookedUp("staging")))
 
     def test_it_permits_nothing_that_the_size_does_not(self) -> None:
         policy = Policy(SMALL, only=parse_only("198.51.100.1"))

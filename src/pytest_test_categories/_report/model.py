@@ -195,7 +195,7 @@ class Access(NamedTuple):
         """A breach in words, with no place, for tools that show it on its line: what, the notes, and the cures."""
         v = self.violation
         by = f"{v.test} ({v.size})" if v.size else v.test
-        said = (f"{by} reached for {v.target}: {self.verdict}.", "; ".join(self.notes), *self.cures)
+        said = (f"{by} tried to use {v.target}: {self.verdict}.", "; ".join(self.notes), *self.cures)
         return "\n".join(line for line in said if line)
 
     @property

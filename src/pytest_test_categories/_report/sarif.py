@@ -28,7 +28,7 @@ _RULE: Final = {
     "id": RULE,
     "name": "NetworkAccessViolation",
     "shortDescription": {"text": "Network access violation"},
-    "fullDescription": {"text": "A test reached for a network that its size may not touch."},
+    "fullDescription": {"text": "A test used the network in a way that its size does not permit."},
     "helpUri": DOCUMENTATION,
     "help": {
         "text": f"Mock the network call, inject a fake client, or give the test a larger size. See {DOCUMENTATION}",

@@ -127,11 +127,6 @@ class Policy(NamedTuple):
         """Whether a look-up may make an address one that is denied."""
         return any(entry.name for entry in self.deny)
 
-    @property
-    def admitting(self) -> tuple[AllowEntry, ...]:
-        """The entries that a permitted look-up may satisfy, and the addresses that it gives with it."""
-        return (*self.allow, *(entry for group in self.only for entry in group))
-
     def to_data(self) -> list[Any]:
         """Return the policy as JSON-safe values, for another process."""
         size = None if self.size is None else self.size.value
@@ -224,7 +219,7 @@ def decide(policy: Policy, attempt: Attempt) -> Verdict:
         because = f"{DENIED_BY}{denying.text}"
     else:
         verdict = _by_size(policy, attempt)
-        if not verdict.permitted or all(any(_admits(entry, attempt) for entry in group) for group in policy.only):
+        if not verdict.permitted or all(any(_lists(entry, attempt) for entry in group) for group in policy.only):
             return verdict
         because = NOT_LISTED
     return Verdict(permitted=False, because=because, known=bool(policy.known) and _is_known(policy.known, attempt))
@@ -300,6 +295,17 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
         and entry.admits_name(looked_up.name, port)
         and (attempt.reach is Reach.MACHINE or not is_localhost(looked_up.name))
         for looked_up in attempt.names
+    )
+
+
+def _lists(entry: AllowEntry, attempt: Attempt) -> bool:
+    """Tell whether an entry of ``network_only`` names what is reached, by any name that has led to the address.
+
+    Whoever looked the name up: it opens nothing that the size does not permit.
+    """
+    end = attempt.endpoint
+    return _admits(entry, attempt) or (
+        end.family == "ip" and any(entry.admits_name(looked_up.name, end.port) for looked_up in attempt.names)
     )
 
 

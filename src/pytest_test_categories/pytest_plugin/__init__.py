@@ -106,7 +106,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         with _Plainly():
             from pytest_test_categories.pytest_plugin._selected import Selected
 
-        config.pluginmanager.register(Selected(config, _options.of(config)), "test-categories-selected")
+        config.pluginmanager.register(Selected(config, _options.of(config)), _options.SELECTED)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

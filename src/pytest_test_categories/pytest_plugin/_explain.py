@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -77,22 +78,27 @@ class Explain:
             (mark.args, f"@pytest.mark.{_options.ONLY_MARKER}") for mark in item.iter_markers(_options.ONLY_MARKER)
         ]
         for entries, where in lists:
-            yield {"entries": [entry.text for entry in parse_narrowing(entries)], "from": where}
+            with contextlib.suppress(ValueError):  # where nothing is enforced, a wrong entry stops nothing
+                yield {"entries": [entry.text for entry in parse_narrowing(entries)], "from": where}
 
     def _facts(self, item: pytest.Item) -> dict[str, Any]:
         size = self._sizes.of(item)
         sources = [{"size": given.value, "from": where} for where, given in self._sizes.sources(item)]
         cls = getattr(item.parent, "obj", None) if isinstance(item.parent, pytest.Class) else None
-        mode = getattr(cls, "network_mode", None)
+        mode = None if self._run.mode is EnforcementMode.OFF else getattr(cls, "network_mode", None)
+        selected: Any = self._config.pluginmanager.get_plugin(_options.SELECTED)
         restricted = size is not None and size.rank < TestSize.LARGE.rank
         allow = [(entry.text, where, _applies(entry, size)) for entry, where in self._allow]
         own = [] if cls is None else [(getattr(cls, "network_allow", ()), f"network_allow of {cls.__name__}")]
         own += [
             (mark.args, f"@pytest.mark.{_options.ALLOW_MARKER}") for mark in item.iter_markers(_options.ALLOW_MARKER)
         ]
-        own += [(entries, f"@pytest.mark.{name}") for name, entries in self._sizes.entries_of_size(item)]
-        # What is given to one thing widens it whatever its size.
-        allow += [(entry.text, where, restricted) for given, where in own for entry in parse_allow(given)]
+        with contextlib.suppress(ValueError):
+            own += [(entries, f"@pytest.mark.{name}") for name, entries in self._sizes.entries_of_size(item)]
+        for given, where in own:
+            with contextlib.suppress(ValueError):
+                # What is given to one thing widens it whatever its size.
+                allow += [(entry.text, where, restricted) for entry in parse_allow(given)]
         return {
             "id": redacted(item.nodeid),
             "size": "" if size is None else size.value,
@@ -103,6 +109,7 @@ class Explain:
             "only": list(self._only(item, cls)),
             "deny": self._deny,
             "fixtures": list(self._fixtures(item)),
+            "skipped": "" if selected is None else selected.skipped.get(item.nodeid, ""),
             "known": [f"{kind} {target}" for kind, target in sorted(self._known(item))],
         }
 
@@ -182,6 +189,8 @@ def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
             yield f"{line}, because of {fixture['because']}"
         if verbose and fixture["defined"]:
             yield f"  defined at {fixture['defined']}"
+    if test["skipped"]:
+        yield f"skipped: {test['skipped']}"
     for known in test["known"]:
         yield f"in the baseline: {known}"
 

@@ -29,6 +29,8 @@ PRINT: Final = "print"
 APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
+SELECTED: Final = "test-categories-selected"
+"""Name of the plugin that selects by size."""
 ON: Final = "on"
 FAKES: Final = (ON, OFF)
 

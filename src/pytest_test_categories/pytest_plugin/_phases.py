@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
@@ -18,7 +19,6 @@ from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
     TestSize,
-    parse_narrowing,
     parse_only,
     parse_own_allow,
 )
@@ -27,13 +27,16 @@ from pytest_test_categories.pytest_plugin import _private
 from pytest_test_categories.pytest_plugin._options import ALLOW_MARKER, ONLY_MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from pytest_test_categories._ledger.records import Record
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._sizes import Sizes
+
+_T = TypeVar("_T")
 
 _FIXTURE: Final = "network_isolation"
 _KEPT: Final = 32
@@ -126,8 +129,19 @@ class Phases:
         if mode is None and not allow and only is None:
             return policy
         return policy._replace(
-            mode=self._mode_of(mode), allow=policy.allow + parse_own_allow(allow), only=parse_only(only)
+            mode=self._mode_of(mode),
+            allow=policy.allow + self._entries(parse_own_allow, allow),
+            only=self._entries(parse_only, only),
         )
+
+    def _entries(self, parse: Callable[..., tuple[_T, ...]], given: object) -> tuple[_T, ...]:
+        """Return parsed entries of a class or of markers: where nothing is enforced, wrong ones stop nothing."""
+        try:
+            return parse(given)
+        except ValueError:
+            if self._mode is EnforcementMode.OFF:
+                return ()
+            raise
 
     def _mode_of(self, mode: EnforcementMode | str | None) -> EnforcementMode:
         """Return the mode of a class; where a run is to refuse nothing, none of them does."""
@@ -157,17 +171,18 @@ class Phases:
 
         Of ``network_only`` each one narrows.
         """
-        allow: list[Any] = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
-        allow += [entry for _, entries in self._sizes.entries_of_size(item) for entry in entries]
-        only = [mark.args for mark in item.iter_markers(ONLY_MARKER)]
-        if not allow and not only:
-            return policy
+        given = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
         try:
-            return policy._replace(
-                allow=policy.allow + parse_own_allow(allow), only=(*policy.only, *map(parse_narrowing, only))
-            )
+            allow = self._entries(parse_own_allow, given) + self._entries(self._of_size, item)
+            lists = [self._entries(parse_only, mark.args) for mark in item.iter_markers(ONLY_MARKER)]
         except ValueError as error:  # something has added it while the tests run: nothing has looked at it before
             raise pytest.UsageError(f"{item.nodeid}: an entry of a marker: {error}") from None
+        if not allow and not lists:
+            return policy
+        return policy._replace(allow=policy.allow + allow, only=(*policy.only, *itertools.chain(*lists)))
+
+    def _of_size(self, item: pytest.Item) -> tuple[AllowEntry, ...]:
+        return parse_own_allow([entry for _, entries in self._sizes.entries_of_size(item) for entry in entries])
 
     def label(self, item: pytest.Item) -> str:
         """Return a test's node id, without a group that pytest-xdist hangs on it."""

@@ -24,6 +24,7 @@ _NEEDS: Final = {
     TestSize.LARGE: _options.ALL,
     TestSize.XLARGE: _options.ALL,
 }
+_OUTPUT: Final = "test_categories_selected"
 _CALLED: Final = {_options.MACHINE: "this machine's network", _options.ALL: "remote hosts"}
 
 
@@ -36,6 +37,8 @@ class Selected:
         self._sizes = Sizes(settings, self._root)
         self._unsized = 0  # tests without a size that run, whatever the environment has
         self._notes: list[str] = []
+        self._told_by_workers = False
+        self.skipped: dict[str, str] = {}  # by node id: why
         self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -73,7 +76,8 @@ class Selected:
         reason = self._reason(item)
         if reason:
             # A marker, and not a hook: pytest then says where the test is, and sets no fixture up.
-            item.add_marker(pytest.mark.skip(reason=f"{reason}: {self._settings.available_from}"))
+            self.skipped[item.nodeid] = reason = f"{reason}: {self._settings.available_from}"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
     def _reason(self, item: pytest.Item) -> str:
         """Return why an item needs more than the environment has; empty if it doesn't."""
@@ -105,6 +109,23 @@ class Selected:
     def pytest_report_collectionfinish(self) -> list[str]:
         """Say how many tests have no size, where nothing is known of them or none is selected."""
         return [f"test categories: {note}" for note in self._notes]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand the controller what a worker of pytest-xdist can't print."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_OUTPUT] = self._notes
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what a worker has noted: all of them collect the same."""
+        self._notes = getattr(node, "workeroutput", {}).get(_OUTPUT, []) or self._notes
+        self._told_by_workers = True
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what workers have noted."""
+        for note in self._notes if self._told_by_workers else ():
+            terminalreporter.write_line(f"test categories: {note}")
 
 
 def _allowed(item: pytest.Item, sizes: Sizes) -> Iterator[AllowEntry]:

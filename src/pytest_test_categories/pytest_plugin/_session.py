@@ -223,6 +223,8 @@ class Session:
         if self._tracker is not None and self._settings.suggest:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
+        if self._sizes.have_lists:
+            runtime.judge.listing.add(self._sizes)
         self._phases.note_items(items)
         if self._others.are_there():
             session.config.pluginmanager.register(self._others, "test-categories-other-guards")

@@ -39,6 +39,7 @@ class Sizes:
         self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
         self.have_entries = False  # whether any test, class or module has a marker with entries
         self._mapped_allow = False  # whether one of these stands for a size
+        self.have_lists = False  # whether any of these is ``network_only``, or a class's attribute of that name
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -166,6 +167,7 @@ class Sizes:
         for mark in node.own_markers:
             if mark.name in {ALLOW_MARKER, ONLY_MARKER}:
                 self.have_entries = True
+                self.have_lists = self.have_lists or mark.name == ONLY_MARKER
                 self._check_entries(node, mark)
             elif (mark.args or mark.kwargs) and mark.name in MARKERS and not self._is_off:
                 from pytest_test_categories.pytest_plugin import _from_1x
