@@ -99,7 +99,7 @@ class NetworkGuard:
         self._allow = parse_own_allow(allow if isinstance(allow, str) else tuple(allow))
         self._only = parse_only(only if only is None or isinstance(only, str) else tuple(only))
         if self._only:
-            runtime.judge.keeps_names = True
+            runtime.judge.listing.add(self)
         self._entered: list[Scope | None] = []
         self._ended: _Counts = {}
 

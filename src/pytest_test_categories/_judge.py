@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import asked, charge, current
@@ -48,14 +49,14 @@ class Judge:
 
     Attributes:
         outside: The layer outside of this process, if there is one: it is told what it would see otherwise.
-        keeps_names: Whether the answers of all look-ups are wanted: a connection that a shared fixture has opened may
-            be used by a test that lists the name.
+        listing: Whoever may list what alone is reached. While there are any, the answers of all look-ups are kept: a
+            connection that a shared fixture has opened may be used by a test that lists the name.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.outside: Outside | None = None
-        self.keeps_names = False
+        self.listing: weakref.WeakSet[object] = weakref.WeakSet()
         self._debug = os.environ.get(DEBUG_VARIABLE) == "1"
 
     def ask(
@@ -128,7 +129,7 @@ class Judge:
         elif watching and watching[-1].kind.observes:
             self._ledger.observe(watching, charged, attempt, route)
         else:
-            unrestricted = _is_unrestricted(charged.scopes) and not self.keeps_names
+            unrestricted = _is_unrestricted(charged.scopes) and not self.listing
             if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
                 self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)

@@ -358,6 +358,30 @@ def test_this_machine():
     assert "network_only does not list it" in outcome.text or "does not list it" in outcome.text
 
 
+def test_a_denied_name_is_denied_by_its_short_form_too(
+    run_with_names: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_names=LOOK_UPS
+        + """
+@pytest.mark.large
+@pytest.mark.parametrize("way", [dual, child])
+def test_denied(way):
+    assert way("shop") == (6 if way is dual else 1)
+
+@pytest.mark.large
+@pytest.mark.parametrize("way", [dual, child])
+def test_free(way):
+    assert way("db") in (28, 1)
+"""
+    )
+    with open("resolv.conf", "a") as file:
+        file.write("search corp.test\n")
+    outcome = run_with_names("--network-deny=shop.corp.test")
+    assert outcome.counts == {"passed": 2, "failed": 2}, outcome.text
+    assert "shop.corp.test" not in asked()
+
+
 @pytest.mark.parametrize("size", ["large", "filterwarnings('default')", "medium"])
 def test_what_is_denied_is_refused_to_native_code_and_programs_of_every_size(
     run_with_names: Callable[..., Outcome], pytester: pytest.Pytester, size: str

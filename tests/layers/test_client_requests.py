@@ -143,6 +143,9 @@ def _pipeline() -> None:
         pytest.param(lambda: _boto("sqs", "list_queues"), "sqs ListQueues", id="boto3-sqs"),
         pytest.param(_aiobotocore, "sqs ListQueues", id="aiobotocore"),
         pytest.param(lambda: lib("redis").Redis("198.51.100.1").get("s3cr3t"), "redis GET", id="redis"),
+        pytest.param(
+            lambda: lib("redis").Redis("198.51.100.1").execute_command("get secret"), "redis GET", id="redis-by-hand"
+        ),
         pytest.param(_pipeline, "redis EXEC", id="redis-pipeline"),
         pytest.param(
             lambda: asyncio.run(lib("redis.asyncio").Redis(host="198.51.100.1").set("s3cr3t", "s3cr3t")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _socket
+import contextlib
 import subprocess
 import sys
 import types
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_test_categories import NetworkAccessViolationError, network_guard, watch_client
+from pytest_test_categories._ledger.runs import runs
 from pytest_test_categories._watch import clients
 from pytest_test_categories._watch.clients import announced
 from pytest_test_categories._watch.clients.places import of_url, place
@@ -57,6 +60,25 @@ def test_a_registered_call_that_was_warned_of_is_one_attempt(driver: Any, watch:
     with network_guard("small", "warn") as guard:
         driver.Connection().open("localhost:4000")
     assert [(violation.target, violation.count) for violation in guard.violations] == [("localhost:4000", 1)]
+
+
+def test_a_call_with_a_name_is_judged_by_its_addresses_too_where_networks_are_denied(
+    driver: Any, watch: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch("acme_driver:Connection.open", lambda _instance, args, _kwargs: args[0])
+    answer = [(_socket.AF_INET, _socket.SOCK_STREAM, 6, "", ("10.1.2.3", 0))]
+    monkeypatch.setattr(_socket, "getaddrinfo", lambda *_args, **_kwargs: answer)
+    outer, runs[:] = list(runs), []  # as outside pytest, whatever plugin this run has
+    try:
+        for entry in ("10.1.2.3:1", "10.2.0.0/16", "10.0.0.0/8", "10.1.2.3:4000"):
+            monkeypatch.setenv("TEST_CATEGORIES_NETWORK_DENY", entry)
+            guard = network_guard("large", "strict")
+            with contextlib.suppress(NetworkAccessViolationError), guard:
+                driver.Connection().open("db.example:4000")
+            refused = [violation.target for violation in guard.violations]
+            assert refused == (["db.example:4000"] if entry in {"10.0.0.0/8", "10.1.2.3:4000"} else [])
+    finally:
+        runs[:] = outer
 
 
 def test_a_registered_call_is_judged(driver: Any, watch: Callable[..., None]) -> None:

@@ -63,6 +63,17 @@ def test_the_short_summary_begins_with_the_target_and_its_line(
         assert re.search(rf"^({outcome}) test_users\.py::test_{test} - {SHORT}", text, re.MULTILINE), (test, text)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_short_summary_of_a_module_that_an_import_fails_begins_with_the_target(
+    pytester: pytest.Pytester, run_pytest: Run, workers: int
+) -> None:
+    pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
+    pytester.makepyfile(users=FETCHES["users"] + "\nfetch()\n", test_imports="import users\ndef test_one(): pass\n")
+    text = run_pytest(workers=workers).stdout.str()
+    assert re.search(rf"^ERROR test_imports\.py - {SHORT}$", text, re.MULTILINE), text
+    assert text.count("[TC001] Network Access Violation") == 1
+
+
 def test_tb_line_names_the_projects_line(pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makepyfile(**FETCHES)
     text = run_pytest("--tb=line").stdout.str()

@@ -89,6 +89,9 @@ def changed(violation: Violation = HTTP, **facts: Any) -> str:
     ("violation", "line"),
     [
         pytest.param(HTTP, f'        fake.add("GET", "{URL}", json={{}})', id="requests"),
+        pytest.param(
+            HTTP._replace(request=f"HEAD {URL}"), f'fake.add("HEAD", "{URL}", status=200)', id="requests-head"
+        ),
         pytest.param(HTTP._replace(library="httpx"), f'fake.request("GET", "{URL}").respond(json={{}})', id="httpx"),
         pytest.param(HTTP._replace(library="httpcore"), f'fake.request("GET", "{URL}").respond', id="httpcore"),
         pytest.param(HTTP._replace(library="aiohttp"), "ClientSession._request", id="aiohttp"),
@@ -133,6 +136,7 @@ def test_each_client_has_its_fake(violation: Violation, line: str) -> None:
         pytest.param({"replace": "", "reach": "machine"}, id="on-this-machine"),
         pytest.param({"replace": "", "library": "aiobotocore", "request": "s3 GetObject"}, id="aiobotocore"),
         pytest.param({"kind": "bind"}, id="server"),
+        pytest.param({"target": "169.254.169.254:80"}, id="probe-of-a-cloud-sdk"),
         pytest.param({"kind": "program"}, id="unwatched-program"),
         pytest.param({"process": "child process 7: python"}, id="child-process"),
         pytest.param({"late": "after its end"}, id="late"),

@@ -211,9 +211,10 @@ def _from_botocore(frame: FrameType) -> str:
 
 def _from_redis(frame: FrameType) -> str:
     args = frame.f_locals.get("args")
-    command = _text(args[0]) if isinstance(args, tuple) and args else "EXEC"
+    words = _text(args[0]).split() if isinstance(args, tuple) and args else ["EXEC"]
+    command = words[0] if words else ""  # what stands behind it may be a key
     client = "redis.asyncio" if frame.f_code.co_flags & _COROUTINE else "redis"
-    return f"{client} {command.upper()}" if command.replace(" ", "").replace(".", "").isalpha() else ""
+    return f"{client} {command.upper()}" if command.replace(".", "").isalpha() else ""
 
 
 def _from_nothing(_frame: FrameType) -> str:

@@ -44,7 +44,7 @@ from pytest_test_categories._kernel.processes import (
     ticks,
 )
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_allow_entry, parse_ip
-from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, Policy, decide, refuses
+from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, LookedUp, Policy, decide, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -801,7 +801,8 @@ class Supervisor:
 
     def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
-        attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant))
+        full = () if meant == name else (LookedUp(name),)  # which may be denied
+        attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant), full)
         if meant != name and self._refusing(watched, question.word, attempt):  # an entry may name it in full
             in_full = attempt._replace(endpoint=Endpoint(name))
             attempt = attempt if self._refusing(watched, question.word, in_full) else in_full

@@ -103,7 +103,7 @@ _NAMED: Final = ("responses", "httpretty", "respx")
 
 def cures(violation: Violation) -> list[str]:
     """Return what takes the network's place for this attempt: lines below the first way to fix it."""
-    if hint := _metadata_hint(violation):
+    if hint := metadata_hint(violation):
         return [hint]
     found = []
     if violation.kind == "bind":
@@ -120,7 +120,7 @@ def cures(violation: Violation) -> list[str]:
 
 def reach_hints(violation: Violation) -> list[str]:
     """Return which size, or which allow entry, permits this attempt: lines below the third way to fix it."""
-    if _metadata_hint(violation):
+    if metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]
     if violation.kind == PROGRAM:
         return _program_hints(violation)
@@ -148,7 +148,7 @@ def short_fix(violation: Violation) -> str:
     """Return the ways to fix a violation in a phrase, for lists; empty where only the whole report can tell."""
     if violation.kind == PROGRAM:
         return "--network-kernel-guard=auto"
-    if _metadata_hint(violation) or violation.guard:
+    if metadata_hint(violation) or violation.guard:
         return ""
     if _narrowed_hints(violation):
         return CURES.get(violation.library, "").partition(",")[0].partition(" and @pytest")[0]
@@ -190,7 +190,8 @@ def _size_of_test(violation: Violation) -> str:
     return f"{needs.capitalize()}Test" if in_unittest else f"@pytest.mark.{needs}"
 
 
-def _metadata_hint(violation: Violation) -> str:
+def metadata_hint(violation: Violation) -> str:
+    """Return how to stop a cloud SDK's probe for metadata; empty if the attempt is none."""
     host = violation.target.rpartition(":")[0] or violation.target
     return _METADATA.get(host) or _METADATA.get(violation.target, "")
 

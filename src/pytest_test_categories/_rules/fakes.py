@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from pytest_test_categories._rules.advice import metadata_hint
 from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _can_be_faked(violation: Violation) -> bool:
     """Tell whether a fake in the test's own process, while it runs, comes in time and reaches the call."""
     if violation.process or violation.late or violation.importing or violation.cassette:
         return False
-    if violation.kind in {"bind", PROGRAM}:
+    if violation.kind in {"bind", PROGRAM} or metadata_hint(violation):
         return False
     return not violation.fixture or violation.fixture.endswith("(function)")
 
@@ -166,11 +167,15 @@ def _responses(asked: _Asked, test: str) -> _Made:
         "",
         f"with responses.RequestsMock({some}) as fake:",
         *(
-            f'    fake.add("{method}", {_quoted(url)}, json={{}})  # the answer that {test} expects'
+            f'    fake.add("{method}", {_quoted(url)}, {_content(method)})  # the answer that {test} expects'
             for method, url in asked
         ),
         "    yield",
     ]
+
+
+def _content(method: str) -> str:
+    return "status=200" if method == "HEAD" else "json={}"  # responses answers it with a body, if it is given one
 
 
 def _respx(asked: _Asked, test: str) -> _Made:

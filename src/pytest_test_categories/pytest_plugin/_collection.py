@@ -23,7 +23,7 @@ from pytest_test_categories._rules.policy import (
     refuses,
 )
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import report_text, warning_text
+from pytest_test_categories._rules.wording import report_text, short_text, warning_text
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SECTION
 from pytest_test_categories.pytest_plugin._sizes import SizeConflictError
@@ -202,7 +202,7 @@ class Collecting:
                 warnings.warn_explicit(warning_text(violation), self._run.warning, path, int(line))
                 self._run.noted.append(violation)
         if broken:
-            _report_error(session, items, name, report_text(tuple(broken)), broken)
+            _report_error(session, items, name, _text_of_module(tuple(broken)), broken)
 
 
 class _Asking(Scope):
@@ -266,8 +266,16 @@ def _refuse(scope: Scope, report: pytest.CollectReport) -> None:
     if report.outcome == "failed" and not isinstance(error, NetworkAccessViolationError):
         report.sections.append((SECTION, report_text(violations)))
     else:
-        _fail(report, report_text(violations, undelivered=report.outcome != "failed"))
+        _fail(report, _text_of_module(violations, undelivered=report.outcome != "failed"))
     report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in violations]}
+
+
+def _text_of_module(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
+    """Return the error of a module, whose first line is all that the short summary has room for.
+
+    It is a string: pytest-xdist compares the errors of its workers, and shows the same one once.
+    """
+    return f"{short_text(violations[0])}\n\n{report_text(violations, undelivered=undelivered)}"
 
 
 def _report_error(

@@ -253,7 +253,9 @@ class Folding:
         """Begin."""
         option = self._item.config.option
         self._filter = getattr(self._item, "_traceback_filter", None)
-        if self._filter is not None and option.verbose < _ALL_FRAMES and option.tbstyle != "native":
+        # Both are options of the terminal reporter, which a run may do without.
+        verbose, style = getattr(option, "verbose", 0), getattr(option, "tbstyle", "auto")
+        if self._filter is not None and verbose < _ALL_FRAMES and style != "native":
             self._item._traceback_filter = self._folded
         return self
 

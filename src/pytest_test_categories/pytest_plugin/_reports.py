@@ -62,7 +62,7 @@ class Reports:
         if scope is not None and (scope.records or self._phases.fixture_scopes or call.excinfo is not None):
             self._report(item, call, report, scope)
         if report.outcome == "failed" and _is_ours(call.excinfo):
-            self._shorten(item, report, call.excinfo.value.violations)
+            _shorten(report, call.excinfo.value.violations, str(item.config.rootpath))
         return report
 
     def _report(
@@ -131,15 +131,6 @@ class Reports:
                 item.user_properties.append(told)
                 report.user_properties.append(told)
 
-    @staticmethod
-    def _shorten(item: pytest.Item, report: pytest.TestReport, violations: tuple[Violation, ...]) -> None:
-        """Have the test's line in the short summary begin with the target: pytest cuts it at the terminal's width."""
-        if violations:
-            file, _, line = violations[0].location.rpartition(":")
-            path = os.path.join(item.config.rootpath, file) if file else ""
-            more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-            _private.set_crash(report, short_text(violations[0]) + more, path, int(line or 0))
-
     def _fail(
         self,
         item: pytest.Item,
@@ -157,15 +148,29 @@ class Reports:
             left += [record for record in one.records if record not in left]
         if not left:
             return
-        try:
-            raise error_of(left, undelivered=not ours) from None
-        except NetworkAccessViolationError as raised:
-            report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
-        self._shorten(item, report, tuple(record.violation for record in left))
+        _describe_alone(report, error_of(left, undelivered=not ours), str(item.config.rootpath))
         report.outcome = "failed"
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         Delivery.of_the_rest(left).deliver()
+
+
+def _describe_alone(report: pytest.TestReport, error: NetworkAccessViolationError, root: str) -> None:
+    """Describe a failed report by the text of an error alone: no traceback leads to what a guard raises at its end."""
+    try:
+        raise error from None
+    except NetworkAccessViolationError as raised:
+        report.longrepr = pytest.ExceptionInfo.from_exception(raised).getrepr(style="value", chain=False)
+    _shorten(report, error.violations, root)
+
+
+def _shorten(report: pytest.TestReport, violations: tuple[Violation, ...], root: str) -> None:
+    """Have the report's line in the short summary begin with the target: pytest cuts it at the terminal's width."""
+    if violations:
+        file, _, line = violations[0].location.rpartition(":")
+        path = os.path.join(root, file) if file else ""
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        _private.set_crash(report, short_text(violations[0]) + more, path, int(line or 0))
 
 
 def _is_ours(info: pytest.ExceptionInfo[BaseException] | None) -> TypeGuard[_Ours]:

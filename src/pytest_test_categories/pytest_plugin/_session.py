@@ -224,7 +224,7 @@ class Session:
             self._tracker.note_items(everything, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._sizes.have_lists:
-            runtime.judge.keeps_names = True
+            runtime.judge.listing.add(self._sizes)
         self._phases.note_items(items)
         if self._others.are_there():
             session.config.pluginmanager.register(self._others, "test-categories-other-guards")

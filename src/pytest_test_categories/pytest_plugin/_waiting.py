@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 5.0
 """How long the main thread must have waited."""
 _MOMENT: Final = 0.1
+_LOOKS: Final = 5
 
 
 class Waiting:
@@ -45,9 +46,11 @@ class Waiting:
 
     def _watch(self, thread: str, violation: Violation) -> None:
         System.sleep(SECONDS)
-        before = _main_thread_is_at()
-        System.sleep(_MOMENT)
-        waits = before is None or before == _main_thread_is_at()
+        seen = [_main_thread_is_at()]
+        for _ in range(_LOOKS):  # on a busy machine a thread may not get on within a moment
+            System.sleep(_MOMENT)
+            seen.append(_main_thread_is_at())
+        waits = all(one == seen[0] for one in seen)
         if self.closed:
             return
         if waits and any(scope.test == violation.test for scope in state.phases):

@@ -235,9 +235,10 @@ def _ask_about_place(
     restricted = judge(kind, route, AF_IP, address, None, read)
     if not restricted or kind is Kind.BIND or parse_ip(address[0]) is not None:
         return
-    if reach_of_name(address[0]) is Reach.BEYOND:
+    if reach_of_name(address[0]) is Reach.BEYOND and not _denies_networks():
         return
-    # A name that should be this machine's is resolved as the client is about to: a resolver may say otherwise.
+    # A name that should be this machine's is resolved as the client is about to: a resolver may say otherwise. Likewise
+    # one whose address may be denied.
     asked_for = spelled_here(address[0]) or address[0]
     one_shot = ("socket.getaddrinfo", asked_for, None)
     passes.allow(one_shot)
@@ -250,6 +251,12 @@ def _ask_about_place(
     remember(address[0], answers)
     for answer in answers:
         judge(kind, route, AF_IP, (answer, address[1]), None, read_place)
+
+
+def _denies_networks() -> bool:
+    charged = charge()
+    policies = () if charged is None else [link.policy for link in charged.scopes if link.policy is not None]
+    return any(entry.network is not None for policy in policies for entry in policy.deny)
 
 
 def read_name(_kind: Kind, _family: int, address: tuple[str, int | str | None]) -> Sight:
