@@ -140,7 +140,7 @@ def test_what_has_no_place_is_a_notification() -> None:
     assert said == [
         ("error", "a test that ended long ago tried to use api.example.com:443: refused."),
         ("warning", "the run is incomplete: -k was given"),
-        ("note", "nothing watched the program curl, started 2 times"),
+        ("note", "the program curl was not watched; starts: 2"),
     ]
 
 

@@ -187,7 +187,7 @@ def test_a_rule_of_the_command_line_adds_to_the_ini_files_and_beats_that_of_the_
         ("--test-categories-path-sizes=tests=tiny", "'tiny' is not a test size; choose one of "),
         ("--test-categories-fixture-sizes==small", "'=small' is not a rule; write NAME = SIZE"),
         ("--network-available=some", "'some' is not one of none, machine, all"),
-        ("--network-baseline=a\0b", r"'a\x00b' can be no file's name"),
+        ("--network-baseline=a\0b", r"'a\x00b' is not a valid file name"),
     ],
 )
 def test_a_wrong_value_of_an_option_names_the_option(parse: Parse, option: str, message: str) -> None:

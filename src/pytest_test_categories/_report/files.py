@@ -27,10 +27,10 @@ def check(path: str) -> None:
         ValueError: There is no such format (the message lists those there are), or what it needs is not installed.
     """
     if "\0" in path:
-        raise ValueError(f"{path!r} can be no file's name")
+        raise ValueError(f"{path!r} is not a valid file name")
     if _suffix(path) not in FORMATS:
         choices = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
-        raise ValueError(f"{path!r} names no report format; choose a file name that ends in one of {choices}")
+        raise ValueError(f"{path!r} has no suffix of a report format; choose a file name that ends in one of {choices}")
     if _suffix(path) == ".html":
         _renderer(".html").check_installed()
 

@@ -68,7 +68,7 @@ def render(report: Report) -> str:
                     *([_notification("warning", missing)] if shown is not results else []),
                     *(_notification("warning", f"the run is incomplete: {why}") for why in report.why_incomplete),
                     *(
-                        _notification("note", f"nothing watched the program {program}, started {count} times")
+                        _notification("note", f"the program {program} was not watched; starts: {count}")
                         for program, count in report.unwatched.items()
                     ),
                 ],

@@ -424,7 +424,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
     file, where = _given(config, option, "network_baseline")
     file = file.strip()
     if "\0" in file:
-        raise pytest.UsageError(f"{where}: {file!r} can be no file's name")
+        raise pytest.UsageError(f"{where}: {file!r} is not a valid file name")
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
     if not file:
         for name, given in (("update", update), ("strict", strict)):
