@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # creating a Protocol class takes longer than all other class
             sock: Any,
             read: Callable[[Kind, int, Any], Sight | None],
         ) -> bool:
-            """Return if the attempt may proceed: True if a guard applies, so that the steps it leads to are judged."""
+            """Return if the attempt may proceed: True if a guard restricts it, so its later steps matter."""
 
     class Remember(Protocol):
         """The callable that receives the answer of a permitted look-up."""
