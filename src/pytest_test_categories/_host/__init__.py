@@ -1,1 +1,1 @@
-"""What this machine says of names and addresses, its functions before a test fakes them, and how to patch it."""
+"""This machine: its names and addresses, its functions as they are before a test fakes them, and how to patch them."""

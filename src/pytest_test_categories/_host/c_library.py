@@ -1,28 +1,28 @@
-"""What the C library refuses by itself, before it asks anybody: such a look-up sends nothing.
+"""What the C library refuses by itself, before it asks a server: such a look-up sends nothing.
 
 ====================  ==================================================================================================
-GNU C library (2.36)  Asks nobody for a name that is no host name: ``res_hnok`` in ``resolv/nss_dns/dns-host.c``, since
-                      2.34. It takes what ``ns_name_pton`` can encode (labels of 1 to 63 octets, 255 octets altogether,
-                      a backslash quotes) and what holds only letters, digits, ``-`` and ``_``, with no ``-`` at the
-                      very beginning. Where IPv4 alone is wanted, ``nss/digits_dots.c`` takes digits and dots for an
-                      address. One family and a canonical name together go a third way (``gethostbyname3_r``), which
-                      takes any character. Other sources that ``nsswitch.conf`` names for hosts (systemd's resolver) are
-                      asked before those checks.
-musl (1.2.3, 1.2.6)   Asks for any characters, but not for a label that is empty or longer than 63 octets, nor for more
-                      than 253 octets: ``src/network/res_mkquery.c``, ``lookup_name.c``. It finds a name in the hosts
-                      file letter by letter.
-macOS                 Its resolver's process takes no label that is empty or longer than 63 octets, nor more than 254
-                      octets, and asks for any characters: ``AppendDNSNameString`` in ``mDNSCore/DNSCommon.c`` of
-                      mDNSResponder 2600, called first by ``handle_queryrecord_request`` in
-                      ``mDNSShared/uds_daemon.c``. A name with a backslash counts as sent.
-Windows               Microsoft's page of ``getaddrinfo`` names the arguments that are errors, and not which of them are
-                      found before anybody is asked: every call counts as sent.
+GNU C library (2.36)  Sends no query for a name that is not a host name: ``res_hnok`` in ``resolv/nss_dns/dns-host.c``,
+                      since 2.34. A host name is what ``ns_name_pton`` can encode (labels of 1 to 63 octets, 255 octets
+                      altogether, a backslash quotes) and what contains only letters, digits, ``-`` and ``_``, with no
+                      ``-`` at the very beginning. Where only IPv4 is wanted, ``nss/digits_dots.c`` reads digits and
+                      dots as an address. One family together with a canonical name uses a third function
+                      (``gethostbyname3_r``), which accepts any character. Other sources that ``nsswitch.conf`` lists
+                      for hosts (systemd's resolver) are asked before those checks.
+musl (1.2.3, 1.2.6)   Sends a query with any characters, but not with a label that is empty or longer than 63 octets,
+                      nor with more than 253 octets: ``src/network/res_mkquery.c``, ``lookup_name.c``. It finds a name
+                      in the hosts file only if it matches letter by letter.
+macOS                 Its resolver process refuses a label that is empty or longer than 63 octets, and more than 254
+                      octets, and sends a query with any characters: ``AppendDNSNameString`` in
+                      ``mDNSCore/DNSCommon.c`` of mDNSResponder 2600, called first by ``handle_queryrecord_request``
+                      in ``mDNSShared/uds_daemon.c``. A name with a backslash counts as sent.
+Windows               Microsoft's page of ``getaddrinfo`` lists the arguments that are errors, but not which of them are
+                      detected before a server is asked: every call counts as sent.
 ====================  ==================================================================================================
 
-The first three look at family, socket type, protocol and service before they look at the name (macOS: ``si_addrinfo``
-in ``lookup.subproj/si_getaddrinfo.c`` and ``mdns_addrinfo`` in ``mdns_module.c`` of Libinfo 600), and the first two at
-the flags. Of both Linux libraries this was found by counting packets that reach a name server on loopback, and in the
-sources; of macOS in the sources alone.
+The first three check family, socket type, protocol and service before the name (macOS: ``si_addrinfo`` in
+``lookup.subproj/si_getaddrinfo.c`` and ``mdns_addrinfo`` in ``mdns_module.c`` of Libinfo 600), and the first two also
+the flags. For both Linux libraries this was found by counting the packets that reach a name server on loopback, and in
+the sources; for macOS in the sources alone.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from typing import Final
 from pytest_test_categories._host.system import System
 
 KNOWN_SINCE: Final = (2, 34)
-"""The first glibc whose source was read."""
-_MAPPED_SINCE: Final = (2, 38)  # its bug 25457; seen in 2.41 and 2.43, and not in 2.36
+"""The first version of glibc whose source was read."""
+_MAPPED_SINCE: Final = (2, 38)  # glibc's bug 25457; seen in 2.41 and 2.43, and not in 2.36
 
 _NSSWITCH: Final = "/etc/nsswitch.conf"
 _SILENT_SOURCES: Final = frozenset({"files", "dns", "myhostname", "mymachines", "db", "compat"})
-_LOCAL_SOURCES: Final = frozenset({"mdns4_minimal", "mdns6_minimal", "mdns_minimal"})  # asked for names in .local only
-_ANSWER_FOR_THIS_MACHINE: Final = frozenset({"myhostname", "resolve"})  # systemd's: its names, and those of localhost
+_LOCAL_SOURCES: Final = frozenset({"mdns4_minimal", "mdns6_minimal", "mdns_minimal"})  # asked only for names in .local
+_ANSWER_FOR_THIS_MACHINE: Final = frozenset({"myhostname", "resolve"})  # systemd's: names of this machine and localhost
 _AI_IDN: Final = 0x40
 _LONGEST_LABEL: Final = 63
-_LONGEST_NAME: Final = 255  # with the lengths of its labels, and the root's
+_LONGEST_NAME: Final = 255  # including the length octets of its labels and of the root
 _HIGHEST_OCTET: Final = 255
 _LABEL_OCTETS: Final = frozenset("-_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") - {"."}
 _DIGITS: Final = frozenset("0123456789")
@@ -55,14 +55,14 @@ _PLAIN_TYPES: Final = frozenset({0, int(_socket.SOCK_STREAM), int(_socket.SOCK_D
 
 
 def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = False) -> bool:
-    """Tell whether glibc's resolver asks nobody for a name, since it is no host name.
+    """Return whether glibc's resolver sends no query for a name, since it is not a host name.
 
     Args:
         name: The name as the library gets it, one character for each octet.
-        ipv4_only: Whether IPv4 addresses alone are wanted, and no canonical name.
-        any_character: Whether one family is wanted, and a canonical name.
+        ipv4_only: Whether only IPv4 addresses are wanted, and no canonical name.
+        any_character: Whether one family is wanted together with a canonical name.
     """
-    if not name or name == ".":  # the root is asked for
+    if not name or name == ".":  # the resolver does send a query for the root
         return False
     if ipv4_only and _DIGITS.issuperset(name.replace(".", "")) and name[0] in _DIGITS and name[-1] in _DIGITS:
         return True
@@ -77,12 +77,12 @@ def refuses_name(name: str, *, ipv4_only: bool = False, any_character: bool = Fa
 
 
 def refuses_name_in_musl(name: str) -> bool:
-    """Tell whether musl's resolver asks nobody for a name, given as above."""
+    """Return whether musl's resolver sends no query for a name, given as one character for each octet."""
     return _has_no_labels(name, _LONGEST_NAME - 2)
 
 
 def refuses_name_on_macos(name: str) -> bool:
-    """Tell whether macOS' resolver asks nobody for a name, given as above."""
+    """Return whether macOS' resolver sends no query for a name, given as one character for each octet."""
     return name != "." and "\\" not in name and _has_no_labels(name, _LONGEST_NAME - 1)
 
 
@@ -92,7 +92,7 @@ def _has_no_labels(name: str, longest: int) -> bool:
 
 
 def _labels(name: str) -> list[str] | None:
-    """Return a name's labels without the quoting; None where it quotes what can't be quoted."""
+    """Return a name's labels without the quoting; None if the quoting is invalid."""
     labels, label, at = [], "", 0
     while at < len(name):
         char = name[at]
@@ -116,13 +116,13 @@ def _labels(name: str) -> list[str] | None:
         else:
             label += char
         at += 1
-    # A dot at the end stands for the root.
+    # A dot at the end means the root.
     return [*labels, label] if label or not labels else labels
 
 
 @functools.lru_cache(maxsize=1)
 def library() -> str:
-    """Return whose refusals hold here: ``glibc``, ``musl``, ``macos``, or an empty text where they are not known."""
+    """Return the C library whose refusals apply: ``glibc``, ``musl``, ``macos``, or ``""`` if they are not known."""
     if sys.platform == "darwin":
         return "macos"
     if str(getattr(sys.implementation, "_multiarch", "")).endswith("-linux-musl"):
@@ -131,7 +131,7 @@ def library() -> str:
 
 
 def glibc_version() -> tuple[int, ...]:
-    """Return the version of the GNU C library that this process runs with; nothing for another library."""
+    """Return the version of the GNU C library that this process uses; an empty tuple for another library."""
     try:
         family, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
         return tuple(map(int, version.split(".")[:2])) if family == "glibc" else ()
@@ -141,12 +141,12 @@ def glibc_version() -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=1)
 def finds_mapped_addresses() -> bool:
-    """Tell whether the C library finds an IPv4 address in the hosts file that stands inside an IPv6 address."""
+    """Return whether the C library finds an IPv4 address, written inside an IPv6 address, in the hosts file."""
     return glibc_version() >= _MAPPED_SINCE
 
 
 def host_sources() -> frozenset[str]:
-    """Return whom the C library asks for hosts, as ``nsswitch.conf`` says; read again when that changes."""
+    """Return the sources that ``nsswitch.conf`` lists for hosts; the file is read again when it changes."""
     return _read_sources(System.stamp(_NSSWITCH))
 
 
@@ -164,21 +164,21 @@ def _read_sources(_stamp: tuple[int, int, int] | None) -> frozenset[str]:
 
 
 def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
-    """Tell whether the C library of this machine ends the look-up of a name by itself: it sends nothing.
+    """Return whether this machine's C library ends the look-up of a name by itself, so that nothing is sent.
 
     Args:
-        name: As a caller gives it to one of the ``socket`` module's functions.
-        family: The only family of addresses that is wanted; 0 for both.
-        flags: Those of ``getaddrinfo``.
+        name: The name as the caller passes it to a function of the ``socket`` module.
+        family: The only address family that is wanted; 0 for both.
+        flags: The flags of ``getaddrinfo``.
     """
     here = library()
     if not here:
         return False
     try:
         octets = name.encode("ascii" if name.isascii() else "idna") if isinstance(name, str) else bytes(name)
-    except UnicodeError:  # the call itself says so
+    except UnicodeError:  # the call itself raises the error
         return False
-    if flags & _AI_IDN and not octets.isascii():  # it may make another name of this one
+    if flags & _AI_IDN and not octets.isascii():  # the library may convert this name to another one
         return False
     text = octets.decode("latin-1")
     if here != "glibc":
@@ -191,14 +191,14 @@ def refused_by_c_library(name: str | bytes | bytearray, family: object = 0, flag
 
 
 def asks_for_local_names() -> bool:
-    """Tell whether the C library asks a server even for local names, where the hosts file does not hold them."""
+    """Return whether the C library asks a server even for local names that the hosts file does not contain."""
     return library() == "musl" or (library() == "glibc" and _ANSWER_FOR_THIS_MACHINE.isdisjoint(host_sources()))
 
 
 def refuses_arguments(port: object, family: object, kind: object, proto: object, flags: int) -> bool:
-    """Tell whether ``getaddrinfo`` refuses what it is given beside the host, before it looks at that.
+    """Return whether ``getaddrinfo`` refuses its other arguments, before it looks at the host.
 
-    The library is asked for a number in place of the host, for which it sends nothing.
+    This is tried with a numeric address in place of the host, for which the library sends nothing.
     """
     if (
         (port is None or (type(port) is int and port >= 0) or (type(port) is str and port.isdecimal()))
@@ -208,7 +208,7 @@ def refuses_arguments(port: object, family: object, kind: object, proto: object,
         and proto == 0
         and flags == 0
     ):
-        return False  # the usual ones
+        return False  # the usual arguments
     if not library():
         return False
     number = "::" if family == _socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - it is not bound
@@ -220,7 +220,7 @@ def refuses_arguments(port: object, family: object, kind: object, proto: object,
 
 
 def refuses_name_flags(flags: int) -> bool:
-    """Tell whether ``getnameinfo`` refuses its flags, before it looks at the address."""
+    """Return whether ``getnameinfo`` refuses its flags, before it looks at the address."""
     if not library():
         return False
     try:

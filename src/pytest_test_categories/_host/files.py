@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import tempfile
 
 
 def write_whole(path: str, text: str) -> None:
-    """Put a text in a file's place in one step, making its directories; a file that holds it already is left alone.
+    """Replace a file's content in one step, and create its directories; an unchanged file is not written.
 
-    Readers see the old file or the new one, never a part. A link stays one, and leads to the new file.
+    Readers see the old file or the new one, never a part of it. A link stays a link, and leads to the new file.
 
     Raises:
-        OSError: It can't be written.
+        OSError: The file can't be written.
     """
     data = text.encode()
     with contextlib.suppress(OSError), open(path, "rb") as file:
@@ -21,8 +21,8 @@ def write_whole(path: str, text: str) -> None:
             return
     directory, name = os.path.split(os.path.realpath(path))
     os.makedirs(directory, exist_ok=True)
-    # A directory of one's own beside the target: the file in it gets the permissions that any new file gets, which
-    # those of tempfile's are not.
+    # The file is written in a private directory beside the target: there it gets the usual permissions of a new file,
+    # which a file created by tempfile does not.
     with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}.") as beside:
         temporary = os.path.join(beside, name)
         with open(temporary, "wb") as file:

@@ -1,6 +1,6 @@
-"""Being told of each time that a module is executed: at its first import, after it was dropped, and at a reload.
+"""Hooks that run each time a module is executed: at its first import, at an import after removal, and at a reload.
 
-wrapt's own hooks are called once.
+wrapt's own import hooks run only once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Loader:
-    """Loads a module as its own loader does, and then calls the hooks; it passes for that loader."""
+    """Loads a module with its own loader, and then calls the hooks; ``isinstance`` takes it for that loader."""
 
     def __init__(self, loader: Any, hooks: dict[Hook, None]) -> None:
         self._loader = loader
@@ -40,19 +40,19 @@ class _Loader:
 
 
 class _Finder:
-    """Stands before the other finders once a module is awaited."""
+    """The first finder in ``sys.meta_path``, once there is a hook."""
 
     def __init__(self) -> None:
-        self.awaited: dict[str, dict[Hook, None]] = {}  # in the order in which they were given
+        self.awaited: dict[str, dict[Hook, None]] = {}  # in the order in which the hooks were added
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Let the finders behind this one find an awaited module."""
+        """Find a module that has hooks, with the finders after this one."""
         hooks = self.awaited.get(name)
         finders = list(sys.meta_path)
         if not hooks or self not in finders:
             return None
-        for finder in finders[finders.index(self) + 1 :]:  # one before it may ask this one
-            # It stands there twice if two threads have put it there at once.
+        for finder in finders[finders.index(self) + 1 :]:  # an earlier finder may be the caller
+            # This finder is in the list twice if two threads have added it at the same time.
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec = None if find is None else find(name, path, target)
             if spec is not None:
@@ -66,12 +66,12 @@ _finder: Final = _Finder()
 
 
 def on_import(name: str, hook: Hook) -> None:
-    """Call a hook with a module each time that it has been executed from now on; once, however often this is asked."""
+    """Call a hook with a module each time the module has been executed; adding the same hook again has no effect."""
     _finder.awaited.setdefault(name, {})[hook] = None
-    if _finder not in sys.meta_path:  # others may have put another list in the place of the one that had it
+    if _finder not in sys.meta_path:  # other code may have replaced the list that contained it
         sys.meta_path.insert(0, _finder)
 
 
 def off_import(name: str, hook: Hook) -> None:
-    """End what ``on_import`` began, if it did: nothing of the hook is held any more."""
+    """Remove a hook that ``on_import`` added, if any, and every reference to it."""
     _finder.awaited.get(name, {}).pop(hook, None)

@@ -1,4 +1,4 @@
-"""What joins a multicast group: the options of ``setsockopt`` that do, and where their values name it."""
+"""Multicast groups: the options of ``setsockopt`` that join one, and where their values name it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pytest_test_categories._host.names import is_loopback
 
 
 def group_joined(option: tuple[Any, Any], value: Any, *, word: int = struct.calcsize("@L")) -> str | None:
-    """Return the multicast group that an option of ``setsockopt`` joins on an interface beside loopback, if any.
+    """Return the multicast group that an option of ``setsockopt`` joins on an interface other than loopback, if any.
 
-    The kernel reports a membership by IGMP or MLD, but not of the group of all hosts (RFC 3376, 5; RFC 3810, 6).
+    The kernel reports a membership by IGMP or MLD, except that of the all-hosts group (RFC 3376, 5; RFC 3810, 6).
 
     Args:
-        option: Its level and number.
-        value: What is set.
-        word: The size of a long, in the program that calls.
+        option: The option's level and number.
+        value: The option's value.
+        word: The size of a C long in the calling program.
     """
     form = JOINS.get(option)
     if form is None or not isinstance(value, (bytes, bytearray, memoryview)):
         return None
     try:
         group, interface = _read_membership(form, bytes(value), word)
-    except (ValueError, struct.error):  # too short: the call itself says so
+    except (ValueError, struct.error):  # too short: the call itself raises the error
         return None
     if not group.is_multicast or str(group) in _ALL_HOSTS or is_loopback(interface):
         return None
@@ -54,16 +54,16 @@ def _read_membership(form: str, data: bytes, word: int) -> tuple[ipaddress.IPv4A
 def _interface(index: int) -> str:
     try:
         return _socket.if_indextoname(index) if index > 0 else ""
-    except OSError:  # no such interface: the call itself says so
+    except OSError:  # no such interface: the call itself raises the error
         return ""
 
 
 _OURS_OF_SOURCE: Final = slice(4, 8) if sys.platform == "linux" else slice(8, 12)
-"""Where an ``ip_mreq_source`` has the interface's address: before the address of the source, or behind it."""
+"""The position of the interface's address in an ``ip_mreq_source``: before the source's address, or after it."""
 
 
 def _joins() -> dict[tuple[Any, Any], str]:
-    """Return the options that join a multicast group, and the form of their values."""
+    """Return the options that join a multicast group, each with the form of its value."""
     four, six = _socket.IPPROTO_IP, getattr(_socket, "IPPROTO_IPV6", 41)
     found: dict[tuple[Any, Any], str] = {}
     for level, name, form in (
@@ -73,7 +73,7 @@ def _joins() -> dict[tuple[Any, Any], str]:
     ):
         if hasattr(_socket, name):
             found[level, getattr(_socket, name)] = form
-    if sys.platform == "linux":  # numbers of linux/in.h: the socket module names few of them
+    if sys.platform == "linux":  # numbers from linux/in.h: the socket module names few of them
         found[four, 39] = "ip_mreq_source"
         for level in (four, six):
             found[level, 42] = found[level, 46] = "group_req"

@@ -1,6 +1,6 @@
-"""What this machine knows about names and addresses, without asking the network.
+"""What this machine knows about names and addresses, without using the network.
 
-Remembered look-ups, the hosts file, this machine's own name and addresses. Nothing here sends a packet.
+Remembered look-ups, the hosts file, and this machine's own name and addresses. Nothing here sends a packet.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ HOSTS_FILE: Final = (
 )
 
 ANSWERS_FOR_LOCALHOST: Final = sys.platform == "win32"
-"""Whether the system itself knows every address of ``localhost``: Windows' ``getaddrinfo`` does, of this spelling.
+"""Whether the system itself knows all addresses of ``localhost``: Windows' ``getaddrinfo`` does, in this spelling only.
 
-Its hosts file has the name in comments only. Those of macOS and of most Linux systems hold both addresses.
+Windows' hosts file has the name only in comments. Those of macOS and of most Linux systems hold both addresses.
 """
 
 SYSTEM_LOG_SOCKETS: Final = frozenset(
@@ -47,7 +47,7 @@ SYSTEM_LOG_SOCKETS: Final = frozenset(
         "/run/systemd/journal/stdout",
     }
 )
-"""Unix sockets of the system's log (syslog, journald), which a SysLogHandler reaches."""
+"""Unix sockets of the system's log (syslog, journald), to which a SysLogHandler connects."""
 
 _VSOCK_LOCAL: Final = 1  # VMADDR_CID_LOCAL, in linux/vm_sockets.h
 OWN_ADDRESS_SECONDS: Final = 5.0
@@ -56,10 +56,10 @@ REMEMBERED_NAMES: Final = 16
 
 
 class _State:
-    """What is known of this machine's addresses: the part of this file that changes, beside the tables.
+    """What is known about this machine's addresses: the mutable state of this module, beside the tables.
 
     Attributes:
-        own: Whether an address is this machine's, and when that was found out.
+        own: For each address, when it was checked, and whether it is this machine's.
     """
 
     def __init__(self) -> None:
@@ -70,27 +70,27 @@ state: Final = _State()
 
 
 class HostsFile:
-    """The hosts file's names, read again when the file changes."""
+    """The names in the hosts file, which is read again when it changes."""
 
     def __init__(self, path: str = HOSTS_FILE) -> None:
         self._path = path
         self._held: tuple[tuple[int, int, int] | None, dict[str, set[str]]] = (None, {})
 
     def addresses(self, name: str) -> set[str]:
-        """Return the addresses that the file gives a name; none for a name it doesn't hold."""
+        """Return the addresses of a name in the file; an empty set if it does not contain the name."""
         return self.names().get(normal_name(name), set())
 
     def names(self) -> dict[str, set[str]]:
-        """Return all names that the file holds, each with its addresses."""
+        """Return all names in the file, each with its addresses."""
         stamp = System.stamp(self._path)
         known, names = self._held
         if stamp != known:
             names = self._read()
-            self._held = stamp, names  # in one go: another thread may read it, too
+            self._held = stamp, names  # in one assignment: another thread may read it at the same time
         return names
 
     def holds_address(self, ip: IPAddress) -> bool:
-        """Tell whether the file names an address, so that asking for its name sends nothing."""
+        """Return whether the file contains an address, so that looking up its name sends nothing."""
         return any(parse_ip(address) == ip for found in self.names().values() for address in found)
 
     def _read(self) -> dict[str, set[str]]:
@@ -106,7 +106,7 @@ class HostsFile:
         return found
 
     def maps_to_loopback(self, name: str) -> bool:
-        """Tell whether the file maps a name to loopback and to nothing else."""
+        """Return whether the file maps a name to loopback addresses only."""
         addresses = [parse_ip(address) for address in self.addresses(name)]
         return bool(addresses) and all(ip is not None and ip.is_loopback for ip in addresses)
 
@@ -115,13 +115,13 @@ hosts_file = HostsFile()
 
 
 def own_names() -> set[str]:
-    """Return the names of this machine: what ``gethostname`` says, and the hosts file's full form of it."""
+    """Return the names of this machine: the result of ``gethostname``, and its full form in the hosts file."""
     name = normal_name(_socket.gethostname())
     return {name} | ({normal_name(own) for own in _fqdns(name)} if "." not in name else set())
 
 
 def is_own_name(name: str) -> bool:
-    """Tell whether a name is this machine's own."""
+    """Return whether a name is one of this machine's own."""
     return normal_name(name) in own_names()
 
 
@@ -132,7 +132,7 @@ def _fqdns(name: str) -> list[str]:
 
 
 def is_own_address(ip: IPAddress) -> bool:
-    """Tell whether an address belongs to one of this machine's interfaces. Sends nothing."""
+    """Return whether an address belongs to one of this machine's interfaces. Sends nothing."""
     now = time.monotonic()
     known = state.own.get(ip)
     if known is not None and now - known[0] < OWN_ADDRESS_SECONDS:
@@ -141,14 +141,14 @@ def is_own_address(ip: IPAddress) -> bool:
         state.own.clear()
     try:
         own = any(_binds(ip, scope) and _routes_to_itself(ip, scope) for scope in _scopes(ip))
-    except (OSError, ValueError):  # no socket of that family, no descriptor left, a scope that is no number
+    except (OSError, ValueError):  # no socket of that family, no free descriptor, a scope that is not a number
         return False
     state.own[ip] = (now, own)
     return own
 
 
 def _scopes(ip: IPAddress) -> list[int]:
-    """Return the scopes to try an address in: all interfaces for a link-local one that names none."""
+    """Return the scopes in which to try an address: all interfaces for a link-local address without a scope."""
     if isinstance(ip, ipaddress.IPv4Address) or not ip.is_link_local:
         return [0]
     if ip.scope_id is None:
@@ -162,7 +162,7 @@ def _scopes(ip: IPAddress) -> list[int]:
 
 
 def _sockaddr(ip: IPAddress, port: int, scope: int) -> tuple[str | int, ...]:
-    # CPython takes the scope from here alone: one in the text is passed over.
+    # CPython reads the scope only from this tuple, and ignores one in the text.
     text = str(ip).partition("%")[0]
     return (text, port) if isinstance(ip, ipaddress.IPv4Address) else (text, port, 0, scope)
 
@@ -179,8 +179,8 @@ def _binds(ip: IPAddress, scope: int) -> bool:
 
 
 def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
-    # Under net.ipv4.ip_nonlocal_bind every address binds. What this machine owns it reaches from
-    # that very address. A datagram socket that connects picks a route and sends nothing.
+    # With net.ipv4.ip_nonlocal_bind every address can be bound. This machine reaches an address of its own from that
+    # same address. The connect of a datagram socket chooses a route and sends nothing.
     with _socket_of(ip) as probe:
         try:
             probe.connect(_sockaddr(ip, 9, scope))
@@ -191,7 +191,7 @@ def _routes_to_itself(ip: IPAddress, scope: int) -> bool:
 
 
 class Probe(_socket.socket):
-    """A socket of ours that tests an address; the audit hook lets what it does pass."""
+    """A socket that tests an address; the audit hook ignores its calls."""
 
     def __enter__(self) -> Self:
         return self
@@ -205,12 +205,12 @@ def _socket_of(ip: IPAddress) -> Probe:
 
 
 def reach_of_address(ip: IPAddress) -> Reach:
-    """Judge how far an address is."""
+    """Return how far traffic to an address goes."""
     return Reach.MACHINE if is_local_ip(ip) or is_own_address(ip) else Reach.BEYOND
 
 
 def reach_of_name(name: str) -> Reach:
-    """Judge how far looking up a name goes: ``NOWHERE`` where the answer needs no server."""
+    """Return how far the look-up of a name goes: ``NOWHERE`` if it needs no server."""
     if is_localhost(name) or name == "" or hosts_file.maps_to_loopback(name):
         return Reach.NOWHERE
     if is_own_name(name):
@@ -219,11 +219,12 @@ def reach_of_name(name: str) -> Reach:
 
 
 def reach_of_reverse(ip: IPAddress, *, mapped: bool = False) -> Reach:
-    """Judge how far looking up an address's name goes.
+    """Return how far the look-up of an address's name goes.
 
     Args:
         ip: The address.
-        mapped: Whether it stood inside an IPv6 address (``::ffff:127.0.0.1``): not each C library then looks in it.
+        mapped: Whether it was written inside an IPv6 address (``::ffff:127.0.0.1``): not every C library finds such an
+            address in the hosts file.
     """
     if hosts_file.holds_address(ip) and (not mapped or finds_mapped_addresses()):
         return Reach.NOWHERE
@@ -231,9 +232,9 @@ def reach_of_reverse(ip: IPAddress, *, mapped: bool = False) -> Reach:
 
 
 def name_here(ip: IPAddress, *, mapped: bool = False) -> str | None:
-    """Return what an address of this machine's own is called, if nobody but a DNS server would say so; else None.
+    """Return the name of one of this machine's own addresses, if only a DNS server would give it; else None.
 
-    RFC 6761 wants nobody asked about loopback. Of the rest this machine knows itself.
+    RFC 6761 wants no server to be asked about loopback. The names of its other addresses this machine knows itself.
     """
     if reach_of_reverse(ip, mapped=mapped) is not Reach.MACHINE:
         return None
@@ -241,17 +242,17 @@ def name_here(ip: IPAddress, *, mapped: bool = False) -> str | None:
 
 
 def is_loopback(interface: str) -> bool:
-    """Tell whether an interface is this machine's loopback: ``lo``, macOS' ``lo0``, Windows' ``loopback_0``."""
+    """Return whether an interface is a loopback interface: ``lo``, macOS' ``lo0``, Windows' ``loopback_0``."""
     return interface in {"lo", "lo0"} or interface.startswith("loopback_")
 
 
 def reach_of_vsock(context: int) -> Reach:
-    """Judge how far a context of vsock(7) is: a virtual machine, its host, or this one itself."""
+    """Return how far traffic to a context of vsock(7) goes: a virtual machine, its host, or this machine itself."""
     return Reach.MACHINE if context in (_VSOCK_LOCAL, _own_vsock()) else Reach.BEYOND
 
 
 def _own_vsock() -> int:
-    """Return this machine's own context: 2 on a host, 3 or more in a virtual machine; -1 where nobody says."""
+    """Return this machine's own context: 2 on a host, 3 or more in a virtual machine, -1 if it is not known."""
     ask = getattr(_socket, "IOCTL_VM_SOCKETS_GET_LOCAL_CID", None)
     if ask is None:
         return -1
@@ -270,21 +271,21 @@ def _own_vsock() -> int:
 
 
 def reach_of_interface(name: str) -> Reach:
-    """Judge how far a frame goes that is put on an interface."""
+    """Return how far a frame that is sent on an interface goes."""
     return Reach.MACHINE if is_loopback(name) else Reach.BEYOND
 
 
 def spelled_here(name: str, family: object = 0) -> str | None:
-    """Return what to look up in place of a local name that would be asked of a DNS server; None for other names.
+    """Return what to look up instead of a local name for which a DNS server would be asked; None for other names.
 
-    RFC 6761 says that nobody else is asked for the names of localhost. The GNU C library does ask for those that the
-    hosts file does not hold letter by letter, as it does not ``localhost.`` and ``app.localhost``; and, where one
-    family is wanted, for those that it holds with addresses of the other alone. This machine's own name may be in no
-    hosts file.
+    RFC 6761 says that no server is asked for the names of localhost. The GNU C library does ask for those that the
+    hosts file does not contain letter by letter, such as ``localhost.`` and ``app.localhost``; and, where one family is
+    wanted, for those that it contains only with addresses of the other. This machine's own name may be missing from
+    the hosts file.
 
     Args:
-        name: As the caller gives it.
-        family: The only family of addresses that is wanted; 0 for both.
+        name: The name as the caller wrote it.
+        family: The only address family that is wanted; 0 for both.
     """
     held = hosts_file.addresses(name)
     local, number = is_localhost(name), "::1" if family == _socket.AF_INET6 else "127.0.0.1"
@@ -298,17 +299,17 @@ def spelled_here(name: str, family: object = 0) -> str | None:
     if not local and not hosts_file.maps_to_loopback(name) and not is_own_name(name):
         return None
     if not _has_family(held, family):
-        # No address of that family: the C library says so of a number, and would ask a server of a name.
+        # No address of that family: the C library says so for a numeric address, and would ask a server for a name.
         return number if local else min(held)
-    here = normal_name(name) if library() == "musl" else name.removesuffix(".")  # as the file has it
+    here = normal_name(name) if library() == "musl" else name.removesuffix(".")  # the spelling in the file
     return None if here == name else here
 
 
 def _has_family(addresses: set[str], family: object) -> bool:
-    """Tell whether the C library finds an address of a family among those of the hosts file."""
+    """Return whether the C library finds an address of a family among those of the hosts file."""
     if family == _socket.AF_INET6:
         return any(":" in address for address in addresses)
-    if family == _socket.AF_INET:  # it takes ::1 for 127.0.0.1 there
+    if family == _socket.AF_INET:  # here the C library reads ::1 as 127.0.0.1
         ips = [parse_ip(address) for address in addresses]
         return any(ip is not None and (ip.version == 4 or ip.is_loopback) for ip in ips)  # noqa: PLR2004 - IPv4
     return True
@@ -320,11 +321,11 @@ class LookUps:
     def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
         self._size = size
         self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
-        self._nothing = True  # not the table being empty: an entry is out of it while it is put in anew
+        self._nothing = True  # not the same as an empty table: an entry is removed while it is being replaced
         self.lock = threading.RLock()  # a forked child needs a new one
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
-        """Keep what a look-up made under ``allow`` answered; ``context`` says for whom it was made."""
+        """Remember the answer of a look-up made under ``allow``; ``context`` identifies the guard it was made for."""
         for address in addresses:
             ip = parse_ip(address)
             if ip is None:
@@ -350,7 +351,7 @@ class LookUps:
     def shown_name(self, ip: IPAddress, context: int) -> str:
         """Return the name to show for an address: the latest of this context, else the latest; empty if none.
 
-        Of this machine's own addresses only the context's: what somebody else called them says nothing, and reports
+        For a loopback address only the context's own names count: other tests' names for it say nothing, and reports
         must not depend on which tests ran before.
         """
         latest = ""

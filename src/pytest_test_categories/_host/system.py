@@ -1,8 +1,8 @@
-"""The system's own functions, taken before a test puts a fake in their place.
+"""The system's own functions, saved before a test replaces them with fakes.
 
-What the layers ask for while a test runs must not meet what holds for the test: an in-memory file system, a tool that
-forbids blocking calls in event loops, a mock of ``os.stat``. They are kept in a class because such tools also look for
-them in modules' own names.
+The layers' own calls during a test must not be affected by the test's tools: an in-memory file system, a tool that
+forbids blocking calls in event loops, a mock of ``os.stat``. The functions are attributes of a class because such tools
+also replace them in the namespaces of modules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CHUNK: Final = 1 << 16
 
 
 class System:
-    """Functions of ``os``, ``time`` and ``_thread`` as the interpreter made them, and what needs no more than those."""
+    """The original functions of ``os``, ``time`` and ``_thread``, and a few functions that use only these."""
 
     stat = staticmethod(os.stat)
     fstat = staticmethod(os.fstat)
@@ -37,7 +37,7 @@ class System:
 
     @classmethod
     def exists(cls, path: str | bytes) -> bool:
-        """Tell whether there is such a file."""
+        """Return whether a file exists."""
         try:
             cls.stat(path)
         except (OSError, ValueError):
@@ -46,7 +46,7 @@ class System:
 
     @classmethod
     def stamp(cls, path: str) -> tuple[int, int, int] | None:
-        """Return what changes whenever a file does; None if there is no such file."""
+        """Return a value that changes whenever a file changes; None if there is no such file."""
         try:
             stat = cls.stat(path)
         except OSError:
@@ -55,15 +55,15 @@ class System:
 
     @classmethod
     def absolute(cls, path: str) -> str:
-        """Return a path from the root on, with neither ``.`` nor ``..``."""
+        """Return the absolute path, without ``.`` and ``..``."""
         return os.path.normpath(path if os.path.isabs(path) else os.path.join(cls.getcwd(), path))
 
     @classmethod
     def contents(cls, path: str) -> bytes:
-        """Return what is in a file.
+        """Return the content of a file.
 
         Raises:
-            OSError: It can't be read.
+            OSError: The file can't be read.
         """
         descriptor = cls.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         try:

@@ -1,17 +1,18 @@
-"""Whose unix sockets are: those of this process and its family, whatever spelling reaches them.
+"""Ownership of unix sockets: which ones belong to this process and its family, whatever path reaches them.
 
-A family is a process that guards tests (its root) and all that it has started. A socket in the file system is known by
-device, inode and the time at which it was made, since inodes are used again; one in Linux' abstract namespace by its
-name, as long as it is open. What this process binds is noted. Of the others
+A family is a process that guards tests (its root) and all processes that it has started. A socket in the file system is
+identified by device, inode and modification time, since inodes are used again; one in Linux' abstract namespace by its
+name, as long as it is open. The sockets that this process binds are noted. Those of the other processes are found so:
 
-- Linux tells what each unix socket is bound to (sock_diag(7)), and which processes hold it (proc(5)): that holds for
-  programs of any language;
-- elsewhere, Python processes write what they bind into a file of their family.
+- On Linux the system reports what each unix socket is bound to (sock_diag(7)), and which processes hold it (proc(5)).
+  This works for programs in any language.
+- Elsewhere, Python processes write the paths that they bind into a file that their family shares.
 
-What is missing in a directory for temporary files that one user alone writes to will be made by one of the family, if
-by anybody: such a path may be dialled until there is something.
+If a path does not exist yet, and lies in a directory for temporary files that only one user can write to, only the
+family will create it: connecting to it is permitted until something is there.
 
-A daemon that has left its family is none of it. Named pipes of Windows are known by their names, in the same way.
+A daemon that has left the family does not belong to it. Named pipes of Windows are identified by their names, in the
+same way.
 """
 
 from __future__ import annotations
@@ -38,24 +39,24 @@ if TYPE_CHECKING:
 Identity: TypeAlias = "tuple[int, int, int]"
 
 _REMEMBERED: Final = 4096
-"""So many sockets are known of without asking anybody; in other systems than Linux, that is all there are."""
+"""The number of sockets that are remembered; on systems other than Linux no others are known."""
 
 
 def identity(path: str) -> Identity | None:
-    """Return device, inode and time of making of what is at a path; None if there is nothing."""
+    """Return device, inode and modification time of the file at a path; None if there is none."""
     try:
         stat = System.stat(path)
     except (OSError, ValueError):
         return None
-    return stat.st_dev, stat.st_ino, stat.st_mtime_ns  # links and renames change st_ctime
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns  # not st_ctime, which links and renames change
 
 
 def names_denied(path: str, deny: Iterable[AllowEntry]) -> tuple[LookedUp, ...]:
-    """Return the names by which deny entries may know the socket at a path: a link may lead there, say.
+    """Return the other names under which deny entries may list the socket at a path: a link may lead there.
 
     Args:
-        path: The path that is connected to.
-        deny: The entries.
+        path: The path to which a call connects.
+        deny: The deny entries.
     """
     wanted = [entry.path for entry in deny if entry.path]
     if not wanted or path.startswith("@"):
@@ -67,7 +68,7 @@ def names_denied(path: str, deny: Iterable[AllowEntry]) -> tuple[LookedUp, ...]:
 
 
 def name_of(address: object) -> str | None:
-    """Return the path of a unix socket's address, an abstract name with ``@`` in front; None if it is none."""
+    """Return the path of a unix socket's address, or its abstract name after an ``@``; None if it is neither."""
     if isinstance(address, (bytes, bytearray)):
         address = bytes(address).decode("utf-8", "surrogateescape")
     if not isinstance(address, str):
@@ -83,7 +84,7 @@ def _absolute(path: str) -> str:
 
 
 class _Bound(NamedTuple):
-    """What the system says of a unix socket that has a name: its inode as a socket, the name, the file."""
+    """What the system reports about a unix socket with a name: the socket's inode, its name, its file."""
 
     inode: int
     name: str
@@ -91,25 +92,25 @@ class _Bound(NamedTuple):
     device: int
 
     def is_at(self, key: Identity) -> bool:
-        """Tell whether it is bound to a file."""
-        if self.file != key[1] & 0xFFFFFFFF:  # it tells so many bits
+        """Return whether the socket is bound to a file."""
+        if self.file != key[1] & 0xFFFFFFFF:  # the system reports 32 bits of the inode
             return False
         device = os.makedev(self.device >> 20, self.device & 0xFFFFF)
-        # btrfs and some overlays give files another device than that of their file system.
+        # On btrfs and some overlay file systems a file has another device number than its file system.
         return device == key[0] or identity(self.name) == key
 
 
 class Family:
-    """The unix sockets of a process and of those that it started.
+    """The unix sockets of a process and of the processes that it started.
 
     Args:
-        root: The process; by default this one, which it is in its forked children, too. With another, this process
-            is no relative.
+        root: The process; by default the current one, also in its forked children. If another process is given, the
+            current one does not belong to the family.
 
     Attributes:
-        inherited: Inodes (of sockets, as ``fstat`` has them) that the root had from whoever started it.
+        inherited: Inodes (of sockets, from ``fstat``) that the root inherited from the process that started it.
         tell: See ``share``.
-        told: Likewise.
+        told: See ``share``.
     """
 
     def __init__(self, root: int = 0) -> None:
@@ -120,17 +121,17 @@ class Family:
         self.told = ""
         self._read = 0
         self._known: dict[Identity, None] = {}
-        self._paths: dict[str, bool] = {}  # whether it is still to be found out what is there
+        self._paths: dict[str, bool] = {}  # True while the identity of the file at the path is not known yet
         self._names: dict[str, weakref.ref[_socket.socket]] = {}
 
     def share(self, told: str, tell: Callable[[bytes], None]) -> None:
-        """Tell the others of what is bound, and what has been: that is for where nobody can be asked.
+        """Share the paths that are bound, now and later, with the family, where the system can't report them.
 
         Args:
-            told: The file that they all read.
-            tell: Writes a line into it.
+            told: The file that all processes of the family read.
+            tell: Writes a line into that file.
         """
-        if self.told:  # as this process was told to
+        if self.told:  # a parent process has already named the file
             return
         self.told, self.tell = told, tell
         if self._paths and not can_ask():
@@ -138,7 +139,7 @@ class Family:
                 tell(json.dumps([path, identity(path)]).encode())
 
     def note(self, sock: object, address: object) -> None:
-        """Note that a socket of this process was bound."""
+        """Note the address to which a socket of this process was bound."""
         path = name_of(address)
         if path and not path.startswith("@"):
             self._add(_absolute(path), identity(path))
@@ -148,7 +149,7 @@ class Family:
                     self._names[name] = weakref.ref(sock, lambda _: self._names.pop(name, None))
 
     def note_path(self, address: object) -> None:
-        """Note that a path is about to be bound, where nobody can be asked afterwards."""
+        """Note a path that is about to be bound, where the system can't report it afterwards."""
         path = name_of(address)
         if path and not path.startswith("@") and not can_ask() and identity(path) is None:
             self._add(_absolute(path), None)
@@ -158,7 +159,7 @@ class Family:
         self._add(name.lower(), None)
 
     def has_pipe(self, name: str) -> bool:
-        """Tell whether a process of the family has served a named pipe."""
+        """Return whether a process of the family has served a named pipe."""
         if name.lower() not in self._paths:
             self._hear()
         return name.lower() in self._paths
@@ -172,14 +173,14 @@ class Family:
         self._paths[path] = key is None
         if key is not None:
             self._known[key] = None
-        with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another thread does so, too
+        with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another thread may do so at the same time
             if len(self._known) > _REMEMBERED:
                 del self._known[next(iter(self._known))]
             if len(self._paths) > _REMEMBERED:
                 del self._paths[next(iter(self._paths))]
 
     def knows(self, name: str) -> bool:
-        """Tell whether a path or abstract name is known to lead to one of the family, or to nothing any more."""
+        """Return whether a path or abstract name is known to be a socket of the family, also after its removal."""
         if name.startswith("@"):
             ref = self._names.get(name)
             sock = None if ref is None else ref()
@@ -192,14 +193,14 @@ class Family:
         path = _absolute(name)
         if key is None or not self._paths.get(path, False):
             return key is None and path in self._paths
-        self._keep(path, key)  # the first time that it is looked at since it was bound
+        self._keep(path, key)  # the first look at the file since the path was bound
         return True
 
     def holds(self, name: str) -> bool:
-        """Find out whether one of the family holds the socket that a path or abstract name leads to.
+        """Return whether a process of the family holds the socket at a path or abstract name.
 
         Args:
-            name: It, as this process sees it.
+            name: The path or name as this process sees it.
         """
         abstract = name.startswith("@")
         key = None if abstract else identity(name)
@@ -208,10 +209,10 @@ class Family:
             return self.knows(name) or (key is None and not abstract and _is_private(name))
         if key is None and not abstract:
             return _is_private(name)
-        with contextlib.suppress(OSError):  # no descriptor is left, say
+        with contextlib.suppress(OSError):  # for example, no descriptor is free
             found = _bound_to(name, key)
             for pause in _PAUSES if not found and key is not None and _is_private(name) else ():
-                System.sleep(pause)  # the file is there a moment before the socket
+                System.sleep(pause)  # the file appears a moment before the socket
                 if found := _bound_to(name, key):
                     break
             wanted = {f"socket:[{one.inode}]" for one in found if one.inode not in self.inherited}
@@ -222,7 +223,7 @@ class Family:
         return False
 
     def has(self, process: int) -> bool:
-        """Tell whether a process is one of the family; no other than this one where that can't be found out."""
+        """Return whether a process belongs to the family; only the current one does where the system can't tell."""
         if process == os.getpid():
             return True
         with contextlib.suppress(OSError):
@@ -230,23 +231,23 @@ class Family:
         return False
 
     def _hear(self) -> None:
-        """Take in what others of the family have bound."""
-        with contextlib.suppress(OSError):  # nobody has bound any
+        """Read the paths that other processes of the family have bound."""
+        with contextlib.suppress(OSError):  # no process has bound any yet
             data = System.contents(self.told)
             lines, self._read = data[self._read :].splitlines(), len(data)
             for line in lines:
-                with contextlib.suppress(ValueError, TypeError):  # its writer was killed
+                with contextlib.suppress(ValueError, TypeError):  # an incomplete line: its writer was killed
                     path, key = json.loads(line)
                     self._keep(path, None if key is None else tuple(key))
 
     def _processes(self) -> Iterator[int]:
-        """Yield the numbers of the family's processes; the one that is sought is mostly one of the first."""
+        """Yield the ids of the family's processes, likely ones first: the wanted one is mostly among these."""
         found = [self.root] if self._foreign else list(dict.fromkeys((os.getpid(), self.root)))
         yield from found
         children: dict[int, list[int]] = {}
         for entry in System.listdir("/proc"):
             if entry.isdigit():
-                with contextlib.suppress(OSError):  # it has ended
+                with contextlib.suppress(OSError):  # the process has ended
                     status = System.contents(f"/proc/{entry}/stat")
                     parent = int(status.rpartition(b")")[2].split()[1])
                     children.setdefault(parent, []).append(int(entry))
@@ -257,16 +258,16 @@ class Family:
 
 
 def _is_private(path: str) -> bool:
-    """Tell whether a path lies where one user alone makes files: in a directory below that for temporary ones."""
+    """Return whether a path lies where only one user creates files: in a private directory below the temporary one."""
     top, at, private = tempfile.gettempdir(), _absolute(path), None
     while path and not _is_link(at):
         parent = os.path.dirname(at)
         if parent == at:
             break
         at = parent
-        with contextlib.suppress(OSError):  # it is missing, too
+        with contextlib.suppress(OSError):  # the parent does not exist either
             stat = System.stat(at)
-            others = 0o022 if private is None else 0o077  # may write to the last, or enter one on the way
+            others = 0o022 if private is None else 0o077  # others may write to the innermost, or enter an outer one
             private = private or not stat.st_mode & others
             if os.path.samestat(stat, System.stat(top)):
                 return private
@@ -283,7 +284,7 @@ def _is_link(path: str) -> bool:
 our_family: Final = Family()
 
 
-# -- what Linux says ---------------------------------------------------------------------------------------------------
+# -- what Linux reports ------------------------------------------------------------------------------------------------
 
 _NETLINK, _RAW, _SOCK_DIAG = 16, 3, 4
 _HEADER: Final = struct.Struct("=IHHII")  # size, type, flags, number, process
@@ -300,19 +301,19 @@ _PAUSES: Final = (0.001, 0.004, 0.016, 0.032)
 
 @functools.cache
 def can_ask() -> bool:
-    """Tell whether the system says who holds a unix socket."""
+    """Return whether the system reports which process holds a unix socket."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, ValueError, struct.error):
-            # Another process-number namespace's /proc would speak of other processes.
+            # A /proc of another PID namespace would list other processes.
             return int(System.readlink("/proc/self")) == os.getpid() and _bound_sockets() is not None
     return False
 
 
 def _bound_sockets() -> list[_Bound]:
-    """Return the unix sockets that somebody may connect or send to.
+    """Return the unix sockets to which a process may connect or send.
 
     Raises:
-        OSError: The system doesn't say.
+        OSError: The system does not report them.
     """
     sock = _socket.socket(_NETLINK, _RAW, _SOCK_DIAG)
     try:
@@ -334,7 +335,7 @@ def _bound_to(name: str, key: Identity | None) -> list[_Bound]:
 
 
 def _take(data: bytes, found: list[_Bound]) -> bool:
-    """Take in the sockets that a message tells of; returns whether there are more messages."""
+    """Add the sockets in a message to ``found``, and return whether more messages follow."""
     at = 0
     while at < len(data):
         size, what, *_ = _HEADER.unpack_from(data, at)
@@ -344,7 +345,7 @@ def _take(data: bytes, found: list[_Bound]) -> bool:
             return False
         _family, kind, state, inode = _ONE.unpack_from(data, at + _HEADER.size)
         facts = dict(_attributes(data, at + _HEADER.size + _ONE.size, at + size))
-        # What a server has accepted has the server's name, too.
+        # A connection that a server has accepted has the server's name, too.
         if facts and not (state == _CONNECTED and kind != _socket.SOCK_DGRAM):
             name = facts.get(_NAME, b"")
             text = name if name.startswith(b"\0") else name.partition(b"\0")[0]
@@ -362,18 +363,18 @@ def _attributes(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _holds(process: int, wanted: set[str]) -> bool:
-    """Tell whether a process has one of some descriptors, as /proc names what they lead to."""
+    """Return whether a process has a descriptor whose target, as /proc names it, is among the wanted ones."""
     directory = f"/proc/{process}/fd"
-    with contextlib.suppress(OSError):  # it has ended, or is another user's
+    with contextlib.suppress(OSError):  # the process has ended, or belongs to another user
         for entry in System.listdir(directory):
-            with contextlib.suppress(OSError):  # it is closed by now
+            with contextlib.suppress(OSError):  # the descriptor is closed by now
                 if System.readlink(f"{directory}/{entry}") in wanted:
                     return True
     return False
 
 
 def peer_process(sock: _socket.socket) -> int:
-    """Return the process that serves what a stream socket is connected to, as it began to listen; 0 if nobody says."""
+    """Return the process that called ``listen`` at the other end of a stream socket; 0 if it is not known."""
     option = getattr(_socket, "SO_PEERCRED", None)
     if option is None:
         return 0

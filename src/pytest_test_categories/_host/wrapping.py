@@ -1,7 +1,7 @@
-"""Wrapping entry points so that exactly our own wrapper can be taken off again.
+"""Wrapping of entry points, so that exactly our own wrapper can be removed again.
 
-The only module beside ``_decorate`` that imports wrapt, and it does so when the first wrapper goes on: a process
-that never guards anything never pays for it.
+Only this module and ``_decorate`` import wrapt. This one does so when it installs the first wrapper: a process that
+never uses a guard does not pay for the import.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Later(ModuleType):
-    """Stands in for a module until somebody wants anything of it."""
+    """A placeholder for a module, which is imported at the first access to one of its attributes."""
 
     def __getattr__(self, name: str) -> Any:
         """Import the module."""
@@ -36,10 +36,11 @@ class _Later(ModuleType):
 
 
 class _Writing:
-    """Keeps threads apart that put wrappers on and take them off: the part of this file that changes.
+    """Serializes the threads that install and remove wrappers: the mutable state of this module.
 
     Attributes:
-        lock: Held meanwhile: by guards that begin and end, and by imports. A forked child needs a new one.
+        lock: Held while wrappers change: when guards begin and end, and during imports. A forked child process needs a
+            new one.
     """
 
     def __init__(self) -> None:
@@ -50,10 +51,10 @@ writing: Final = _Writing()
 
 
 def load() -> None:
-    """Import wrapt, and not all of asyncio with it.
+    """Import wrapt without importing asyncio.
 
-    A decorator of wrapt's needs asyncio, which nobody here uses: it costs four times what wrapt itself does. Other
-    threads must not see that it isn't there.
+    wrapt needs asyncio for a decorator that is not used here, and importing it takes four times as long as wrapt
+    itself. Other threads must not see the placeholder, so it is used only if there are none.
     """
     if "wrapt" in sys.modules:
         return
@@ -71,10 +72,10 @@ class EntryPoint:
     """One attribute to wrap.
 
     Args:
-        module: Module that holds it; one that isn't imported yet is wrapped when it is.
-        name: Dotted path in the module.
+        module: The module that holds the attribute, which is wrapped when the module is imported, if not yet.
+        name: The attribute's dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
-        owner: Object to wrap on instead of what the module's path resolves to now.
+        owner: An object whose attribute is wrapped, instead of that of the imported module.
     """
 
     def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
@@ -97,7 +98,7 @@ class EntryPoint:
 
     def _install(self, target: object) -> None:
         with writing.lock:
-            if self._wanted:  # else the last guard has ended, while another thread was importing this
+            if self._wanted:  # else the last guard ended while another thread was importing the module
                 self._wrap(target)
 
     def _wrap(self, target: object) -> None:
@@ -107,11 +108,11 @@ class EntryPoint:
             holder, attribute, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
-        # A patch undone after our end brings an old wrapper of ours back: use it, never wrap twice.
+        # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
             try:
                 _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
-            except TypeError:  # a type that nobody can change
+            except TypeError:  # a type that can't be changed
                 return
             made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
             if isinstance(made, _proxy()):
@@ -123,7 +124,7 @@ class EntryPoint:
         return getattr(link, "_self_wrapper", None) is self.wrapper
 
     def remove(self) -> None:
-        """Take our wrapper off; one that somebody has wrapped or replaced stays behind, inert."""
+        """Remove our wrapper; if another tool has wrapped or replaced it, it stays in place and does nothing."""
         off_import(self.module, self._install)
         with writing.lock:
             self._wanted = False
@@ -143,7 +144,7 @@ class EntryPoint:
 
 @functools.cache
 def _proxy() -> type[Any]:
-    """Return the class of our wrappers: wrapt's, which pickle and copy as what they wrap."""
+    """Return the class of our wrappers: wrapt's, but they pickle and copy like the wrapped function."""
     import wrapt
 
     class Bound(wrapt.BoundFunctionWrapper[..., Any]):
@@ -151,7 +152,7 @@ def _proxy() -> type[Any]:
 
         def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
             wrapped = self.__wrapped__
-            if isinstance(wrapped, FunctionType):  # a method, asked of its class: a new one at each look
+            if isinstance(wrapped, FunctionType):  # a method read from its class: each access creates a new object
                 owner, _, name = wrapped.__qualname__.rpartition(".")
                 return getattr, (operator.attrgetter(owner)(sys.modules[wrapped.__module__]), name)
             return wrapped.__reduce_ex__(protocol)
@@ -168,7 +169,7 @@ def _proxy() -> type[Any]:
         __bound_function_wrapper__ = Bound
 
         def __getattribute__(self, name: str) -> Any:
-            if name == "__module__":  # where pickle looks for what it writes by name: `os.system` calls itself posix'
+            if name == "__module__":  # pickle looks up the name in this module; that of `os.system` would be "posix"
                 home: tuple[str, str] | None = getattr(self, "_self_home", None)
                 return self.__wrapped__.__module__ if home is None else home[0]
             return super().__getattribute__(name)
@@ -177,7 +178,7 @@ def _proxy() -> type[Any]:
             wrapped, home = self.__wrapped__, getattr(self, "_self_home", None)
             if home is not None:
                 return str(home[1])
-            if isinstance(wrapped, FunctionType):  # by name, under which the wrapper is found
+            if isinstance(wrapped, FunctionType):  # by its name, under which unpickling finds the wrapper
                 return str(wrapped.__qualname__)
             return wrapped.__reduce_ex__(protocol)
 
@@ -190,29 +191,29 @@ def _proxy() -> type[Any]:
     return Proxy
 
 
-_IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has too
-_FLAGS: Final = 18  # the place of tp_flags among the fields of PyTypeObject, each of a pointer's size
-_VECTORCALL: Final = 47  # that of tp_vectorcall
+_IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has, too
+_FLAGS: Final = 18  # the index of tp_flags among the fields of PyTypeObject, each as large as a pointer
+_VECTORCALL: Final = 47  # the index of tp_vectorcall
 
 _constructors: dict[type, int] = {}  # tp_vectorcall of types whose __init__ is wrapped
 
 
 def _writing(holder: object, write: Callable[[], object]) -> None:
-    """Change an attribute, also one of an extension's type, whose methods can't be set as a rule.
+    """Change an attribute, even of an extension type, whose methods normally can't be set.
 
-    Nothing else reaches such a method under all its names: early imports, subclasses and ``isinstance`` go by the
-    type itself. The flag that forbids it is lifted for this one assignment; the interpreter then does what it does
-    for any class (method caches, slots).
+    Nothing else affects such a method everywhere: early imports, subclasses and ``isinstance`` use the type itself. The
+    flag that forbids the change is cleared for this one assignment; the interpreter then updates its method caches and
+    slots as for any class.
 
     Raises:
-        TypeError: The type can't be changed here.
+        TypeError: The type can't be changed on this interpreter.
     """
     if not isinstance(holder, type) or not holder.__flags__ & _IMMUTABLE:
         write()
         return
     flags = _field(holder, _FLAGS)
     if sys.implementation.name != "cpython" or flags.value != holder.__flags__:
-        raise TypeError(f"cannot set attributes of {holder!r}")  # another layout than we know: hands off
+        raise TypeError(f"cannot set attributes of {holder!r}")  # an unknown memory layout: don't write to it
     before = vars(holder).get("__init__")
     flags.value &= ~_IMMUTABLE
     try:
@@ -224,7 +225,7 @@ def _writing(holder: object, write: Callable[[], object]) -> None:
 
 
 def _let_init_be_called(cls: type) -> None:
-    """Take a constructor's short cut away while ``__init__`` is wrapped: Cython's passes ``__init__`` by."""
+    """Disable a type's ``tp_vectorcall`` while its ``__init__`` is wrapped: Cython's does not call ``__init__``."""
     import wrapt
 
     if not _field(list, _VECTORCALL).value or _field(object, _VECTORCALL).value:
@@ -239,7 +240,7 @@ def _let_init_be_called(cls: type) -> None:
 
 
 def _field(cls: type, index: int) -> Any:
-    """Return a field of a type's C structure: behind the head of every object and ``ob_size``."""
+    """Return a field of a type's C structure, counted from behind the object header and ``ob_size``."""
     import ctypes
 
     size = ctypes.sizeof(ctypes.c_void_p)

@@ -1,4 +1,4 @@
-"""Layers find attempts and ask one callable, the judge. None decides, none knows the guard."""
+"""The layers, which find attempts and ask one callable, the judge. No layer decides, and no layer knows the guard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class Sight(NamedTuple):
     """What a layer reads from a call.
 
     Attributes:
-        endpoint: Its aim.
-        reach: How far it goes; None: as far as its address.
-        stays: Finds out at some cost whether it goes nowhere after all; asked only where that makes a difference.
+        endpoint: Where the call leads.
+        reach: How far the call reaches; None to derive it from the endpoint's address.
+        stays: Returns whether the call reaches nothing outside this test after all. It is costly, and therefore called
+            only where the answer makes a difference.
     """
 
     endpoint: Endpoint
@@ -27,10 +28,10 @@ class Sight(NamedTuple):
     stays: Callable[[], bool] | None = None
 
 
-if TYPE_CHECKING:  # making a Protocol costs more than this whole package's other classes
+if TYPE_CHECKING:  # creating a Protocol class takes longer than all other classes of this package
 
     class Judge(Protocol):
-        """The callable that layers ask about each attempt they find."""
+        """The callable that layers call for each attempt they find."""
 
         def __call__(
             self,
@@ -41,37 +42,37 @@ if TYPE_CHECKING:  # making a Protocol costs more than this whole package's othe
             sock: Any,
             read: Callable[[Kind, int, Any], Sight | None],
         ) -> bool:
-            """Return if the attempt may go on: True if some guard restricts it, so that what it leads to matters."""
+            """Return if the attempt may proceed: True if a guard restricts it, so its later steps matter."""
 
     class Remember(Protocol):
-        """The callable that layers tell what a permitted look-up answered."""
+        """The callable that receives the answer of a permitted look-up."""
 
         def __call__(self, name: str, addresses: list[str]) -> None:
-            """Keep a name's addresses."""
+            """Remember the addresses of a name."""
 
     class Outside(Protocol):
-        """A layer outside of this process: the judge tells it what it would see otherwise."""
+        """A layer outside this process; the judge informs it, since it would see permitted calls as well."""
 
         def begin_tests(self) -> None:
-            """Leave what has been started so far to whoever runs the tests."""
+            """Treat the processes and threads started so far as the test runner's own."""
 
         def word_of_work(self) -> int | None:
-            """Return how it knows what is done here and now, for whoever does it elsewhere; None if it can't tell."""
+            """Return this layer's number for the current work, for a worker that continues it; None if it has none."""
 
         def begin_start(self) -> None:
-            """Hold the process that this thread starts now to what the thread is held to."""
+            """Apply this thread's policy to the process that the thread is about to start."""
 
         def end_start(self) -> None:
-            """Note that it has started."""
+            """Note that the process has started."""
 
         def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
-            """Tell whether it lets go on by itself what ``scopes`` permit; if that ends, it empties their memos."""
+            """Return whether it permits by itself what ``scopes`` permit; when that ends, it empties their memos."""
 
         def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
-            """Let this thread's next call go on, which ``scopes`` permit, or nobody is charged with."""
+            """Permit this thread's next call: either ``scopes`` permit it, or no guard is charged for it."""
 
         def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
-            """Keep what a permitted look-up has answered."""
+            """Remember the answer of a permitted look-up."""
 
         def take(self) -> None:
-            """Put on record what has been seen there."""
+            """Record what this layer has seen."""

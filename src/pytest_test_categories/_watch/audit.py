@@ -1,8 +1,8 @@
-"""The audit hook: what got past the wrappers.
+"""The audit hook: judges the calls that bypass the wrappers.
 
-``_socket.socket``, and methods bound before the wrapping, meet no wrapper but do raise audit events. A hook can't be
-removed, so there is one for the process: a module-level function that leaves at once for other events, and is inert
-while nobody guards.
+``_socket.socket``, and methods bound before the wrapping, call no wrapper but do raise audit events. A hook can't be
+removed, so there is one for each process: a module-level function that returns at once for other events, and does
+nothing while no guard is active.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
 
 _READS: Final = frozenset("rbt")
-"""Letters of the modes of files that nothing is written to."""
+"""Letters in the modes of files that are opened only to be read."""
 
 
 class AuditHook:
-    """Asks the judge about events while it is started; the hook itself stays for good, inert.
+    """Asks the judge about audit events from ``start`` to ``stop``; the installed hook stays, and then does nothing.
 
     Attributes:
-        judge: Who is asked; None while nobody guards.
-        opened: Told of each descriptor (or path that is no str) that a file is made of, to write to it.
+        judge: The judge; None while no guard is active.
+        opened: Called with each descriptor (or path that is not a str) from which a writable file is made.
     """
 
     def __init__(self) -> None:
@@ -55,14 +55,14 @@ class AuditHook:
         self._installed = False
 
     def start(self, judge: Judge, opened: Callable[[Any], None] | None = None) -> None:
-        """Start asking."""
+        """Start asking the judge."""
         self.judge, self.opened = judge, opened
         if not self._installed:
             sys.addaudithook(_hook)
             self._installed = True
 
     def stop(self) -> None:
-        """Stop asking."""
+        """Stop asking the judge."""
         self.judge = None
 
 
@@ -78,7 +78,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    # The interpreter's own has a socket and an address; what others say under its name is their affair.
+    # The interpreter's event carries a socket and an address; other code may raise an event of the same name.
     if len(args) != 2 or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
         return
     sock, address = args
@@ -88,7 +88,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         try:
             if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in scope.memo:
                 return
-        except (TypeError, IndexError):  # an address that no call takes
+        except (TypeError, IndexError):  # an address that every call refuses
             pass
     if address is None or passed(event, sock, address) or type(sock) is names.Probe:
         return
@@ -105,9 +105,9 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _open_event(_judge: Judge, _event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    if len(args) > 1:  # the interpreter gives three; what others say of files of theirs is their affair
+    if len(args) > 1:  # the interpreter's event has three; other code may raise an event of the same name
         file, mode, *_ = args
-        # It raises this for each file that it opens by its path, import after import.
+        # The common case comes first to be cheap: each import opens files by their path.
         if type(file) is not str and hook.opened is not None and type(mode) is str and not _READS.issuperset(mode):
             hook.opened(file)
 
@@ -131,7 +131,7 @@ def _pipe_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
-    if len(args) < _FEWEST.get(event, 1):  # not the interpreter's
+    if len(args) < _FEWEST.get(event, 1):  # not raised by the interpreter
         return
     subject = args[0]
     kind = _KINDS[event]
@@ -151,10 +151,10 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 
 
 def _flags() -> int:
-    """Return the flags of the ``socket.getaddrinfo`` call around an event, which does not carry them."""
+    """Return the flags of the ``socket.getaddrinfo`` call that raised an event: the event does not carry them."""
     try:
         frame = sys._getframe(3)
-    except ValueError:  # native code asks
+    except ValueError:  # called from native code
         return 0
     if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
         flags = frame.f_locals.get("flags", 0)
@@ -174,14 +174,14 @@ _KINDS: Final = {
 }
 _ALL_OF_GETADDRINFO: Final = 5
 _FEWEST: Final = {"socket.getaddrinfo": 2}
-"""Arguments of an event that are read, where that is more than one."""
+"""The number of an event's arguments that are read, where it is more than one."""
 EVENTS: Final = {
     event: _socket_event
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
     else _lookup_event
     for event in _KINDS
 } | {
-    # Here every file that is opened costs what is done for it.
+    # This handler's cost is paid for every file that is opened.
     "open": _open_event if sys.platform != "win32" else _open_event_of_windows,
     "_winapi.CreateFile": _pipe_event,
     "_winapi.CreateNamedPipe": _pipe_event,

@@ -1,8 +1,9 @@
-"""Open connections: bytes sent on a connection that the code under guard did not open itself.
+"""Open connections: bytes sent on a connection that the guarded code did not open itself.
 
 A module-level client with keep-alive, or a session fixture's pool, lets a test reach the network without a connect.
-Sending on a connected socket is therefore an attempt of its own, at the socket's peer. Asked once for each socket and
-guard: what is permitted stays permitted. Only what a guard's own context, threads and jobs send is judged.
+Sending on a connected socket is therefore an attempt of its own, at the socket's peer. The judge is asked once for each
+socket and guard; a permitted socket stays permitted. Only the sends of a guard's own context, threads and jobs are
+judged.
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ if TYPE_CHECKING:
 
 _FORK_EXEC: Final = (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec"))
 _CLOSES_OTHERS, _TO_KEEP, _INPUT_READ, _OUTPUT_WRITE, _ERROR_WRITE, _BEFORE = 2, 3, 6, 9, 11, 21
-"""Places in its arguments: whether it closes descriptors, which it keeps, its ends of three pipes, ``preexec_fn``."""
+"""Argument positions: ``close_fds``, descriptors to keep, the child's ends of three pipes, ``preexec_fn``."""
 
 _LOOP_STARTS: Final = ("subprocess_exec", "subprocess_shell")
 
 _HERE: Final = Scope(ScopeKind.EXPECT, None, "")
-"""In place of a guard: a socket that this process accepted or paired leads to nobody new."""
+"""Marks, in place of a guard, a socket that this process accepted or paired: it reaches no new peer."""
 KEPT: Final = 256
-"""So many sockets are kept in mind before those that are gone are sought."""
+"""The number of remembered sockets from which closed ones are first removed."""
 
 
 class _Seen:
-    """What is known of sockets, by identity: the part of this file that changes.
+    """What is known about sockets, by identity: the mutable state of this module.
 
     Attributes:
-        cleared: Which guard has let a socket send.
-        reported: Which guards have its connect on record, and let it go on (warn mode).
-        sweep_at: So many are kept in mind before those that are gone are sought.
+        cleared: The guard that has permitted a socket to send.
+        reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
+        sweep_at: The number of entries in ``cleared`` from which those of deleted sockets are removed.
     """
 
     def __init__(self) -> None:
@@ -60,55 +61,55 @@ class _Seen:
 seen: Final = _Seen()
 
 _STANDARD: Final = range(3)
-"""Descriptors of a program's input, output and errors."""
+"""Descriptors of a program's standard input, output and error."""
 _NONBLOCKING: Final = getattr(_socket, "SOCK_NONBLOCK", 0)
 _DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 _CLOSE_FROM: Final = getattr(os, "POSIX_SPAWN_CLOSEFROM", -1)  # from 3.13 on
-_NUMBERS: Final = 3  # of a file action's parts: what to do, and up to two descriptors
-_FORMAT, _SOCKET = 0o170000, 0o140000  # of stat.h: the part of a mode that says what a file is, and a socket's
+_NUMBERS: Final = 3  # the leading parts of a file action: the operation, and up to two descriptors
+_FORMAT, _SOCKET = 0o170000, 0o140000  # S_IFMT and S_IFSOCK of stat.h: the file type's bits, and a socket's type
 
 
 def _known_as(descriptor: int) -> Any:
-    """Return the socket that we know something of whose descriptor this is; None for others."""
+    """Return the remembered socket that has this descriptor; None if there is none."""
     for known in (*list(seen.cleared.values()), *list(seen.reported.values())):
         sock = known[1]()
-        with contextlib.suppress(Exception):  # a class that we know nothing of
+        with contextlib.suppress(Exception):  # an unknown class, whose fileno() may raise anything
             if sock is not None and sock.fileno() == descriptor:
                 return sock
     return None
 
 
 def _fileno(file: Any) -> Any:
-    with contextlib.suppress(Exception):  # no file, or a class that we know nothing of
+    with contextlib.suppress(Exception):  # not a file, or an unknown class
         return file.fileno()
     return None
 
 
 def _number(descriptor: Any) -> Any:
-    """Return the number that C reads from a descriptor, whatever its class says of itself; others as they are."""
+    """Return the number that C code reads from a descriptor, even of a subclass of int; other values unchanged."""
     if type(descriptor) is int:
         return descriptor
     with contextlib.suppress(TypeError):
         return int.__index__(descriptor)
-    with contextlib.suppress(Exception):  # the call itself says so
+    with contextlib.suppress(Exception):  # the call itself raises the error
         return operator.index(descriptor)
     return descriptor
 
 
 def _plain_action(action: Any) -> Any:
-    """Return one of ``posix_spawn``'s file actions as C reads it."""
+    """Return one of ``posix_spawn``'s file actions as the C code reads it."""
     try:
         parts = list(tuple.__iter__(action))
         return (*map(_number, parts[:_NUMBERS]), *parts[_NUMBERS:])
-    except TypeError:  # no tuple: the call itself says so
+    except TypeError:  # not a tuple: the call itself raises the error
         return action
 
 
 def _own_outputs() -> frozenset[tuple[int, int]]:
-    """Return inode and device of the program's own input and output: services have sockets there, and copy them."""
+    """Return inode and device of this program's standard streams: in a service these may be sockets, and be copied."""
     found = set()
     for descriptor in _STANDARD:
-        with contextlib.suppress(OSError):  # it is closed
+        with contextlib.suppress(OSError):  # the descriptor is closed
             found.add(System.fstat(descriptor)[1:3])
     return frozenset(found)
 
@@ -117,45 +118,47 @@ _own: Final = _own_outputs()
 
 
 def _is_foreign_socket(descriptor: int) -> bool:
-    """Tell whether a descriptor is a socket's, and no copy of what this process had as input and output to begin with.
+    """Return whether a descriptor is a socket, and not a copy of this process's original standard streams.
 
     Raises:
-        OSError: It is closed, or too large a number.
+        OSError: The descriptor is closed, or the number is too large.
     """
     mode, *which = System.fstat(descriptor)[:3]
     if mode & _FORMAT != _SOCKET:
         return False
-    # Where sockets have no numbers, only the standard descriptors themselves are known.
+    # Where the system gives sockets no inode numbers, only the standard descriptors themselves can be recognized.
     return tuple(which) not in _own or not (which[0] or descriptor in _STANDARD)
 
 
 def _inheritable_sockets() -> set[tuple[int, int, int]]:
-    """Return descriptor, inode and device of the sockets that a program would inherit, beside its input and output."""
+    """Return descriptor, inode and device of the sockets that a program would inherit, beside its standard streams."""
     try:
         named = [int(name) for name in System.listdir(_DESCRIPTORS)]
     except (OSError, ValueError):  # there is no such directory
         return set()
     found = set()
     for descriptor in named:
-        with contextlib.suppress(OSError):  # the one that the directory was read by: it is closed again
+        with contextlib.suppress(OSError):  # the descriptor used to read the directory is closed by now
             if descriptor not in _STANDARD and System.get_inheritable(descriptor) and _is_foreign_socket(descriptor):
                 found.add((descriptor, *System.fstat(descriptor)[1:3]))
     return found
 
 
 _inherited: Final = _inheritable_sockets()
-"""Those that were there when the layers were loaded."""
+"""The inheritable sockets that were open when the layers were loaded."""
 our_family.inherited = frozenset(inode for *_, inode, _device in (*_inherited, *_own))
 
 
 def _peer_of(descriptor: int) -> tuple[int, Any, int]:
-    """Return a socket's family, its peer's address and, of unix sockets, process; the socket stays as it is.
+    """Return a socket's family, its peer's address and, for a unix socket, its peer's process.
+
+    The socket itself is not changed.
 
     Raises:
-        OSError: It is no socket, or has no peer.
+        OSError: The descriptor is not a socket, or the socket has no peer.
     """
     if _NONBLOCKING:
-        # An object for a descriptor sets it to the default timeout, but for one that says it doesn't block.
+        # A socket object made from a descriptor applies the default timeout to it, unless its type says SOCK_NONBLOCK.
         found = _socket.socket(fileno=descriptor, type=_socket.SOCK_STREAM | _NONBLOCKING)
     else:
         blocking = os.get_blocking(descriptor)
@@ -169,54 +172,57 @@ def _peer_of(descriptor: int) -> tuple[int, Any, int]:
 
 
 def _cleared_for(sock: Any) -> Scope | None:
-    """Return the guard that has let a socket send, if one has."""
+    """Return the guard that has permitted a socket to send, if any."""
     known = seen.cleared.get(identity(sock))
     return known[0] if known is not None and known[1]() is sock else None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
-    """Let a socket send: its guard has been asked."""
+    """Permit a socket to send under a guard, without asking the judge again."""
     if len(seen.cleared) >= seen.sweep_at:
         _sweep()
     try:
         seen.cleared[identity(sock)] = (scope, weakref.ref(sock))
-    except TypeError:  # no weak reference to it: it is asked about each time
+    except TypeError:  # it takes no weak reference: the judge is asked each time
         return
 
 
 def note_connected(sock: Any) -> None:
-    """Let a unix socket send whose connect was judged here and now: its peer's name is what the server called it."""
+    """Permit a unix socket to send, since its connect has just been judged.
+
+    Its peer's name would not do: that is the name which the server gave to the socket.
+    """
     charged = charge()
     if charged is not None and charged.scopes:
         _clear(sock, charged.scopes[0])
 
 
 def _sweep() -> None:
-    """Forget the sockets that are gone: references with no call when a socket dies are a fraction of the price."""
+    """Forget deleted sockets: a sweep costs a fraction of weak references with a callback."""
     for number, entry in seen.cleared.copy().items():
         if entry[1]() is None:
             taken = seen.cleared.pop(number, entry)
-            if taken is not entry:  # another thread has a new socket of that number
+            if taken is not entry:  # another thread has stored a new socket with the same identity
                 seen.cleared.setdefault(number, taken)
     seen.sweep_at = max(KEPT, 2 * len(seen.cleared))
 
 
 def note_reported(sock: Any, serials: set[int]) -> None:
-    """Remember guards that have put a socket's connect on record and let it go on: its bytes are no news to them."""
+    """Remember the guards that recorded a socket's connect and let it proceed: they don't report its sends again."""
     number = identity(sock)
     known, _ = seen.reported.get(number, (set(), None))
-    with contextlib.suppress(TypeError):  # the interpreter's own sockets, whose sends meet no wrapper
+    with contextlib.suppress(TypeError):  # a plain _socket.socket, whose sends no wrapper sees
         seen.reported[number] = (known | serials, weakref.ref(sock, lambda _: seen.reported.pop(number, None)))
 
 
 def is_reported(sock: Any, serial: int) -> bool:
-    """Tell whether a guard has the connect of this socket on record."""
+    """Return whether a guard has recorded the connect of this socket."""
     known = seen.reported.get(identity(sock))
     return known is not None and serial in known[0]
 
 
 def forget() -> None:
-    """Forget all sockets, when nothing is guarded any more."""
+    """Forget all sockets, once no guard is active."""
     seen.sweep_at = KEPT
     seen.cleared.clear()
     seen.reported.clear()
@@ -232,9 +238,9 @@ def _unless_addressed(instance: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _reader(process: int) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return what reads the peer of a unix socket: its process counts, where it is known, and not its name.
+    """Return a reader for the peer of a unix socket, judged by its process where that is known, and not by its name.
 
-    By now the name may be another's, or nobody's.
+    By now the name may belong to another socket, or to none.
     """
 
     def read(kind: Kind, family: int, address: Any) -> Sight | None:
@@ -247,13 +253,13 @@ def _reader(process: int) -> Callable[[Kind, int, Any], Sight | None]:
 
 
 class Sends:
-    """Makes the wrappers, each bound to the judge it asks."""
+    """Creates the wrappers, each bound to the judge that it asks."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
 
     def method(self, route: str) -> Any:
-        """Return a wrapper for a socket's own method that sends."""
+        """Return a wrapper for a method of a socket that sends."""
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -266,7 +272,7 @@ class Sends:
         return wrapper
 
     def function(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
-        """Return a wrapper for what sends on a socket that ``find`` tells from instance and arguments, or on None."""
+        """Return a wrapper for a function that sends; ``find`` returns its socket, or None, from the call."""
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -276,7 +282,7 @@ class Sends:
         return wrapper
 
     def check(self, route: str, sock: Any) -> None:
-        """Ask the judge about a connection, unless it is the guard's own, or known to be permitted."""
+        """Ask the judge about a connection, unless it is known to be permitted."""
         __tracebackhide__ = True
         known = _cleared_for(sock)
         if known is _HERE:
@@ -285,12 +291,12 @@ class Sends:
         if here is not None and here is known and here.open:
             return
         if here is not None and here.memo and here.open and isinstance(sock, _socket.socket):
-            # The guard has let somebody connect there, as a rule this socket.
+            # The guard has permitted a connect to this peer, usually that of this socket.
             try:
                 if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
                     _clear(sock, here)
                     return
-            except OSError:  # not connected: the call itself says so
+            except OSError:  # not connected: the call itself raises the error
                 return
         charged = charge()
         if charged is None or not charged.scopes:
@@ -301,16 +307,16 @@ class Sends:
         real = sock if isinstance(sock, _socket.socket) else getattr(sock, "_sock", None)  # gevent's, trio's, asyncio's
         if not isinstance(real, _socket.socket):
             return
-        # Of a datagram socket the connect sends nothing, and was not judged.
+        # The connect of a datagram socket sends nothing, and was not judged.
         datagram = type_of(real) == _socket.SOCK_DGRAM
-        # Debuggers, reporters and gateways send from threads of their own, and leftovers are judged when they connect.
+        # Debuggers, reporters and execnet gateways send from their own threads; leftovers are judged when they connect.
         if not datagram and (charged.late or charged.unattributed or scope.kind is ScopeKind.COLLECT):
             return
         try:
             peer = _socket.socket.getpeername(real)
-        except OSError:  # not connected: the call itself says so
+        except OSError:  # not connected: the call itself raises the error
             return
-        if peer:  # a socket pair's end has no name
+        if peer:  # one end of a socket pair has no name
             family = family_of(real)
             kind = Kind.SEND if datagram and family in IP_FAMILIES else Kind.REUSE
             read = read_address if family != AF_UNIX else _reader(peer_process(real))
@@ -318,14 +324,14 @@ class Sends:
         _clear(sock, scope)
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:
-        """Return a wrapper for what writes to its argument number ``at``, a descriptor, in C."""
+        """Return a wrapper for a C function that writes to a descriptor, its argument number ``at`` or ``name``."""
         check = self._check_if_socket
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             given = args[at] if at < len(args) else kwargs.get(name)
             number = _number(given)
-            if number is not given:  # asked once: what a class answers the next time may be another descriptor
+            if number is not given:  # converted once: the next __index__ call may return another descriptor
                 args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
                 kwargs = kwargs if at < len(args) else {**kwargs, name: number}
             check(route, number)
@@ -334,13 +340,13 @@ class Sends:
         return wrapper
 
     def connection(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge what multiprocessing sends on a connection: it took hold of ``os.write`` when it was imported."""
+        """Judge what multiprocessing sends on a connection: it binds ``os.write`` when it is imported."""
         __tracebackhide__ = True
         self._check_if_socket("multiprocessing.connection", _fileno(instance))
         return wrapped(*args, **kwargs)
 
     def fork_exec(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the connections that a program is handed, as its input or output or to keep."""
+        """Judge the connections that a new program receives as standard streams, or that are kept open for it."""
         __tracebackhide__ = True
         if len(args) > _ERROR_WRITE:
             kept = tuple.__iter__(args[_TO_KEEP]) if isinstance(args[_TO_KEEP], tuple) else ()
@@ -353,7 +359,7 @@ class Sends:
         return wrapped(*args, **kwargs)
 
     def _after(self, before: Callable[[], object], closed_from: int | None) -> Callable[[], None]:
-        """Return a ``preexec_fn`` that looks at what the given one has made of the program's descriptors."""
+        """Return a ``preexec_fn`` that calls the given one, and then judges the descriptors as it leaves them."""
 
         def both() -> None:
             before()
@@ -362,12 +368,12 @@ class Sends:
         return both
 
     def posix_spawn(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the connections that a program is handed by ``file_actions``: subprocess does so from 3.13 on."""
+        """Judge the connections that a program receives by ``file_actions``; subprocess uses them from 3.13 on."""
         __tracebackhide__ = True
         actions: Any = ()
         if kwargs.get("file_actions"):
-            with contextlib.suppress(TypeError):  # the call itself says so
-                # Read once: it may be an iterator, with members of classes that say another thing the next time.
+            with contextlib.suppress(TypeError):  # the call itself raises the error
+                # Read once: it may be an iterator, and its members may have other values the next time.
                 actions = kwargs["file_actions"] = [_plain_action(action) for action in kwargs["file_actions"]]
         named: dict[Any, set[int]] = {}
         for action in actions:
@@ -381,11 +387,11 @@ class Sends:
         return wrapped(*args, **kwargs)
 
     def inherits(self, route: str) -> Any:
-        """Return a wrapper for what runs a program with all that is inheritable, perhaps in this one's place."""
+        """Return a wrapper for a function that runs a program, which gets all inheritable descriptors."""
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
-            # execvp tries every directory of the path.
+            # execvp calls this for every directory of the search path.
             if route == "os.system" or not (args and isinstance(args[0], (str, bytes))) or System.exists(args[0]):
                 self._check_inherited(route)
             return wrapped(*args, **kwargs)
@@ -393,7 +399,7 @@ class Sends:
         return wrapper
 
     def loop_subprocess(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the connections that are a program's input or output where libuv starts it, or that it keeps."""
+        """Judge the connections that a program started by libuv receives as standard streams or in ``pass_fds``."""
         __tracebackhide__ = True
         for name in ("stdin", "stdout", "stderr"):
             given = kwargs.get(name)
@@ -401,7 +407,7 @@ class Sends:
             self._check_if_socket("uvloop.subprocess", number if type(number) is int else _fileno(given))
         kept = kwargs.get("pass_fds")
         if kept:
-            with contextlib.suppress(TypeError):  # the call itself says so
+            with contextlib.suppress(TypeError):  # the call itself raises the error
                 kept = kwargs["pass_fds"] = tuple(kept)
                 for found in kept:
                     self._check_if_socket("uvloop.subprocess", found)
@@ -410,7 +416,7 @@ class Sends:
         return wrapped(*args, **kwargs)
 
     def check_file(self, file: Any) -> None:
-        """Judge a connection that a file is made of, which writes in C."""
+        """Judge the connection that a file object is made from, which then writes to it in C."""
         __tracebackhide__ = True
         self._check_if_socket("os.fdopen", file)
 
@@ -420,20 +426,21 @@ class Sends:
         if type(number) is int and number >= 0:
             try:
                 foreign = _is_foreign_socket(number)
-            except (OSError, OverflowError):  # the call itself says so
+            except (OSError, OverflowError):  # the call itself raises the error
                 return
             if foreign:
                 self.check_descriptor(route, number)
 
     def _check_inherited(self, route: str, closed: Collection[int] = (), closed_from: int | None = None) -> None:
-        """Judge the connections that are a program's input and output, or that are marked for programs to inherit.
+        """Judge the connections that are a program's standard streams or are marked as inheritable.
 
-        Those that were there before the layers were are let alone: an agent's, say, that started this process.
+        Those that were open before the layers were loaded are left out: they may belong to an agent that started this
+        process.
 
         Args:
             route: The entry point.
-            closed: Marked ones that the program doesn't get.
-            closed_from: Nor those from this one on.
+            closed: Inheritable descriptors that the program does not receive.
+            closed_from: The program receives no descriptor from this number on.
         """
         __tracebackhide__ = True
         for descriptor in _STANDARD:
@@ -445,7 +452,7 @@ class Sends:
                 self.check_descriptor(route, descriptor)
 
     def check_descriptor(self, route: str, descriptor: int) -> None:
-        """Ask the judge about a connection that nothing is known of but its descriptor."""
+        """Ask the judge about a connection of which only the descriptor is known."""
         __tracebackhide__ = True
         charged = charge()
         if charged is None or not charged.scopes or charged.late or charged.unattributed:
@@ -455,9 +462,9 @@ class Sends:
             return
         try:
             family, peer, process = _peer_of(descriptor)
-        except OSError:  # not connected: the call itself says so
+        except OSError:  # not connected: the call itself raises the error
             return
-        if not peer:  # a socket pair's end has no name
+        if not peer:  # one end of a socket pair has no name
             return
         sock = _known_as(descriptor)
         if sock is None or _cleared_for(sock) not in {_HERE, scope}:
@@ -465,7 +472,7 @@ class Sends:
 
     @staticmethod
     def accept(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Note what a server of this process accepted."""
+        """Note a connection that a server of this process accepted."""
         answer = wrapped(*args, **kwargs)
         if isinstance(answer, tuple) and isinstance(answer[0], _socket.socket):
             _clear(answer[0], _HERE)
@@ -473,14 +480,14 @@ class Sends:
 
     @staticmethod
     def accepting(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Note the socket that Windows' proactor is about to accept a connection on."""
+        """Note the socket on which Windows' proactor is about to accept a connection."""
         sock = wrapped(*args, **kwargs)
         _clear(sock, _HERE)
         return sock
 
     @staticmethod
     def pair(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Note the ends of a socket pair, which is a loopback connection where the system has none."""
+        """Note both ends of a socket pair, which is a loopback connection on systems without socket pairs."""
         ends = wrapped(*args, **kwargs)
         for end in ends:
             _clear(end, _HERE)
@@ -488,7 +495,7 @@ class Sends:
 
 
 def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
-    """Return the rows for ``socket.socket`` itself, beside its ``sendmsg``, which may carry an address."""
+    """Return the rows for ``socket.socket`` itself, except its ``sendmsg``, which may carry an address."""
     return [
         *(
             EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls)
@@ -499,7 +506,7 @@ def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
 
 
 def entry_points(sends: Sends) -> list[EntryPoint]:
-    """Return the rows for those that send past ``socket.socket``'s methods, or bound them before they were wrapped."""
+    """Return the rows for what sends without ``socket.socket``'s methods, or bound them before they were wrapped."""
     return [
         EntryPoint("socket", "socketpair", sends.pair),
         EntryPoint("socket", "_fallback_socketpair", sends.pair),
@@ -534,9 +541,9 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
 
 
 def rows_around_programs(judge: Judge) -> list[EntryPoint]:
-    """Return the rows that judge what a program inherits, to come after all others on its start.
+    """Return the rows that judge what a program inherits; they must be installed last on the functions that start it.
 
-    They stand outside those that hand policies down: these make a call of their own.
+    They are then outside the wrappers that pass policies to child processes, which call the function in their own way.
     """
     sends = Sends(judge)
     return [EntryPoint("os", name, sends.inherits(f"os.{name}")) for name in ("execv", "execve", "system")]

@@ -1,6 +1,6 @@
-"""Reading endpoints: where a call leads, as the C library and the kernel take its arguments.
+"""Readers of endpoints: where a call leads, as the C library and the kernel interpret its arguments.
 
-Readers know nothing of guards: they return a ``Sight``, or None for what sends nothing or will be refused anyway.
+Readers know nothing about guards. They return a ``Sight``, or None for a call that sends nothing or will fail anyway.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 family_of: Final = _socket.socket.family.__get__
-"""The family of a socket as a plain number; ``socket.socket.family`` would make an enum of it each time."""
+"""Returns the family of a socket as a plain number; ``socket.socket.family`` would create an enum each time."""
 
 type_of: Final = _socket.socket.type.__get__
-"""The type of a socket, likewise."""
+"""Returns the type of a socket as a plain number."""
 
 IP_FAMILIES: Final = (_socket.AF_INET, _socket.AF_INET6)
 AF_UNIX: Final = getattr(_socket, "AF_UNIX", -1)
 AF_VSOCK: Final = getattr(_socket, "AF_VSOCK", -1)
 AF_PACKET: Final = getattr(_socket, "AF_PACKET", -1)
 AF_PIPE: Final = -2
-"""In the place of a family: Windows' named pipes, which are no sockets. Their address is a tuple of their path."""
+"""Used as the family of Windows' named pipes, which are not sockets. Their address is a tuple that holds the path."""
 HIGHEST_PORT: Final = 65535
 _LONGEST_LABEL: Final = 64
 _C_INT: Final = 2**31
 
 
 def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read a socket address; None for families that are not judged and for addresses that the call will refuse."""
+    """Read a socket address; None for a family that is not judged, or an address that the call will refuse."""
     if family in IP_FAMILIES:
         return _read_ip(family, address)
     if family == AF_UNIX:
@@ -82,7 +82,7 @@ def read_address(kind: Kind, family: int, address: Any) -> Sight | None:
 
 
 def read_pipe(_kind: Kind, _family: int, address: tuple[str]) -> Sight | None:
-    """Read a named pipe of Windows; None for the path of something else."""
+    """Read the address of a named pipe of Windows; None if the path is not a pipe's."""
     found = pipe_of(address[0])
     if found is None:
         return None
@@ -98,18 +98,18 @@ def read_pipe(_kind: Kind, _family: int, address: tuple[str]) -> Sight | None:
 
 
 _STANDARD_LIBRARYS: Final = r"(?i:pyc|python-pipe)-\d+-\d+-"
-"""Names that multiprocessing and asyncio give to pipes between a process and its children: nobody else knows them."""
+"""Names that multiprocessing and asyncio give to pipes between a process and its children, known to these alone."""
 
 
 def kind_of_bind(kind: Kind, family: int) -> Kind:
-    """Return what a ``bind`` is: of a packet socket it says where its frames go, as a connect does."""
+    """Return the kind of a ``bind``: on a packet socket it sets where the frames go, as a connect does."""
     return Kind.CONNECT if kind is Kind.BIND and family == AF_PACKET else kind
 
 
 def _read_ip(family: int, address: Any) -> Sight | None:
     if not isinstance(address, tuple):
         return None
-    address = tuple.__add__((), address)  # what C reads, whatever a derived class says of itself
+    address = tuple.__add__((), address)  # the items that C code reads, even of a subclass of tuple
     if not address or not isinstance(address[0], (str, bytes, bytearray)):
         return None
     if not 2 <= len(address) <= (2 if family == _socket.AF_INET else 4):  # noqa: PLR2004 - (host, port[, flow, scope])
@@ -119,7 +119,7 @@ def _read_ip(family: int, address: Any) -> Sight | None:
         port = operator.index(address[1])
     except TypeError:
         return None
-    # CPython hands the root of all names over as it is, here.
+    # CPython passes the root name (".") on unchanged here.
     if (not _is_sound(address[0]) and host != ".") or not -_C_INT <= port < _C_INT:
         return None
     if host == "":
@@ -127,7 +127,7 @@ def _read_ip(family: int, address: Any) -> Sight | None:
     if parse_ip(host) is not None:
         return Sight(Endpoint(host, port)) if 0 <= port <= HIGHEST_PORT else None
     reach = Reach.BEYOND if host == "<broadcast>" else reach_of_name(host)
-    if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without a packet, and then refused
+    if reach is Reach.NOWHERE and not 0 <= port <= HIGHEST_PORT:  # resolved without sending a packet, then refused
         return None
     if reach is Reach.BEYOND and host != "<broadcast>" and ends_here(address[0], family):
         return None
@@ -135,7 +135,7 @@ def _read_ip(family: int, address: Any) -> Sight | None:
 
 
 def read_datagram_connect(kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read the connect of a datagram socket: to a number it sends nothing, and what is sent later is judged then."""
+    """Read the connect of a datagram socket: to a numeric address it sends nothing; later sends are judged then."""
     sight = read_address(kind, family, address)
     if sight is None or parse_ip(sight.endpoint.host) is None:
         return sight
@@ -143,10 +143,10 @@ def read_datagram_connect(kind: Kind, family: int, address: Any) -> Sight | None
 
 
 def reader_of_connect(kind: Kind, family: int, sock: Any) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return what reads the address of a call on a socket.
+    """Return the reader for the address of a call on a socket.
 
-    A datagram socket may connect only where its ``send`` meets a wrapper, which the interpreter's own class has none
-    of.
+    The connect of a datagram socket is free only where a wrapper judges its ``send`` later; the interpreter's own class
+    has no wrapper.
     """
     if (
         kind is Kind.CONNECT
@@ -164,7 +164,7 @@ def read_group(_kind: Kind, _family: int, address: Any) -> Sight:
 
 
 def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
-    """Read the name that a bind looks up; None if its address is a number."""
+    """Read the name that a bind looks up; None if its address is numeric."""
     sight = _read_ip(family, address) if family in IP_FAMILIES else None
     if sight is None or sight.reach is not Reach.BEYOND or sight.endpoint.host == "<broadcast>":
         return None
@@ -172,7 +172,7 @@ def read_bound_name(_kind: Kind, family: int, address: Any) -> Sight | None:
 
 
 def _is_sound(host: str | bytes | bytearray) -> bool:
-    """Tell whether the C library gets to see a host: not one with a NUL, or one that IDNA has no form for."""
+    """Return whether CPython passes a host to the C library: none with a NUL, and none that IDNA can't encode."""
     if isinstance(host, str):
         if host.isascii() and len(host) < _LONGEST_LABEL:
             return "\0" not in host and ".." not in host and not host.startswith(".")
@@ -190,14 +190,14 @@ def _up_to_a_nul(host: str | bytes | bytearray) -> str | bytes:
 
 
 _OTHER_RESOLVERS: Final = ("gevent.resolver.ares", "gevent.resolver.cares", "gevent.resolver.dnspython")
-"""Modules that ask name servers in the C library's place, once they are loaded."""
+"""Modules that ask name servers instead of the C library, once they are loaded."""
 
 
 def ends_here(host: str | bytes | bytearray, family: object = 0, flags: int = 0) -> bool:
-    """Tell whether the C library ends the look-up of a name by itself: whoever asks it sends nothing."""
+    """Return whether the C library ends the look-up of a name by itself, so that nothing is sent."""
     return (
         refused_by_c_library(host, family, flags)
-        and not hosts_file.addresses(host_text(host))  # which is asked first
+        and not hosts_file.addresses(host_text(host))  # the hosts file is read first
         and not _others_resolve()
     )
 
@@ -207,7 +207,7 @@ def _others_resolve() -> bool:
 
 
 def read_lookup(_kind: Kind, _family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read a look-up's ``(host, port, flags)``; None if it sends nothing whoever is asked."""
+    """Read a look-up's ``(host, port, flags)``; None if it sends nothing with any resolver."""
     host, port, flags = address[:3]
     if not isinstance(host, (str, bytes, bytearray)) or flags & socket.AI_NUMERICHOST:
         return None
@@ -227,7 +227,7 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | N
     if not isinstance(host, (str, bytes, bytearray)):
         return None
     text = host_text(host)
-    if text == "<broadcast>":  # CPython's word for it
+    if text == "<broadcast>":  # CPython's name for this address
         text = "255.255.255.255"
     ip = parse_ip(text)
     if ip is None:
@@ -236,22 +236,22 @@ def read_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | N
 
 
 def _is_mapped(host: str) -> bool:
-    """Tell whether an IPv4 address stands inside an IPv6 one."""
+    """Return whether a host is an IPv4 address written inside an IPv6 one."""
     return ":" in host and "." in str(parse_ip(host))
 
 
 def read_c_lookup(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read ``(host, port, flags, family, type, protocol)`` of what the C library is asked; None if it asks nobody."""
+    """Read a look-up's ``(host, port, flags, family, type, protocol)``; None if the C library sends nothing."""
     return _unless_it_ends_here(read_lookup(kind, family, address), address)
 
 
 def read_c_reverse(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read the same of a call that is given an address, or a name."""
+    """Read the same tuple of a reverse look-up, whose host is an address or a name."""
     return _unless_it_ends_here(read_reverse(kind, family, address), address)
 
 
 def read_c_name(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
-    """Read the same of the functions that refuse a NUL."""
+    """Read the same tuple of a function that refuses a NUL in the host."""
     if isinstance(address[0], (str, bytes, bytearray)):
         host = plain_host(address[0])
         if _up_to_a_nul(host) != host:
@@ -269,7 +269,7 @@ def _unless_it_ends_here(sight: Sight | None, address: tuple[Any, ...]) -> Sight
 
 
 def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return a reader for a wrapper, which answers for this machine's own name where a server would be asked."""
+    """Return a reader for wrappers, which answer for this machine's own name instead of letting a server be asked."""
 
     def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
         sight = read(kind, family, address)
@@ -283,11 +283,13 @@ def answered(read: Callable[[Kind, int, Any], Sight | None]) -> Callable[[Kind, 
 def unanswered(
     read: Callable[[Kind, int, Any], Sight | None], wanted: object = 0
 ) -> Callable[[Kind, int, Any], Sight | None]:
-    """Return a reader for who can't answer in the C library's place: local names that it asks a server are foreign.
+    """Return a reader for layers that can't answer instead of the C library.
+
+    For them a local name is foreign if the C library would ask a server for it.
 
     Args:
-        read: Reads what is asked for.
-        wanted: The only family that is wanted; 0 for both.
+        read: The reader of the call.
+        wanted: The only address family that is wanted; 0 for both.
     """
 
     def reader(kind: Kind, family: int, address: tuple[Any, ...]) -> Sight | None:
@@ -297,31 +299,31 @@ def unanswered(
         if parse_ip(sight.endpoint.host) is None:
             asks = spelled_here(sight.endpoint.host, wanted) is not None
         else:
-            asks = kind is Kind.REVERSE_LOOKUP and sight.reach is Reach.MACHINE  # its name is in no hosts file
+            asks = kind is Kind.REVERSE_LOOKUP and sight.reach is Reach.MACHINE  # the hosts file does not name it
         return Sight(sight.endpoint, Reach.BEYOND) if asks else sight
 
     return reader
 
 
 def numeric_host(address: Any) -> Any:
-    """Return the host of ``getnameinfo``'s address; None for one that it refuses, as the C library does every name."""
+    """Return the host of ``getnameinfo``'s address; None for one that it refuses: the C library refuses every name."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:  # noqa: PLR2004 - (host, port[, flow, scope])
         return None
-    host = tuple.__getitem__(address, 0)  # what C reads, whatever a derived class says of itself
+    host = tuple.__getitem__(address, 0)  # the item that C code reads, even of a subclass of tuple
     if not isinstance(host, str) or (parse_ip(host_text(host)) is None and not _others_resolve()):
         return None
     return host
 
 
 def named_here(host: Any) -> str | None:
-    """Return the name of an address of this machine's own, where a server would be asked for it."""
+    """Return the name of one of this machine's own addresses, where the C library would ask a server for it."""
     text = host_text(host) if isinstance(host, (str, bytes, bytearray)) else ""
     ip = parse_ip(text)
     return None if ip is None else name_here(ip, mapped=_is_mapped(text))
 
 
 def addresses_in(answer: Any) -> list[str]:
-    """Return the addresses in what getaddrinfo, gethostbyname or gethostbyname_ex answered."""
+    """Return the addresses in the answer of getaddrinfo, gethostbyname or gethostbyname_ex."""
     if isinstance(answer, str):
         return [answer]
     if isinstance(answer, tuple) and len(answer) == 3 and isinstance(answer[2], list):  # noqa: PLR2004 - (name, aliases, addresses)

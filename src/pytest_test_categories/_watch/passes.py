@@ -1,6 +1,6 @@
-"""One-shot passes: what a wrapper has judged, the audit event of the same call need not be judged again for.
+"""One-shot passes: after a wrapper has judged a call, the audit event of the same call is not judged again.
 
-No flag, which greenlets and signal handlers would share: a pass names its call, and the event uses it up.
+A pass names its call, and the event uses it up. A flag would not do: greenlets and signal handlers would share it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 
 class _Passes(threading.local):
-    """A thread's own passes: what is permitted to one must not let another's call through."""
+    """The passes of one thread: they must not permit another thread's call."""
 
     def __init__(self) -> None:
         self.open: list[tuple[str, Any, Any]] = []
@@ -20,14 +20,14 @@ _passes: Final = _Passes()
 
 
 def allow(one_shot: tuple[str, Any, Any]) -> None:
-    """Note what a wrapper has judged: ``(event, socket or host, address)``, good for one event of this thread."""
+    """Add a pass for a call that a wrapper has judged: ``(event, socket or host, address)``, for one event only."""
     _passes.open.append(one_shot)
 
 
 def withdraw(one_shot: tuple[str, Any, Any]) -> None:
-    """Take back a pass that no event used."""
+    """Remove a pass that no event has used."""
     passes = _passes.open
-    if not passes:  # the usual case: the event used it
+    if not passes:  # the usual case: the event has used it
         return
     for index in range(len(passes) - 1, -1, -1):
         if passes[index] is one_shot:
@@ -36,7 +36,7 @@ def withdraw(one_shot: tuple[str, Any, Any]) -> None:
 
 
 def passed(event: str, subject: Any, address: Any) -> bool:
-    """Use up the pass of an event, if there is one."""
+    """Use up the pass for an event, and return whether there was one."""
     passes = _passes.open
     if not passes:
         return False

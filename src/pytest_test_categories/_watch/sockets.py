@@ -1,6 +1,6 @@
 """The table of wrapt wrappers on socket entry points.
 
-Adding an entry point is one row: its target, how to read the endpoint from the call, what kind of attempt it is.
+One row adds an entry point: its target, how to read the endpoint from the call, and the kind of attempt.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _SOCKET_GLOBALS: Final = vars(socket)
 
 
 def _is_fake(function: Any, address: Any = None) -> bool:
-    """Tell whether what a wrapper found in place is somebody's patch: what it leads to is judged, not the call of it.
+    """Return whether a wrapped function is another tool's patch: not the call is judged, but what it leads to.
 
-    Of a patched ``connect`` that need not be a fake, a call with a host name is judged all the same: it may go on to
-    the interpreter's, which resolves the name before anybody is told.
+    A patched ``connect`` that may not be a fake is judged all the same if it is called with a host name: it may call
+    the interpreter's own, which resolves the name before it raises an audit event.
     """
     home = getattr(function, "__globals__", None)
     if isinstance(function, BuiltinFunctionType) or home is _SOCKET_GLOBALS:
@@ -70,7 +70,7 @@ def _is_fake(function: Any, address: Any = None) -> bool:
 
 
 def _named(address: Any) -> Asked | None:
-    """Return a label for an address with a host name: the name, and what it stands for, are one attempt."""
+    """Return a label for an address with a host name: the look-up and the access to its address are one attempt."""
     if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked.get() is not None:  # noqa: PLR2004 - (host, port)
         return None
     name = host_text(address[0]) if isinstance(address[0], (str, bytes, bytearray)) else ""
@@ -81,7 +81,7 @@ _NO_NAMES: Final = frozenset({"", "<broadcast>"})
 
 
 class _Table:
-    """Makes the wrappers, each bound to the judge it asks."""
+    """Creates the wrappers, each bound to the judge that it asks."""
 
     def __init__(self, judge: Judge, remember: Remember) -> None:
         self.judge = judge
@@ -89,11 +89,11 @@ class _Table:
         self.sends = connections.Sends(judge)
 
     def methods(self, route: str) -> list[tuple[str, Any]]:
-        """Return the names of a socket's methods and a wrapper for each."""
+        """Return the names of the socket methods, each with its wrapper."""
         return [(name, self.method(kind, event, f"{route}.{name}", read)) for name, kind, event, read in _METHODS]
 
     def look_ups(self, route: str) -> list[tuple[str, Any]]:
-        """Return the names of the resolver functions and a wrapper for each."""
+        """Return the names of the resolver functions, each with its wrapper."""
         return [
             (name, self.lookup(kind, event, f"{route}.{name}", read, flags_at))
             for name, kind, event, read, flags_at in _LOOKUPS
@@ -103,7 +103,7 @@ class _Table:
         """Return a wrapper for a socket method; ``read`` finds the address in its arguments."""
         judge = self.judge
         numeric = self._numeric
-        sends = self.sends if route.endswith(".sendmsg") else None  # without an address it sends as others do
+        sends = self.sends if route.endswith(".sendmsg") else None  # without an address it sends as ``send`` does
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -111,12 +111,12 @@ class _Table:
             scope = current.get()
             if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
                 try:
-                    # Of plain types only: a derived one may call itself equal to what was permitted.
+                    # Plain types only: a subclass may compare equal to a permitted address.
                     plain = type(address) is tuple and type(address[0]) is str
                     again = plain and (kind, family_of(instance), address) in scope.memo
-                except (TypeError, IndexError):  # no socket of the interpreter's, or an address that no call takes
+                except (TypeError, IndexError):  # not a _socket.socket, or an address that every call refuses
                     again = False
-                if again:  # what was permitted to this scope is permitted again, and the audit hook finds it there too
+                if again:  # permitted to this scope before; the audit hook finds it in the memo, too
                     return wrapped(*args, **kwargs)
             if address is None and sends is not None:
                 sends.check(route, instance)
@@ -126,8 +126,8 @@ class _Table:
             try:
                 family = family_of(real)
             except TypeError:
-                real = getattr(instance, "_sock", None)  # gevent's sockets hold the interpreter's
-                if not isinstance(real, _socket.socket):  # not a socket at all: the call itself says so
+                real = getattr(instance, "_sock", None)  # gevent's sockets hold one of the interpreter's
+                if not isinstance(real, _socket.socket):  # not a socket at all: the call itself raises the error
                     return wrapped(*args, **kwargs)
                 family = family_of(real)
             asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
@@ -166,9 +166,9 @@ class _Table:
         sock: Any,
         read: Callable[[Kind, int, Any], Sight | None],
     ) -> Any:
-        """Resolve a host name as the C library is about to, so that the address it connects to is judged too."""
+        """Resolve a host name as the C library would, so that the address it connects to is judged, too."""
         __tracebackhide__ = True
-        host = host_text(address[0])  # of an address that has been judged, and so is one
+        host = host_text(address[0])  # the address has been judged, and is therefore valid
         if host in _NO_NAMES or parse_ip(host) is not None:
             return address
         if kind is Kind.BIND:
@@ -188,22 +188,22 @@ class _Table:
         return resolved
 
     def listen(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge as a bind what serves on a port that the system chooses, since nothing was bound to the socket."""
+        """Judge ``listen`` on an unbound socket as a bind: the system chooses the port."""
         __tracebackhide__ = True
         if isinstance(instance, _socket.socket) and (family := family_of(instance)) in IP_FAMILIES:
             try:
                 host, port = _socket.socket.getsockname(instance)[:2]
-            except OSError:  # closed, or a system that doesn't listen on such: the call itself says so
+            except OSError:  # closed, or this system needs a bound socket: the call itself raises the error
                 return wrapped(*args, **kwargs)
             if port == 0:
                 self.judge(Kind.BIND, "socket.listen", family, (host, port), instance, read_address)
         return wrapped(*args, **kwargs)
 
     def setsockopt(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the joining of a multicast group, which the system reports to the network, as a send to the group."""
+        """Judge joining a multicast group as a send to the group: the system reports it to the network."""
         try:
             joins = args[:2] in JOINS
-        except TypeError:  # the call itself says so
+        except TypeError:  # the call itself raises the error
             joins = False
         if joins and len(args) > 2 and isinstance(instance, _socket.socket):  # noqa: PLR2004 - (level, option, value)
             __tracebackhide__ = True
@@ -213,7 +213,7 @@ class _Table:
         return wrapped(*args, **kwargs)
 
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
-        """Return a wrapper for a resolver function whose flags are its argument number ``flags_at``."""
+        """Return a wrapper for a resolver function that takes its flags as argument number ``flags_at`` (0: none)."""
         needed = 2 if flags_at else 1
         read = answered(read)
 
@@ -221,7 +221,7 @@ class _Table:
             __tracebackhide__ = True
             host = called = args[0] if args else kwargs.get("host")
             if kind is Kind.LOOKUP and type(host) is str and (ip := parse_ip(host)) is not None:
-                if route.endswith("_ex") and "x" in host:  # it would be asked for, since it has a letter
+                if route.endswith("_ex") and "x" in host:  # hexadecimal: the C library would ask a server for it
                     args = (str(ip), *args[1:])
                 return wrapped(*args, **kwargs)  # nothing is looked up
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
@@ -240,17 +240,17 @@ class _Table:
                     and self.judge(kind, route, 0, (subject, None, 0, 0, 0, 0), None, read)
                 ):
                     named = named_here(subject)
-                    if named is not None:  # of the C library only the service is wanted
+                    if named is not None:  # the C library only needs to name the service
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
             elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
                 named = named_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
                     return named, [], [host_text(host)]
-                mapped = flags & _socket.AI_V4MAPPED  # IPv4 addresses will do
+                mapped = flags & _socket.AI_V4MAPPED  # IPv4 addresses are accepted, too
                 called = spelled_here(host_text(host), 0 if mapped else rest[0]) or host
                 if called is not host:
-                    if kind is Kind.REVERSE_LOOKUP and parse_ip(called) is not None:  # a server would be asked its name
+                    if kind is Kind.REVERSE_LOOKUP and parse_ip(called) is not None:  # a server would get its name
                         self.remember("", [])
                         return host_text(host), [], [called]
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
@@ -264,7 +264,7 @@ class _Table:
                     resolving.reset(token)
                 passes.withdraw(one_shot)
             if kind is Kind.REVERSE_LOOKUP:
-                self.remember("", [])  # it is over: what this thread looks up next is another one
+                self.remember("", [])  # this attempt has ended: the thread's next look-up is another one
             if named is not None:
                 return named, *answer[1:]
             self._keep(host, answer)
@@ -278,13 +278,13 @@ class _Table:
         self.remember(name, addresses_in(answer))
 
     def create_connection(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Label what happens inside: the look-up and the connects are one attempt, at what the caller asked for."""
+        """Label the steps inside: the look-up and the connects are one attempt, at the host that the caller named."""
         __tracebackhide__ = True
         address = args[0] if args else kwargs.get("address")
         if not isinstance(address, tuple) or len(address) != 2 or not isinstance(address[0], (str, bytes, bytearray)):  # noqa: PLR2004 - (host, port)
             return wrapped(*args, **kwargs)
         host = host_text(address[0])
-        if parse_ip(host) is not None:  # one step, and what it connects to is what was asked for
+        if parse_ip(host) is not None:  # a single step, which connects to the address that the caller gave
             return wrapped(*args, **kwargs)
         token = asked.set(Asked(host, address[1]))
         try:
@@ -293,7 +293,7 @@ class _Table:
             asked.reset(token)
 
     def labelled(self, method: Any) -> Any:
-        """Return a wrapper for a method whose own steps meet other entry points: they are the same attempt."""
+        """Return a wrapper for a method that calls other entry points: their steps are the same attempt."""
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -310,7 +310,7 @@ class _Table:
         return wrapper
 
     def outermost(self, method: Any) -> Any:
-        """Return a wrapper for a method of a resolver that is not to be judged for what has been on the way to it."""
+        """Return a wrapper for a resolver's method that doesn't judge a look-up which has already been judged."""
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -319,7 +319,7 @@ class _Table:
         return wrapper
 
     def proactor(self, kind: Kind, route: str, at: int, name: str) -> Any:
-        """Return a wrapper for what Windows' proactor does to a socket, which never meets the socket's own methods."""
+        """Return a wrapper for a method of Windows' proactor, which does not call the socket's own methods."""
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -333,7 +333,7 @@ class _Table:
         return wrapper
 
     def connect_pipe(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Judge the connection to a named pipe that Windows' proactor makes: its C code raises no event."""
+        """Judge the connection of Windows' proactor to a named pipe: its C code raises no audit event."""
         __tracebackhide__ = True
         path = args[0] if args else kwargs.get("address")
         if isinstance(path, str):
@@ -342,7 +342,7 @@ class _Table:
 
 
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return family, socket type and protocol that a resolver function is asked for."""
+    """Return the family, socket type and protocol that the caller of a resolver function wants."""
     if event != "socket.getaddrinfo":
         return _socket.AF_INET if event == "socket.gethostbyname" else 0, 0, 0
     given = args[2:5]
@@ -362,7 +362,7 @@ def _last_of_sendto(args: tuple[Any, ...]) -> Any:
         return None
     try:
         memoryview(args[0]).release()
-    except TypeError:  # the call reads its data before its address, and will say so
+    except TypeError:  # the call reads its data before its address, and will raise the error
         return None
     return args[-1]
 
@@ -378,7 +378,7 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
-_PROACTOR: Final = (  # its methods, what they are, and where they have the address: they look no name up
+_PROACTOR: Final = (  # method, kind, route, and where the address is: these methods look up no names
     ("connect", Kind.CONNECT, "loop.sock_connect", 1, "address"),
     ("sendto", Kind.SEND, "loop.sock_sendto", 3, "addr"),
 )
@@ -392,10 +392,10 @@ _LOOKUPS: Final = (
 
 
 def match_by_name(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Compare a name with the names among macOS' exceptions from proxies alone, as CPython does from 3.13 on.
+    """Compare a host with macOS' proxy exceptions by name only, as CPython does from 3.13 on.
 
-    Before that it looks every host up, since the system's exceptions hold a network (169.254/16); requests asks it
-    even where what is sent goes to a fake. A look-up that a guard would refuse is left out.
+    Before that version CPython looks up every host, since the system's exceptions contain a network (169.254/16);
+    requests calls this function even where a fake receives the request. A look-up that a guard would refuse is skipped.
     """
     charged = charge()
     if charged is not None and len(args) == 2 and isinstance(args[0], str):  # noqa: PLR2004 - (host, settings)
@@ -411,9 +411,9 @@ def match_by_name(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: d
 
 
 def _real_classes() -> list[type[Any]]:
-    """Return ``socket.socket`` itself, also where somebody has put a class of theirs in its place.
+    """Return the real ``socket.socket`` classes, even where another tool has replaced the attribute.
 
-    After a reload of the module, or another import of it, there are several: early imports keep the old ones.
+    After a reload of the module, or a second import, there are several: early imports keep the old ones.
     """
     return [
         cls for cls in _socket.socket.__subclasses__() if cls.__module__ == "socket" and cls.__qualname__ == "socket"
@@ -424,7 +424,7 @@ _known_classes: list[type[Any]] = []
 
 
 def _as_of(name: Any, number: Any, answer: Any) -> Any:
-    """Return what a look-up of a number answered as the answer for the name that it stood in for."""
+    """Return the answer for a name whose address was looked up in its place."""
     if parse_ip(number) is None:
         return answer
     if isinstance(answer, list):  # getaddrinfo's, with the canonical name
@@ -433,7 +433,7 @@ def _as_of(name: Any, number: Any, answer: Any) -> Any:
 
 
 def replaced() -> bool:
-    """Tell whether the socket module was executed again: its new class has none of our wrappers."""
+    """Return whether the socket module was executed again: its new class has none of our wrappers."""
     cls = getattr(sys.modules.get("socket"), "socket", None)
     return cls not in _known_classes and bool(_new_classes())
 
@@ -466,7 +466,10 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
 
 
 def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryPoint]:
-    """Return the rows for a socket module that was executed again: those of its functions find them by themselves."""
+    """Return the rows for a socket module that was executed again.
+
+    Only its class needs new rows: the rows of its functions wrap them again when the module is imported.
+    """
     table = _Table(judge, remember)
     new = _new_classes()
     _known_classes.extend(new)
@@ -483,11 +486,11 @@ def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
 
 
 def _gevent_rows(table: _Table) -> list[EntryPoint]:
-    """Return rows for gevent's own functions, which work in threads that nobody would be charged for."""
+    """Return the rows for gevent's own functions, whose threads no guard would be charged for."""
     return [
         *(EntryPoint("gevent._socket3", f"socket.{name}", table.labelled(w)) for name, w in table.methods("gevent")),
         *(EntryPoint("gevent.socket", name, wrap) for name, wrap in table.look_ups("gevent")),
-        # Those that ask name servers by themselves: gevent's getfqdn goes straight there.
+        # Resolvers that ask name servers themselves: gevent's getfqdn calls them directly.
         *(
             EntryPoint("gevent.resolver", f"AbstractResolver.{name}", table.outermost(wrap))
             for name, wrap in table.look_ups("gevent")
@@ -497,29 +500,29 @@ def _gevent_rows(table: _Table) -> list[EntryPoint]:
 
 
 _ASIDE: Final = {
-    # A child fetches a socket sent to it, and a fork server is asked.
+    # A child process fetches a socket that was sent to it, and a fork server receives a request.
     "get_connection": "multiprocessing.resource_sharer",
     "connect_to_new_process": "multiprocessing.forkserver",
-    # pydevd, which debugpy and IDEs bring along, attaches a child to its debugger.
+    # pydevd, which debugpy and IDEs ship, attaches a child process to its debugger.
     "start_client": "_pydevd_bundle.pydevd_comm",
     "create_server_socket": "_pydevd_bundle.pydevd_comm",
     "_on_run": "_pydevd_bundle.pydevd_comm",
-    # From CPython 3.14 on `python -m pdb -p` attaches to a process, which connects to it.
+    # From CPython 3.14 on, `python -m pdb -p` attaches to a process, which then connects to pdb.
     "_connect": "pdb",
     "_send": "pdb",
-    # Those written in Python connect a socket to itself, and so does the making of eventlet's wake-up pair.
+    # Socket pairs written in Python connect a socket to itself, and so does eventlet to create its wake-up pair.
     "setup": "eventlet.tpool",
     "socketpair": "socket",
     "_fallback_socketpair": "socket",
-    # A loop may have made its wake-up pair, a connection of its own where the system has no other, before any guard.
+    # A loop may have created its wake-up pair before any guard; on systems without socket pairs it is a connection.
     "_write_to_self": "asyncio",
     "wakeup_thread_and_signal_safe": "trio",
 }
-"""Functions whose calls are nobody's attempt, and their modules or packages."""
+"""Functions whose calls are not attempts, each with its module or package."""
 
 
 def set_aside() -> None:
-    """Let what a few functions of the standard library's and of others do be nobody's attempt."""
+    """Exempt the calls of a few functions of the standard library and of other packages from judgement."""
     for name in _ASIDE:
         stack.set_aside(name, _is_nobodys)
 

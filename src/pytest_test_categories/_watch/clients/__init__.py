@@ -1,7 +1,7 @@
-"""Native clients by name: libraries whose traffic meets no socket of Python's.
+"""Native clients: libraries whose traffic does not use Python's sockets, watched by the names of their functions.
 
-``rows`` holds the table. A row is wrapped when the project has imported the row's module: nothing is imported, and of
-table and readers nothing is loaded, for libraries that a project doesn't use.
+``rows`` contains the table. A row is wrapped once the project has imported its module. For libraries that a project
+does not use, nothing is imported, and neither the table nor its readers are loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Read = Callable[[Any, tuple[Any, ...], dict[str, Any]], Iterable[Where] | Where | None]
 
 GROUP: Final = "pytest_test_categories.clients"
-"""The entry-point group: a module to wait for, and a function to call once it has been imported."""
+"""The entry-point group; an entry point names a module, and a function to call once the module has been imported."""
 
 KINDS: Final = ("connect", "send", "lookup", "reverse-lookup", "bind")
 
@@ -167,18 +167,18 @@ MODULES: Final = (
     "zenoh",
     "zmq.backend.cython._zmq",
 )
-"""The modules of the table, which itself is not loaded before one of them."""
+"""The modules in the table; the table itself is loaded only after one of them."""
 
 
 class _State:
-    """Which clients are watched: the part of this file that changes.
+    """Which clients are watched: the mutable state of this module.
 
     Attributes:
-        rows: Those that were added, by module.
-        entry_points: Made once for each row: each knows its own wrapper again.
-        awaited: Modules that are waited for.
-        announced: Entry points of the group, by the module that each waits for; None until they are read.
-        asked: Who is asked; None while nobody guards.
+        rows: The rows that were added by ``watch_client``, by module.
+        entry_points: The entry points of each row, created once: each recognizes its own wrapper.
+        awaited: The modules that have an import hook.
+        announced: The group's entry points that are not loaded yet, by module; None until they are read.
+        asked: The judge and its memory for look-ups; None while no guard is active.
     """
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ state: Final = _State()
 
 
 def start(judge: Judge, remember: Remember) -> None:
-    """Watch the clients that are imported, and those that will be."""
+    """Watch the clients that are already imported, and those that will be."""
     state.asked = (judge, remember)
     if state.announced is None:
         state.announced = announced_in(sys.path, GROUP)
@@ -202,12 +202,12 @@ def start(judge: Judge, remember: Remember) -> None:
 
 
 def modules() -> tuple[str, ...]:
-    """Return the modules that hold clients which are watched once they are imported."""
+    """Return the modules whose clients are watched once they are imported."""
     return (*MODULES, *state.rows, *(state.announced or ()))
 
 
 def stop() -> None:
-    """Take every wrapper off."""
+    """Remove every wrapper."""
     with writing.lock:
         state.asked = None
         for entry_points in state.entry_points.values():
@@ -222,25 +222,25 @@ def watch_client(
     also: Iterable[str] = (),
     awaited: bool = False,
 ) -> Callable[[], None]:
-    """Have calls of a native client judged, as those of the sockets are.
+    """Judge the calls of a native client as network access, as socket calls are.
 
-    Nothing is imported: the function is watched once its module has been, and while a guard is active.
+    Nothing is imported: the function is watched once its module has been imported, and while a guard is active.
 
     Args:
-        target: What is called, as ``module:function`` or ``module:Class.method``. A type of a C extension may be named
-            like any other.
-        endpoints: Called as ``endpoints(instance, args, kwargs)`` before each call; returns where it leads, or
-            several such places, or None if it reaches nothing. A place is ``"host:port"``, ``("host", port)``, a URL
-            or ``"unix:/path"``, or the path of a named pipe of Windows.
+        target: The function to watch, as ``module:function`` or ``module:Class.method``. The class may be a type of a
+            C extension.
+        endpoints: Called as ``endpoints(instance, args, kwargs)`` before each call; returns the place that the call
+            leads to, or several places, or None if it reaches nothing. A place is ``"host:port"``, ``("host", port)``,
+            a URL, ``"unix:/path"``, or the path of a named pipe of Windows.
         kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup`` or ``bind``.
-        also: Further modules that hold the same function under the same name.
-        awaited: Whether it is a coroutine function, to be judged when it is awaited.
+        also: Other modules that contain the same function under the same name.
+        awaited: Whether it is a coroutine function; its calls are judged when they are awaited.
 
     Returns:
-        A function that ends the watch.
+        A function that stops watching.
 
     Raises:
-        ValueError: ``target`` is not of that form, or there is no such kind.
+        ValueError: ``target`` does not have that form, or there is no such kind.
     """
     module, _, name = target.partition(":")
     if not module or not name:
@@ -267,13 +267,13 @@ def watch_client(
 
 
 def watch_type(kind: type, row: Row) -> None:
-    """Have a row's method judged of a type that stands in no module: it was met in what a call returned."""
+    """Watch a row's method on a type that no module exposes, and that was found in the result of a call."""
     from pytest_test_categories._watch.clients.rows import entry_points_of
 
     made = entry_points_of(row, _whom)
     with writing.lock:
         if row not in state.entry_points:
-            state.rows.setdefault(row.module, []).append(row)  # for the guards to come
+            state.rows.setdefault(row.module, []).append(row)  # for later guards
             state.entry_points[row] = [EntryPoint(row.module, row.name, one.wrapper, kind) for one in made]
         if state.asked is not None:
             for entry_point in state.entry_points[row]:
@@ -289,9 +289,10 @@ def _watch(module: str) -> None:
 
 
 def _imported(module: str) -> None:
-    """Wrap what the table has for a module that is there now, and for those that came with it.
+    """Wrap the table's functions in a module that has been imported, and in the modules that came with it.
 
-    A native module may put others into ``sys.modules`` by itself, as PyO3's submodules do: no import hook hears of it.
+    A native module may add others to ``sys.modules`` by itself, such as PyO3's submodules, without an import hook being
+    called.
     """
     root = module.partition(".")[0]
     for other in modules():
@@ -309,13 +310,13 @@ def _wrap(module: str) -> None:
     rows = (*rows_of(module), *state.rows.get(module, ()))
     made = {row: entry_points_of(row, _whom) for row in rows if row not in state.entry_points}
     with writing.lock:
-        # Meanwhile the last guard may have ended, in another thread, or the watch on a row.
+        # Meanwhile another thread may have ended the last guard, or stopped watching a row.
         for row in (*rows_of(module), *state.rows.get(module, ())) if state.asked is not None else ():
             if row in made:
                 state.entry_points.setdefault(row, made[row])
             for entry_point in state.entry_points.get(row, ()):
-                # A module that re-exports a function may be in the middle of its own import: it takes the wrapped one,
-                # and is looked at again when it is done.
+                # A module that re-exports a function may still be importing itself: it gets the wrapped function, and
+                # is checked again when its import is complete.
                 if entry_point.module in sys.modules:
                     entry_point.install()
 

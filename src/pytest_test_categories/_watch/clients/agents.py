@@ -1,4 +1,4 @@
-"""Readers for what reports or transfers in the background: telemetry agents, Hugging Face's Xet."""
+"""Readers for libraries that report or transfer data in the background: telemetry agents, Hugging Face's Xet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOMINAL: Final = "https://api.gov.nominal.io/api"
 
 
 def ddtrace(writer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where Datadog's tracer sends a payload to."""
+    """Read where Datadog's tracer sends a payload."""
     url = text(getattr(writer, "_otlp_endpoint", None) or writer.intake_url)
     if url.startswith("unix:"):
         yield url
@@ -24,34 +24,34 @@ def ddtrace(writer: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Ite
 
 
 def pyroscope(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``initialize_agent(application, server, ...)``, whose thread uploads from then on."""
+    """Read ``initialize_agent(application, server, ...)``, which starts a thread that uploads profiles."""
     yield from of_web(text(args[1]))
 
 
 def nominal(stream: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a stream of Nominal's goes that is not to a file alone."""
+    """Read where a Nominal stream that does not only write to a file leads."""
     yield from of_web(text(getattr(stream._opts, "base_api_url", "") or _NOMINAL))
 
 
 def xet(_session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a session of Xet's opens a group, or hands over what it is told to transfer."""
+    """Read where an Xet session opens a group or transfers files."""
     for url in (args[0] if args else kwargs.get("endpoint"), kwargs.get("token_refresh_url")):
         if text(url).startswith("http"):
             yield from of_web(text(url))
 
 
 def xet_files(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``download_files(files, endpoint, ...)`` and its like."""
+    """Read ``download_files(files, endpoint, ...)`` and similar functions."""
     yield from xet(None, args[1:], kwargs)
 
 
 def rerun(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect_grpc(url="rerun+http://host:port/proxy")``, by default this machine's viewer."""
+    """Read ``connect_grpc(url="rerun+http://host:port/proxy")``; the default is a viewer on this machine."""
     yield of_url(text(args[0] if args else kwargs.get("url")) or "http://127.0.0.1:9876")
 
 
 def torrent(_session: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the trackers, web seeds and peers that a torrent is added with; others are found later."""
+    """Read the trackers, web seeds and peers with which a torrent is added; other peers are found later."""
     params = args[0]
     get: Any = params.get if isinstance(params, dict) else lambda name: getattr(params, name, None)
     for url in (*(get("trackers") or ()), *(get("url_seeds") or ())):

@@ -1,7 +1,7 @@
 """Entry points of other distributions, found without reading every distribution's metadata.
 
-``importlib.metadata.entry_points`` parses each installed distribution: too much for the start of every run, when
-hardly any holds what we look for. Here a file that doesn't name the group is looked at once, as bytes.
+``importlib.metadata.entry_points`` parses each installed distribution. That is too slow for the start of every run,
+when hardly any distribution has the wanted group. Here a file that doesn't name the group is only searched as bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def announced_in(path: Iterable[str], group: str) -> dict[str, list[Any]]:
-    """Return the entry points of a group by their names, from the distributions that lie in directories of a path."""
+    """Return the entry points of a group by name, from the distributions in the directories of a path."""
     found: dict[str, list[Any]] = {}
     for metadata in _that_name(group.encode(), path):
         from importlib.metadata import PathDistribution
@@ -35,7 +35,7 @@ def _that_name(group: bytes, path: Iterable[str]) -> Iterator[str]:
             continue
         try:
             names = System.listdir(directory or ".")
-        except OSError:  # a zip file, or nothing
+        except OSError:  # a zip file, or no such directory
             continue
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
@@ -45,6 +45,6 @@ def _that_name(group: bytes, path: Iterable[str]) -> Iterator[str]:
 
 
 def _read(path: str) -> bytes:
-    if not System.access(path, os.R_OK):  # most distributions have none, and an error costs more
+    if not System.access(path, os.R_OK):  # most distributions have no such file, and an exception costs more
         return b""
     return System.contents(path)

@@ -1,4 +1,4 @@
-"""The wrapper that rows share: read where a call leads, ask the judge about each place."""
+"""The wrapper of all rows: it reads where a call leads, and asks the judge about each place."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch.clients.rows import Row
 
 UNREADABLE: Final = "an address that could not be read"
-"""Where a call leads that a reader of the table fails at: a version of the library that it does not know, perhaps."""
+"""The place of a call that a reader of the table fails to read, perhaps for an unknown version of the library."""
 
 AF_IP: Final = _socket.AF_INET6
-"""Stands for either IP family: a native client chooses for itself."""
+"""Means either IP family, since a native client chooses by itself."""
 
 
 def wrapper(
@@ -49,25 +49,25 @@ def wrapper(
     whom: Callable[[], tuple[Judge, Remember] | None],
     after: Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], None] | None = None,
 ) -> Any:
-    """Return a row's wrapper; it is inert while ``whom`` names nobody to ask.
+    """Return a row's wrapper, which does nothing while ``whom`` returns None.
 
     Args:
-        row: What is wrapped.
-        read: Its reader.
-        whom: Returns whom to ask.
-        after: Called with the instance, with what the call returned, and with its arguments; nothing is asked then.
+        row: The row of the table.
+        read: The row's reader.
+        whom: Returns the judge to ask, and its memory for look-ups.
+        after: Called with the instance, the call's result, and its arguments; such a call is not judged.
     """
     kind = Kind(row.kind)
     route = f"{row.module.partition('.')[0]}.{row.name}"
 
     def read_places(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        if charge() is None:  # nobody's call: not worth reading
+        if charge() is None:  # no guard is charged for this call
             return []
         try:
             found = read(instance, args, kwargs) or ()
             return [found] if isinstance(found, (str, tuple)) and found else list(found)
         except Exception:
-            if not isinstance(row.read, str):  # a registered one: whoever wrote it has to see that
+            if not isinstance(row.read, str):  # a registered reader: its author must see the error
                 raise
             return [UNREADABLE]
 
@@ -94,7 +94,7 @@ def wrapper(
             return keep(await wrapped(*args, **kwargs))
 
     def awaited(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        async def judged() -> Any:  # whoever awaits it is charged
+        async def judged() -> Any:  # the code that awaits it is charged
             __tracebackhide__ = True
             ask(instance, args, kwargs)
             return await wrapped(*args, **kwargs)
@@ -115,23 +115,23 @@ def wrapper(
 
 
 _answering: Final[ContextVar[Asked | None]] = ContextVar("network_guard_answering", default=None)
-"""The look-up that is under way here, which is permitted: so is to ask a name server for it."""
+"""The permitted look-up that is running in this context: asking a name server for it is permitted, too."""
 
 
 @contextlib.contextmanager
 def _one_attempt(
     judges: tuple[Judge, Remember] | None, kind: Kind, route: str, read_places: Callable[[], list[Any]]
 ) -> Iterator[Callable[[Any], Any]]:
-    """Ask about the place that a call leads to; once it is on record, what the call goes on to is a step of it.
+    """Ask about the place that a call leads to; once that is recorded, the call's later accesses are steps of it.
 
-    Returns what to hand the call's result to, and to take it from.
+    The context manager's value is a function that takes the call's result, and returns it.
     """
     __tracebackhide__ = True
     places = [] if judges is None else read_places()
     if judges is None or not places:
         yield _as_it_is
         return
-    outer = asked.get()  # it may be a step itself
+    outer = asked.get()  # this call may be a step itself
     label = outer or Asked(*place(places[0])[1])
     token = asked.set(label)
     try:
@@ -139,7 +139,7 @@ def _one_attempt(
         if label.reported:
             yield _as_it_is
             return
-        # Nobody minds: what it goes on by is judged by itself, but the questions of a look-up go with it.
+        # Nothing was recorded: later accesses are judged by themselves, but a look-up's queries belong to it.
         asked.set(outer)
         if kind is Kind.LOOKUP:
             with _answered(label):
@@ -169,7 +169,7 @@ def _as_it_is(result: Any) -> Any:
 
 
 def _kept(remember: Remember, name: str, answer: Any) -> Any:
-    """Remember the addresses that a look-up of dnspython's has found: an allowed name's are allowed with it."""
+    """Remember the addresses that a look-up by dnspython found: those of an allowed name are allowed, too."""
     remember(name, [record.address for record in answer.rrset or () if hasattr(record, "address")])
     return answer
 
@@ -189,7 +189,7 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
             judge(kind, route, AF_PIPE, (address,), None, read_pipe)
         return
     looks_up = kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}
-    # A place and what its name stands for are one attempt.
+    # The access to a place and to the addresses of its name are one attempt.
     steps = not looks_up and asked.get() is None and parse_ip(address[0]) is None
     token = asked.set(Asked(*address)) if steps else None
     try:
@@ -207,7 +207,7 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
 def _ask_for_libuv(
     judge: Judge, remember: Remember, kind: Kind, route: str, address: tuple[str, int | str | None]
 ) -> None:
-    """Ask about what libuv is given, which asks the C library for names: past the wrappers, up to a NUL."""
+    """Ask about an address that libuv receives: it looks names up in the C library, up to a NUL, without a wrapper."""
     __tracebackhide__ = True
     name = address[0].partition("\0")[0]
     address = (name, address[1])
@@ -244,7 +244,7 @@ def _ask_about_place(
     passes.allow(one_shot)
     try:
         answers = addresses_in(_socket.getaddrinfo(asked_for, None, 0, _socket.SOCK_STREAM))
-    except (OSError, UnicodeError):  # the client will say so itself
+    except (OSError, UnicodeError):  # the client itself raises the error
         return
     finally:
         passes.withdraw(one_shot)

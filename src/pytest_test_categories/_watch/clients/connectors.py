@@ -1,4 +1,4 @@
-"""Readers for what connects to whatever database a string names: ODBC, ADBC, ConnectorX."""
+"""Readers for libraries that connect to a database named by a string: ODBC, ADBC, ConnectorX."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _PORTS: Final = {
 }
 _OF_FILES: Final = ("sqlite", "duckdb", "access", "excel", "text")
 _PAIR: Final = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
-_SCP: Final = re.compile(r"(?:[^/@:]+@)?(\[[^\]/]+\]|[^/:\\]{2,}):")  # one letter is a drive
+_SCP: Final = re.compile(r"(?:[^/@:]+@)?(\[[^\]/]+\]|[^/:\\]{2,}):")  # a single letter is a drive
 _LIBVIRT: Final = {"tls": 16514, "tcp": 16509, "ssh": 22, "libssh": 22, "libssh2": 22}
 _CONNINFO: Final = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)")
 
 
 def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect(connection_string, **keywords)`` of pyodbc and its like, and the data source that it may name."""
+    """Read ``connect(connection_string, **keywords)`` of pyodbc and others, and the data source that it may name."""
     given = text(args[0] if args else kwargs.get("connectionstring") or kwargs.get("connection_string"))
     options = {key.lower(): value.strip().strip("{}") for key, value in _PAIR.findall(given)}
     options |= {key.lower(): text(value) for key, value in kwargs.items()}
@@ -57,12 +57,12 @@ def odbc(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
         host, *rest = [part.strip() for part in server.split(",")]
         host, own = host_and_port("localhost" if host in {".", "(local)", "(localdb)"} else host, port)
         yield host, port_of(rest[-1]) if rest else own
-    elif default is not None:  # a network driver's own default
+    elif default is not None:  # the default host of a network driver
         yield "localhost", port
 
 
 def _source(name: str) -> dict[str, str]:
-    """Return what ``odbc.ini`` says of a data source."""
+    """Return the options of a data source in ``odbc.ini``."""
     files = (os.environ.get("ODBCINI") or "~/.odbc.ini", os.environ.get("ODBCSYSINI", "/etc") + "/odbc.ini")
     for path in files:
         for section, options in sections(path).items():
@@ -89,7 +89,7 @@ def adbc(_database: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def connectorx(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the connection of ``read_sql(conn, query)``: a URL, or several by name."""
+    """Read the connection of ``read_sql(conn, query)``: a URL, or a dict of several."""
     given = args[0] if args else kwargs.get("conn")
     urls = given.values() if isinstance(given, dict) else [given]
     for url in map(text, urls):
@@ -109,7 +109,7 @@ def _of_url(url: str) -> Iterator[Where]:
 
 
 def postgres(uri: str) -> Iterator[Where]:
-    """Read a URI of libpq's, or its ``key=value`` form, without libpq."""
+    """Read a connection URI of libpq, or its ``key=value`` form, without using libpq."""
     if "://" not in uri:
         yield from libpq({key: value.strip("'") for key, value in _CONNINFO.findall(uri)})
         return
@@ -129,7 +129,7 @@ def postgres(uri: str) -> Iterator[Where]:
 
 
 def deltalake(_table: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the table that delta-rs opens, asks for or writes."""
+    """Read the table that delta-rs opens, checks or writes."""
     from pytest_test_categories._watch.clients.stores import of_cloud
 
     table = args[0] if args else next((kwargs[key] for key in ("table_uri", "table_or_uri") if key in kwargs), None)
@@ -146,7 +146,7 @@ def temporal(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
 
 
 def snowflake(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the host of a connection to Snowflake, or of its account, and its proxy."""
+    """Read the host of a Snowflake connection, or that of its account, and its proxy."""
     config: Any = connection.config
     if config.server_url:
         yield of_url(text(config.server_url), 443)
@@ -158,14 +158,14 @@ def snowflake(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) 
 
 
 def ldap(connection: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the servers of python-ldap's connection, one of which it asks; options are set without."""
+    """Read the servers of a python-ldap connection, of which it uses one; setting options reaches nothing."""
     if getattr(args[0], "__name__", "") not in {"get_option", "set_option"}:
         for url in text(connection._uri).split():
             yield _of_ldap(url)
 
 
 def bonsai(connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the server of a connection of bonsai's that is opened."""
+    """Read the server of a bonsai connection that is opened."""
     yield _of_ldap(text(connection._BaseLDAPConnection__client.url))
 
 
@@ -184,7 +184,7 @@ def samba(_context: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 
 
 def libvirt(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``open("driver+transport://host/path")``; without a host it is this machine's daemon, or none."""
+    """Read ``open("driver+transport://host/path")``; without a host it uses this machine's daemon, or none."""
     name = text(args[0] if args else kwargs.get("name")) or os.environ.get("LIBVIRT_DEFAULT_URI", "")
     driver, _, transport = name.partition("://")[0].partition("+")
     host, port = of_url(name, _LIBVIRT.get(transport or "tls")) if "://" in name else ("", None)
@@ -195,14 +195,14 @@ def libvirt(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def libssh(session: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where ansible-pylibssh connects to, unless it is given a socket."""
+    """Read where ansible-pylibssh connects, unless it is given a socket."""
     host = kwargs.get("host") or session.get_ssh_options("host")
     if host and kwargs.get("fd") is None:
         yield text(host), kwargs.get("port") or session.port
 
 
 def psqlpy(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect(dsn)`` of psqlpy's, or its keywords."""
+    """Read psqlpy's ``connect(dsn)``, or its keyword arguments."""
     if dsn := text(args[0] if args else kwargs.get("dsn")):
         yield from postgres(dsn)
         return
@@ -214,7 +214,7 @@ def psqlpy(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 
 
 def url(_callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a call whose first argument is a URL, if anything."""
+    """Read a call whose first argument may be a URL."""
     if "://" in (given := text(args[0] if args else next(iter(kwargs.values()), ""))):
         yield of_url(given, _PORTS.get(given.partition("://")[0]))
 
@@ -225,18 +225,18 @@ def git_clone(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
 
 
 def git_remote(remote: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a remote is, for fetching and for pushing."""
+    """Read the URLs of a remote, for fetching and for pushing."""
     for url in {text(remote.url), text(remote.push_url)} - {""}:
         yield from _of_git(url, kwargs.get("proxy"))
 
 
 def git_submodule(submodule: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a submodule is fetched from."""
+    """Read the URL of a submodule."""
     yield from _of_git(submodule.url, None)
 
 
 def _of_git(url: Any, proxy: Any) -> Iterator[Where]:
-    """Yield where a URL of git's leads: one with a scheme, or ``user@host:path``, but no path of a directory."""
+    """Yield where a Git URL leads: one with a scheme, or ``user@host:path``, but not the path of a directory."""
     url = text(url)
     if "://" in url:
         if not url.startswith("file:"):

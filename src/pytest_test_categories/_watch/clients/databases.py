@@ -1,4 +1,4 @@
-"""Readers for the native clients of databases: libpq, MySQL's, FreeTDS, libmemcached, and those of single makers."""
+"""Readers for native database clients: libpq, MySQL's, FreeTDS, libmemcached, and clients of single databases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def psycopg2(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
     dsn = args[0] if args else kwargs.get("dsn")
     try:
         options = native.parse_dsn(dsn)
-    except (native.ProgrammingError, TypeError):  # the call will say so
+    except (native.ProgrammingError, TypeError):  # the call itself raises the error
         return
     yield from libpq(options)
 
@@ -48,7 +48,7 @@ def pgconn(pgconn_class: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 
 def libpq(options: Mapping[str, Any]) -> Iterator[Where]:
-    """Yield where libpq connects to: options, then the service file, then the environment, then its own defaults."""
+    """Yield where libpq connects, by options, then the service file, then the environment, then its own defaults."""
     options = {key: text(value) for key, value in options.items() if value}
     service = options.get("service") or os.environ.get("PGSERVICE")
     named = {key: os.environ[name] for key, name in _POSTGRES_VARIABLES.items() if os.environ.get(name)}
@@ -65,7 +65,7 @@ def libpq(options: Mapping[str, Any]) -> Iterator[Where]:
 
 
 def _postgres_directory(port: str) -> str:
-    """Return where libpq looks for the server's socket: a matter of how it was built, so of what is there."""
+    """Return the directory of the server's socket: libpq's default is set when it is built, so existing ones count."""
     if os.name == "nt":
         return "localhost"
     for directory in _POSTGRES_DIRECTORIES:
@@ -75,7 +75,7 @@ def _postgres_directory(port: str) -> str:
 
 
 def _service(name: str) -> dict[str, str]:
-    """Return what a section of the connection service file says."""
+    """Return the options in a section of the connection service file."""
     files = (
         os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf"),
         os.path.join(os.environ.get("PGSYSCONFDIR", "/etc/postgresql-common"), "pg_service.conf"),
@@ -88,7 +88,7 @@ def _service(name: str) -> dict[str, str]:
 
 
 def sections(path: str) -> dict[str, dict[str, str]]:
-    """Read a file of sections, libpq's or MySQL's; one that is not there or not readable has none."""
+    """Return the sections of an option file of libpq, MySQL or ODBC; none if the file is missing or unreadable."""
     import configparser
 
     parser = configparser.RawConfigParser(
@@ -116,7 +116,7 @@ def mysql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
     host = text(given.get("host") or options.get("host") or os.environ.get("MYSQL_HOST"))
     port = given.get("port") or options.get("port") or os.environ.get("MYSQL_TCP_PORT") or 3306
     path = text(given.get("unix_socket") or options.get("socket") or os.environ.get("MYSQL_UNIX_PORT"))
-    if os.name != "nt" and host in {"", "localhost"}:  # the client takes a socket file then
+    if os.name != "nt" and host in {"", "localhost"}:  # the client uses a socket file for these
         path = path or next((path for path in _MYSQL_SOCKETS if System.exists(path)), _MYSQL_SOCKETS[0])
         yield f"unix:{path}"
     else:
@@ -124,18 +124,18 @@ def mysql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
 
 
 def mssql(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``MSSQLConnection(server, ..., port=)``: the server may hold a port or the name of an instance."""
+    """Read ``MSSQLConnection(server, ..., port=)``; the server may include a port or the name of an instance."""
     server = text(args[0] if args else kwargs.get("server", "localhost")).strip()
     port = text(kwargs.get("port") or 1433)
     if server in {"", ".", "(local)"}:
         server = "localhost"
-    server, _, _instance = server.partition("\\")  # whose port a server at 1434 tells
+    server, _, _instance = server.partition("\\")  # a server at port 1434 gives the instance's port
     host, own_port = host_and_port(server.replace(",", ":"), port)
     yield os.environ.get("TDSHOST") or host, os.environ.get("TDSPORT") or own_port
 
 
 def memcached(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the servers of a pylibmc client: which of them is asked is for a hash of the key to say."""
+    """Read the servers of a pylibmc client: a hash of the key chooses one of them."""
     for server in getattr(client, "addresses", ()):
         if isinstance(server, tuple):  # (type, host, port)
             server = f"{server[1]}:{server[2]}"  # noqa: PLW2901 - the same thing in its other form
@@ -148,7 +148,7 @@ def memcached(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> I
 
 
 def mysql_connector(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``MySQL.connect(host, ...)`` of mysql-connector-python's C extension, to which nothing means loopback."""
+    """Read ``MySQL.connect(host, ...)`` of mysql-connector-python's C extension; without a host it uses loopback."""
     host = text(args[0] if args else kwargs.get("host"))
     if path := text(kwargs.get("unix_socket")):
         yield f"unix:{path}"
@@ -157,21 +157,21 @@ def mysql_connector(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def aerospike(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the hosts of the configuration that a client of Aerospike's is made with: it connects at once."""
+    """Read the hosts in the configuration of an Aerospike client, which connects as soon as it is created."""
     config: Any = args[0] if args else kwargs.get("config")
     for host, port, *_tls_name in config["hosts"]:
         yield text(host), port
 
 
 def couchbase(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a connection string of Couchbase's: ``couchbase://host:11210,host``."""
+    """Read a Couchbase connection string: ``couchbase://host:11210,host``."""
     scheme, _, rest = text(kwargs.get("connstr")).rpartition("://")
     for host in rest.partition("/")[0].partition("?")[0].split(","):
         yield host_and_port(host.partition("=")[0], 11207 if scheme == "couchbases" else 11210)
 
 
 def hana(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect(address, port)`` of SAP HANA's; an address may be several, each with a port of its own."""
+    """Read SAP HANA's ``connect(address, port)``; the address may list several, each with its own port."""
     given = dict(zip(("address", "port"), args, strict=False)) | kwargs
     for address in text(given.get("address")).replace(";", ",").split(","):
         if address:
@@ -179,19 +179,19 @@ def hana(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
 
 
 def libsql(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect(database, sync_url=)`` of libSQL's: one of them may be a server's URL."""
+    """Read libSQL's ``connect(database, sync_url=)``: either may be a server's URL."""
     for where in (args[0] if args else kwargs.get("database"), kwargs.get("sync_url")):
         if "://" in text(where) and not text(where).startswith("file:"):
             yield of_url(text(where), 443)
 
 
 def memgraph(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the keywords of Memgraph's ``connect``."""
+    """Read the keyword arguments of Memgraph's ``connect``."""
     yield text(kwargs.get("address") or kwargs.get("host")) or "127.0.0.1", kwargs.get("port") or 7687
 
 
 def questdb(_sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``from_conf("http::addr=host:9000;")`` of QuestDB's, which ``from_env`` takes from the environment."""
+    """Read QuestDB's ``from_conf("http::addr=host:9000;")``; ``from_env`` reads the same text from the environment."""
     given = text(args[0] if args else kwargs.get("conf_str")) or os.environ.get("QDB_CLIENT_CONF", "")
     scheme, _, options = given.partition("::")
     for option in options.split(";"):
@@ -201,29 +201,29 @@ def questdb(_sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def questdb_sender(_sender: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
-    """Read ``Sender(protocol, host, port)`` of QuestDB's."""
+    """Read QuestDB's ``Sender(protocol, host, port)``."""
     given = dict(zip(("protocol", "host", "port"), args, strict=False)) | kwargs
     return text(given.get("host")), given.get("port")
 
 
 def teradata(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the arguments of Teradata's ``connect``, which may stand in a text of JSON."""
+    """Read the arguments of Teradata's ``connect``, which may be given as JSON."""
     import json
 
     given = json.loads(text(args[0] if args else kwargs.get("sConnectParams")) or "{}") | kwargs
     yield text(given.get("host")), given.get("dbs_port") or 1025
-    if text(given.get("sslmode")).upper() != "DISABLE":  # it is tried before the other, or after it
+    if text(given.get("sslmode")).upper() != "DISABLE":  # the HTTPS port is tried before the other, or after it
         yield text(given.get("host")), given.get("https_port") or 443
 
 
 def tigerbeetle(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``Client(cluster_id, replica_addresses)`` of TigerBeetle's: ports alone are this machine's."""
+    """Read TigerBeetle's ``Client(cluster_id, replica_addresses)``; a port without a host means this machine."""
     for address in text(args[1] if len(args) > 1 else kwargs.get("replica_addresses")).split(","):
         yield ("127.0.0.1", address) if address.strip().isdecimal() else host_and_port(address, 3001)
 
 
 def typedb(_driver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the addresses that a driver of TypeDB's is made for: one, several, or public ones with private ones."""
+    """Read the addresses of a TypeDB driver: one, several, or a dict of public addresses with private ones."""
     given = args[0] if args else kwargs.get("addresses")
     for address in [given] if isinstance(given, str) else given or ():
         yield host_and_port(text(address).rpartition("://")[2], 1729)

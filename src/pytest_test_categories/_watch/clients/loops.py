@@ -1,4 +1,4 @@
-"""Readers for event loops and resolvers of their own: uvloop, c-ares, Qt."""
+"""Readers for event loops and resolvers that don't use Python's sockets: uvloop, c-ares, Qt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _pair(address: Any) -> Iterator[Where]:
 
 
 def connection(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``create_connection(factory, host, port)``; a socket given instead is connected already."""
+    """Read ``create_connection(factory, host, port)``; a socket passed instead is already connected."""
     host = _argument(args, kwargs, 1, "host")
     if host is not None:
         yield text(host), _argument(args, kwargs, 2, "port")
@@ -42,9 +42,9 @@ def unix(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[
 
 
 def sock_connect(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``sock_connect(sock, address)`` where it resolves a name; what it connects to then meets the socket's own.
+    """Read ``sock_connect(sock, address)`` if it resolves a name.
 
-    A numeric address does so at once.
+    The connect that follows, or the only one for a numeric address, calls the socket's own method.
     """
     sock, address = _argument(args, kwargs, 0, "sock"), _argument(args, kwargs, 1, "address")
     if getattr(sock, "family", None) == AF_UNIX:
@@ -71,7 +71,7 @@ def _datagram(address: Any, kwargs: dict[str, Any]) -> Iterator[Where]:
 
 
 def sendto(transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``sendto(data, addr)`` of a datagram transport; without an address it goes where it is connected to."""
+    """Read ``sendto(data, addr)`` of a datagram transport; without an address it sends to its connected peer."""
     address = _argument(args, kwargs, 1, "addr")
     if isinstance(address, str):
         yield f"unix:{name_of(address)}"
@@ -82,7 +82,7 @@ def sendto(transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
 
 
 def server(_loop: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``create_server(factory, host, port)``, whose host may be several; a socket given instead is bound."""
+    """Read ``create_server(factory, host, port)``, which takes several hosts, too; a socket passed instead is bound."""
     if kwargs.get("sock") is not None:
         return
     host, port = _argument(args, kwargs, 1, "host"), _argument(args, kwargs, 2, "port")
@@ -111,7 +111,7 @@ def cares_addresses(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def cares(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the name, or the address, that c-ares is asked for."""
+    """Read the name or address that c-ares is to look up."""
     name = args[0] if args else next((kwargs[key] for key in ("host", "name", "addr") if key in kwargs), None)
     if isinstance(name, (str, bytes)):
         yield text(name), None
@@ -123,13 +123,13 @@ def cares_reverse(_channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def dnspython(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
-    """Read the name that a ``Resolver`` is asked for, unless its name server says more."""
+    """Read the name that a ``Resolver`` looks up, unless its name server is judged instead."""
     name = text(str(_argument(args, kwargs, 0, "qname"))).rstrip(".")
     return (name, None) if _counts_by_name(resolver, name) and _sends(resolver) else None
 
 
 def dnspython_server(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
-    """Read the name server that a ``Resolver`` asks, where that says more than the name."""
+    """Read the name server that a ``Resolver`` asks, if it is judged instead of the name."""
     name = text(str(_argument(args, kwargs, 0, "qname"))).rstrip(".")
     if _counts_by_name(resolver, name) or not resolver.nameservers or not _sends(resolver):
         return None
@@ -139,17 +139,17 @@ def dnspython_server(resolver: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _counts_by_name(resolver: Any, name: str) -> bool:
-    """Tell whether it is the name that is judged.
+    """Return whether the name is judged, and not the name server.
 
-    A name server that a test runs itself may answer for any name, and for names of this machine one asks as for any
-    other.
+    A name server that a test runs itself may answer for any name, and dnspython asks a server even for this machine's
+    names.
     """
     return reach_of_name(name) is Reach.BEYOND and not all(_is_own(resolver, one) for one in resolver.nameservers)
 
 
 def _sends(resolver: Any) -> bool:
-    """Tell whether the functions that send for a resolver are dnspython's, or eventlet's: a fake sends nothing."""
-    package = type(resolver).resolve.__globals__.get("dns")  # eventlet's is another one than everybody's
+    """Return whether a resolver sends with functions of dnspython or eventlet: a fake sends nothing."""
+    package = type(resolver).resolve.__globals__.get("dns")  # eventlet has its own copy of the package
     return all(
         getattr(getattr(module, function), "__module__", "") in _SENDING
         for module in (getattr(package, "query", None), getattr(package, "asyncquery", None))
@@ -164,7 +164,7 @@ def _server(resolver: Any, server: Any) -> tuple[str, Any]:
 
 
 def _is_own(resolver: Any, server: Any) -> bool:
-    """Tell whether a name server is one of this machine that the system does not ask itself: those have port 53."""
+    """Return whether a name server on this machine is not one that the system itself asks: those have port 53."""
     address, port = _server(resolver, server)
     ip = parse_ip(address)
     return ip is not None and port != _DNS and reach_of_address(ip) is not Reach.BEYOND
@@ -178,7 +178,7 @@ QT: Final = ("PySide6.QtNetwork", "PyQt5.QtNetwork")
 
 
 def qt_request(_manager: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a request of ``QNetworkAccessManager.get(request)`` and its like."""
+    """Read the request of ``QNetworkAccessManager.get(request)`` and similar methods."""
     url = args[0].url().toString()
     if url.partition(":")[0] in {"http", "https", "ftp"}:
         yield of_url(url)
@@ -190,7 +190,7 @@ def qt_host(_socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def qt_datagram(_socket: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``writeDatagram(data, address, port)``, or where a datagram says that it goes."""
+    """Read ``writeDatagram(data, address, port)``, or the destination in a datagram object."""
     if len(args) > 2:  # noqa: PLR2004 - (data, address, port)
         yield _of_qt(args[1]), args[2]
     elif hasattr(args[0], "destinationAddress"):
@@ -203,15 +203,15 @@ def qt_name(_info: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
 
 
 def qt_listen(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where:
-    """Read ``listen(address, port)`` and ``bind(address, port)``; without an address it is all of this machine's."""
+    """Read ``listen(address, port)`` and ``bind(address, port)``; without an address, all local ones are used."""
     address = _argument(args, kwargs, 0, "address")
-    if type(address) is int:  # a port alone; special addresses have a type of their own
+    if type(address) is int:  # only a port; special addresses have their own type
         return "", address
     return _of_qt(address) if address is not None else "", _argument(args, kwargs, 1, "port")
 
 
 def _of_qt(address: Any) -> str:
-    """Return a host that is given as text, as an address or as a special one, by its number."""
+    """Return a host as text, from text, an address object or a special address."""
     if isinstance(address, str):
         return address
     if not hasattr(address, "toString"):
@@ -221,7 +221,7 @@ def _of_qt(address: Any) -> str:
 
 
 def rloop_transport(_loop: Any, result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Watch the type of rloop's datagram transports, which its module does not show."""
+    """Watch the type of rloop's datagram transports, which its module does not expose."""
     from pytest_test_categories._watch.clients import watch_type
     from pytest_test_categories._watch.clients.rows import Row
 

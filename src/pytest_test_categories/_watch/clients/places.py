@@ -1,4 +1,4 @@
-"""What calls name as their aim: ``host:port``, paths of sockets and pipes, URLs, and what proxies make of them."""
+"""Where calls lead: ``host:port``, paths of sockets and pipes, URLs, and the proxies that URLs are reached through."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ PORTS: Final = {
     "ws": 80,
     "wss": 443,
 }
-"""The port of a URL that names none."""
+"""The default port of a URL, by its scheme."""
 
 
 def pipe(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Where | None:
-    """Read a call of pywin32's that opens or serves a named pipe; None if it opens a file."""
+    """Read a call of pywin32 that opens or serves a named pipe; None if it opens a file."""
     path = text(args[0] if args else next(iter(kwargs.values()), None))
     return path if pipe_of(path) is not None else None
 
 
 def text(value: Any) -> str:
-    """Return a value as text: what it was as bytes, nothing for None."""
+    """Return a value as text: bytes are decoded, and None becomes an empty text."""
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "surrogateescape")
     return "" if value is None else str(value)
@@ -69,7 +69,7 @@ def text(value: Any) -> str:
 def place(where: Any) -> tuple[str, Any]:
     """Return ``("unix", path)``, ``("pipe", path)`` or ``("ip", (host, port))`` for what a reader returned.
 
-    Text that is of no form we know counts as the name of a host: it is better judged than passed over.
+    Text in an unknown form counts as a host name: it is better to judge it than to ignore it.
     """
     if isinstance(where, tuple):
         host, port = where
@@ -86,7 +86,7 @@ def place(where: Any) -> tuple[str, Any]:
 
 
 def port_of(port: Any, default: int | str | None = None) -> int | str | None:
-    """Return a port as a number where it is one; the default where there is none."""
+    """Return a port as a number if it is numeric; the default if there is none."""
     if isinstance(port, int):
         return port
     port = text(port).strip()
@@ -118,11 +118,11 @@ def of_url(url: str, default: int | None = None) -> tuple[str, int | str | None]
 
 
 def of_web(url: str, *, only_lower: bool = False) -> Iterator[Where]:
-    """Yield where a request for a URL leads: the proxy that the environment names, and the URL's own host.
+    """Yield where a request for a URL leads: the URL's own host, and the proxy that the environment names.
 
     Args:
-        url: May lack its scheme, as curl's may.
-        only_lower: Whether the client knows ``http_proxy`` by that name alone, as curl does.
+        url: The URL; its scheme may be missing, as curl permits.
+        only_lower: Whether the client reads ``http_proxy`` only in lower case, as curl does.
     """
     if "://" not in url:
         url = f"http://{url}"
@@ -144,7 +144,7 @@ def proxies(url: str, *names: str, only_lower: bool = False) -> Iterator[Where]:
 
 
 def bypasses(host: object, without_proxy: str | None = None) -> bool:
-    """Tell whether a host is reached without a proxy: by a list such as ``NO_PROXY``, else by the environment's."""
+    """Return whether a host is reached without a proxy, by a list such as ``NO_PROXY``, or else by the environment."""
     from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # undocumented
 
     listed = None if without_proxy is None else {"no": without_proxy}

@@ -20,18 +20,18 @@ class Row(NamedTuple):
     """One entry point of a native client.
 
     Attributes:
-        module: Module that holds it.
-        name: Dotted path in the module. Where a type's method is reached however it was imported, it stands here
-            rather than the function that people call.
-        read: Yields where a call ``(instance, args, kwargs)`` leads; or the name of such a reader, ``module:function``
-            in this package. Empty where ``after`` says what there is to know.
-        kind: A ``Kind``'s value.
-        also: Modules that hold the same function under the same name.
-        awaited: Whether it is a coroutine function: judged when it is awaited.
-        after: Name of a function that is called with the instance, with what the call returned, and with its
-            arguments: the call itself reaches nothing.
-        steps: Whether it goes on by Python's sockets: what those reach is the same attempt, of the place that it was
-            asked for.
+        module: The module that contains it.
+        name: Its dotted path in the module. A type's method is preferred to the function that people call, since
+            it is reached however that was imported.
+        read: A reader, which yields where a call ``(instance, args, kwargs)`` leads, or the name of a reader in this
+            package, as ``module:function``. Empty if ``after`` is given.
+        kind: The value of a ``Kind``.
+        also: Other modules that contain the same function under the same name.
+        awaited: Whether it is a coroutine function, whose calls are judged when they are awaited.
+        after: The name of a function that is called with the instance, the call's result, and its arguments; the call
+            itself reaches nothing.
+        steps: Whether the call then uses Python's sockets: their accesses are the same attempt, at the place that the
+            caller named.
     """
 
     module: str
@@ -50,7 +50,7 @@ _AND_STREAMS: Final = (*_HTTP_METHODS, "trace", "stream")
 
 
 def _web(module: str, holders: Iterable[str], names: Iterable[str], also: tuple[str, ...] = ()) -> list[Row]:
-    """Return the rows of an HTTP client's methods: those that are told the HTTP method are told the URL after it."""
+    """Return the rows of an HTTP client's methods; ``request`` and ``stream`` take the URL as their second argument."""
     return [
         Row(module, f"{holder}{name}", f"web:url{'_of_request' if name in {'request', 'stream'} else ''}", also=also)
         for holder in holders
@@ -59,7 +59,8 @@ def _web(module: str, holders: Iterable[str], names: Iterable[str], also: tuple[
 
 
 ROWS: Final = (
-    # uvloop: libuv's sockets. What it does through Python's (create_unix_server, sock_connect to numbers) is known.
+    # uvloop uses libuv's sockets. The wrappers of sockets see what it does with Python's (create_unix_server,
+    # sock_connect to a numeric address).
     Row("uvloop.loop", "Loop.create_connection", "loops:connection", awaited=True),
     Row("uvloop.loop", "Loop.create_unix_connection", "loops:unix", awaited=True),
     Row("uvloop.loop", "Loop.sock_connect", "loops:sock_connect", awaited=True),
@@ -69,16 +70,15 @@ ROWS: Final = (
     Row("uvloop.loop", "Loop.create_server", "loops:server", "bind", awaited=True),
     Row("uvloop.loop", "Loop.getaddrinfo", "loops:lookup", "lookup", awaited=True),
     Row("uvloop.loop", "Loop.getnameinfo", "loops:reverse", "reverse-lookup", awaited=True),
-    # rloop connects and looks up by Python's sockets; only its datagram transports send by themselves.
+    # rloop connects and looks up names with Python's sockets; only its datagram transports send by themselves.
     Row("rloop._rloop", "EventLoop._udp_conn", after="loops:rloop_transport"),
-    # eventlet's thread pool makes its wake-up pair by hand, over loopback.
     # c-ares, by itself or under aiodns.
     Row("pycares", "Channel.getaddrinfo", "loops:cares_addresses", "lookup"),
     *(Row("pycares", f"Channel.{name}", "loops:cares", "lookup") for name in ("query", "search")),
     Row("pycares", "Channel.gethostbyaddr", "loops:cares", "reverse-lookup"),
     Row("pycares", "Channel.getnameinfo", "loops:cares_reverse", "reverse-lookup"),
-    # dnspython tries again whatever went wrong, for as long as its lifetime: it is judged before it begins.
-    # eventlet keeps a dnspython of its own, which is in no list of modules.
+    # dnspython repeats a failed query, whatever the error, until its lifetime ends: it is judged before the first one.
+    # eventlet has its own copy of dnspython, which is not in sys.modules.
     *(
         Row(module, name, read, kind, awaited=module == "dns.asyncresolver", steps=True)
         for module, name in (
@@ -88,7 +88,7 @@ ROWS: Final = (
         )
         for read, kind in (("loops:dnspython", "lookup"), ("loops:dnspython_server", "send"))
     ),
-    # Qt, whose event loop has sockets and requests of its own.
+    # Qt, whose event loop has its own sockets and requests.
     *(
         row
         for module in ("PySide6.QtNetwork", "PyQt5.QtNetwork")
@@ -107,14 +107,14 @@ ROWS: Final = (
             Row(module, "QAbstractSocket.bind", "loops:qt_listen", "bind"),
         )
     ),
-    # PostgreSQL's libpq. psycopg 3 asks it by one class of each implementation, C, binary and ctypes.
+    # PostgreSQL's libpq. psycopg 3 calls it in one class of each implementation: C, binary and ctypes.
     Row("psycopg2._psycopg", "connection.__init__", "databases:psycopg2"),
     *(
         Row(module, f"PGconn.{name}", "databases:pgconn")
         for module in ("psycopg_binary.pq", "psycopg_c.pq", "psycopg.pq.pq_ctypes")
         for name in ("connect", "connect_start", "ping")
     ),
-    # MySQL's and MariaDB's C client, FreeTDS, libmemcached.
+    # MySQL's and MariaDB's C clients, FreeTDS, libmemcached.
     Row("MySQLdb._mysql", "connection.__init__", "databases:mysql"),
     Row("_mysql_connector", "MySQL.connect", "databases:mysql_connector"),
     Row("pymssql._mssql", "MSSQLConnection.__init__", "databases:mssql"),
@@ -126,7 +126,7 @@ ROWS: Final = (
         )
     ),
     Row("mariadb._mariadb", "connection.__init__", "databases:mysql"),
-    # Clients of single makers. TigerBeetle's and Teradata's go by ctypes: their Python methods are.
+    # Clients of single databases. TigerBeetle's and Teradata's use ctypes: their Python methods are watched.
     Row("aerospike", "client", "databases:aerospike"),
     Row("couchbase.logic.pycbc_core._core", "pycbc_connection.pycbc_connect", "databases:couchbase"),
     Row("hdbcli.dbapi", "Connection.__init__", "databases:hana"),
@@ -145,7 +145,7 @@ ROWS: Final = (
     Row("psqlpy", "connect_pool", "connectors:psqlpy"),
     Row("databend_driver.local", "connect", "connectors:url", also=("databend_driver",)),
     Row("taosws", "connect", "connectors:url"),
-    # Whatever a string names: ODBC's drivers, ADBC's, ConnectorX; delta-rs, Temporal's core.
+    # Databases named by a connection string: drivers of ODBC and ADBC, ConnectorX; then delta-rs, Temporal's core.
     Row("pyodbc", "connect", "connectors:odbc"),
     Row(
         "arrow_odbc.connect",
@@ -167,7 +167,7 @@ ROWS: Final = (
         also=("deltalake.writer", "deltalake"),
     ),
     Row("temporalio.bridge.temporal_sdk_bridge", "connect_client", "connectors:temporal"),
-    # gRPC: a channel dials at its first call.
+    # gRPC, whose channels connect at their first call.
     Row("grpc._cython.cygrpc", "Channel.segregated_call", "rpc:call"),
     Row("grpc._cython.cygrpc", "Channel.integrated_call", "rpc:call"),
     Row("grpc._cython.cygrpc", "Channel.check_connectivity_state", "rpc:check"),
@@ -177,15 +177,15 @@ ROWS: Final = (
     Row("grpc._cython.cygrpc", "Server.add_http2_port", "rpc:port", "bind"),
     Row("grpc._cython.cygrpc", "AioServer.add_insecure_port", "rpc:port", "bind"),
     Row("grpc._cython.cygrpc", "AioServer.add_secure_port", "rpc:port", "bind"),
-    # ZeroMQ dials, and serves, in a thread of its own.
+    # ZeroMQ, which connects and serves in its own thread.
     Row("zmq.backend.cython._zmq", "Socket.connect", "queues:zmq"),
     Row("zmq.backend.cython._zmq", "Socket.bind", "queues:zmq", "bind"),
-    # librdkafka's threads dial as soon as there is a client.
+    # librdkafka, whose threads connect as soon as a client exists.
     *(
         Row("confluent_kafka.cimpl", f"{name}.__init__", "queues:kafka")
         for name in ("Producer", "Consumer", "ShareConsumer", "_AdminClientImpl")
     ),
-    # libcurl. What a handle is told of proxies and addresses it does not tell again.
+    # libcurl. A handle's options for proxies and addresses can't be read back from it.
     *(
         row
         for module in ("pycurl", "curl_cffi.curl")
@@ -238,18 +238,18 @@ ROWS: Final = (
     *_web("ry.ryo3", ("",), ("fetch", "fetch_sync"), also=("ry",)),
     Row("ry.ryo3", "Client.fetch_sync", "web:url"),
     Row("ry.ryo3", "WebSocket.__aenter__", "web:ry_websocket"),
-    # pyqwest's clients don't tell whether theirs is a transport that sends anything: these do.
+    # pyqwest. Its clients don't show whether their transport sends anything: the transports are watched.
     Row("pyqwest._pyqwest", "HTTPTransport.execute", "web:pyqwest"),
     Row("pyqwest._pyqwest", "SyncHTTPTransport.execute_sync", "web:pyqwest"),
-    # Go's, which Python calls by ctypes.
+    # An HTTP client in Go, which Python calls by ctypes.
     Row("tls_client.cffi", "request", "web:tls_client", also=("tls_client.sessions",)),
-    # libgit2, which is called through functions that can't be wrapped: theirs are.
+    # libgit2, whose functions can't be wrapped: the methods that call them are.
     Row("pygit2", "clone_repository", "connectors:git_clone"),
     *(Row("pygit2.remotes", f"Remote.{name}", "connectors:git_remote") for name in ("connect", "fetch", "push")),
     Row("pygit2.submodules", "Submodule.update", "connectors:git_submodule"),
-    # libssh. ssh-python's sessions don't tell what they were told.
+    # libssh. ssh-python is not watched: its sessions' options can't be read back.
     Row("pylibsshext.session", "Session.connect", "connectors:libssh"),
-    # Valkey's client in Rust; Pulsar's in C++, which dials when something is made of it.
+    # Valkey's client in Rust; Pulsar's in C++, which connects when a producer, consumer or reader is created.
     *(
         Row("glide.glide_client", f"{cls}.create", "queues:glide", awaited=True)
         for cls in ("GlideClient", "GlideClusterClient", "BaseClient")
@@ -264,7 +264,7 @@ ROWS: Final = (
             *("subscribe_async_pattern", "subscribe_async_topics", "subscribe_pattern", "subscribe_topics"),
         )
     ),
-    # nng, Zenoh, and in Rust clients of NATS and etcd; Solace's goes by ctypes.
+    # nng, Zenoh, clients of NATS and etcd in Rust, and Solace's, which uses ctypes.
     Row("pynng.nng", "Socket._dial", "queues:zmq"),
     Row("pynng.nng", "Socket.listen", "queues:zmq", "bind"),
     *(Row("zenoh", name, "queues:zenoh") for name in ("open", "scout")),
@@ -298,7 +298,7 @@ ROWS: Final = (
     Row("bonsai.ldapconnection", "BaseLDAPConnection.open", "connectors:bonsai"),
     *(Row("libvirt", name, "connectors:libvirt") for name in ("open", "openReadOnly", "openAuth")),
     Row("livekit.rtc.room", "Room.connect", "web:url", awaited=True),
-    # What reports and transfers in threads of its own.
+    # Agents that report or transfer data in their own threads.
     Row("ddtrace.internal.writer.writer", "NativeWriter._send_payload", "agents:ddtrace"),
     Row("pyroscope._native", "initialize_agent", "agents:pyroscope"),
     Row(
@@ -330,7 +330,7 @@ ROWS: Final = (
     Row("_duckdb", "DuckDBPyConnection.install_extension", "sql:duckdb_install"),
     Row("_duckdb", "install_extension", "sql:duckdb_install", also=("duckdb",)),
     Row("_duckdb", "connect", "sql:duckdb_connect", also=("duckdb",)),
-    # ClickHouse in this process, Kuzu and what goes on from it, SPARQL.
+    # ClickHouse in this process, Kuzu and its successor Ladybug, SPARQL.
     *(
         Row("chdb._chdb", name, "sql:clickhouse")
         for name in (
@@ -344,7 +344,7 @@ ROWS: Final = (
         for name in ("query", "prepare")
     ),
     *(Row("pyoxigraph", f"Store.{name}", "sql:sparql") for name in ("query", "update")),
-    # pywin32, by which docker's client opens its named pipe.
+    # pywin32, with which docker's client opens its named pipe.
     *(Row("win32file", name, "places:pipe") for name in ("CreateFile", "CreateFileW")),
     Row("win32pipe", "CallNamedPipe", "places:pipe"),
     Row("win32pipe", "CreateNamedPipe", "places:pipe", "bind"),
@@ -388,7 +388,7 @@ ROWS: Final = (
     ),
     *(Row("hdfs_native", f"{name}.__init__", "connectors:url") for name in ("Client", "AsyncClient")),
     Row("daft.daft", "ScanOperatorHandle.glob_scan", "stores:daft"),
-    # LanceDB, whose remote databases are connected to by one coroutine in both interfaces; Lance's tables without it.
+    # LanceDB, whose two interfaces connect to a remote database in one coroutine; and Lance's tables without LanceDB.
     Row("lancedb", "connect_async", "stores:lancedb", awaited=True),
     Row("lancedb.db", "LanceDBConnection.__init__", "stores:lancedb"),
     Row("lance.dataset", "LanceDataset.__init__", "stores:lance"),
@@ -399,7 +399,7 @@ ROWS: Final = (
         for verb in ("read", "register")
         for kind in ("avro", "csv", "json", "parquet")
     ),
-    # What opens files by address: FFmpeg, GDAL, netCDF.
+    # Libraries that open files by URL: FFmpeg, GDAL, netCDF.
     Row("av.container.core", "open", "stores:address", also=("av", "av.container")),
     *(Row("cv2", name, "stores:address") for name in ("VideoCapture.__init__", "VideoCapture.open")),
     *(Row("cv2", name, "stores:address") for name in ("VideoWriter.__init__", "VideoWriter.open")),
@@ -442,7 +442,7 @@ def rows_of(module: str) -> list[Row]:
 
 
 def entry_points_of(row: Row, whom: Callable[[], tuple[Judge, Remember] | None]) -> list[EntryPoint]:
-    """Return what to wrap for a row: its function, wherever it is held, with one wrapper."""
+    """Return the entry points of a row: its function in each module that contains it, with one common wrapper."""
     read = row.read
     if isinstance(read, str):
         read = _function(read) if read else lambda *_: None

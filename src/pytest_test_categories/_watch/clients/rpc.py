@@ -1,4 +1,4 @@
-"""Readers for gRPC, whose channels dial at their first call, and for AWS's common runtime."""
+"""Readers for gRPC, whose channels connect at their first call, and for AWS's common runtime."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch.clients import Where
 
 PORT: Final = 443
-"""Of a target that names none."""
+"""The port of a target that names none."""
 
 
 def call(channel: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the target of a channel that is called."""
+    """Read the target of a channel when a call is made on it."""
     target = channel.target
     yield from of_target(text(target() if callable(target) else target))
 
 
 def check(channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``check_connectivity_state(try_to_connect)``: asking for the state alone dials nothing."""
+    """Read ``check_connectivity_state(try_to_connect)``: asking only for the state does not connect."""
     if args[0] if args else kwargs.get("try_to_connect"):
         yield from call(channel, (), {})
 
 
 def subscribe(channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``subscribe(callback, try_to_connect)``: a thread of gRPC's would dial, and keep the refusal to itself."""
+    """Read ``subscribe(callback, try_to_connect)``: a gRPC thread would connect later, and discard the refusal."""
     if args[1] if len(args) > 1 else kwargs.get("try_to_connect"):
         yield from call(channel._channel, (), {})
 
 
 def port(_server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the address that a server is to listen at."""
+    """Read the address on which a server will listen."""
     yield from of_target(text(args[0] if args else kwargs.get("address")))
 
 
 def flight(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the location that a client of Arrow Flight is made for: ``grpc+tcp://host:port``, ``grpc+unix:///path``."""
+    """Read the location of an Arrow Flight client: ``grpc+tcp://host:port``, ``grpc+unix:///path``."""
     location = args[0] if args else kwargs.get("location")
     if isinstance(location, tuple) and len(location) == 2:  # noqa: PLR2004 - (host, port)
         yield text(location[0]), location[1]
@@ -52,7 +52,7 @@ def flight(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 
 
 def of_target(target: str) -> Iterator[Where]:
-    """Yield where a target of gRPC's naming leads (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
+    """Yield where a gRPC target leads (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
     scheme, colon, rest = target.partition(":")
     if colon and scheme == "unix":
         yield f"unix:{'/' + rest.lstrip('/') if rest.startswith('//') else rest}"
@@ -68,7 +68,7 @@ def of_target(target: str) -> Iterator[Where]:
         if authority:  # the name server to ask
             yield host_and_port(authority, 53)
         yield from _by_name(unquote(name))
-    elif "://" in target:  # xds and the like: whatever it is, it is elsewhere
+    elif "://" in target:  # xds and other schemes: the target counts as a remote host
         yield host_and_port(target.partition("://")[2].strip("/").rpartition("/")[2], PORT)
     else:
         yield from _by_name(target)
@@ -80,10 +80,10 @@ def _by_name(name: str) -> Iterator[Where]:
     yield from proxies(f"https://{host}", "grpc_proxy", "https_proxy", "http_proxy")
 
 
-# -- AWS's common runtime: its functions take the host and the port at places of their own -----------------------------
+# -- AWS's common runtime: each function takes host and port at different positions ------------------------------------
 
 _mqtt: Final[weakref.WeakKeyDictionary[Any, tuple[str, Any]]] = weakref.WeakKeyDictionary()
-"""Where clients of MQTT 5 go, who are told when they are made."""
+"""The host and port of each MQTT 5 client, which are set when it is created."""
 
 
 def crt_http(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
@@ -107,17 +107,17 @@ def crt_mqtt(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> It
 
 
 def crt_mqtt5_made(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Note ``mqtt5_client_new(client, host, port, ...)``, which reaches nothing yet."""
+    """Note the arguments of ``mqtt5_client_new(client, host, port, ...)``, which reaches nothing yet."""
     _mqtt[args[0]] = args[1], args[2]
 
 
 def crt_mqtt5(client: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Where | None:
-    """Read where a client of MQTT 5 starts to connect."""
+    """Read where an MQTT 5 client starts to connect."""
     return _mqtt.get(client)
 
 
 def crt_s3(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``s3_client_make_meta_request(core, client, request, ...)``: the request's own header says where."""
+    """Read ``s3_client_make_meta_request(core, client, request, ...)``: the request's Host header names the host."""
     yield host_and_port(text(args[2].headers.get("Host")), PORT)
 
 

@@ -1,4 +1,4 @@
-"""Readers for engines whose statements name what they read, write, attach and install: DuckDB, ClickHouse, Ladybug."""
+"""Readers for engines whose statements name what they read, write, attach or install: DuckDB, ClickHouse, Ladybug."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READS: Final = re.compile(
     r"|\b\w*(?:read|scan|glob|sniff|parquet)\w*\s*\([^()]*$",
     re.IGNORECASE,
 )
-"""What stands before a text that a statement opens; any other is data."""
+"""The code before a string literal that a statement opens; any other string is data."""
 
 _INSTALL: Final = re.compile(
     r"(?:^|;)\s*(?:force\s+)?install\s+\S+(?:\s+from\s+(\w+|\0\d+))?|(?:^|;)\s*update\s+extensions\b",
@@ -34,7 +34,7 @@ _FUNCTION: Final = re.compile(
     r"|(?:azure|cosn|deltalake|gcs|hdfs|http|hudi|iceberg|oss|paimon|s3|url)\w*)\s*\(([^()]*)$",
     re.IGNORECASE,
 )
-"""The table function, engine or source that a text is an argument of, and what stands before it there."""
+"""The table function, engine or source of which a string literal is an argument, and the arguments before it."""
 
 _CLICKHOUSE: Final = {
     "mongodb": 27017,
@@ -55,7 +55,7 @@ _DATABASE: Final = re.compile(
 
 
 def duckdb(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a statement and its parameters, or the files that a reader of DuckDB's own is given."""
+    """Read a statement and its parameters, or the files that one of DuckDB's own readers opens."""
     found: dict[Where, None] = {}
     for given in (*args, *kwargs.values()):
         for one in (
@@ -69,7 +69,7 @@ def duckdb(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> It
 
 
 def duckdb_connect(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the database that is opened, which may be one of the web's."""
+    """Read the database that is opened, which may be a remote one."""
     database = text(args[0] if args else kwargs.get("database"))
     if database.startswith(("md:", "motherduck:")):
         yield "api.motherduck.com", 443
@@ -87,7 +87,7 @@ def duckdb_install(_connection: Any, _args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def of_statement(connection: Any, statement: str) -> Iterator[Where]:
-    """Yield where the statements of a text lead."""
+    """Yield where the statements in a text lead."""
     code, texts = _parted(statement)
     for number, one in enumerate(texts):
         if _URL.match(one) and _READS.search(code.partition(f"\0{number} ")[0]):
@@ -108,7 +108,7 @@ def of_statement(connection: Any, statement: str) -> Iterator[Where]:
 
 
 def _parted(statement: str) -> tuple[str, list[str]]:
-    """Return a statement without its comments, and with a number in place of each text, and the texts."""
+    """Return a statement without comments, with a number in place of each string literal, and these strings."""
     texts: list[str] = []
 
     def keep(token: re.Match[str]) -> str:
@@ -122,7 +122,7 @@ def _parted(statement: str) -> tuple[str, list[str]]:
 
 
 def clickhouse(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a statement of ClickHouse's, which chDB runs: table functions and engines name what they reach."""
+    """Read a ClickHouse statement that chDB runs: its table functions and engines name what they reach."""
     code, texts = _parted(text(args[0] if args else next(iter(kwargs.values()), "")))
     for number, one in enumerate(texts):
         if not (opened := _FUNCTION.search(code.partition(f"\0{number} ")[0])):
@@ -137,7 +137,7 @@ def clickhouse(_connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def ladybug(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a statement of Ladybug's, or of Kuzu's, which it goes on from."""
+    """Read a statement of Ladybug, or of its predecessor Kuzu."""
     code, texts = _parted(text(args[0] if args else kwargs.get("query")))
     for number, one in enumerate(texts):
         if "://" in one and _READS.search(code.partition(f"\0{number} ")[0]):
@@ -152,7 +152,7 @@ def ladybug(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> I
 
 
 def sparql(_store: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a query or an update of SPARQL's: what it loads, and the services that it asks."""
+    """Read a SPARQL query or update: the documents that it loads, and the services that it queries."""
     for found in _SPARQL.finditer(text(args[0] if args else next(iter(kwargs.values()), ""))):
         yield from of_web(found[1])
 
@@ -168,9 +168,9 @@ def _of_url(connection: Any, url: str) -> Iterator[Where]:
 
 
 def _endpoint(connection: Any) -> str:
-    """Return the end point that settings or secrets of a connection give to S3."""
+    """Return the S3 endpoint in the secrets or settings of a connection."""
     native = sys.modules["_duckdb"]
-    if not isinstance(connection, native.DuckDBPyConnection):  # a function of the module
+    if not isinstance(connection, native.DuckDBPyConnection):  # a function of the module was called
         connection = native.default_connection()
     asked = connection.cursor()
     for statement, form in (

@@ -1,4 +1,4 @@
-"""Readers for object stores and what lies in them, and for files by their address."""
+"""Readers for object stores and the data in them, and for files opened by URL."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ADDRESS: Final = re.compile(
 
 
 def obstore(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the store that a function of obstore's is called with."""
+    """Read the store with which a function of obstore is called."""
     store: Any = args[0] if args else kwargs.get("store")
     name = type(store).__name__
     if name == "HTTPStore":
         yield from of_web(text(store.url))
         return
     config = getattr(store, "config", None)
-    if not isinstance(config, dict):  # in memory, or of files
+    if not isinstance(config, dict):  # a store in memory or in files
         return
     kind = {"S3Store": "s3", "GCSStore": "gs", "AzureStore": "az"}.get(name)
     if kind is not None:
@@ -45,7 +45,7 @@ def obstore(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def pyarrow(file_system: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a file system of Arrow's, of which most are local."""
+    """Read a file system of Arrow; most of them are local."""
     kind = getattr(file_system, "type_name", "")
     if kind == "subtree":
         yield from pyarrow(file_system.base_fs, (), {})
@@ -70,7 +70,7 @@ def pyarrow(file_system: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -
 
 
 def pyarrow_dataset(_factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the file system in which a dataset's files are looked for."""
+    """Read the file system that contains a dataset's files."""
     yield from pyarrow(args[0] if args else kwargs.get("filesystem"), (), {})
 
 
@@ -90,7 +90,7 @@ def polars(_frame: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterat
 
 
 def of_cloud(url: str, options: Mapping[str, Any]) -> Iterator[Where]:
-    """Yield where a URL of a store leads, by its scheme."""
+    """Yield where the URL of a store leads, by its scheme."""
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     bucket = rest.partition("/")[0]
@@ -105,7 +105,7 @@ def of_cloud(url: str, options: Mapping[str, Any]) -> Iterator[Where]:
 
 
 def _of_store(scheme: str, bucket: str, options: Mapping[str, Any]) -> Iterator[Where]:
-    """Yield the endpoint of a store: what the options say, then the environment, then the provider's."""
+    """Yield the endpoint of a store: that of the options, else of the environment, else the provider's."""
     plain = {text(key).lower().removeprefix("aws_").removeprefix("azure_"): text(options[key]) for key in options}
     endpoint = plain.get("endpoint_url") or plain.get("endpoint") or plain.get("base_url") or ""
     if not endpoint and scheme == "s3":
@@ -126,7 +126,7 @@ def _of_store(scheme: str, bucket: str, options: Mapping[str, Any]) -> Iterator[
 
 
 def daft(_operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``glob_scan(paths, format, storage_config)`` of Daft's."""
+    """Read Daft's ``glob_scan(paths, format, storage_config)``."""
     paths = args[0] if args else kwargs.get("glob_path")
     storage: Any = args[2] if len(args) > 2 else kwargs.get("storage_config")  # noqa: PLR2004 - the third
     for path in [paths] if isinstance(paths, str) else paths or ():
@@ -137,7 +137,7 @@ def daft(_operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
 
 
 def icechunk(_repository: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the storage of a repository of Icechunk's, which tells of itself by its representation alone."""
+    """Read the storage of an Icechunk repository, which shows its options only in its ``repr``."""
     storage = repr(args[0] if args else kwargs.get("storage"))
     kind = next((short for name, short in _ICECHUNK.items() if storage.startswith(name)), None)
     if kind is not None:
@@ -148,7 +148,7 @@ def icechunk(_repository: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def lancedb(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``connect_async(uri, api_key=, region=, host_override=, storage_options=)`` of LanceDB's."""
+    """Read LanceDB's ``connect_async(uri, api_key=, region=, host_override=, storage_options=)``."""
     uri = text(args[0] if args else kwargs.get("uri"))
     if uri.startswith("db://"):
         host = f"{uri.removeprefix('db://')}.{kwargs.get('region') or 'us-east-1'}.api.lancedb.com"
@@ -158,21 +158,21 @@ def lancedb(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def lance(_dataset: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a table of Lance's is, or of Vortex's."""
+    """Read where a table of Lance or Vortex is stored."""
     uri = text(args[0] if args else kwargs.get("uri") or kwargs.get("path"))
     if "://" in uri and not uri.startswith(("file", "memory:", "shared-memory:")):
         yield from of_cloud(uri, kwargs.get("storage_options") or {})
 
 
 def lance_write(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``write_dataset(data, uri)``; a table that is given in place of a URI has been opened."""
+    """Read ``write_dataset(data, uri)``; a table passed instead of a URI has already been opened."""
     uri = args[1] if len(args) > 1 else kwargs.get("uri")
     if isinstance(uri, str) or hasattr(uri, "__fspath__"):
         yield from lance(None, (uri,), kwargs)
 
 
 def opendal(operator: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read an operator of OpenDAL's, which tells how it was made as it is pickled."""
+    """Read an OpenDAL operator, whose pickled form contains its options."""
     _, (scheme, options) = operator.__reduce__()
     kind = {"s3": "s3", "gcs": "gs", "azblob": "az", "azdls": "az"}.get(scheme)
     if "://" in scheme:  # made from a URI
@@ -186,7 +186,7 @@ def opendal(operator: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> I
 
 
 def tiledb(store: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the URIs that a file system of TileDB's is asked about, and the end point that its configuration names."""
+    """Read the URIs passed to a TileDB file system, and the endpoint in its configuration."""
     for uri in map(text, args):
         if "://" in uri and not uri.startswith(("file", "mem")):
             endpoint = store._config["vfs.s3.endpoint_override"] if uri.startswith("s3") else ""
@@ -194,7 +194,7 @@ def tiledb(store: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterat
 
 
 def gdal(_holder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the name of a data set of GDAL's, in which a file system of the web's may stand, or a database."""
+    """Read the name of a GDAL data set, which may refer to a virtual network file system or to a database."""
     given: Any = args[0] if args else next(iter(kwargs.values()), None)
     name = text(given.as_vsi() if hasattr(given, "as_vsi") else getattr(given, "path", given))
     if found := re.search(r"/vsi(s3|gs|az|adls)(?:_streaming)?/([^/]*)", name):
@@ -207,7 +207,7 @@ def gdal(_holder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
 
 
 def _gdal_option(name: str) -> str:
-    """Return an option of GDAL's: what rasterio, Fiona or pyogrio was told, or the environment."""
+    """Return an option of GDAL, as set in rasterio, Fiona or pyogrio, or in the environment."""
     for module in map(sys.modules.get, ("rasterio.env", "fiona.env")):
         if module is not None and module.hasenv() and (told := module.getenv().get(name)):
             return text(told)
@@ -216,7 +216,7 @@ def _gdal_option(name: str) -> str:
 
 
 def address(_callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a call whose first argument is a file, or an address from which one is streamed; or several."""
+    """Read a call whose first argument is a file, a URL from which a file is streamed, or a list of these."""
     given = args[0] if args else next(iter(kwargs.values()), None)
     for one in given if isinstance(given, (list, tuple)) else (given,):
         if isinstance(one, str) and (found := _ADDRESS.search(one)):

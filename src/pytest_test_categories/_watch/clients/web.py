@@ -1,4 +1,4 @@
-"""Readers for HTTP clients: libcurl's, and those that Rust libraries bring."""
+"""Readers for HTTP clients: those of libcurl, and those of Rust libraries."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 _told: Final[weakref.WeakKeyDictionary[Any, dict[str, Any]]] = weakref.WeakKeyDictionary()
-"""Of libcurl's handles: the options that say where they connect to, which can't be read from them."""
+"""The options of each libcurl handle that set where it connects, and that can't be read back from it."""
 _changed: Final[weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]]] = weakref.WeakKeyDictionary()
-"""By pycurl's multi handle: those that were told where to connect to after they had been added to it."""
+"""For each multi handle of pycurl, the handles whose target was set after they had been added to it."""
 _URL: Final = 10002
 _LEADING: Final = {
     3: "PORT",
@@ -32,15 +32,15 @@ _LEADING: Final = {
     10264: "ABSTRACT_UNIX_SOCKET",
     10279: "DOH_URL",
 }
-"""These options, by libcurl's numbers: no release of it changes one (``curl/curl.h``)."""
+"""The names of these options, by libcurl's numbers, which no release changes (``curl/curl.h``)."""
 _HOST: Final = r"(\[[^\]]*\]|[^:]*)"
 _CONNECT_TO: Final = re.compile(rf"{_HOST}:(\d*):{_HOST}:(\d*)")
 _RESOLVE: Final = re.compile(rf"\+?{_HOST}:(\d+):(.+)")
 
 
 def curl_option(handle: Any, _result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Note an option that ``setopt`` has taken, if it says where a handle connects to."""
-    option, value = (*args, *kwargs.values())  # curl_cffi's takes them by name, too
+    """Note an option that ``setopt`` has set, if it affects where a handle connects."""
+    option, value = (*args, *kwargs.values())  # curl_cffi's setopt takes keyword arguments, too
     if name := _LEADING.get(option):
         _told.setdefault(handle, {})[name] = value
     if (name or option == _URL) and (added_to := getattr(handle, "multi", _none)()) is not None:
@@ -48,23 +48,23 @@ def curl_option(handle: Any, _result: Any, args: tuple[Any, ...], kwargs: dict[s
 
 
 def curl_unset(handle: Any, _result: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Forget one."""
+    """Forget an option that was unset."""
     _told.get(handle, {}).pop(_LEADING.get(args[0], ""), None)
 
 
 def curl_reset(handle: Any, _result: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Forget them all."""
+    """Forget all options of a handle that was reset."""
     _told.pop(handle, None)
 
 
 def curl_duplicate(handle: Any, duplicate: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-    """Note that a copy of a handle keeps its options; from then on each has its own."""
+    """Copy the options of a handle to its duplicate; from then on each has its own."""
     if told := _told.get(handle):
         _told[duplicate] = dict(told)
 
 
 def pycurl(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a handle of pycurl's is about to connect to: what it was told, else what its URL says."""
+    """Read where a pycurl handle is about to connect, from its options, or else from its URL."""
     yield from _of_handle(handle, sys.modules["pycurl"].EFFECTIVE_URL)
 
 
@@ -89,7 +89,7 @@ def _as_told(url: str, told: dict[str, Any]) -> Iterator[Where]:
     port = told.get("PORT") or port
     if told.get("DOH_URL"):
         yield of_url(text(told["DOH_URL"]))
-    if told.get("PROXY") is None and told.get("PRE_PROXY") is None:  # an empty one says: none of the environment's
+    if told.get("PROXY") is None and told.get("PRE_PROXY") is None:  # an empty text disables the environment's proxy
         yield from proxies(url, only_lower=True)
     elif not bypasses(host, text(told.get("NOPROXY"))):
         for name in ("PRE_PROXY", "PROXY"):
@@ -101,7 +101,7 @@ def _as_told(url: str, told: dict[str, Any]) -> Iterator[Where]:
 
 
 def _reached(host: str, port: Any, told: dict[str, Any]) -> Iterator[Where]:
-    """Yield what stands for a host and port: where CONNECT_TO leads, the addresses that RESOLVE gives."""
+    """Yield what replaces a host and port: the target in CONNECT_TO, and the addresses in RESOLVE."""
     for entry in _listed(told.get("CONNECT_TO")):
         found = _CONNECT_TO.fullmatch(entry)
         if found and found[1].strip("[]").lower() in {"", host.lower()} and found[2] in {"", str(port)}:
@@ -117,17 +117,17 @@ def _reached(host: str, port: Any, told: dict[str, Any]) -> Iterator[Where]:
 
 
 def pycurl_changed(multi: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where handles lead that were told so after they were added: they start when their multi handle performs."""
+    """Read the handles whose target was set after they were added: they start when their multi handle performs."""
     for handle in _changed.pop(multi, ()):
         yield from pycurl(handle, (), {})
 
 
 def _none() -> None:
-    """Stand in for a method that says whether there is something."""
+    """Replace the ``multi`` method of a handle that has none, as if no multi handle contained it."""
 
 
 def _listed(value: Any) -> Iterator[str]:
-    """Yield the entries of a list, or of the C list that curl_cffi is given for options that it knows no lists of."""
+    """Yield the entries of a list, or of the C list that curl_cffi takes for options where it converts no list."""
     if value is None or isinstance(value, (list, tuple)):
         yield from map(text, value or ())
         return
@@ -139,19 +139,19 @@ def _listed(value: Any) -> Iterator[str]:
 
 
 def pycurl_multi(_multi: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read what ``CurlMulti.add_handle(handle)`` adds: the transfers start by themselves then."""
+    """Read the handle of ``CurlMulti.add_handle(handle)``: its transfer then starts by itself."""
     if args and hasattr(args[0], "getinfo"):
         yield from pycurl(args[0], (), {})
 
 
 def curl_cffi(handle: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a handle of curl_cffi's is about to connect to."""
-    if getattr(handle, "_curl", None) is not None:  # else it is closed, and says so
+    """Read where a curl_cffi handle is about to connect."""
+    if getattr(handle, "_curl", None) is not None:  # else it is closed, and the call itself raises the error
         yield from _of_handle(handle, sys.modules["curl_cffi.const"].CurlInfo.EFFECTIVE_URL)
 
 
 def curl_cffi_multi(_multi: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read what ``AsyncCurl.add_handle(curl)`` adds."""
+    """Read the handle of ``AsyncCurl.add_handle(curl)``."""
     yield from curl_cffi(args[0] if args else kwargs.get("curl"), (), {})
 
 
@@ -161,7 +161,7 @@ def _of_curl(url: str) -> Iterator[Where]:
 
 
 def url(client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read ``get(url)`` and its like."""
+    """Read ``get(url)`` and similar methods."""
     yield from _of_request(client, args[0] if args else kwargs.get("url"), kwargs)
 
 
@@ -182,17 +182,17 @@ def _of_request(client: Any, target: Any, kwargs: dict[str, Any]) -> Iterator[Wh
 
 
 def ry_websocket(socket: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read where a web socket of ry's is about to be opened."""
+    """Read where a WebSocket of ry is about to be opened."""
     yield from of_web(text(socket.uri))
 
 
 def pyqwest(_transport: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the request that a transport of pyqwest's is given."""
+    """Read the request that a pyqwest transport receives."""
     yield from of_web(text((args[0] if args else kwargs["request"]).url))
 
 
 def tls_client(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the request that tls_client hands to its library, as JSON."""
+    """Read the request that tls_client passes to its Go library as JSON."""
     import json
 
     order = json.loads(args[0])
@@ -202,13 +202,13 @@ def tls_client(_module: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> 
 
 
 def pyreqwest(request: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read a request that is about to be sent; one that pyreqwest's own mocks get first is read if they pass it on."""
+    """Read a request that is about to be sent, unless pyreqwest's own mocks get it first (see ``pyreqwest_next``)."""
     if not _is_mocked():
         yield from of_web(text(request.url))
 
 
 def pyreqwest_next(_next: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Where]:
-    """Read the request that a mock of pyreqwest's own passes on."""
+    """Read a request that pyreqwest's own mock passes on to the network."""
     if _is_mocked():
         yield from of_web(text((args[0] if args else kwargs["request"]).url))
 
