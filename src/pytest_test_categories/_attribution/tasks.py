@@ -82,7 +82,7 @@ def born(task: Any) -> Born | None:
 
 
 def is_claimed(task: Any) -> bool:
-    """Tell whether the era of a task's mark has been claimed."""
+    """Tell whether a task has been claimed: it is a leftover of a guard, or known not to be one."""
     found = born(task)
     return found is not None and found.era.claimed
 
