@@ -108,7 +108,7 @@ class NetworkGuard:
         """Return the guard of a test, whose scope a test runner has entered."""
         policy = scope.policy
         assert policy is not None
-        guard = cls.__new__(cls)  # nothing to parse: this is made for each test
+        guard = cls.__new__(cls)  # without parsing: one is created for each test
         guard.size, guard._mode, guard._allow, guard._only = (
             policy.size or TestSize.XLARGE,
             policy.mode,
@@ -202,7 +202,7 @@ class NetworkGuard:
         if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:
             run.of_blocks.add(scope.records.values())
         runtime.ledger.deliver(error, ended=scope)
-        self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
+        self._count(scope, self._ended)  # after the delivery, which fills in lines from the exception's traceback
         finish(scope, error)
         if scope.records:
             runtime.ledger.warn_of_children()

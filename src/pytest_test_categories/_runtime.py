@@ -55,7 +55,7 @@ class Runtime:
         self.ledger = Ledger(self)
         self.judge = Judge(self.ledger)
         self.holders = 0
-        self._kept = 0  # holds of runs that have ended before threads of their tests
+        self._kept = 0  # holds of runs that ended before all threads of their tests did
         self._lock = threading.RLock()
         self._collecting = threading.RLock()
         self._entry_points: list[EntryPoint] = []

@@ -81,7 +81,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
 
 
 def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
-    """Return the path by which a frame's function can be replaced, where its caller finds it."""
+    """Return the path at which a frame's function can be replaced so that its caller uses the replacement."""
     code, names = frame.f_code, frame.f_globals
     module = names["__name__"]
     if code.co_flags & _GENERATORS or module == "__main__" or vars(sys.modules[module]) is not names:
