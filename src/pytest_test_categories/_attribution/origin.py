@@ -120,7 +120,7 @@ class Scope:
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
     awaits: Expecting | None = None  # for a block that expects violations only if one of them ends it
-    home: tuple[str, int] | None = None  # in a started child process: where the guard's process is, and its serial
+    home: tuple[str, int] | None = None  # in a started child process: the directory to report to, and the serial
     resolved: dict[str, int] | None = (
         None  # names whose look-up went on with a warning: the connect belongs to the same attempt
     )
@@ -352,7 +352,7 @@ def _unpatched(module: str, name: str) -> Any:
 
 
 class _State:
-    """All mutable state of this folder: which scopes this process's phases, threads, jobs and greenlets carry.
+    """All mutable state of this file: which scopes this process's phases, threads, jobs and greenlets carry.
 
     Attributes:
         phases: The tests, or parts of tests, that are running; the innermost last.
