@@ -29,25 +29,25 @@ _FRAMEWORK_METHODS: Final = (
 
 
 class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorator, named as it is used
-    """Hold code to the network that a test size may touch: a context manager and a decorator.
+    """Limit code to the network that a test size permits: a context manager and a decorator.
 
-    Use it with ``with``, with ``async with``, or above a function, method, coroutine function, generator, async
-    generator or test class. The decorator keeps the signature, and each call is a guard of its own. A coroutine or
-    generator is guarded while it runs, not while it is made.
+    Use it with ``with``, with ``async with``, or as a decorator of a function, method, coroutine function, generator,
+    async generator or test class. The decorator keeps the signature, and each call has its own guard. A coroutine or
+    generator is guarded while it runs, not while it is created.
 
     Args:
         size: ``"small"`` (no network), ``"medium"`` (this machine only), ``"large"`` or ``"xlarge"`` (everything),
             or a ``TestSize``.
-        mode: ``"strict"`` (raise, and fail what swallows the error), ``"warn"`` or ``"off"``, or an
-            ``EnforcementMode``. Without it the test run's mode holds, else the environment variable
-            ``TEST_CATEGORIES_ENFORCEMENT``, else strict.
+        mode: ``"strict"`` (raise an error, and raise it again at the end if the code caught it), ``"warn"`` or
+            ``"off"``, or an ``EnforcementMode``. The default is the test run's mode, or else the environment variable
+            ``TEST_CATEGORIES_ENFORCEMENT``, or else strict.
         allow: Entries that widen the size, such as ``"postgres:5432"``, ``"10.0.0.0/8"`` or
             ``"unix:/var/run/docker.sock"``.
         only: Entries such as ``"staging.example.com:443"``: of what the size and ``allow`` permit, only these.
 
     Raises:
         ValueError: A size, mode or entry is not one of the choices.
-        NetworkAccessViolationError: In strict mode: at the refused call, and again at the end if code inside
+        NetworkAccessViolationError: In strict mode, at the refused call, and again at the end if the code inside
             caught it.
     """
 
@@ -61,16 +61,16 @@ class network_guard(NetworkGuard):  # noqa: N801 - a context manager and decorat
         return guarded
 
     def fresh(self) -> NetworkGuard:
-        """Return an unentered guard with the same settings."""
+        """Return a new guard with the same settings."""
         only = self._only[0] if self._only else None
         return NetworkGuard(self.size, self._mode, allow=self._allow, only=only)
 
 
 def decorate(guard: network_guard, target: Any) -> Any:
-    """Return ``target`` guarded.
+    """Return a guarded version of ``target``.
 
     Raises:
-        TypeError: It is nothing that can be guarded.
+        TypeError: It can't be guarded.
     """
     if type(target).__name__ == "FixtureFunctionDefinition":
         raise TypeError(
@@ -89,11 +89,11 @@ def decorate(guard: network_guard, target: Any) -> Any:
 
 
 class _Call:
-    """One call of what is decorated, from its first step to its last, under a guard of its own.
+    """One call of a decorated function, from its first step to its last, under its own guard.
 
     Args:
-        guard: Its decorator.
-        label: What the violations of a call outside of any test are listed under.
+        guard: The decorator.
+        label: The label for violations of a call outside of any test.
         place: Where the function is defined.
     """
 
@@ -136,7 +136,7 @@ def _function_runner(begin: Callable[[], _Call]) -> Signature:
         __tracebackhide__ = True
         with begin() as call, call.step():
             result = wrapped(*args, **kwargs)
-        # A plain function around a coroutine function, as other decorators make it.
+        # Another decorator may wrap a coroutine function in a plain function.
         return _drive(begin, lambda: result) if inspect.iscoroutine(result) else result
 
     return run

@@ -1,4 +1,4 @@
-"""The guard that people enter: ``NetworkGuard``, and ``expect_network_violation`` for those who are to be refused."""
+"""``NetworkGuard``, the guard that users enter, and ``expect_network_violation``, a block that expects a refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.violation import Violation
 
-    # What entries that have ended saw, counted together: a violation, and how often.
+    # The violations of entries that have ended, each with how often it happened.
     _Counts = dict[tuple[str, ...], tuple[Violation, list[int]]]
 
 MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
@@ -50,19 +50,19 @@ _CONTROL_FLOW: Final = frozenset(
 )
 
 
-# pytest says that its Skipped is a builtin.
+# pytest sets the ``__module__`` of its Skipped to "builtins".
 _SKIPS: Final = frozenset({("builtins", "Skipped"), ("_pytest.outcomes", "Skipped"), ("_pytest.outcomes", "XFailed")})
 
 
 def is_control_flow(error: BaseException) -> bool:
-    """Tell whether an exception stops the run or a task, so that no guard may put its own in its place."""
+    """Tell whether an exception stops the run or a task, so that a guard must not replace it with its own."""
     if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
         return True
     return any((cls.__module__, cls.__name__) in _CONTROL_FLOW for cls in type(error).__mro__)
 
 
 def is_skip(error: BaseException) -> bool:
-    """Tell whether a runner would turn an exception into something that is not a failure."""
+    """Tell whether a test runner would not count an exception as a failure, such as a skip."""
     unittest = sys.modules.get("unittest.case")
     if unittest is not None and isinstance(error, unittest.SkipTest):
         return True
@@ -70,15 +70,15 @@ def is_skip(error: BaseException) -> bool:
 
 
 class NetworkGuard:
-    """Holds code to the network that a test size may touch, for as long as it is entered.
+    """Limits code to the network that a test size permits, while the guard is entered.
 
     Enter it with ``with`` or ``async with``, as often and as nested as you like. A guard inside another only
-    tightens: an attempt passes if every guard around it permits it.
+    tightens: an attempt passes only if every guard around it permits it.
 
     Args:
         size: ``"small"``, ``"medium"``, ``"large"``, ``"xlarge"`` or a ``TestSize``.
-        mode: ``"strict"``, ``"warn"``, ``"off"`` or an ``EnforcementMode``. Without it the test run's mode holds,
-            else the environment variable ``TEST_CATEGORIES_ENFORCEMENT``, else strict.
+        mode: ``"strict"``, ``"warn"``, ``"off"`` or an ``EnforcementMode``. The default is the test run's mode, or
+            else the environment variable ``TEST_CATEGORIES_ENFORCEMENT``, or else strict.
         allow: Entries that widen the size, such as ``"postgres:5432"`` or ``"10.0.0.0/8"``.
         only: Entries such as ``"staging.example.com:443"``: of what the size and ``allow`` permit, only these.
 
@@ -105,10 +105,10 @@ class NetworkGuard:
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        """Return the guard that a test runner entered for a test as ``scope``."""
+        """Return the guard of a test, whose scope a test runner has entered."""
         policy = scope.policy
         assert policy is not None
-        guard = cls.__new__(cls)  # nothing to parse: this is made for each test
+        guard = cls.__new__(cls)  # without parsing: one is created for each test
         guard.size, guard._mode, guard._allow, guard._only = (
             policy.size or TestSize.XLARGE,
             policy.mode,
@@ -124,7 +124,7 @@ class NetworkGuard:
 
     @property
     def mode(self) -> EnforcementMode:
-        """The mode in force: the argument, else the run's, else the environment's, else strict.
+        """The mode in force: the argument, or else the run's, or else the environment's, or else strict.
 
         Raises:
             ValueError: The environment variable holds no mode.
@@ -137,7 +137,7 @@ class NetworkGuard:
 
     @property
     def violations(self) -> list[Violation]:
-        """What the guard has seen so far, in strict and in warn mode, first things first."""
+        """The violations that the guard has seen so far, in strict and in warn mode, oldest first."""
         runtime.collect()
         found = {key: (violation, [*counts]) for key, (violation, counts) in self._ended.copy().items()}
         for scope in list(self._entered):
@@ -146,7 +146,7 @@ class NetworkGuard:
         return [violation._replace(count=counts[0]) for violation, counts in found.values()]
 
     def _count(self, scope: Scope, into: _Counts) -> None:
-        """Add what an entry saw; where the guard is entered inside itself, the outer entry has seen the same."""
+        """Add the violations of an entry; if the guard is entered inside itself, only the outer entry counts."""
         if any(link in self._entered for link in scope.around):
             return
         for record in list(scope.records.values()):
@@ -158,7 +158,7 @@ class NetworkGuard:
                 counts[0] += violation.count
 
     def policy(self) -> Policy:
-        """Return what the guard would hold code to if it were entered now."""
+        """Return the policy that the guard would enforce if it were entered now."""
         if (run := innermost()) is not None:
             allow, deny = run.allow, run.deny
         else:
@@ -167,7 +167,7 @@ class NetworkGuard:
         return Policy(self.size, self.mode, self._allow + allow, only=self._only, deny=deny)
 
     def open(self, *, label: str = "", where: str = "") -> Scope | None:
-        """Make a scope of this guard, put the layers in place; the caller sets it current. None if the mode is off."""
+        """Create a scope and put the layers in place; the caller makes it current. None if the mode is off."""
         policy = self.policy()
         if policy.mode is EnforcementMode.OFF:
             return None
@@ -202,7 +202,7 @@ class NetworkGuard:
         if scope.records and (run := innermost()) is not None and run.of_blocks is not None and scope.home is None:
             run.of_blocks.add(scope.records.values())
         runtime.ledger.deliver(error, ended=scope)
-        self._count(scope, self._ended)  # after the delivery, which fills in lines that the exception has passed
+        self._count(scope, self._ended)  # after the delivery, which fills in lines from the exception's traceback
         finish(scope, error)
         if scope.records:
             runtime.ledger.warn_of_children()
@@ -231,7 +231,7 @@ class NetworkGuard:
         """Stop guarding.
 
         Raises:
-            NetworkAccessViolationError: Strict mode, and a violation was caught by the code inside.
+            NetworkAccessViolationError: The mode is strict, and the code inside caught a violation's error.
             RuntimeError: The guard is not entered.
         """
         __tracebackhide__ = True
@@ -242,12 +242,12 @@ class NetworkGuard:
     def _leave(self) -> Scope | None:
         __tracebackhide__ = True
         here = current.get()
-        # A test's own guard was entered by its runner, which leaves it.
-        # Of a copy: going round a list misses members where other threads, which have entered it too, take theirs out.
+        # The scope of a test is not listed: the test runner entered it, and leaves it.
+        # Iterate over a copy: other threads that entered the guard, too, may remove their scopes meanwhile.
         entered = [scope for scope in list(self._entered) if scope is None or scope.kind is ScopeKind.BLOCK]
         if not entered:
             raise RuntimeError(f"{self!r} is not entered: there is nothing to leave")
-        # The one of this context, if it was entered more than once; else the latest.
+        # If it was entered more than once, take the scope of this context, otherwise the latest.
         scope = next((link for link in (() if here is None else here.chain) if link in entered), entered[-1])
         self._entered.remove(scope)
         if scope is not None:
@@ -271,7 +271,7 @@ class NetworkGuard:
 
 
 def finish(scope: Scope, error: BaseException | None) -> None:
-    """Raise what a strict scope refused and nobody was told of, as far as ``error`` leaves room for it."""
+    """Raise an error for the undelivered refusals of a strict scope, unless ``error`` must stay as it is."""
     __tracebackhide__ = True
     if scope.policy is None or scope.policy.mode is not EnforcementMode.STRICT:
         return
@@ -286,20 +286,20 @@ def finish(scope: Scope, error: BaseException | None) -> None:
         raise ours
     if is_skip(error):
         raise ours from error
-    # The failure stays what it was; a traceback shows the note below it.
+    # The failure stays the same; its traceback shows the note at the end.
     if scope.parent is None and scope.kind is ScopeKind.BLOCK and innermost() is None:
-        # A client that tries again has swallowed the first attempts: the last one's error tells of their place.
+        # A client that retries has caught the first attempts: the error of the last one already reports their place.
         told = [record for one in errors_in(error) for record in one.records]
         if untold := tuple(record.snapshot() for record in left if record not in told):
             error.add_note(report_text(untold, undelivered=True))
 
 
 class expect_network_violation:  # noqa: N801 - used as a with statement, like pytest.raises
-    """Say that code is going to be refused: takes the violations inside, and fails if there is none.
+    """Expects a network violation in the block, and fails if there is none.
 
-    ``with expect_network_violation() as seen:`` gives a list that holds the violations when the block has ended.
-    An error of ours that ends the block stops there; another error, such as the client's own, goes on. Where nothing
-    is guarded (mode off) nothing is expected.
+    ``with expect_network_violation() as seen:`` returns a list that contains the violations once the block has ended.
+    The block catches the plugin's own errors; any other error, such as the client's, is raised as usual. Without an
+    active guard (mode off), the block expects nothing.
 
     Raises:
         AssertionError: A guard was active, and nothing was refused in the block.
@@ -311,7 +311,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         self._guarded = False
 
     def __enter__(self) -> list[Violation]:
-        """Start taking violations."""
+        """Start expecting violations."""
         charged = charge()
         outer = charged.scopes[0] if charged is not None and charged.scopes else None
         self._guarded = charged is not None and any(map(_can_refuse, charged.scopes))
@@ -327,7 +327,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        """Stop taking violations; True for an error of ours."""
+        """Stop expecting violations; True, which suppresses it, for an error of the plugin's own."""
         __tracebackhide__ = True
         scope = self._scope
         assert scope is not None
@@ -337,7 +337,7 @@ class expect_network_violation:  # noqa: N801 - used as a with statement, like p
         records = list(scope.records.values())
         Delivery.of_the_rest(records).deliver(expected=True)
         self._seen += [record.snapshot() for record in records]
-        # From a child process that was forked before this block only the error has come.
+        # A child process that was forked before this block delivers only its error, and no record.
         known = {violation.key for violation in self._seen}
         self._seen += [v for ours in errors_in(error) for v in ours.violations if v.key not in known]
         if error is None and not self._seen and self._guarded:

@@ -1,11 +1,11 @@
-"""The judge: finds out whom an attempt concerns, and whether they permit it.
+"""The judge: finds the guards that an attempt is charged to, and whether they permit it.
 
 Guarantees:
 
-- An attempt goes on only if each guard around it permits it, or warns: as ``decide`` says, by no rule of this file's.
+- An attempt goes on only if each guard around it permits it, or warns. ``decide`` has the rules; this file has none.
 - What no guard restricts, and what is permitted on this machine, is remembered in the scope that it was permitted in
   (the memo): the next such call costs one look.
-- The ledger has every refusal before anybody hears of it.
+- Every refusal is in the ledger before an error is raised or a warning is emitted.
 
 Assumes that layers ask it on the thread and in the context of the call, before the call has any effect.
 """
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch import Outside, Sight
 
 MEMO_ENTRIES: Final = 1024
-"""So many permitted targets are remembered for a scope."""
+"""How many permitted targets a scope remembers."""
 
 DEBUG_VARIABLE: Final = "TEST_CATEGORIES_DEBUG"
-"""Set to 1, it has each attempt that is judged told on stderr. What the memo permits is not judged again."""
+"""If set to 1, each attempt that is judged is printed on stderr. What the memo permits is not judged again."""
 
 
 class Judge:
-    """Judges attempts, and has those put on record that somebody refuses, or wants to know of.
+    """Judges attempts, and records those that a guard refuses or a run observes.
 
     Args:
-        ledger: Where they are put on record.
+        ledger: Where they are recorded.
 
     Attributes:
         outside: The layer outside of this process, if there is one: it is told what it would see otherwise.
@@ -68,15 +68,15 @@ class Judge:
         sock: Any,
         read: Callable[[Kind, int, Any], Sight | None],
     ) -> bool:
-        """Judge one attempt; returns if it may go on: True if some guard restricts what it leads to.
+        """Judge one attempt, and return if it may go on; True if a guard restricts what it leads to.
 
         Args:
-            kind: What sort of access it is.
+            kind: The kind of access.
             route: The entry point, for reports.
-            family: Address family, as the socket module numbers them.
-            address: The address as the call has it.
-            sock: The socket, closed when a connect or bind is refused.
-            read: Makes an endpoint of family and address; None if such calls are not judged.
+            family: The address family, as a number of the socket module.
+            address: The address as the caller passed it.
+            sock: The socket; it is closed when a connect or bind is refused.
+            read: Returns the endpoint for a family and address; None if such calls are not judged.
 
         Raises:
             NetworkAccessViolationError: A strict guard refuses it.
@@ -89,7 +89,7 @@ class Judge:
             try:
                 if key in scope.memo:
                     return False
-            except TypeError:  # an unhashable address: the call itself will say what is wrong with it
+            except TypeError:  # an unhashable address: the call itself raises the right error
                 pass
         charged = charge()
         if charged is None or not charged.scopes:
@@ -118,10 +118,10 @@ class Judge:
                 link.observe(attempt)
             verdict = decide(policy, attempt)
             if not verdict.permitted:
-                if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but somebody wants to know
+                if policy.mode is EnforcementMode.OFF:  # nothing is enforced, but the run observes
                     watching.append(link)
                 elif kind is Kind.REUSE and connections.is_reported(sock, link.serial):
-                    on_record = True  # as this socket's connect: another socket there is news
+                    on_record = True  # this socket's connect was recorded; another socket's is new
                 else:
                     refusing.append(Refusal(link, policy, verdict))
         if refusing:
@@ -134,16 +134,16 @@ class Judge:
                 self._memoize(scope, charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
-        self._vouch(kind, (), attempt.reach)  # warned about, noted, or nobody's: it goes on
+        self._vouch(kind, (), attempt.reach)  # warned about, observed, or not charged to a test: it goes on
         return True
 
     def _refuse(self, refusing: list[Refusal], charged: Charge, attempt: Attempt, route: str, sock: Any) -> None:
-        """Have it put on record; then a strict guard ends the call, and another warns."""
+        """Record the attempt; a strict guard then raises its error, and another one warns."""
         __tracebackhide__ = True
         try:
             warned = self._ledger.refuse(refusing, charged, attempt, route)
         except Exception:
-            # Close what the call leaves in its caller's hands: the error is none that callers clean up after.
+            # Close the socket, since callers do not clean up after an error that is not an OSError.
             if sock is not None and (attempt.kind is Kind.CONNECT or attempt.kind is Kind.BIND):
                 sock.close()
             raise
@@ -151,32 +151,32 @@ class Judge:
             connections.note_reported(sock, {refusal.scope.serial for refusal in refusing})
 
     def _vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
-        if (outside := self.outside) is not None:  # another thread may end it
+        if (outside := self.outside) is not None:  # another thread may set it to None meanwhile
             outside.vouch(kind, scopes, reach)
 
     def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
-        """Remember what is permitted, in the innermost scope; never a datagram socket's connect.
+        """Remember a permitted attempt in the innermost scope; never a datagram socket's connect.
 
-        That one sends nothing, and has the key of a stream's connect, which does.
+        That connect sends nothing, but has the same key as a stream's connect, which does.
         """
         if scope is None or charged.scopes[0] is not scope:
             return
         if attempt.kind is Kind.CONNECT and attempt.reach is Reach.NOWHERE:
             return
         for link in charged.scopes:
-            # A look-up may yet give the address a name that is denied.
+            # A later look-up may give the address a name that is denied.
             if link.observe is not None or (link.policy is not None and link.policy.deny and link.policy.denies_names):
                 return
         with contextlib.suppress(TypeError):
             if len(scope.memo) < MEMO_ENTRIES:
                 scope.memo.add(key)
-            # One that wants to hear of each call empties the memos when it says so: it may just have done that.
+            # A layer outside that needs to see each call empties the memos first, and may have done so just now.
             if (outside := self.outside) and not outside.agrees(attempt.kind, charged.scopes, attempt.reach):
                 scope.memo.discard(key)
 
 
 def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:
-    """Tell whether there is nobody who restricts what is reached, or wants to know of it."""
+    """Tell whether no scope restricts or observes what is reached."""
     for link in scopes:
         if link.policy is None or link.policy.size is None or link.policy.restricts or link.observe is not None:
             return False
@@ -184,7 +184,7 @@ def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:
 
 
 def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:
-    """Return the facts that a decision needs: what a layer has seen, and what is known here of its address."""
+    """Return the facts for a decision: what the layer has seen, and what this process knows about the address."""
     reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
     names = () if ip is None else look_ups.names_of(ip)
     label = asked.get()
@@ -193,12 +193,12 @@ def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:
 
 
 def _somebody_minds(charged: Charge, attempt: Attempt) -> bool:
-    """Tell whether one of those who are charged does not permit an attempt."""
+    """Tell whether one of the charged guards does not permit an attempt."""
     return any(link.policy is not None and not decide(link.policy, attempt).permitted for link in charged.scopes)
 
 
 def _tell(attempt: Attempt, route: str, charged: Charge) -> None:
-    """Write on the process's own stderr who is charged with an attempt, by which rule, the verdict and its reason."""
+    """Print to the process's own stderr who is charged with an attempt, by which rule, the verdict and its reason."""
     what = f"{attempt.kind.value} {attempt.endpoint} by {route}, reaches {attempt.reach.value}"
     lines = [f"test categories debug: {what}; charged: {charged.rule}{charged.late and f', {charged.late}'}"]
     for link in charged.scopes:

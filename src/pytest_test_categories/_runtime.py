@@ -1,7 +1,7 @@
-"""The runtime: holds the layers in place and takes them away, and wires the rest.
+"""The runtime: installs and removes the layers, and connects the other parts.
 
-``runtime`` is the process's one piece of shared state: the judge that layers ask, the ledger that it writes, the
-processes around.
+``runtime`` holds the state that the whole process shares: the judge that layers ask, the ledger that the judge writes
+to, and the connections to parent and child processes.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """What one process has of this package.
+    """The shared state of one process.
 
     Attributes:
-        ledger: What is on record.
-        judge: What layers ask.
-        holders: How many guards and runs want the layers in place.
-        process: What this process was handed, if a guarded one started it.
-        exit: What holds the end of the process.
+        ledger: The attempts on record.
+        judge: Decides about attempts that layers report.
+        holders: How many guards and runs need the layers in place.
+        process: What this process received from its parent, if a guarded process started it.
+        exit: Enforces a size at the end of the process.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger(self)
         self.judge = Judge(self.ledger)
         self.holders = 0
-        self._kept = 0  # holds of runs that have ended before threads of their tests
+        self._kept = 0  # holds of runs that ended before all threads of their tests did
         self._lock = threading.RLock()
         self._collecting = threading.RLock()
         self._entry_points: list[EntryPoint] = []
@@ -66,13 +66,13 @@ class Runtime:
         self.exit = Exit(self.hold, self.collect, self.release)
 
     def hold(self) -> None:
-        """Put the layers in place, or note that one more wants them there."""
+        """Put the layers in place, or count one more holder."""
         with self._lock:
             while self._kept and not origin.threads_left():
                 self._kept -= 1
                 self.release()
             self.holders += 1
-            if not self._entry_points:  # made once: each knows its own wrapper again when a late undo brings it back
+            if not self._entry_points:  # made once: each recognizes its own wrapper if a late undo brings it back
                 self._entry_points = [
                     *sockets.entry_points(self.judge.ask, self.remember),
                     *programs.entry_points(
@@ -94,7 +94,7 @@ class Runtime:
                 sockets.set_aside()
 
     def _watch_again(self) -> None:
-        """Watch the classes of a socket module that was executed again, if any are new."""
+        """Watch the new classes of a socket module that was executed again, if there are any."""
         rows = sockets.entry_points_of_replacement(self.judge.ask, self.remember)
         self._entry_points += rows
         if self.holders:
@@ -103,11 +103,11 @@ class Runtime:
             remove_all(rows)
 
     def leave(self, run: Run, largest: Policy | None = None) -> bool:
-        """Take away what a run held; False if threads of its tests live on, to be refused for as long as they do.
+        """Remove the layers of a run that ends; False if threads of its tests are still alive and stay guarded.
 
         Args:
             run: The run that ends.
-            largest: What its tests were held to at most: the end of the process will be.
+            largest: The policy of its largest test, which then holds for the end of the process.
         """
         runs.remove(run)
         if largest is not None and not runs:
@@ -123,7 +123,7 @@ class Runtime:
         return not threads
 
     def release(self) -> None:
-        """Take the layers away with the last one who wanted them."""
+        """Count one holder less, and remove the layers with the last one."""
         with self._lock:
             self.holders -= 1
             if self.holders == 0:
@@ -143,18 +143,18 @@ class Runtime:
     # -- what layers and guards ask ---------------------------------------------------------------------------------
 
     def remember(self, name: str, addresses: list[str]) -> None:
-        """Keep what a permitted look-up answered, for those who are charged with it here and now."""
+        """Keep the answer of a permitted look-up for the guards that it is charged to."""
         charged = charge()
         if charged is None or not charged.scopes:
             return
-        # Every guard around permitted it, each by an entry of its own: the addresses satisfy those entries, no others.
+        # Every guard around permitted it, each by its own allow entry: the addresses satisfy those entries only.
         allow = tuple(entry for scope in charged.scopes if scope.policy is not None for entry in scope.policy.allow)
         look_ups.remember(name, allow, addresses, charged.scopes[0].serial)
         if (outside := self.judge.outside) is not None:
             outside.remember(name, allow, addresses)
 
     def unseen(self) -> list[Violation]:
-        """Return what strict guards have refused in this process, and nobody was told of; nothing in its children."""
+        """Return what strict guards of this process refused and was not delivered; nothing in child processes."""
         return unseen() if self.process is None and not self._is_child() else []
 
     # -- the processes around, as the ledger asks ------------------------------------------------------------------
@@ -166,23 +166,23 @@ class Runtime:
         return System.getcwd() if self.process is None else self.process.root
 
     def process_text(self) -> str:
-        """Return what to call this process in reports; nothing for the one that a run began in."""
+        """Return the name of this process in reports; empty for the process that the run began in."""
         if self.process is not None:
             return f"child process {os.getpid()}: {self.process.command()}"
         return f"child process {os.getpid()}" if self._is_child() else ""
 
     def offers_fakes(self) -> bool:
-        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
+        """Tell whether a refused client's request is read, along with what a fake can replace."""
         if (run := innermost()) is not None:
             return run.fakes
         return self.process is None or self.process.fakes
 
     def late_text(self) -> str:
-        """Return why what this process does comes late; nothing if it doesn't."""
+        """Return why attempts of this process are late; empty if they are not."""
         return "" if self.process is None else self.process.late
 
     def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
-        """Tell the process that ``scope`` is of; False if that is this one."""
+        """Report a violation to the process that ``scope`` belongs to; False if that is this process."""
         if scope.home is not None:
             self._spawned.send(scope.home, violation, attempt, late=late, expected=expected)
             return True
@@ -192,7 +192,7 @@ class Runtime:
         return False
 
     def take_back(self, scope: Scope, violation: Violation, times: int) -> None:
-        """Tell the process that ``scope`` is of, unless that is this one, that so many were expected here."""
+        """Report to the process that ``scope`` belongs to, if it is another, how many attempts were expected here."""
         if scope.home is not None:
             self._spawned.take_back(scope.home, violation, times)
         elif self._children is not None and self._children.is_child:
@@ -203,11 +203,11 @@ class Runtime:
         return scope.home is None and (not self._is_child() or scope.serial // origin.OWN_SERIALS == os.getpid())
 
     def collect(self) -> None:
-        """Take in what child processes were refused, and what the layer outside of this process has seen."""
+        """Record the refusals of child processes, and what the layer outside of this process has seen."""
         outside = self.judge.outside
         if self._children is None and outside is None and not self._spawned.started:
-            return  # as a rule: this is asked at the end of each phase
-        with self._collecting:  # what another thread has read, of whomever, is on record when this comes back
+            return  # the usual case, and this is called at the end of each phase
+        with self._collecting:  # whatever another thread has read by now is on record when this returns
             if self._children is not None or self._spawned.started:
                 self._collect_started()
             if outside is not None:
@@ -219,7 +219,7 @@ class Runtime:
     # -- child processes -------------------------------------------------------------------------------------------
 
     def hand_down(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
-        """Return what a program that is started here and now is handed; None if nothing holds it to anything."""
+        """Return the guards for a program that is started here and now, as text; None if no guard applies to it."""
         if not self.holders:
             return None
         run = innermost()
@@ -227,7 +227,7 @@ class Runtime:
         return self._spawned.hand_down(argv, files, self.root(), run, count=count, place=place)
 
     def start(self, start: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call what starts a process, and let the layer outside of this one know by whom."""
+        """Call a function that starts a process, and let the layer outside know which guards the start belongs to."""
         __tracebackhide__ = True
         outside = self.judge.outside
         if outside is None:
@@ -239,21 +239,21 @@ class Runtime:
             outside.end_start()
 
     def note_interpreter(self) -> None:
-        """Count another interpreter that is made here and now."""
+        """Count a subinterpreter that is created here and now."""
         if self.holders:
             run = innermost()
             place = self.ledger.place_of_start() if run is not None and run.unwatched_fails else NOWHERE
             self._spawned.note_interpreter(self.root(), run, place)
 
     def hand_to_job(self) -> tuple[str, int | None]:
-        """Return what a job is handed that is submitted to a process pool here and now, and the outer layer's word."""
+        """Return the guards for a job submitted to a process pool here and now, and the outer layer's word for them."""
         outside = self.judge.outside
         word = None if outside is None else outside.word_of_work()
         handed = self._spawned.hand_to_job(self.root()) if self.holders else ""
         return handed, jobs.word_here() if word is None else word
 
     def take_job(self, handed: Any) -> None:
-        """Hold this process, a pool's worker, to a job; None between jobs."""
+        """Enforce the guards of a job in this process, a pool's worker; None between jobs."""
         from pytest_test_categories._processes.inherited import Inherited
 
         if self.process is None:
@@ -264,9 +264,9 @@ class Runtime:
         self.process.take_job(handed)
 
     def hand_over(self, argv: Sequence[Any], files: Sequence[Any], count: bool) -> str | None:
-        """Return what a program is handed that takes this process's place.
+        """Return the guards for a program that replaces this process; None if the layer outside watches it.
 
-        Nobody is left here to be told of what it is refused: a layer outside of this process is, and says it itself.
+        No Python of this process is left then to receive its reports. The layer outside stays, and reports by itself.
         """
         forked = self._children is not None and self._children.is_child
         if self.judge.outside is not None and self.process is None and not forked:
@@ -274,15 +274,15 @@ class Runtime:
         return self.hand_down(argv, files, count)
 
     def _companions(self) -> tuple[str, str]:
-        # Children wait for the modules that have entry points of layers, but for those that they know themselves; and
-        # for our own package: who imports it may be about to say that our errors are expected.
+        # Children load the layers when they import a module with entry points, apart from those that the child's
+        # module handles itself, or our own package: code that imports it may be about to expect our errors.
         waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
         loads = sorted({*(waiting - _KNOWN_TO_CHILDREN), _PACKAGE})
         wrapt = getattr(sys.modules.get("wrapt"), "__file__", None) or ""
         return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
 
     def inherit(self, child: ModuleType) -> None:
-        """Be a process that a guarded one has started: hold it to what it was handed, for as long as it lives."""
+        """Set up a child process of a guarded one: enforce the guards that it received for as long as it lives."""
         from pytest_test_categories._processes.inherited import Inherited
 
         child.take_down()
@@ -292,10 +292,10 @@ class Runtime:
         child.attached(self, {entry.name: entry.wrapper for entry in self._entry_points if entry.module == "socket"})
 
     def note_unwatched(self, scope: Scope | None) -> None:
-        """Put the programs on record that no layer watches, where the run takes them for violations.
+        """Record the programs that no layer watches, if the run counts them as violations.
 
         Args:
-            scope: The guard that they were started under, and that is about to end; None for all that are left.
+            scope: The guard that they were started under, which is about to end; None for all that are left.
         """
         run = innermost()
         if run is None or not run.unwatched_fails or not self._spawned.started:
@@ -305,17 +305,17 @@ class Runtime:
             self.ledger.keep_unwatched(run, scope, test, program, place)
 
     def unwatched(self, run: Run) -> dict[str, Any]:
-        """Return what a run's tests have started that nobody watches, as JSON-safe counts."""
+        """Return how many programs a run's tests started that no layer watches, as JSON-safe counts."""
         self.collect()
         return self._spawned.unwatched(run, self.collect)
 
     def before_fork(self) -> None:
-        """Make sure that a forked child can tell us what it was refused."""
+        """Make sure that a forked child process can report its refusals."""
         if not self.holders:
             return
-        with contextlib.suppress(OSError, ImportError):  # no descriptor is left: a fork is to work all the same
+        with contextlib.suppress(OSError, ImportError):  # no descriptor is left: the fork must work all the same
             self._spawned.expect_fork()
-        with self._lock:  # others may fork, too
+        with self._lock:  # other threads may fork, too
             children = self._children = self._children or ChildReports(self._spawned.keep)
         found = charge()
         around = () if found is None else found.scopes
@@ -323,7 +323,7 @@ class Runtime:
             children.scopes[scope.serial] = self._spawned.scopes[scope.serial] = scope
 
     def after_fork_in_child(self) -> None:
-        """Become a child: records go to the parent from now on."""
+        """Turn this process into a child: records go to the parent from now on."""
         self._lock = threading.RLock()
         self._collecting = threading.RLock()
         look_ups.lock = threading.RLock()
@@ -331,11 +331,11 @@ class Runtime:
         writing.lock = threading.RLock()
         origin.renumber(os.getpid())
         self._spawned.after_fork_in_child()
-        if self._children is not None:  # it may be a grandchild's, whose parent was a child already
+        if self._children is not None:  # the parent may have been a forked child itself
             self._children.become_child()
 
     def _collect_started(self) -> None:
-        """Take in what child processes were refused; what no live scope claims is late."""
+        """Record the refusals of child processes; those that belong to no open scope are late."""
         started = self._spawned.scopes
         told = [(report, started) for report in self._spawned.receive()]
         children = self._children
@@ -347,7 +347,7 @@ class Runtime:
             violation = report.violation
             scope = scopes.get(report.serial)
             if report.serial in self._spawned.expecting and (scope is None or not scope.open):
-                continue  # a child outlived who expected its refusal: the guards around tell of it
+                continue  # the child outlived the block that expected its refusal: the guards around report it
             if scope is not None and scope.kind.observes:
                 add_observed(scope, violation, report.attempt, report.times)
                 continue
@@ -361,7 +361,7 @@ class Runtime:
                 violation = violation._replace(late=reason)
             else:
                 continue
-            if report.times < 0:  # a block in the child expected some of those that it has told of
+            if report.times < 0:  # a block in the child expected some of the attempts that the child has reported
                 if (known := into.get(violation.key)) is not None:
                     Delivery([(known, -report.times)]).deliver(expected=True)
                 continue
@@ -373,18 +373,18 @@ class Runtime:
             elif scope is not None:
                 for awaits in waiting:
                     awaits.add(scope, record, report.times)
-            if not report.expected and (run is not None or scopes is started):  # without one, a forked child warns
+            if not report.expected and (run is not None or scopes is started):  # without a run, a forked child warns
                 found.setdefault(violation.key[_PLACE], []).append(record)
             for one in list(runs):
                 if one is not None:
                     one.on_record()
-        for records in found.values():  # each guard has one, of the same attempt
+        for records in found.values():  # each guard has its own record of the same attempt
             if all(record.violation.verdict in _GOES_ON for record in records):
                 self.ledger.note_of_child(records[0])
 
 
 def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Say what a test was refused that ends the run's own process by ``os._exit``: nobody will ask any more."""
+    """Print the undelivered refusals of a test that ends the run's own process by ``os._exit``: no report follows."""
     status = args[0] if args else kwargs.get("status")
     unseen = runtime.unseen() if isinstance(status, int) else []
     run = innermost()
@@ -397,16 +397,16 @@ def _exit_at_once(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
 
 
 _PACKAGE: Final = __name__.partition(".")[0]
-_PLACE: Final = slice(2, 6)  # of a violation's key: what is one attempt's, whichever guard it is seen by
+_PLACE: Final = slice(2, 6)  # the part of a violation's key that is the same for every guard that sees the attempt
 _GOES_ON: Final = frozenset({"warned", "known"})
 
-# Those of ``_attribution`` and of delivery matter once there is something to charge or deliver, and those of
-# ``connections`` once something has connected.
+# Modules whose import does not load the layers in a child. The entry points of ``_attribution`` and of delivery are
+# needed only once there is an attempt to charge or deliver, and those of ``connections`` once there is a connection.
 _KNOWN_TO_CHILDREN: Final = frozenset(
     {
         *pools.MODULES,
         *(module for module, _ in expecting.BLOCKS),
-        "_interpreters",  # which concurrent.futures imports: children count no interpreters before they have layers
+        "_interpreters",  # imported by concurrent.futures: children don't count subinterpreters before the layers load
         "_posixsubprocess",
         "_thread",
         "_winapi",
@@ -438,6 +438,6 @@ runtime: Final = Runtime()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=runtime.before_fork, after_in_child=runtime.after_fork_in_child)
 
-# In a process that a guarded one has started, this is what it began with.
+# This module is loaded only in a process that a guarded one has started.
 if (_child := sys.modules.get("pytest_test_categories_child")) is not None:
     runtime.inherit(_child)

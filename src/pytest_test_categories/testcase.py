@@ -1,7 +1,7 @@
 """Base classes that give a ``unittest.TestCase`` a size: ``class T(SmallTest, unittest.TestCase)``.
 
-They guard from ``setUp`` to the last cleanup, and the class's own set-up and tear-down, under ``python -m unittest``,
-Django's runner and pytest.
+They guard each test from ``setUp`` to the last cleanup, and the class's own set-up and tear-down, under
+``python -m unittest``, Django's runner and pytest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._guard import NetworkGuard
 
-    # What follows it in a test class's method resolution order.
+    # The class that follows SizedTest in the method resolution order of a test class.
     _Base = unittest.TestCase
 else:
     _Base = object
@@ -33,11 +33,11 @@ _CLASS_METHODS = ("setUpClass", "tearDownClass")
 
 
 class SizedTest(_Base):
-    """What the four base classes share.
+    """The common part of the four base classes.
 
     Attributes:
-        network_size: The size; set by the four.
-        network_mode: The mode, where it isn't to be the run's or the environment's.
+        network_size: The size; each of the four sets it.
+        network_mode: The mode; None for the mode of the run or the environment.
         network_allow: Entries that widen the size for this class, such as ``["postgres:5432"]``.
         network_only: Entries such as ``["staging.example.com:443"]``: of what size and ``network_allow`` permit,
             only these.
@@ -47,7 +47,7 @@ class SizedTest(_Base):
     network_mode: ClassVar[EnforcementMode | str | None] = None
     network_allow: ClassVar[list[str] | tuple[str, ...] | str] = ()
     network_only: ClassVar[list[str] | tuple[str, ...] | str | None] = None
-    _inside = 0  # how deep in parts of the test that unittest calls
+    _inside = 0  # the depth of nested calls that unittest makes into parts of the test
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Guard the class's own set-up and tear-down."""
@@ -74,8 +74,8 @@ class SizedTest(_Base):
         if self._scope is None:
             return super().run(result)
         self._guard_in_force: NetworkGuard = guard
-        # The first cleanup in is the last one out: it may fail the test where what it caught was a violation,
-        # whatever unittest made of that (a skip, an expected failure, a success).
+        # The first cleanup that is added runs last. It can fail the test if the test caught a violation, whatever
+        # unittest reported (a skip, an expected failure, a success).
         self.addCleanup(self._checkpoint)
         with self._scope.entered(phase=True):
             try:
@@ -84,7 +84,7 @@ class SizedTest(_Base):
                 self._end()
 
     def debug(self) -> None:
-        """Run the test under its size's guard, letting exceptions out."""
+        """Run the test under its size's guard, without catching exceptions."""
         with self._guard():
             super().debug()
 
@@ -98,7 +98,8 @@ class SizedTest(_Base):
         if scope is not None:
             self._guard_in_force.shut(scope, None)
 
-    # unittest catches what these raise, so this is where it can be seen. IsolatedAsyncioTestCase has the same four.
+    # unittest catches the exceptions of these four methods, so they must be seen here. IsolatedAsyncioTestCase has the
+    # same methods.
 
     def _callSetUp(self) -> None:  # noqa: N802 - unittest's name
         self._told(super()._callSetUp)  # type: ignore[misc]  # not in typeshed
@@ -124,7 +125,7 @@ class SizedTest(_Base):
             self._inside -= 1
 
     def doCleanups(self) -> Any:  # noqa: N802 - unittest's name; typeshed says None, and it is a bool
-        """Run the cleanups; where the test itself asks for that, the guard stays to its end."""
+        """Run the cleanups; if the test itself calls this, its guard stays until the test ends."""
         cleanups: list[Any] = self._cleanups  # type: ignore[attr-defined]  # not in typeshed
         ours = [cleanup for cleanup in cleanups if cleanup[0] == self._checkpoint] if self._inside else []
         for cleanup in ours:
@@ -136,7 +137,7 @@ class SizedTest(_Base):
 
     @contextlib.contextmanager
     def subTest(self, *args: Any, **kwargs: Any) -> Iterator[None]:  # noqa: N802 - unittest's name and signature
-        """Enter a subtest whose failure counts as having told of a violation; a skip does not."""
+        """Enter a subtest whose failure delivers a violation; a skip does not."""
         with super().subTest(*args, **kwargs):
             try:
                 yield
@@ -184,7 +185,7 @@ def _guarded_class_method(function: Any) -> Any:
 
 
 class _Marks(list[Any]):
-    """The marker of a size, made when pytest looks for it: unittest needs no pytest."""
+    """The marker of a size, created when pytest looks for it, so that unittest works without pytest."""
 
     def __init__(self, size: TestSize) -> None:
         super().__init__()
@@ -192,34 +193,34 @@ class _Marks(list[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         if not self:
-            pytest = sys.modules["pytest"]  # who else asks for it
+            pytest = sys.modules["pytest"]  # only pytest iterates over markers, so it is imported
             self.append(getattr(pytest.mark, self._size.value).mark)
         return super().__iter__()
 
 
 class SmallTest(SizedTest):
-    """A test that touches no network."""
+    """A test that uses no network."""
 
     network_size = TestSize.SMALL
     pytestmark = _Marks(network_size)
 
 
 class MediumTest(SizedTest):
-    """A test that touches this machine only."""
+    """A test that uses the network of this machine only."""
 
     network_size = TestSize.MEDIUM
     pytestmark = _Marks(network_size)
 
 
 class LargeTest(SizedTest):
-    """A test that touches any network."""
+    """A test that may use any network."""
 
     network_size = TestSize.LARGE
     pytestmark = _Marks(network_size)
 
 
 class XLargeTest(SizedTest):
-    """A test that touches any network, and takes its time."""
+    """A test that may use any network, and may take long."""
 
     network_size = TestSize.XLARGE
     pytestmark = _Marks(network_size)

@@ -1,12 +1,12 @@
-"""What a client was about to ask for, and which function of the project's own asked it: read from stopped frames.
+"""Reads from frames the request that a client was about to send, and the project's function that made the call.
 
 Guarantees:
 
-- Nothing of a query's values, user names, passwords, fragments, headers or payloads is kept.
-- No code of the project runs: attributes are read from instances' dictionaries, and of known classes only.
-- Whatever the frames hold, no error leaves: what can't be read is empty.
+- No values of a query, user names, passwords, fragments, headers or payloads are kept.
+- No code of the project runs: attributes are read from instances' dictionaries, and only for known classes.
+- No error is raised, whatever the frames contain: what can't be read is empty.
 
-Assumes that frames stand still while they are read, and that it is asked for violations only.
+Assumes that the frames don't change while they are read, and that it is called only for violations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Reader: TypeAlias = "Callable[[FrameType], str]"
 Clients: TypeAlias = "dict[str, tuple[Reader, FrameType]]"
-"""By client, innermost first: what reads its request, and the frame that holds it."""
+"""By client, innermost first: the function that reads its request, and the frame that contains it."""
 
 _COROUTINE: Final = 0x80  # inspect.CO_COROUTINE
 _GENERATORS: Final = 0x20 | 0x200  # inspect.CO_GENERATOR, CO_ASYNC_GENERATOR
@@ -32,7 +32,7 @@ _CONFTEST: Final = f"{os.sep}conftest.py"
 
 
 def note(frame: FrameType, clients: Clients) -> None:
-    """Note a frame that is a request of a client's; of each client the innermost says what was refused."""
+    """Note a frame that contains a client's request; for each client, the innermost frame is the refused one."""
     found = _READERS.get(frame.f_code.co_qualname)
     if found is not None:
         client, reader = found
@@ -42,9 +42,9 @@ def note(frame: FrameType, clients: Clients) -> None:
 
 
 def request_in(clients: Clients) -> str:
-    """Return what the outermost of some clients was about to ask for, as far as any of them tells."""
+    """Return the request of the outermost client whose request can be read; empty if there is none."""
     for reader, frame in reversed(clients.values()):
-        with contextlib.suppress(Exception):  # whatever a client of another release holds there
+        with contextlib.suppress(Exception):  # another release of a client may have anything there
             if text := reader(frame):
                 return text
     return ""
@@ -56,20 +56,20 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
     Args:
         own: The project's frames, innermost first, out to the test's.
         clients: The clients' frames.
-        test_file: File of the test; of the functions in it, the test itself may be the one that is returned.
+        test_file: File of the test; of the functions in it, only the test itself may be the one that is returned.
 
     Returns:
-        ``shop.rates.fetch``; ``.fetch`` where the test's module holds the name by itself; before it ``async`` for a
-        coroutine function, ``class`` for what makes instances. Empty if there is none.
+        A path such as ``shop.rates.fetch``, or ``.fetch`` if the test's module has imported the name. It is preceded
+        by ``async`` for a coroutine function, and by ``class`` for a class. Empty if there is nothing to replace.
     """
-    with contextlib.suppress(Exception):  # modules may hold anything
+    with contextlib.suppress(Exception):  # modules may contain anything
         if path := _entry_point(own, clients):
             return path
     for number, frame in enumerate(own):
         filename = frame.f_code.co_filename
         if filename.endswith(_CONFTEST):
             return ""
-        # What a decorator of the project's puts around a function calls it by no name.
+        # A wrapper from one of the project's decorators does not call the function by a name in its module.
         callers = (one for one in own[number + 1 :] if "<locals>" not in one.f_code.co_qualname)
         with contextlib.suppress(Exception):
             if path := _path_of(frame, next(callers, None), test_file):
@@ -81,7 +81,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
 
 
 def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
-    """Return the path by which a frame's function can be replaced, where its caller finds it."""
+    """Return the path at which a frame's function can be replaced so that its caller uses the replacement."""
     code, names = frame.f_code, frame.f_globals
     module = names["__name__"]
     if code.co_flags & _GENERATORS or module == "__main__" or vars(sys.modules[module]) is not names:
@@ -105,14 +105,14 @@ def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
         return ""
     if not owners and caller is not None and caller.f_globals is not names:
         for held, other in list(caller.f_globals.items()):
-            if other is value and isinstance(held, str):  # `from shop.rates import fetch`: found there
+            if other is value and isinstance(held, str):  # `from shop.rates import fetch`: the caller uses this name
                 where = "" if caller.f_code.co_filename == test_file else caller.f_globals["__name__"]
                 return f"{prefix}{where}.{held}"
     return f"{prefix}{'.'.join(('' if code.co_filename == test_file else module, *owners, name))}"
 
 
 def _entry_point(own: Sequence[FrameType], clients: Clients) -> str:
-    """Return what to replace of a client itself, where that is better than a function of the project's."""
+    """Return what to replace in a client itself, if that is better than replacing a function of the project."""
     if "smtplib" in clients:
         kind = type(clients["smtplib"][1].f_locals.get("self"))
         if kind.__module__ != "smtplib":
@@ -127,7 +127,7 @@ def _entry_point(own: Sequence[FrameType], clients: Clients) -> str:
 
 
 def _is_kept(client: Any, own: Sequence[FrameType]) -> bool:
-    """Tell whether a module of the project's keeps an AWS client: a mock that starts later does not change it."""
+    """Tell whether a module of the project keeps an AWS client: a mock that starts later does not affect it."""
     for frame in own:
         for value in list(frame.f_globals.values()):
             if value is client or (type(value).__module__ == "boto3.resources.factory" and _client_of(value) is client):
@@ -143,7 +143,7 @@ def _client_of(resource: Any) -> Any:
 
 
 def _held(owner: Any, name: str) -> Any:
-    """Return what an instance keeps under a name: no property of a subclass runs."""
+    """Return an entry of an instance's dictionary, without running a property of a subclass."""
     try:
         return object.__getattribute__(owner, "__dict__").get(name)
     except AttributeError:
@@ -151,7 +151,7 @@ def _held(owner: Any, name: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a text of a client's: a string, bytes, or a URL of a class of its own."""
+    """Return the text of a client's value: a string, bytes, or an instance of the client's URL class."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bytes):
@@ -180,7 +180,7 @@ def _from_aiohttp(frame: FrameType) -> str:
 
 def _from_urllib(frame: FrameType) -> str:
     request = frame.f_locals.get("req")
-    if type(request).__module__ != "urllib.request":  # a class of the project's may choose the method by a function
+    if type(request).__module__ != "urllib.request":  # a subclass may override get_method
         return ""
     method = _held(request, "method") or ("GET" if _held(request, "_data") is None else "POST")
     return request_text(_text(method), _text(_held(request, "_full_url")))
@@ -256,4 +256,4 @@ _READERS: Final[dict[str, tuple[str, Reader]]] = {
     "Redis.execute_command": ("redis", _from_redis),
     "Redis._execute_command": ("redis", _from_redis),
 }
-"""By the name of a client's function: the module that it is of, and what reads its request."""
+"""By the qualified name of a client's function: its module's prefix, and the function that reads its request."""

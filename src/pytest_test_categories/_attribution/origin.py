@@ -1,8 +1,8 @@
-"""Who is charged for an attempt: contexts, threads, jobs, tasks, leftovers.
+"""Finds the guards that an attempt is charged to: by context, thread, job, task, or as a leftover.
 
-A ``Scope`` is one entry of a guard. ``charge()`` finds the scopes that an attempt made here and now belongs to, in
-the order that the documentation gives: an open guard of the context, one of the job or thread, what is left over
-from a guard that has closed, the guard of the running phase.
+A ``Scope`` is one entry of a guard. ``charge()`` returns the scopes that the current attempt belongs to. It looks, in
+this order, for an open guard of the context, an open guard of the job or thread, a closed guard that the running work
+is a leftover of, and the guard of the running phase.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.policy import Policy
 
 RECORDS_PER_SCOPE: Final = 1000
-"""Distinct violations that one scope keeps apart; further ones are counted together."""
+"""How many distinct violations one scope records separately; further ones are counted together."""
 
 OWN_SERIALS: Final = 1 << 32
-"""Guards with higher numbers are those that a forked child entered itself."""
+"""A scope with a higher serial number was entered in a forked child process."""
 
 
 def renumber(process: int) -> None:
-    """Give the guards of a forked child numbers that its parent has none of."""
+    """Give the scopes of a forked child process serial numbers that its parent does not use."""
     state.serials = itertools.count(process * OWN_SERIALS + 1)
 
 
 class _Thread:
-    """Stands for one thread: unlike its number it is never used again."""
+    """Identifies one thread; unlike a thread's number, it is never used again."""
 
     __slots__ = ()
 
@@ -49,7 +49,7 @@ MAIN_THREAD: Final = _Thread()
 
 
 def this_thread() -> object:
-    """Return what stands for the running thread, whoever started it."""
+    """Return the object that identifies the running thread, also if Python did not start it."""
     try:
         return state.local.thread
     except AttributeError:
@@ -65,7 +65,7 @@ def running_thread() -> threading.Thread | None:
 
 
 def thread_name() -> str:
-    """Return the name of the running thread; one that Python did not start is called by the system's number."""
+    """Return the name of the running thread; for one that Python did not start, its native thread id."""
     thread = running_thread()
     return f"native {threading.get_native_id()}" if thread is None else thread.name
 
@@ -75,8 +75,8 @@ class ScopeKind(enum.StrEnum):
 
     Attributes:
         judges: Whether its policy may refuse.
-        observes: Whether it takes note of all that is reached.
-        expects: Whether it takes what is refused inside, and permits everything.
+        observes: Whether it records every attempt, permitted or not.
+        expects: Whether violations inside it are expected; it permits everything itself.
         claims_tasks: Whether tasks that outlive it are its leftovers, whatever context they have.
     """
 
@@ -84,11 +84,11 @@ class ScopeKind(enum.StrEnum):
     TEST = "test"
     FIXTURE = "fixture"
     COLLECT = "collect"
-    EXPECT = "expect"  # a block that expects refusals
-    OBSERVE = "observe"  # around everything that a run with a report does
+    EXPECT = "expect"  # a block that expects violations
+    OBSERVE = "observe"  # around a whole run that writes a report
 
     def __init__(self, name: str) -> None:
-        # Attributes rather than comparisons: to look a member up in its class is slow before Python 3.12.
+        # Attributes rather than comparisons: looking up a member in its class is slow before Python 3.12.
         self.observes = name == "observe"
         self.expects = name == "expect"
         self.judges = not (self.observes or self.expects)
@@ -96,7 +96,7 @@ class ScopeKind(enum.StrEnum):
 
 
 class Scope:
-    """One entered guard: a policy, for as long as it holds, and what it refused.
+    """One entry of a guard: the policy that it enforces, and the records of what it refused.
 
     Attributes:
         kind: What it is for.
@@ -107,22 +107,22 @@ class Scope:
         held: For a fixture between set-up and tear-down: whether it judges the threads that it started.
     """
 
-    # One is made for each test: what few scopes need is a class attribute until it is set.
+    # Each test creates a scope. Attributes that few scopes need are class attributes until they are set.
     fixture = ""
     fixture_home = ""
     held_by = ""
     held = False
     closer: object = None
-    closed_at: int | None = None  # which moment of the tasks' it was
+    closed_at: int | None = None  # the moment it closed, as ``tasks.moment`` counts
     previous: Scope | None = None
     mark: weakref.ref[_Mark] | None = None
     outer_mark: _Mark | None = None
     observe: Callable[..., None] | None = None
     late: dict[tuple[str, ...], Record] | None = None
-    awaits: Expecting | None = None  # of a block that expects refusals only if one of them ends it
-    home: tuple[str, int] | None = None  # in a process that a guarded one started: where this guard is, and its number
+    awaits: Expecting | None = None  # for a block that expects violations only if one of them ends it
+    home: tuple[str, int] | None = None  # in a started child process: the directory to report to, and the serial
     resolved: dict[str, int] | None = (
-        None  # names whose refused look-up went on (warn): the connect is the same attempt
+        None  # names whose look-up went on with a warning: the connect belongs to the same attempt
     )
 
     def __init__(
@@ -150,43 +150,44 @@ class Scope:
 
     @property
     def chain(self) -> tuple[Scope, ...]:
-        """The scope and those around it, innermost first (not an attribute, which would be a reference cycle)."""
+        """The scope and those around it, innermost first (an attribute would be a reference cycle)."""
         return (self, *self.around)
 
     @property
     def guard(self) -> str:
-        """Where it was entered, if it is a block inside another guard; else nothing."""
+        """Where it was entered, if it is a block inside another guard; otherwise empty."""
         return self.where if self.kind is ScopeKind.BLOCK and self.parent is not None else ""
 
     def entered(self, *, phase: bool = False) -> Entered:
         """Return a context manager that makes this the innermost scope; ``close`` ends it for good.
 
         Args:
-            phase: Whether it is what a runner is in: what contexts that know of no guard fall back to.
+            phase: Whether it is a phase of a test runner, which judges contexts that carry no guard.
         """
         return Entered(self, phase=phase)
 
     def close(self) -> None:
-        """End the scope: tasks that go on are its leftovers from now on."""
+        """End the scope: tasks that still run become its leftovers."""
         self.open = self.held = False
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:
             self.closed_at = tasks.claim(self)
-        elif self.mark is None or self.mark() is not None:  # else no task has a context of this scope
+        elif self.mark is None or self.mark() is not None:  # otherwise no task has a context of this scope
             self.closed_at = tasks.moment()
 
     def undelivered(self) -> list[Record]:
-        """Return what this scope refused and nobody was told of, first things first."""
-        # A copy, made in one go: other threads add records meanwhile.
+        """Return the records of refusals that have not all been delivered, oldest first."""
+        # ``list`` copies in one step: other threads may add records meanwhile.
         left = list(self.records.values())
         return [record for record in left if record.count > record.delivered and record.fails]
 
 
 class Entered:
-    """A scope while it is the innermost one of the running context, or of one step of a generator's.
+    """Makes a scope the innermost one of the running context, or of one step of a generator.
 
-    Guarantees: it ends what it began, and nothing else: an inner scope that is left open stays the innermost one.
+    Guarantees: leaving it undoes what entering did, and nothing else. An inner scope that is still open stays the
+    innermost one.
     """
 
     __slots__ = ("_phase", "_scope")
@@ -225,7 +226,7 @@ class Entered:
 
 
 class _Free:
-    """Marks threads that belong to the test runner."""
+    """Marks threads of the test runner, which no guard judges."""
 
 
 FREE: Final = _Free()
@@ -236,10 +237,10 @@ current: ContextVar[Scope | None] = ContextVar("network_guard_scope", default=No
 
 
 class Asked:
-    """What a caller asked ``create_connection`` for; the look-up and the connects inside are one attempt.
+    """The address that a caller passed to ``create_connection``; the look-up and connects inside are one attempt.
 
     Attributes:
-        reported: Serial numbers of the scopes that have a record of it already.
+        reported: Serial numbers of the scopes that already have a record of it.
     """
 
     __slots__ = ("host", "port", "reported")
@@ -251,29 +252,29 @@ class Asked:
 
 
 class _Mark:
-    """Lives for as long as a context is alive that was copied while a scope was the innermost one."""
+    """Lives as long as any context that was copied while a scope was the innermost one."""
 
     __slots__ = ("__weakref__",)
 
 
 _mark: ContextVar[_Mark | None] = ContextVar("network_guard_mark", default=None)
-"""Set and reset with ``current``. The scope itself knows its mark only weakly, so that just contexts keep it alive."""
+"""Set and reset with ``current``. The scope has only a weak reference, so that only contexts keep the mark alive."""
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
 resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
-"""Whether a look-up that has been judged is under way here: a thread that gevent hands it to need not be judged."""
+"""Whether a judged look-up is running here: where gevent passes it to a thread, it is not judged again."""
 
 
 renewed: ContextVar[Scope | None] = ContextVar("network_guard_renewed", default=None)
-"""The closed guard of a kept context in which a task was made later: what that task schedules is no leftover of it."""
+"""The closed guard of a kept context in which a task was created later: what the task schedules is not a leftover."""
 
 made: ContextVar[stack.Made | None] = ContextVar("network_guard_made", default=None)
-"""The line of the project's that made this task, or the one that made it."""
+"""The project's line that created this task, or the task that created this one."""
 
 
 def made_at() -> stack.Made | None:
-    """Return the line that made this task, job or thread; None if nobody's line is known."""
+    """Return the line that created this task, job or thread; None if it is not known."""
     line = made.get()
     if line is not None:
         return line
@@ -285,20 +286,20 @@ def made_at() -> stack.Made | None:
 
 
 def maker(frame: FrameType) -> stack.Made | None:
-    """Return the line that makes what is made here: the nearest of the project's, or the one that made this work."""
+    """Return the line that creates something here: the nearest of the project's, or the one that created this work."""
     return stack.line_of_caller(frame) or made_at()
 
 
 def note_thread(thread: threading.Thread, frame: FrameType) -> None:
-    """Remember who starts a thread: what it carries, and which line did it."""
+    """Remember the scope that a new thread carries, and the line that starts it."""
     state.threads[thread] = spawner()
     state.made_threads[thread] = maker(frame)
 
 
 def context_of_thread() -> Context:
-    """Return a copy of the context here, for a new thread: what is known of guards there stands in a table.
+    """Return a copy of the current context for a new thread, without its guards: ``state.threads`` has those.
 
-    A pool's thread would keep that of whoever was the first to need it.
+    A pool's thread would otherwise keep the guards of the first code that used it.
     """
     context = contextvars.copy_context()
     context.run(_forget_here)
@@ -316,8 +317,8 @@ class Charge(NamedTuple):
 
     Attributes:
         late: Why the attempt counts as late; empty if it doesn't.
-        unattributed: Whether nobody knows who started the thread: the run is charged, not the running test.
-        rule: How they were found, in words.
+        unattributed: Whether it is not known which code started the thread: the run is charged, not the running test.
+        rule: The rule that found them, in words.
     """
 
     scopes: tuple[Scope, ...]
@@ -326,7 +327,7 @@ class Charge(NamedTuple):
     rule: str = ""
 
     def late_for(self, scope: Scope) -> str:
-        """Return why the attempt counts as late for one of them: what a guard has left over is not for those around."""
+        """Return why the attempt counts as late for one of them; a leftover is not late for open guards around it."""
         return "" if scope.open and self.rule == LEFTOVER else self.late
 
 
@@ -336,38 +337,38 @@ AT_THE_END: Final = "after the last test"
 
 
 class Work(Protocol):
-    """A piece of work that runs for the one who handed it on."""
+    """A piece of work, such as a job of a pool, that runs on behalf of the code that submitted it."""
 
     WHAT: str
     scope: Carried
-    task: Callable[[], Any] | None  # a weak reference to the one that waits for it
+    task: Callable[[], Any] | None  # a weak reference to the task that waits for it
     made: stack.Made | None
 
 
 def _unpatched(module: str, name: str) -> Any:
-    """Return what gevent may have replaced: threads of the system, where its own are greenlets."""
+    """Return the standard library's object, where gevent may have put one that works with greenlets in its place."""
     monkey = sys.modules.get("gevent.monkey")
     return getattr(sys.modules[module], name) if monkey is None else monkey.get_original(module, name)
 
 
 class _State:
-    """What this process knows of who does what: the part of this folder that changes.
+    """All mutable state of this file: which scopes this process's phases, threads, jobs and greenlets carry.
 
     Attributes:
-        phases: The tests, or the parts of tests, that runners are in; the innermost last.
-        threads: What each thread carries that was started here.
-        made_threads: Which line started it.
-        greenlets: What each greenlet carries that was spawned here.
-        ending: Where the process ends: what it is held to then.
-        inherited: What this process is held to whatever it does itself, if a guarded one started it.
-        on_change: Called when other scopes judge what a thread does: a layer outside of this process is told.
-        on_thread_end: Called in a thread that was told of by ``on_change``, when it ends.
-        handlers: What was installed before, by signal: who puts a handler back that was there did not install it.
-        serials: The numbers of scopes to come.
-        local: Of each thread, as ``thread``, what stands for it.
-        blocks: Of each thread of the system, as ``open``, the blocks that judge it in contexts that know of none.
-        running: Of each thread, as ``job``, the work of somebody else that it does; as ``heir``, the mark of the task
-            that a leftover makes there just now, which may run eagerly before it has it.
+        phases: The tests, or parts of tests, that are running; the innermost last.
+        threads: The scope that each thread started here carries.
+        made_threads: The line that started each thread.
+        greenlets: The scope that each greenlet spawned here carries.
+        ending: The scope that judges the end of the process.
+        inherited: In a child process of a guarded one, the scope that always judges it.
+        on_change: Called when the scopes that judge a thread change; it informs the layer outside of this process.
+        on_thread_end: Called at the end of a thread that ``on_change`` was called for.
+        handlers: Earlier handlers, by signal: code that restores one of them did not install it.
+        serials: Serial numbers for new scopes.
+        local: Per thread: ``thread`` identifies it.
+        blocks: Per system thread: ``open`` lists the blocks that judge it in contexts without a guard.
+        running: Per thread: ``job`` is the submitted work that it runs; ``heir`` is the mark for the task that a
+            leftover is creating there, which may run eagerly before it has the mark.
     """
 
     def __init__(self) -> None:
@@ -390,17 +391,17 @@ state: Final = _State()
 
 
 def changed(scopes: tuple[Scope, ...] | None = None) -> None:
-    """Note that a scope has begun or ended to judge.
+    """Report that the scopes that judge this thread have changed.
 
     Args:
-        scopes: Those that judge this thread now, where the caller knows: as ``charge`` would find them.
+        scopes: The scopes that judge it now, as ``charge`` would find them; None if the caller doesn't know them.
     """
     if (on_change := state.on_change) is not None:
         on_change(scopes)
 
 
 def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., Any]:
-    """Return a new thread's function such that a layer outside of this process is told what holds the thread."""
+    """Wrap a new thread's function, so that the layer outside of this process learns which scopes judge the thread."""
     if state.on_change is None or carried is None:
         return function
 
@@ -416,8 +417,8 @@ def announced(function: Callable[..., Any], carried: Carried) -> Callable[..., A
 
 
 def running_phase() -> Scope | None:
-    """Return the phase that this thread runs; where it runs none, the latest of all."""
-    latest = state.phases[-1:]  # in one go: other threads may end theirs meanwhile
+    """Return the phase that this thread runs; if it runs none, the latest of all threads."""
+    latest = state.phases[-1:]  # a slice is one step: other threads may end their phases meanwhile
     if len(state.phases) > 1:
         me = this_thread()
         latest = [phase for phase in list(state.phases) if phase.thread is me][-1:] or latest
@@ -425,30 +426,30 @@ def running_phase() -> Scope | None:
 
 
 def end_phase(scope: Scope) -> None:
-    """End a phase, and no other: in several threads they end in any order."""
-    if scope in state.phases:  # only its own thread takes it out
+    """End this phase and no other: phases of several threads may end in any order."""
+    if scope in state.phases:  # only its own thread removes it
         state.phases.remove(scope)
 
 
 def _stand(scope: Scope) -> None:
-    """Let a block judge what this thread does in contexts that know of no guard: kept runners, fresh contexts.
+    """Let a block judge this thread also in contexts without a guard, such as fresh ones and those of kept runners.
 
-    Blocks that tasks enter judge their own task alone, and are not noted.
+    A block that a task enters judges only that task, and is not listed.
     """
     if not in_event_loop():
         state.blocks.open = [block for block in getattr(state.blocks, "open", ()) if block.open] + [scope]
 
 
 def _stand_down(scope: Scope) -> None:
-    """End what ``_stand`` began."""
+    """Undo ``_stand``."""
     state.blocks.open = [block for block in getattr(state.blocks, "open", ()) if block is not scope]
 
 
 def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
-    """Return the blocks, beside those in ``scopes``, that are told of what is refused here if they end with it.
+    """Return the open blocks of this thread, apart from ``scopes``, that expect a violation if it ends them.
 
-    Where a block was entered outside of any event loop, all that its thread does meanwhile is done inside of it, in
-    the context of a kept runner, too.
+    A block that was entered outside of any event loop covers everything that its thread does until it ends, also in
+    the context of a kept runner.
     """
     blocks = getattr(state.blocks, "open", ())
     greenlets = sys.modules.get("greenlet")
@@ -458,7 +459,7 @@ def asking_here(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
 
 
 def in_event_loop() -> bool:
-    """Tell whether a task runs here, of asyncio's or trio's."""
+    """Tell whether an asyncio event loop or a trio task is running here."""
     return tasks.running_loop() is not None or trio_task() is not None
 
 
@@ -467,14 +468,14 @@ def trio_task() -> Any:
     trio = sys.modules.get("trio.lowlevel")
     try:
         return None if trio is None else trio.current_task()
-    except (AttributeError, RuntimeError):  # half imported; not in trio
+    except (AttributeError, RuntimeError):  # partly imported; not in trio
         return None
 
 
 def _greenlet_scope() -> Carried:
-    """Return what the running greenlet carries: its context starts empty.
+    """Return the scope that the running greenlet carries (its context starts empty).
 
-    One that nobody is known to have spawned (a hub, one that an import made) is nobody's.
+    None if it is not known which code spawned it, as for a hub or a greenlet that an import created.
     """
     greenlets = sys.modules.get("greenlet")
     if not state.greenlets or greenlets is None:
@@ -490,12 +491,12 @@ def _is_nobodys_greenlet() -> bool:
 
 
 def inherit(scope: Scope | None) -> None:
-    """Hold this process to what it was handed down."""
+    """Let a scope that this process received from its parent judge everything it does."""
     state.inherited = scope
 
 
 class _FreeWork:
-    """A job that nobody's guard holds."""
+    """A job that no guard judges."""
 
     WHAT = "a job"
     scope: Carried = FREE
@@ -504,9 +505,9 @@ class _FreeWork:
 
 
 def take_job(scope: Scope | None) -> None:
-    """Hold this thread to a job that another process has submitted, and this process to nothing else any more.
+    """Let only the scope of a job that another process submitted judge this thread; None if no guard judges the job.
 
-    What a pool's worker was handed, or has from the process that it was forked from, is of who started it.
+    What the pool's worker inherited belongs to the code that started the worker, not to the job.
     """
     inherit(None)
     state.phases.clear()
@@ -516,7 +517,7 @@ def take_job(scope: Scope | None) -> None:
 
 
 def charge() -> Charge | None:
-    """Find who is charged for an attempt made here and now; None if nobody is."""
+    """Find the scopes that an attempt made here and now is charged to; None if there are none."""
     found = _charge_of_this_process()
     if state.inherited is None:
         return found
@@ -532,7 +533,7 @@ _OF_JOB: Final = "an open guard that the job carries"
 def _charge_of_this_process() -> Charge | None:
     scope = current.get()
     if scope is not None and not scope.open and scope.kind is ScopeKind.FIXTURE:
-        # Kept runners (anyio's, asyncio's) hold the context of the set-up that made them: it says nothing about now.
+        # Kept runners (anyio, asyncio) keep the context of the set-up that made them: it says nothing about new work.
         scope, kept = None, True
     else:
         kept = False
@@ -541,7 +542,7 @@ def _charge_of_this_process() -> Charge | None:
         closed = _closed_inside(scope)
         if closed is None:
             return Charge(scopes, "", False, "an open guard of the context")
-        # A block inside of it has ended: what was begun in the block is left over from it, whatever is around it.
+        # A block inside it has ended: work that began in the block is its leftover, whatever guards are around it.
         if job is not None and job.scope is closed:
             return _leftover(closed, job.WHAT)
         if _leftover_of_loop(closed) is closed:
@@ -554,7 +555,7 @@ def _charge_of_this_process() -> Charge | None:
         closed = _closed_inside(carried, threads=True)
         if closed is None and (scopes := _open_chain(carried, threads=True)):
             return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
-        # A kept runner's context in a worker thread: the work is newer than the worker, and nobody's in particular.
+        # With a kept runner's context in a worker thread, the work is newer than the worker: no leftover of its guard.
         if not kept:
             return _leftover(closed or carried, _what_runs(job))
     leftover = _leftover_of_loop(scope)
@@ -566,7 +567,7 @@ def _leftover(scope: Scope, what: str) -> Charge:
 
 
 def _closed_inside(scope: Scope, *, threads: bool = False) -> Scope | None:
-    """Return the innermost guard of a chain if it has closed; None if it judges, or if none does."""
+    """Return the innermost guard of a chain if it has closed; None if it still judges, or the chain has no guard."""
     for link in scope.chain:
         if link.kind.judges:
             return None if link.open or (threads and link.held) else link
@@ -580,7 +581,7 @@ def _what_runs(job: Work | None) -> str:
 
 
 def _standing_charge() -> Charge | None:
-    """Return the charge of the running phase, and of the block that this thread is in."""
+    """Return the charge to the running phase and to the block that this thread is in."""
     block = next((block for block in reversed(getattr(state.blocks, "open", ())) if block.open), None)
     around = () if block is None else _open_chain(block)
     phase = running_phase()
@@ -597,10 +598,10 @@ def _standing_charge() -> Charge | None:
 
 
 def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
-    """Return the scopes of a chain that judge: the open ones, and closed ones around an open one that it outlived."""
+    """Return the scopes of a chain that judge: open ones, and closed ones that an open one inside has outlived."""
     found: list[Scope] = []
     for link in scope.chain:
-        if link.kind.observes and not found:  # it is always open, and says nothing about who is charged
+        if link.kind.observes and not found:  # it is always open, and doesn't decide who is charged
             continue
         if (
             link.open
@@ -612,13 +613,13 @@ def _open_chain(scope: Scope, *, threads: bool = False) -> tuple[Scope, ...]:
 
 
 def _leftover_of_loop(scope: Scope | None) -> Scope | None:
-    """Return the closed scope that the running task, or event loop callback, is left over from."""
+    """Return the closed scope that the running task or event loop callback is a leftover of."""
     if tasks.running_loop() is None:
         if scope is None or not isinstance(scope.closer, weakref.ref) or trio_task() is None:
             return None
-        return None if _closed_here(scope) else scope  # another task has closed it, in which this one was begun
+        return None if _closed_here(scope) else scope  # this task began inside it, and another task closed it
     task = tasks.current()
-    if task is None:  # a callback carries the context it was scheduled in
+    if task is None:  # a callback carries the context that it was scheduled in
         return None if _is_renewed() else scope
     born = tasks.born(task) or getattr(state.running, "heir", None)
     if born is not None and born.era.claimed:
@@ -629,18 +630,18 @@ def _leftover_of_loop(scope: Scope | None) -> Scope | None:
 
 
 def _is_renewed() -> bool:
-    """Tell whether this context is a kept one, in which what runs here was begun after its guard had closed."""
+    """Tell whether this is a kept context whose guard had closed before the work that runs here began."""
     here = current.get()
     return here is not None and renewed.get() is _closed_inside(here)
 
 
 def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
-    """Return which closed guard a task that is made here is left over from, and which it is newer than.
+    """Return the closed guard that a task created here is a leftover of, and the closed guard that it is newer than.
 
-    What a leftover makes is left over with it; any other task is new work, whatever context was kept for it.
+    What a leftover creates is a leftover, too; any other task is new work, even in a kept context.
 
     Args:
-        context: What the task is to run in, if it is not a copy of the context here.
+        context: The context that the task will run in, if it is not a copy of the current one.
     """
     scope = current.get() if context is None else context.get(current)
     closed = None if scope is None else _closed_inside(scope)
@@ -653,23 +654,23 @@ def lineage(context: Context | None) -> tuple[Scope | None, Scope | None]:
         return None, None
     if context is None:
         return None, closed
-    with contextlib.suppress(RuntimeError):  # somebody runs in it
+    with contextlib.suppress(RuntimeError):  # the context is in use
         context.run(renewed.set, closed)
     return None, None
 
 
 def _running_flow() -> Any:
-    """Return the task that runs here, asyncio's or trio's, or else the greenlet; None for a thread's own flow."""
+    """Return the asyncio or trio task that runs here, otherwise the greenlet; None for plain code of a thread."""
     task = tasks.current() or trio_task()
     greenlets = sys.modules.get("greenlet")
     if task is not None or greenlets is None:
         return task
-    here = getattr(greenlets, "getcurrent", lambda: None)()  # it may be half imported
+    here = getattr(greenlets, "getcurrent", lambda: None)()  # it may be partly imported
     return None if here is None or here.parent is None else here
 
 
 def _closed_here(scope: Scope) -> bool:
-    """Tell whether the running task or greenlet closed a scope, or, outside of both, this thread did."""
+    """Tell whether the running task or greenlet closed a scope; outside of both, whether this thread did."""
     closer = scope.closer
     flow = _running_flow()
     if flow is None:
@@ -678,7 +679,7 @@ def _closed_here(scope: Scope) -> bool:
 
 
 def late_text(scope: Scope, what: str) -> str:
-    """Say why a violation is late."""
+    """Return the text that says why a violation is late."""
     did = _DID.get(what, "started")
     if what != "a guard" and any(link.open and link.kind.judges for link in scope.around):
         return f"by {what} that {scope.fixture or scope.test} {did} inside a guard that has ended"
@@ -697,25 +698,25 @@ def _thread_scope() -> Carried:
 
 
 def known_threads() -> list[threading.Thread]:
-    """Return the threads that were started here and are still held by somebody."""
-    references = state.threads.keyrefs()  # a copy, made in one go: other threads start some meanwhile
+    """Return the threads that were started here and still exist."""
+    references = state.threads.keyrefs()  # copies in one step: other threads may start more meanwhile
     return [thread for reference in references if (thread := reference()) is not None]
 
 
 def free_threads(threads: Iterable[threading.Thread]) -> None:
-    """Leave threads alone, and those that they start: they are the test runner's."""
+    """Exempt the test runner's threads, and those that they start."""
     for thread in threads:
-        if state.threads.get(thread) is None:  # else a test around this run started it
+        if state.threads.get(thread) is None:  # otherwise a test around this run started it
             state.threads[thread] = FREE
 
 
 def threads_left() -> bool:
-    """Tell whether a thread is alive that a guarded one has started."""
+    """Tell whether any live thread carries a guard."""
     return any(isinstance(state.threads.get(thread), Scope) for thread in threading.enumerate())
 
 
 def on_own_thread(scope: Scope) -> bool:
-    """Tell whether this is the thread that a scope was entered in, or works for a task that waits for it."""
+    """Tell whether this thread entered a scope, or runs a job that a task waits for."""
     return scope.thread is this_thread() or awaiting_task() is not None
 
 
@@ -725,7 +726,7 @@ def is_free() -> bool:
 
 
 def spawner() -> Carried:
-    """Return what a thread or job started here carries."""
+    """Return the scope that a thread or job started here carries."""
     if is_free():
         return FREE
     found = charge()
@@ -735,13 +736,13 @@ def spawner() -> Carried:
 
 
 def awaiting_task() -> Any:
-    """Return the task, asyncio's or trio's, that submitted the running job, or None."""
+    """Return the asyncio or trio task that submitted the running job, or None."""
     job: Work | None = getattr(state.running, "job", None)
     return None if job is None or job.task is None else job.task()
 
 
 def forget() -> None:
-    """Forget threads, when nothing is guarded any more."""
+    """Forget threads and greenlets, when no guard is active any more."""
     state.threads.clear()
     state.made_threads.clear()
     state.greenlets.clear()

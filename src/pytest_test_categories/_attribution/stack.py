@@ -1,7 +1,7 @@
-"""Which line did it: the user's frame, the client library, the import, the awaiting task.
+"""Reads the stack of an attempt: the user's line, the client library, the import, the awaiting task.
 
-Reads the stack of a refused attempt once. What a file is (the project's, a library's, the interpreter's) is worked
-out once for each code object's file.
+The stack of a refused attempt is read once. Whether a file belongs to the project, a library or the interpreter is
+determined once for each file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _VERSION: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _STDLIB: Final = tuple(
     {
-        # Where os.py is, and where a distribution keeps the compiled half; sysconfig costs start-up.
+        # Where os.py is, and where a distribution keeps the compiled modules. Importing sysconfig would slow start-up.
         path + os.sep
         for where in (
             os.path.dirname(os.__file__),
@@ -41,13 +41,14 @@ Aside: TypeAlias = "Callable[[FrameType, FrameType | None], bool]"
 
 
 class _State:
-    """What is known of files and of who stands aside: the part of this file that changes.
+    """All mutable state of this file.
 
     Attributes:
-        files: Whether each file is the project's own.
-        owners: Whose each file is.
-        aside: By the name of a function, who is asked about its frame and the one that it called: is what is done
-            below nobody's attempt, such as the runner's own traffic, or what the pure-Python ``socketpair`` does?
+        files: By file, whether it belongs to the project.
+        owners: By file, what it belongs to: the project, a client library, or something else.
+        aside: By function name, checks that receive the function's frame and the frame that it called. They return
+            whether attempts below are exempt, such as the runner's own traffic or those of the pure-Python
+            ``socketpair``.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ state: Final = _State()
 
 
 def is_project_file(filename: str) -> bool:
-    """Tell whether a file is the project's own: not ours, not the interpreter's, not an installed library's."""
+    """Tell whether a file belongs to the project, and not to this package, the interpreter or an installed library."""
     known = state.files.get(filename)
     if known is None:
         if len(state.files) > 20_000:  # noqa: PLR2004 - generated sources (doctests, exec) must not grow this for ever
@@ -77,24 +78,24 @@ def is_project_file(filename: str) -> bool:
 def _is_script(filename: str) -> bool:
     """Tell whether a file is an installed command, such as ``bin/pytest``."""
     directory, name = os.path.split(System.absolute(filename))
-    if name == "__main__.py" and directory.lower().endswith(".exe"):  # Windows' are programs with a zip file in them
+    if name == "__main__.py" and directory.lower().endswith(".exe"):  # on Windows, a program that contains a zip file
         return True
     return directory == os.path.dirname(sys.executable) or name in {"pytest", "py.test"}
 
 
 Made: TypeAlias = "tuple[CodeType, int]"
-"""The line that made a task, a thread or a job: nothing of its frame is kept."""
+"""The line that created a task, a thread or a job. It does not keep the frame alive."""
 
 
 def line_of_caller(frame: FrameType | None) -> Made | None:
-    """Return the innermost line of the project's own code, as far out as the running step of an event loop goes."""
+    """Return the innermost line of the project's own code within the running step of an event loop, or None."""
     edge = None
-    if "uvloop" in sys.modules and (task := tasks.current()) is not None:  # no frame of Python's stands for its steps
+    if "uvloop" in sys.modules and (task := tasks.current()) is not None:  # its steps have no Python frame
         edge = getattr(_coroutine_of(task), "cr_frame", None)
     while frame is not None:
         code = frame.f_code
         filename = code.co_filename
-        known = state.files.get(filename)  # this is done for each task: no call where none is needed
+        known = state.files.get(filename)  # this runs for each task, so avoid a call where possible
         if known or (known is None and is_project_file(filename)):
             return code, frame.f_lineno
         if frame is edge or (code.co_name in _STEPS and code.co_qualname in _STEPS.values()):
@@ -111,30 +112,31 @@ class Place(NamedTuple):
     function: str
 
     def text(self, root: str) -> str:
-        """Return ``path:line``, the path relative to ``root`` where it lies below it."""
+        """Return ``path:line``, the path relative to ``root`` if it is below it."""
         return f"{relative(self.filename, root)}:{self.line}"
 
 
 def relative(filename: str, root: str) -> str:
-    """Return a path as seen from ``root``, with forward slashes, if it lies below it."""
+    """Return a path with forward slashes, relative to ``root`` if it is below it."""
     if root and filename.startswith(root + os.sep):
         filename = filename[len(root) + 1 :]
     return filename.replace(os.sep, "/")
 
 
 class Trace(NamedTuple):
-    """What the stack of an attempt tells.
+    """The facts read from the stack of an attempt.
 
     Attributes:
         at: Innermost line of the project's own code; None if there is none.
-        test: Innermost line in the test's own file, or of the conftest that is imported, if that is another one.
+        test: Innermost line in the test's own file, or in the conftest being imported; None if it is the same as
+            ``at``.
         library: Top-level module of the outermost known client library below the project's code.
         cassette: Whether VCR.py is on the stack.
         importing: Name of the module being imported around the attempt; empty if none.
-        aside: Whether the attempt is the runner's own traffic or an exempt function's.
-        self_test: Whether an installed library does it while it is imported itself.
-        request: What the client was about to ask for, if that was to be read.
-        replace: What a fake can replace so that the call isn't made, if that was to be read.
+        aside: Whether the attempt is exempt: the test runner's own traffic, or that of an exempt function.
+        self_test: Whether an installed library makes the attempt while it is being imported.
+        request: The request that the client was about to send, if requested.
+        replace: What a fake can replace so that the call isn't made, if requested.
     """
 
     at: Place | None = None
@@ -149,29 +151,29 @@ class Trace(NamedTuple):
 
 
 def set_aside(name: str, aside: Aside) -> None:
-    """Have somebody asked about the frames of functions of a name: is what they do nobody's attempt?"""
+    """Add a check for functions of a name: it decides whether attempts below their frames are exempt."""
     state.aside.setdefault(name, []).append(aside)
 
 
 def unset_aside(name: str, aside: Aside) -> None:
-    """End what one call of ``set_aside`` began."""
+    """Remove a check that ``set_aside`` added."""
     state.aside[name].remove(aside)
 
 
 identity: Final = object.__hash__
-"""What ``id`` tells, without the audit event that ``id`` raises: our own hook would hear of each."""
+"""An object's identity like ``id``, without the audit event that ``id`` raises: our own hook would receive each one."""
 
 _CONFTEST: Final = f"{os.sep}conftest.py"
 _IMPORT_CODE: Final = "<frozen importlib._bootstrap>"
 _SHARED: Final = "<string>"
-"""What any module's generated code says that it is in."""
+"""The file name of generated code, whichever module generates it."""
 
 _OTHER, _CLIENT, _OWN = range(3)
-"""Whose a file is: nobody's who matters, a client library's, the project's."""
+"""What a file belongs to: something irrelevant here, a client library, the project."""
 
 
 def _whose(frame: FrameType) -> int:
-    """Return and remember whose file a frame's code is in."""
+    """Return what the file of a frame's code belongs to, and remember it."""
     filename = frame.f_code.co_filename
     whose = _OWN if is_project_file(filename) else _CLIENT if _library_of(frame) else _OTHER
     if filename != _SHARED:
@@ -193,12 +195,12 @@ def read(
 
     Args:
         frame: Innermost frame to look at.
-        test_file: File of the running test; counts as the project's own wherever it lies.
-        task: The task (asyncio's or trio's) that runs here, or that waits for this work of an executor's thread. Where
-            the stack ends at it, the tasks that wait for it tell the rest.
-        made: The line that made this task, thread or job; it stands in where none of a task's own is the project's,
-            and for other work where none of those that wait is, either.
-        requests: Whether to read what the client was about to ask for, too.
+        test_file: File of the running test; counts as the project's own wherever it is.
+        task: The asyncio or trio task that runs here, or that waits for this job of an executor's thread. Where the
+            stack ends at it, the frames of the tasks that wait for it are read next.
+        made: The line that created this task, thread or job. It is used if no frame of the task itself is the
+            project's; for other work, if no frame of the waiting tasks is, either.
+        requests: Whether to read the client's request, too.
     """
     found = _Reading(test_file, requests=requests)
     edge = None if task is None else _edge_of(task)
@@ -219,7 +221,7 @@ def read(
             self_test = found.at is None
         elif name == "<module>":
             module = frame.f_globals.get("__name__") or ""
-            if filename.endswith(_CONFTEST):  # the outermost counts: it is what pytest imports
+            if filename.endswith(_CONFTEST):  # the outermost counts: it is the one that pytest imports
                 conftest = _place(frame, filename, None)
         if not settled:
             whose = state.owners.get(filename)
@@ -252,7 +254,7 @@ def read(
 
 
 class _Reading:
-    """What the frames read so far have told, the innermost first."""
+    """The facts found in the frames read so far, from the innermost outwards."""
 
     __slots__ = ("at", "cassette", "clients", "library", "own", "requests", "test", "test_file")
 
@@ -267,7 +269,7 @@ class _Reading:
         self.clients: client_requests.Clients = {}
 
     def take(self, frame: FrameType, filename: str, line: int | None = None) -> bool:
-        """Read the next frame outwards; True if those further out have nothing to add."""
+        """Read the next frame outwards; True if frames further out have nothing to add."""
         if filename == self.test_file or is_project_file(filename):
             if self.requests:
                 self.own.append(frame)
@@ -291,7 +293,7 @@ class _Reading:
         return self.at is not None and (self.test is not None or not self.test_file)
 
     def take_made(self, made: Made | None) -> None:
-        """Let the line that made the work stand in."""
+        """Use the line that created the work instead."""
         if made is None:
             return
         code, line = made
@@ -300,10 +302,10 @@ class _Reading:
             self.test = self.at
 
     def take_waiting(self, task: Any, made: Made | None) -> None:
-        """Read the suspended tasks that wait for one that has been read, the nearest first.
+        """Read the suspended tasks that wait for a task that has been read, the nearest first.
 
-        Where none of the task's own frames is the project's, the line that made it says more than where its group is
-        waited for: that tells the rest.
+        If no frame of the task itself is the project's, the line that created it says more than the line that waits
+        for its group, and is used as ``at``.
         """
         has_own = self.at is not None
         for link in _awaiters(task):
@@ -317,13 +319,13 @@ class _Reading:
 
 
 def other_threads_stand_still() -> bool:
-    """Tell whether other threads wait while this one reads their frames: without the interpreter's lock they don't."""
+    """Tell whether other threads pause while this one reads their frames, as the interpreter lock makes them do."""
     return not hasattr(sys, "_is_gil_enabled") or sys._is_gil_enabled()
 
 
 def _library_of(frame: FrameType) -> str:
-    """Return the client library that a frame belongs to, as ``CURES`` names it; ``vcr`` for VCR.py; else nothing."""
-    name = frame.f_globals.get("__name__") or ""  # exec'd code may say None
+    """Return the client library of a frame, as ``CURES`` names it; ``vcr`` for VCR.py; otherwise an empty text."""
+    name = frame.f_globals.get("__name__") or ""  # in exec'd code it may be None
     top = name.partition(".")[0]
     if top in CURES or top == "vcr":
         return str(top)
@@ -342,7 +344,7 @@ _COROUTINE: Final = 0x80  # inspect.CO_COROUTINE
 
 
 def _edge_of(task: Any) -> FrameType | None:
-    """Return the outermost frame of the step that runs a task: of one that is started early, that of who started it."""
+    """Return the outermost frame of the step that runs a task; for an eager task, one of the task that started it."""
     edge = frame = getattr(_coroutine_of(task), "cr_frame", None)
     while frame is not None and (frame := frame.f_back) is not None:
         if frame.f_code.co_qualname in _STEPS.values():
@@ -356,7 +358,7 @@ def _frames_of(task: Any) -> list[FrameType]:
     """Return a task's frames, innermost first."""
     step = _coroutine_of(task)
     if getattr(step, "cr_running", False):
-        # Its job may be quicker than it: it is about to wait, and the frames are on its own thread's stack.
+        # The job may run before the task waits for it: then the task's frames are on the stack of its own thread.
         edge = step.cr_frame
         for innermost in sys._current_frames().values():
             running = list(_stack_of_step(innermost))
@@ -369,13 +371,13 @@ def _frames_of(task: Any) -> list[FrameType]:
             break
         suspended.append(frame)
         step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None) or getattr(step, "ag_await", None)
-        if type(step).__name__ == "coroutine_wrapper":  # what a coroutine's __await__ returns shows nothing itself
+        if type(step).__name__ == "coroutine_wrapper":  # the result of a coroutine's __await__ has no frame attribute
             step = next(iter(gc.get_referents(step)), None)
     return suspended[::-1]
 
 
 def _stack_of_step(frame: FrameType | None) -> Iterator[FrameType]:
-    """Yield the frames of what an event loop runs in a thread just now; beyond a task's own is who started it early."""
+    """Yield the frames of the step that an event loop runs in a thread; after an eager task's, those of its creator."""
     while frame is not None and frame.f_code.co_qualname not in _STEPS.values():
         yield frame
         frame = frame.f_back
@@ -405,8 +407,8 @@ def _awaiters(task: Any) -> Iterator[Any]:
 
 
 def _held_by(callback: Any) -> Iterator[object]:
-    """Yield what a future's callback holds on to: ``shield``, ``gather`` and ``wait`` complete others by it."""
-    yield getattr(callback, "__self__", None)  # a task's own wake-up is a method of it
+    """Yield the objects that a future's callback refers to: ``shield``, ``gather`` and ``wait`` complete futures so."""
+    yield getattr(callback, "__self__", None)  # a task's wake-up is a method of the task
     if isinstance(callback, functools.partial):  # wait_for before 3.12
         yield from callback.args
     for cell in getattr(callback, "__closure__", None) or ():
@@ -417,12 +419,12 @@ def _held_by(callback: Any) -> Iterator[object]:
 
 
 def _futures_in(held: Any) -> Iterator[Any]:
-    """Yield the futures that an object is or has: a task group's parent, what waits at a queue of results."""
-    kind = type(held)  # of strangers' objects only the type is asked: proxies answer with anything
+    """Yield the futures that an object is or has, such as a task group's parent, or waiters at a queue of results."""
+    kind = type(held)  # look at the type only: a proxy object may return anything for any attribute
     if hasattr(kind, "_asyncio_future_blocking"):
         yield held
     elif kind.__module__.startswith(("asyncio.", "anyio.")):
-        # A task group's parent: asyncio's; anyio's, which need not wait for its group yet; one that does.
+        # A task group's parent: in asyncio; in anyio, where it may not be waiting for its group yet; and if it is.
         host = getattr(getattr(held, "cancel_scope", None), "_host_task", None)
         groups = (getattr(held, "_parent_task", None), host, getattr(held, "_on_completed_fut", None))
         yield from (waiting for waiting in groups if waiting is not None)
@@ -431,7 +433,7 @@ def _futures_in(held: Any) -> Iterator[Any]:
 
 
 def read_exception(error: BaseException, test_file: str = "") -> Trace:
-    """Return what the frames tell that an exception has passed through, as ``read`` does of a stack."""
+    """Read the frames of an exception's traceback, as ``read`` does with a stack."""
     found = _Reading(test_file)
     steps = []
     step = error.__traceback__

@@ -1,10 +1,10 @@
-"""When each asyncio task was made, and whose leftover it is: by a mark that the task itself carries.
+"""Marks each asyncio task with the time when it was created, and with the guard that it is a leftover of.
 
-Which tasks there are can't be asked: from CPython 3.14 on they stand in lists that only C code reads, one for each
-thread (``Modules/_asynciomodule.c``), and a list is long where thousands run at once. A mark costs the same however
-many there are, and goes with its task.
+Listing all tasks is not an option: from CPython 3.14 on they are in lists that only C code reads, one for each thread
+(``Modules/_asynciomodule.c``), and a list is long when thousands of tasks run at once. The cost of a mark does not
+depend on the number of tasks, and the mark disappears with its task.
 
-A task without a mark was made while nothing was guarded, or without its loop's ``create_task``.
+A task without a mark was created while no guard was active, or without its loop's ``create_task``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from pytest_test_categories._attribution.origin import Scope
 
 _NAME: Final = "_pytest_test_categories_born"
-"""The attribute of a task: native tasks, too, take attributes."""
+"""The attribute that contains a task's mark; tasks implemented in C accept attributes, too."""
 
 
 class Era:
-    """The time between two claims: tasks made in it are left over from one owner.
+    """The time between two claims: tasks created in it become leftovers of one owner.
 
     Attributes:
         claimed: Whether it has ended.
-        owner: Whose the tasks of it are then; None if they are whoever's phase runs.
+        owner: The guard that its tasks are then leftovers of; None if they are charged to the running phase.
     """
 
     __slots__ = ("claimed", "owner")
@@ -36,11 +36,11 @@ class Era:
 
 
 class Born:
-    """The mark of the tasks that were made between two moments.
+    """The mark of the tasks that were created between two moments.
 
     Attributes:
-        moment: The one before.
-        era: The time that they were made in.
+        moment: The earlier of the two.
+        era: The era that they were created in.
     """
 
     __slots__ = ("era", "moment")
@@ -51,11 +51,11 @@ class Born:
 
 
 class _Known:
-    """The part of this module that changes.
+    """All mutable state of this module.
 
     Attributes:
-        now: The mark of a task that is made now.
-        since: The moment from which on every task that a loop's ``create_task`` makes is marked.
+        now: The mark for new tasks.
+        since: The moment since which every task that a loop's ``create_task`` creates is marked.
     """
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ known: Final = _Known()
 
 
 def mark(task: Any, born: Born) -> None:
-    """Mark a new task; one that takes no attributes stays without."""
-    try:  # quicker than a context manager, for each task
+    """Mark a new task, unless it accepts no attributes."""
+    try:  # faster than a context manager; this runs for each task
         setattr(task, _NAME, born)
     except AttributeError:
         return
@@ -82,35 +82,33 @@ def born(task: Any) -> Born | None:
 
 
 def is_claimed(task: Any) -> bool:
-    """Tell whether a task is somebody's leftover, or known to be nobody's."""
+    """Tell whether a task has been claimed: it is a leftover of a guard, or known not to be one."""
     found = born(task)
     return found is not None and found.era.claimed
 
 
 def moment() -> int:
-    """Begin another mark for the tasks to come; return what ``was_there`` knows this moment by."""
+    """Begin a new mark for later tasks; return the current moment, for ``was_there``."""
     at = next(_moments)
-    known.now = Born(known.now.era)  # whose moment is later
+    known.now = Born(known.now.era)  # the new mark's moment is later
     return at
 
 
 def was_there(task: Any, at: int) -> bool:
-    """Tell whether a task had been made at a moment that has passed.
+    """Tell whether a task had already been created at an earlier moment.
 
-    A task without a mark counts as made before, if all that ``create_task`` has made since then is marked: it is asked
-    for one whose context was copied before that moment.
+    A task without a mark counts as created before it, if ``create_task`` has marked every task since then. Callers ask
+    only about tasks whose context was copied before that moment.
     """
     found = born(task)
     return at >= known.since if found is None else found.moment < at
 
 
 def claim(owner: Scope | None) -> int:
-    """Let the unclaimed tasks that there are be somebody's leftovers from now on.
-
-    The task that runs here is not one of them.
+    """Make all unclaimed tasks leftovers of ``owner``, except the task that runs here.
 
     Args:
-        owner: None for nobody's: they are then whoever's phase runs.
+        owner: The guard; None to charge the tasks to the running phase instead.
 
     Returns:
         This moment.
@@ -141,6 +139,6 @@ def running_loop() -> Any:
 
 
 def pause() -> None:
-    """Note that from now on no task is marked for a while."""
+    """Note that no task is marked until guards are active again."""
     known.since = next(_moments)
     known.now = Born(Era())

@@ -1,1 +1,1 @@
-"""What is on record, who was told of it, and what a session knows."""
+"""The records of attempts, their delivery, and what a session keeps."""

@@ -1,4 +1,4 @@
-"""The table of wrapt wrappers on what expects refusals: a test runner's own blocks, in whatever process they stand."""
+"""The table of wrapt wrappers around test runners' own blocks that expect violations, in any process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BLOCKS: Final = (
     ("_pytest.raises", "RaisesExc"),
     ("_pytest.raises", "RaisesGroup"),
 )
-"""What ``assertRaises`` and ``pytest.raises`` return. Without them, a violation that they expect is not delivered."""
+"""What ``assertRaises`` and ``pytest.raises`` return. Unwrapped, they would not deliver the violations they expect."""
 
 
 def entry_points(ledger: Ledger) -> list[EntryPoint]:
     """Return the rows of the table.
 
     Args:
-        ledger: Told where such a block begins, and what it has caught.
+        ledger: Its methods are called when such a block begins, and with the error that it has caught.
     """
 
     def enter(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -38,7 +38,7 @@ def entry_points(ledger: Ledger) -> list[EntryPoint]:
         caught = False
         try:
             caught = wrapped(*args, **kwargs)
-        finally:  # it may fail: nothing was raised
+        finally:  # it fails if nothing was raised
             if _expects_ours(instance):
                 ledger.leave_expecting(instance, args[1] if caught and len(args) > 1 else None)
         return caught
@@ -51,12 +51,12 @@ def entry_points(ledger: Ledger) -> list[EntryPoint]:
 
 
 def names_our_class(expected: object) -> bool:
-    """Tell whether what a ``raises`` or ``assertRaises`` expects names one of our exceptions."""
+    """Tell whether the exceptions that ``raises`` or ``assertRaises`` expects include one of the plugin's."""
     if isinstance(expected, tuple):
         return any(names_our_class(one) for one in expected)
     if isinstance(expected, type):
         return issubclass(expected, HermeticityViolationError)
-    nested = getattr(expected, "expected_exceptions", None)  # a block in a block, of groups
+    nested = getattr(expected, "expected_exceptions", None)  # RaisesGroup contains other blocks
     return isinstance(nested, tuple) and names_our_class(nested)
 
 

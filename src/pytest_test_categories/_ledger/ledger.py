@@ -1,12 +1,12 @@
-"""The ledger: puts attempts on record, describes them once, and knows who was told of them.
+"""The ledger: records attempts, describes each once, and keeps track of which ones have been delivered.
 
 Guarantees:
 
-- Each guard that refuses has a record of its own; an attempt that another process is to be told of is sent there.
-- An exception delivers its own attempts, a block that expects refusals those that were made inside it.
-- What can't be charged to anybody who still runs is with the run's late violations.
+- Each guard that refuses has a record of its own; a record that belongs to another process is sent there.
+- An exception delivers its own attempts, a block that expects violations those that were made inside it.
+- What can't be charged to an open guard is kept with the run's late violations.
 
-Assumes that attempts are judged: it asks no rule but for how to describe them.
+Assumes that attempts have been judged: it uses the rules only to describe them.
 """
 
 from __future__ import annotations
@@ -34,45 +34,45 @@ if TYPE_CHECKING:
 
 _UNKNOWN: Final = "<unknown>"
 NAMES_RESOLVED = 1024
-"""So often the look-up of one name may have gone on (warn mode) before its connects."""
+"""How many look-ups of one name are counted in warn mode that no connect has followed yet."""
 
 
 class Surroundings(Protocol):
-    """The process that a ledger is in, among others that it tells, or that tell it."""
+    """The process that a ledger belongs to, and its connections to parent and child processes."""
 
     def root(self) -> str:
         """Return the directory that paths in reports are relative to."""
 
     def process_text(self) -> str:
-        """Return what to call this process in reports; nothing for the one that a run began in."""
+        """Return the name of this process in reports; empty for the process that the run began in."""
 
     def offers_fakes(self) -> bool:
-        """Tell whether what a refused client was about to ask for is read, and what a fake can replace."""
+        """Tell whether a refused client's request is read, along with what a fake can replace."""
 
     def late_text(self) -> str:
-        """Return why what this process does comes late; nothing if it doesn't."""
+        """Return why attempts of this process are late; empty if they are not."""
 
     def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
-        """Tell the process that ``scope`` is of; False if that is this one."""
+        """Report a violation to the process that ``scope`` belongs to; False if that is this process."""
 
     def take_back(self, scope: Scope, violation: Violation, times: int) -> None:
-        """Tell the process that ``scope`` is of, unless that is this one, that so many were expected here."""
+        """Report to the process that ``scope`` belongs to, if it is another, how many attempts were expected here."""
 
     def is_own(self, scope: Scope) -> bool:
         """Tell whether a scope was entered in this process."""
 
     def collect(self) -> None:
-        """Take in what other processes have to tell."""
+        """Record what other processes report."""
 
 
 class Ledger:
-    """What is on record in this process.
+    """The attempts on record in this process.
 
     Args:
-        surroundings: The processes around.
+        surroundings: Its connections to other processes.
 
     Attributes:
-        ended: The last run, when none is left: what its tests left over is its own.
+        ended: The last run, once it has ended: leftovers of its tests are charged to it.
     """
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -84,17 +84,17 @@ class Ledger:
     # -- putting on record -----------------------------------------------------------------------------------------
 
     def refuse(self, refusing: list[Refusal], charged: Charge, attempt: Attempt, route: str) -> bool:
-        """Put on record what some guards refuse; True if it was and goes on, False if it is nobody's.
+        """Record an attempt that some guards refuse; True if it was recorded and goes on, False if it is exempt.
 
         Args:
-            refusing: The guards, innermost first.
-            charged: Who is charged.
-            attempt: What they refuse.
+            refusing: The guards that refuse it, innermost first.
+            charged: The scopes that it is charged to.
+            attempt: The attempt.
             route: The entry point.
 
         Raises:
-            NetworkAccessViolationError: One is strict.
-            NetworkAccessWarning: None is, under ``-W error``.
+            NetworkAccessViolationError: One of the guards is strict.
+            NetworkAccessWarning: None is strict, and warnings are errors (``-W error``).
         """
         __tracebackhide__ = True
         inner = refusing[0]
@@ -107,7 +107,7 @@ class Ledger:
             if refusal.ends_it:
                 strict = number
                 break
-        # What is refused ends there; only what went on has later steps.
+        # A refused attempt ends here; only one that went on has later steps.
         if strict is None and _is_later_step([refusal.scope for refusal in refusing], attempt, violation):
             return True
         scopes = charged.scopes + origin.asking_here(charged.scopes)
@@ -116,7 +116,7 @@ class Ledger:
             error = NetworkAccessViolationError(records[strict].violation)
             error.records, error.delivery = records, delivery
             raise error
-        # A program's output may be read by the test: where the guard was handed down, it only records.
+        # A test may read the output of a program that it starts, so an inherited guard only records.
         if not expected and inner.scope.kind is not ScopeKind.COLLECT and inner.scope.home is None:
             _warn(records[0], *((_UNKNOWN, 0) if trace.at is None else (trace.at.filename, trace.at.line)))
         return True
@@ -124,7 +124,7 @@ class Ledger:
     def take_from_outside(
         self, refusing: list[Refusal], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
     ) -> None:
-        """Put on record what another process has seen, and judged by what held for ``scopes``."""
+        """Record an attempt that another process has seen and judged by the policies of ``scopes``."""
         inner = refusing[0]
         records, _, expected = self._put_on_record(refusing, scopes, attempt, _as_seen_by(inner, violation, attempt))
         if not (expected or inner.scope.kind is ScopeKind.COLLECT or any(refusal.ends_it for refusal in refusing)):
@@ -133,15 +133,15 @@ class Ledger:
     def _put_on_record(
         self, refusing: list[Refusal], scopes: tuple[Scope, ...], attempt: Attempt, violation: Violation
     ) -> tuple[list[Record], Delivery, bool]:
-        """Record a violation for each guard that refuses; return the records, their delivery, if it was expected.
+        """Record a violation for each refusing guard; return the records, their delivery, and if it was expected.
 
         Args:
-            refusing: The guards, innermost first.
-            scopes: Those who are charged, and blocks that are told.
-            attempt: What they refuse.
-            violation: The same, described as the innermost guard sees it.
+            refusing: The guards that refuse it, innermost first.
+            scopes: The scopes that it is charged to, and further blocks that expect violations.
+            attempt: The attempt.
+            violation: The attempt as the innermost guard describes it.
         """
-        # Whoever said that refusals are expected here takes this one.
+        # Open blocks that expect violations take this one.
         expecting, seen_by, settled = [], [], False
         for link in scopes:
             if link.kind.expects and link.open:
@@ -151,13 +151,13 @@ class Ledger:
                     settled = settled or self._around.is_own(link)
         teller = _who_tells(scopes)
         records: list[Record] = []
-        late: dict[tuple[str, ...], Record] = {}  # the run's, whoever refused it: of one attempt there is one
+        late: dict[tuple[str, ...], Record] = {}  # late records: one attempt has only one, however many guards refuse
         for refusal in refusing:
             link = refusal.scope
             mine = violation if refusal is refusing[0] else _as_seen_by(refusal, violation, attempt)
-            if mine.late and link.open and not refusing[0].scope.open:  # the guard inside of it has left that over
+            if mine.late and link.open and not refusing[0].scope.open:  # it is a leftover of the guard inside only
                 mine = mine._replace(late="")
-            elif not (mine.late or link.open or link.held):  # an open guard of another thread or task outlived it
+            elif not (mine.late or link.open or link.held):  # an open guard in another thread or task outlived it
                 mine = mine._replace(late=origin.late_text(link, "a guard"))
             record = late.get(mine.key) if mine.late else None
             if record is None:
@@ -207,30 +207,30 @@ class Ledger:
         new = key not in into
         if new:
             fresh = Record(violation, attempt)
-            new = into.setdefault(key, fresh) is fresh  # another thread may have been quicker
+            new = into.setdefault(key, fresh) is fresh  # another thread may have added it meanwhile
         record = into[key]
         record.add()
         if new:
-            for one in runs:  # a run inside a guarded test may put something on record for the test
+            for one in runs:  # a run inside a guarded test may record something for the test
                 if one is not None:
                     one.on_record()
-        # What a block in this process has asked for, no other needs to hear of.
+        # What a block in this process expects is not reported to other processes.
         kept_here = settled or not self._around.send(scope, record.violation, attempt, late=late, expected=expected)
         if new and kept_here and run is not None:
             _announce(run, violation, late=late)
         return record
 
     def note_of_child(self, record: Record) -> None:
-        """Note that a child process has let something go on, and could not warn of it where the run would hear it."""
+        """Note an attempt that a child process let go on, to warn about it later in this process."""
         with counting.lock:
             if record not in self._of_children:
                 self._of_children.append(record)
 
     def warn_of_children(self, *, late: bool = False) -> None:
-        """Warn of what child processes have let go on: where a phase or a guard ends, and an error of it may be raised.
+        """Warn about attempts that child processes let go on; called at the end of a phase or guard, as it may raise.
 
         Args:
-            late: Whether to warn of what came after its test, too: no other test is to fail of it.
+            late: Whether to warn also about late attempts: another test must not fail because of them.
 
         Raises:
             NetworkAccessWarning: Under ``-W error``.
@@ -246,7 +246,7 @@ class Ledger:
             _warn(record, os.path.join(self._around.root(), path) if path else _UNKNOWN, int(line or 0))
 
     def keep_unattributed(self, violation: Violation) -> None:
-        """Charge the run with what no test is charged with."""
+        """Charge the run with a violation that no test is charged with."""
         run = innermost() or self.ended
         if run is not None:
             record = run.late.setdefault(violation.key, Record(violation))
@@ -256,7 +256,7 @@ class Ledger:
                 _announce(run, violation, late=True)
 
     def place_of_start(self) -> Place | None:
-        """Return the line that starts a program here and now; None if it is the runner's own."""
+        """Return the line that starts a program here and now; None if the test runner starts it."""
         charged = charge()
         if charged is None or not charged.scopes:
             return NOWHERE
@@ -270,12 +270,12 @@ class Ledger:
         return Place(at.text(root), at.function, "" if test is None else test.text(root))
 
     def keep_unwatched(self, run: Run, scope: Scope | None, test: str, program: str, place: Place) -> None:
-        """Put a program on record that no layer watches, as a violation.
+        """Record a program that no layer watches as a violation.
 
         Args:
             run: The run.
-            scope: The guard that it was started under; None if that has ended, or was an import's.
-            test: What it is charged to.
+            scope: The guard that it was started under; None if the guard has ended, or was that of an import.
+            test: The test that it is charged to.
             program: Its name.
             place: The line that started it.
         """
@@ -306,12 +306,12 @@ class Ledger:
     # -- observing -------------------------------------------------------------------------------------------------
 
     def observe(self, watching: list[Scope], charged: Charge, attempt: Attempt, route: str) -> None:
-        """Note an attempt that goes on, for those who want to know of all."""
+        """Record an attempt that goes on, for runs that observe every attempt."""
         breach = any(link.kind.judges for link in watching)
         trace = _read_stack(charged.scopes[0], requests=breach and self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return
-        part: list[Scope] = []  # of one run: a run inside a test has scopes of its own, and so has the one around it
+        part: list[Scope] = []  # the scopes of one run: a run inside a test and the run around it have different ones
         for link in charged.scopes:
             part.append(link)
             if link.kind.observes:
@@ -324,12 +324,12 @@ class Ledger:
                 part = []
 
     def keep_observed(self, watching: list[Scope], attempt: Attempt, violation: Violation) -> None:
-        """Note what a layer has seen, and nobody refuses.
+        """Record an attempt that a layer has seen and no guard refuses.
 
         Args:
-            watching: Scopes in off mode whose size does not permit it, and those of runs that observe.
-            attempt: What was seen.
-            violation: The same, described.
+            watching: Scopes in off mode whose size does not permit it, and scopes of runs that observe.
+            attempt: The attempt.
+            violation: Its description.
         """
         breach = any(link.kind.judges for link in watching)
         run = innermost()
@@ -337,7 +337,7 @@ class Ledger:
         for link in watching:
             if link.kind.observes:
                 mine = seen
-                if not mine.needs:  # the layer outside of this process leaves that to us
+                if not mine.needs:  # the layer outside of this process does not compute it
                     mine = seen._replace(needs=needed_size(attempt, run.allow if run is not None else ()).value)
                 if not self._around.send(link, mine, attempt, late=False, expected=False):
                     add_observed(link, mine, attempt, 1)
@@ -376,18 +376,18 @@ class Ledger:
     # -- delivering ------------------------------------------------------------------------------------------------
 
     def deliver(self, error: BaseException | None, *, expected: bool = False, ended: Scope | None = None) -> None:
-        """Mark as delivered what an exception, which may end a scope, is or carries in causes, context and group."""
+        """Mark as delivered what an exception, its causes, contexts and group report; ``ended`` is a scope it ended."""
         self.deliver_all(errors_in(error), expected=expected, ended=ended)
 
     def deliver_all(
         self, errors: Iterable[NetworkAccessViolationError], *, expected: bool = False, ended: Scope | None = None
     ) -> None:
-        """Mark as delivered what errors of ours tell of."""
+        """Mark as delivered the attempts that the plugin's own errors report."""
         for ours in errors:
             if ours.records:
                 if not ours.violations[0].location:
                     self._locate(ours)
-            elif ours.delivery is None:  # it came back from another process: find the records by what they say
+            elif ours.delivery is None:  # the error came from another process: find the records by their key
                 self._around.collect()
                 scopes = [
                     link for scope in (ended, current.get(), *origin.state.phases) if scope for link in scope.chain
@@ -399,7 +399,7 @@ class Ledger:
                 ours.delivery.deliver(expected=expected)
 
     def enter_expecting(self, block: object) -> None:
-        """Note that a block of a test runner's begins that expects our errors: ``pytest.raises``, ``assertRaises``."""
+        """Begin a test runner's block that expects the plugin's errors: ``pytest.raises`` or ``assertRaises``."""
         self._around.collect()
         charged = charge()
         if charged is None or not charged.scopes:
@@ -411,7 +411,7 @@ class Ledger:
         scope.entered().__enter__()
 
     def leave_expecting(self, block: object, error: BaseException | None) -> None:
-        """End such a block: the error that it has caught, if any, tells of all that was refused inside of it."""
+        """End such a block: the error that it caught, if any, delivers everything that was refused inside it."""
         scope = self._expecting.pop(block, None)
         if scope is None or scope.awaits is None:
             self.deliver(error, expected=True)
@@ -424,7 +424,7 @@ class Ledger:
                 self._around.take_back(link, record.violation, times)
 
     def _locate(self, error: NetworkAccessViolationError) -> None:
-        """Fill in the line of an attempt that a worker thread made for a task: the exception has passed it since."""
+        """Fill in the line of an attempt that a worker thread made for a task, from the exception's traceback."""
         scope = current.get() or next(reversed(origin.state.phases), None)
         trace = stack.read_exception(error, "" if scope is None else str(scope.file))
         if trace.at is None:
@@ -444,13 +444,13 @@ class Ledger:
 
 
 def add_observed(link: Scope, violation: Violation, attempt: Attempt | None, times: int) -> None:
-    """Note what was seen so often in a scope that observes."""
+    """Record what a scope observed, with the number of times."""
     key = (violation.verdict, violation.kind, violation.fixture, violation.process, *violation.key)
     link.records.setdefault(key, Record(violation, attempt)).add(times)
 
 
 def error_of(records: list[Record], *, undelivered: bool = True) -> NetworkAccessViolationError:
-    """Return the error that tells of all that nobody was told of; of records that the test has caught, as a rule."""
+    """Return the error that reports all undelivered attempts of records, usually those whose errors the test caught."""
     error = NetworkAccessViolationError([record.snapshot() for record in records], undelivered=undelivered)
     error.delivery = Delivery.of_the_rest(records)
     error.records = records
@@ -458,7 +458,7 @@ def error_of(records: list[Record], *, undelivered: bool = True) -> NetworkAcces
 
 
 def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
-    """Return those of our errors that an exception is, or carries in causes, context and group."""
+    """Return the plugin's own errors among an exception, its causes, contexts and group."""
     found: list[NetworkAccessViolationError] = []
     seen: set[int] = set()
     pending = [error]
@@ -476,7 +476,7 @@ def errors_in(error: BaseException | None) -> list[NetworkAccessViolationError]:
 
 
 def unseen() -> list[Violation]:
-    """Return what the strict guards of running phases have refused, and nobody was told of."""
+    """Return what strict guards of the running phases refused and was not delivered."""
     scopes = {link.serial: link for phase in list(origin.state.phases) for link in phase.chain}
     return [
         record.snapshot()
@@ -493,27 +493,27 @@ def _read_stack(scope: Scope, *, requests: bool = False) -> stack.Trace:
 
 
 def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
-    """Tell whether it is the runner's own, or an import's test of itself.
+    """Tell whether an attempt is the test runner's own, or a self-test that a library runs when it is imported.
 
-    urllib3 binds [::1] when it is imported, to see whether there is IPv6. Nothing is sent, and nobody serves.
+    urllib3 binds [::1] on import, to find out whether the machine has IPv6. It sends nothing and starts no server.
     """
     return trace.aside or (trace.self_test and attempt.kind is Kind.BIND)
 
 
 def _who_tells(scopes: tuple[Scope, ...]) -> Scope | None:
-    """Return the guard that tells of what a closed one inside of open ones has left over; None: no such is charged."""
+    """Return the open guard that reports a leftover of a closed guard inside it; None if there is no such guard."""
     modes = [(link, link.policy.mode) for link in scopes if link.kind.judges and link.policy is not None]
     around = [(link, mode) for link, mode in modes if link.open]
     if not around or modes[0][0].open or any(link.home is not None for link, _ in around):
         return None
     left, own = modes[0]
-    # What one that warns has let go on fails no strict guard around it, and not the run.
+    # What a guard in warn mode let go on fails neither a strict guard around it nor the run.
     instead = left if own is EnforcementMode.WARN else around[0][0]
     return next((link for link, mode in around if mode is own), instead)
 
 
 def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
-    """Tell whether guards that let go on (warn, observe) have this attempt on record, from an earlier step of it."""
+    """Tell whether guards that refuse nothing (warn, observe) have already recorded an earlier step of this attempt."""
     with counting.lock:
         return _take_step(scopes, attempt, violation)
 
@@ -539,7 +539,7 @@ def _take_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> b
 
 
 def _as_seen_by(refusal: Refusal, violation: Violation, attempt: Attempt) -> Violation:
-    """Return a violation as a guard sees it: whose it is, and what would permit it."""
+    """Return a violation as one guard describes it: its test, its verdict, and the size that would permit it."""
     scope, policy, verdict = refusal
     strict = policy.mode is EnforcementMode.STRICT
     return violation._replace(
@@ -564,7 +564,7 @@ def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
         return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)
     ip = parse_ip(endpoint.host) if endpoint.family == "ip" else None
     name = "" if ip is None else look_ups.shown_name(ip, scope.serial)
-    # This machine's own name is not what somebody asked for who connects to loopback by number.
+    # A connect to a numeric loopback address did not ask for this machine's own name.
     mine = ip is not None and ip.is_loopback and normal_name(name) in own_names() if name else False
     if name and not mine and parse_ip(name) is None:
         return str(Endpoint(name, endpoint.port)), str(endpoint)
@@ -574,7 +574,7 @@ def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
 def _announce(run: Run, violation: Violation, *, late: bool) -> None:
     if run.decided and late:
         run.announce(f"Network access violation after the run: {violation.test} attempted {line_text(violation)}")
-    elif violation.thread and violation.verdict == "refused":  # what goes on keeps nobody waiting: the summary tells
+    elif violation.thread and violation.verdict == "refused":  # what went on can't hang a test: the summary is enough
         run.announce(f"{warning_text(violation)} (thread {violation.thread})")
 
 

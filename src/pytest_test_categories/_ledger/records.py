@@ -1,13 +1,13 @@
-"""Attempts on record: how often each was made, and how many of them somebody was told of.
+"""Records of attempts: how often each was made, and how many of them have been delivered.
 
 Guarantees:
 
-- Delivery is counted by attempt, while memory grows with the number of places only: a record counts the attempts that
-  were made from one line to one target.
-- A ``Delivery`` counts its attempts once, however often the exception that carries it is looked at.
-- What was refused by several guards is one attempt: telling of it tells each of them.
-- No count is lost where threads count at once: they do it one after the other (``counting``), in builds without the
-  interpreter's lock as well. What is permitted is not counted, and waits for nobody.
+- Delivery is counted per attempt, while memory grows only with the number of places: one record counts all attempts
+  from one line to one target.
+- A ``Delivery`` counts its attempts once, however often the exception that carries it is examined.
+- A refusal by several guards is one attempt: delivering it delivers it for each of them.
+- No count is lost if several threads count at once: the lock ``counting`` makes them take turns, also in free-threaded
+  builds. Permitted attempts are not counted, and never wait for the lock.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class _Counting:
-    """Keeps threads apart that read a number and write it back: the part of this file that changes.
+    """The lock for threads that read a count and write it back; all mutable state of this file.
 
     Attributes:
-        lock: Held meanwhile; inside, nothing else is called that might wait. A forked child needs a new one.
+        lock: Held while a thread counts; no call under it may wait. A forked child process needs a new one.
     """
 
     __slots__ = ("lock",)
@@ -48,7 +48,7 @@ class Place(NamedTuple):
     Attributes:
         location: ``path:line``.
         function: The function.
-        called_from: ``path:line`` in the test that led there.
+        called_from: ``path:line`` in the test that called it.
     """
 
     location: str = ""
@@ -60,12 +60,12 @@ NOWHERE: Final = Place()
 
 
 class Refusal(NamedTuple):
-    """A guard that does not permit an attempt, and by which verdict.
+    """A guard that does not permit an attempt, with its verdict.
 
     Attributes:
         scope: The guard's entry.
-        policy: What it holds to.
-        verdict: What that says.
+        policy: The guard's policy.
+        verdict: The policy's verdict.
     """
 
     scope: Scope
@@ -74,22 +74,22 @@ class Refusal(NamedTuple):
 
     @property
     def ends_it(self) -> bool:
-        """Whether the attempt ends there; else it goes on, and is told of."""
+        """Whether the guard raises an error; otherwise the attempt goes on and is reported."""
         return refuses(self.policy, self.verdict)
 
 
 class Record:
-    """A violation, how often it happened, and how many of these attempts somebody has been told of.
+    """A violation, how often it happened, and how many of these attempts have been delivered.
 
     Attributes:
         violation: What happened.
-        attempt: What was judged, to judge it again when a module's sizes are known.
-        count: How many attempts it stands for.
-        delivered: Of those, how many ended a guard, or are in a report.
-        expected: Of those, how many reached somebody who had asked for them.
-        reported: How many of its attempts a test's report tells of.
-        same_attempt: The records that other guards made of the same attempts, this one among them.
-        registry: For the warnings module, which says a thing once by it.
+        attempt: What was judged, so that it can be judged again when a module's sizes are known.
+        count: How many attempts the record stands for.
+        delivered: How many of them ended a guard, or are in a report.
+        expected: How many of them reached a block that expects violations.
+        reported: How many of them a test's report contains.
+        same_attempt: The records that all guards made of the same attempts, including this record.
+        registry: The registry by which the warnings module emits a warning only once.
     """
 
     __slots__ = ("attempt", "count", "delivered", "expected", "registry", "reported", "same_attempt", "violation")
@@ -105,33 +105,33 @@ class Record:
         self.registry: dict[str | tuple[str, type[Warning], int], int] = {}
 
     def add(self, times: int = 1) -> int:
-        """Count so many more attempts; return how many there are now."""
+        """Count ``times`` more attempts, and return the new count."""
         with counting.lock:
             self.count += times
             return self.count
 
     @property
     def fails(self) -> bool:
-        """Whether it fails a strict test: what the baseline lists doesn't."""
+        """Whether it fails a strict test; a violation that the baseline lists does not."""
         return self.violation.verdict != "known"
 
     @property
     def undelivered(self) -> int:
-        """How many of its attempts nobody was told of."""
+        """How many of its attempts have not been delivered."""
         return max(0, self.count - self.delivered)
 
     def snapshot(self) -> Violation:
         """Return the violation with its count so far."""
         violation = self.violation
-        count = self.count or 1  # others see a record before it is counted
+        count = self.count or 1  # other threads may see a new record before its first attempt is counted
         return violation if violation.count == count else violation._replace(count=count)
 
 
 class Delivery:
-    """Attempts that one exception, report or block tells of.
+    """The attempts that one exception, report or block delivers.
 
     Args:
-        shares: Records, and how many attempts of each.
+        shares: Records, each with the number of its attempts.
     """
 
     __slots__ = ("_delivered", "_expected", "_shares")
@@ -142,7 +142,7 @@ class Delivery:
 
     @classmethod
     def of_the_rest(cls, records: Iterable[Record]) -> Self:
-        """Return the delivery of all that nobody was told of, in these records and in those of the same attempts."""
+        """Return a delivery of all undelivered attempts of these records, and of other records of the same attempts."""
         shares: dict[Record, int] = {}
         for record in records:
             for one in record.same_attempt:
@@ -150,7 +150,7 @@ class Delivery:
         return cls(shares.items())
 
     def deliver(self, *, expected: bool = False) -> None:
-        """Note that the attempts have ended a guard, or are in a report; or that somebody expected them."""
+        """Mark the attempts as delivered, and as expected if a block expected them."""
         with counting.lock:
             if not self._delivered:
                 self._delivered = True
@@ -163,12 +163,12 @@ class Delivery:
 
 
 class Expecting:
-    """Takes the attempts that are refused in a block which expects refusals, when one of them has ended the block.
+    """Delivers the attempts refused inside a block that expects violations, once one of them has ended the block.
 
-    Those that were made before it stay as they were, and so do those that others make meanwhile.
+    Attempts made before the block stay undelivered, and so do those that other code makes meanwhile.
 
     Args:
-        records: The records that there are when the block begins.
+        records: The records that exist when the block begins.
     """
 
     __slots__ = ("_before", "_inside")
@@ -178,17 +178,17 @@ class Expecting:
         self._inside: dict[Record, tuple[Scope, int]] = {}
 
     def add(self, scope: Scope, record: Record, times: int = 1) -> None:
-        """Note that a guard has refused so many more attempts in the block."""
+        """Note that a guard refused ``times`` more attempts in the block."""
         with counting.lock:
             self._inside[record] = (scope, self._inside.get(record, (scope, 0))[1] + times)
 
     def deliver(self, tell: Callable[[], None]) -> list[tuple[Scope, Record, int]]:
-        """Note that somebody expected what was refused in the block; return whose that is, and how often.
+        """Mark what was refused in the block as expected; return the guards, their records, and how many attempts.
 
         Args:
-            tell: Delivers the error that has ended the block: those attempts are not counted twice.
+            tell: Delivers the error that ended the block, so that its attempts are not counted twice.
         """
-        taken = self._inside.copy()  # in one go
+        taken = self._inside.copy()  # one step: other threads may add to it meanwhile
         inside = [(scope, record, times, record.delivered) for record, (scope, times) in taken.items()]
         tell()
         before = self._before
@@ -201,10 +201,10 @@ class Expecting:
 
 
 class Gathered:
-    """What guards that have ended have on record, until a report takes it.
+    """The records of guards that have ended, kept until a report uses them.
 
     Attributes:
-        records: Theirs; of many, the older ones of one place are made one.
+        records: The records; above the limit, older records of one place are merged.
     """
 
     LIMIT: Final = 1000
@@ -215,7 +215,7 @@ class Gathered:
         self.records: list[Record] = []
 
     def add(self, records: Iterable[Record]) -> None:
-        """Keep what a guard that ends has on record: itself, since its errors may be expected later."""
+        """Keep the records of a guard that ends; not copies, since its errors may still be expected later."""
         with counting.lock:
             if len(self.records) >= self.LIMIT:
                 self._merge()

@@ -1,4 +1,4 @@
-"""The test runners' sessions in this process: apart from the guard, so that a run in off mode imports only this."""
+"""The test runners' sessions in this process; separate from the guard, so that a run in off mode imports only this."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A test runner's session: its defaults, and what no single test is charged with.
+    """A test runner's session: its defaults, and the violations that no single test is charged with.
 
     Args:
-        mode: Mode of guards that name none.
-        allow: Entries that hold for every guard.
-        deny: Entries that none of them lifts.
+        mode: Mode of guards that specify none.
+        allow: Entries that widen every guard.
+        deny: Entries that no guard can lift.
         root: Directory that paths in reports are relative to.
         announce: Writes a line to the terminal at once, past any capturing.
         warning: Category of the warnings to emit.
         base: The scope that the run itself is in, if it runs inside a guarded test.
 
     Attributes:
-        on_record: Called when a violation is put on record that wasn't there.
-        late: Violations that came after their test, and those of nobody's threads.
-        noted: Violations that a warned-about import made: no test reports them.
-        decided: Whether the exit status is fixed, so that a violation can only be told, not counted.
+        on_record: Called when a new violation is recorded.
+        late: Violations that came after their test, and those of threads that belong to no test.
+        noted: Violations of imports in warn mode: no test reports them.
+        decided: Whether the exit status is fixed, so that a violation can only be printed, not counted.
         standing: Guards that fixtures of broad scope have entered and not left.
-        of_blocks: What guards inside tests that have ended have on record; None where nobody gathers that.
-        groups: Whether node ids carry groups of pytest-xdist's.
-        observing: The scope that takes note of all that the run does, if somebody wants to know.
-        baseline: Violations that the project knows of, if it keeps a list.
-        fakes: Whether what clients were about to ask for is read, and a fake for it offered.
-        children_watched: Whether a layer sees what any program does: then none is said to be unwatched.
+        of_blocks: The records of guards inside tests that have ended; None if they are not gathered.
+        groups: Whether node ids contain groups of pytest-xdist.
+        observing: The scope that records every attempt of the run, if a report needs it.
+        baseline: The known violations, if the project keeps such a list.
+        fakes: Whether clients' requests are read, and fakes for them suggested.
+        children_watched: Whether a layer watches every program: then none is reported as unwatched.
         unwatched_fails: Whether a program that no layer watches is a violation of the test that started it.
     """
 
@@ -76,11 +76,11 @@ class Run:
 
 
 runs: Final[list[Run | None]] = []
-"""The innermost last; None stands for one in off mode, where guards that name no mode watch nothing."""
+"""All sessions, the innermost last; None is a session in off mode, where guards without a mode of their own are off."""
 
 
 def innermost() -> Run | None:
-    """Return the innermost session that watches, if there is one."""
+    """Return the innermost session that is not in off mode, if there is one."""
     for run in reversed(runs):
         if run is not None:
             return run

@@ -1,1 +1,1 @@
-"""Child processes: what they are handed, and what they report."""
+"""Child processes: the guards that they receive, and their reports."""

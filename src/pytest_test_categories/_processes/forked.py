@@ -1,4 +1,4 @@
-"""The pipe by which forked children tell their parent what they were refused."""
+"""The pipe by which forked child processes report violations to their parent."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 class ChildReport(NamedTuple):
-    """What one line from a child says: whose violation, whether late and expected, how many more of it.
+    """One line from a child process: the guard's serial, whether late and expected, the number of further attempts.
 
-    A negative number takes so many back: the child expected them. One that was not forked says what was judged, too.
+    A negative number takes attempts back, because a block in the child expected them. A child that was not forked
+    reports the judged attempt, too.
     """
 
     serial: int
@@ -35,27 +36,27 @@ class ChildReport(NamedTuple):
     attempt: Attempt | None = None
 
 
-LINE_LIMIT: Final = 4094  # with what ends the lines Linux' PIPE_BUF; POSIX promises 512, which a record may exceed
-_EACH: Final = 16  # of the same violation so many are sent one by one; a loop in a child must not fill the pipe
+LINE_LIMIT: Final = 4094  # with two newlines, PIPE_BUF of Linux; POSIX promises only 512, which a record may exceed
+_EACH: Final = 16  # so many of the same violation are sent one by one; a loop in a child must not fill the pipe
 
 
 class Strides:
-    """Counts violations of the same kind, and says when to tell of them: of many, in ever longer strides."""
+    """Counts equal violations, and decides when to report them: many of them in ever larger groups."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[object, ...], int] = {}
         self._told: dict[tuple[object, ...], int] = {}
 
     def step(self, key: tuple[object, ...]) -> int:
-        """Count one more; returns how many to tell of now, mostly none."""
+        """Count one more; return how many to report now, which is usually 0 for a repeated violation."""
         with counting.lock:
             seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen > _EACH and seen & (seen - 1):
-            return 0  # the next power of two speaks for it
+            return 0  # it is reported at the next power of two
         return self.rest(key)
 
     def rest(self, key: tuple[object, ...]) -> int:
-        """Return how many nobody was told of, who is told of them now."""
+        """Return how many have not been reported yet, and count them as reported."""
         with counting.lock:
             seen = self._seen.get(key, 0)
             rest = seen - self._told.get(key, 0)
@@ -63,13 +64,13 @@ class Strides:
             return rest
 
     def clear(self) -> None:
-        """Start anew."""
+        """Forget all counts."""
         self._seen.clear()
         self._told.clear()
 
 
 def report_line(head: list[object], violation: Violation, tail: object = None) -> bytes:
-    """Return the line that tells of a violation, its texts shortened until it is below the limit."""
+    """Return the line that reports a violation, with its texts shortened until the line is below the limit."""
     optional = Violation._field_defaults
     data = {name: value for name, value in violation.to_dict().items() if value or name not in optional}
     while True:
@@ -81,15 +82,15 @@ def report_line(head: list[object], violation: Violation, tail: object = None) -
 
 
 class ChildReports:
-    """A pipe from forked children: one record a write, each below PIPE_BUF, so that they don't mix.
+    """A pipe from forked child processes: each write is one record below PIPE_BUF, so that records don't mix.
 
-    Where that is less (macOS), a pipe that is nearly full takes a part of one: that part is no record.
+    Where PIPE_BUF is smaller (macOS), a pipe that is nearly full may take only part of a record; the part is ignored.
 
     Args:
-        otherwise: Takes the line of a child that has closed the pipe, or finds it full.
+        otherwise: Called with the line of a child that has closed the pipe, or finds it full.
 
     Attributes:
-        scopes: The guards that children may report to, by serial number.
+        scopes: The guards that child processes may report to, by serial number.
         is_child: Whether this process is such a child.
     """
 
@@ -98,7 +99,7 @@ class ChildReports:
         self._otherwise = otherwise
         try:
             self._read, self._write = os.pipe()
-        except OSError:  # no descriptor is left: the fork works without, and ``otherwise`` takes what its child tells
+        except OSError:  # no descriptor is left: the fork works without a pipe, and ``otherwise`` gets the reports
             self._read = self._write = -1
             self._pipe: tuple[int, int] | None = None
         else:
@@ -116,7 +117,7 @@ class ChildReports:
         return stat.st_dev, stat.st_ino
 
     def _is_open(self) -> bool:
-        """Tell whether the pipe is: a daemon closes what it inherits, and opens files of its own."""
+        """Tell whether the descriptor is still this pipe: a daemon closes inherited ones, and opens new files."""
         try:
             return self._pipe is not None and self._identity() == self._pipe
         except OSError:
@@ -128,22 +129,22 @@ class ChildReports:
         self._sent.clear()
 
     def send(self, serial: int, violation: Violation, *, late: bool, expected: bool) -> None:
-        """Tell the parent of a violation; of many of the same, in ever longer strides."""
+        """Report a violation to the parent; repeated ones in ever larger groups."""
         count = self._sent.step((serial, violation.key))
         if not count:
             return
         try:
             self._tell([serial, late, expected, count], violation)
             os.kill(self._root, 0)
-        except ProcessLookupError:  # the run is over: nobody reads what is in the pipe
+        except ProcessLookupError:  # the parent has ended: nothing reads the pipe any more
             text = f"Network access violation after the run: {violation.test} attempted {line_text(violation)}"
             with contextlib.suppress(OSError):
                 System.write(2, f"\n{text}\n".encode(errors="replace"))
-        except (OSError, ImportError):  # no place to tell it: the child was refused all the same
+        except (OSError, ImportError):  # it can't be reported, but the attempt was refused all the same
             pass
 
     def take_back(self, serial: int, violation: Violation, times: int) -> None:
-        """Tell the parent that so many of those that it was told of were expected."""
+        """Report to the parent how many of the reported attempts were expected."""
         with contextlib.suppress(OSError, ImportError):
             self._tell([serial, False, True, -times], violation)
 
@@ -152,14 +153,14 @@ class ChildReports:
             self._otherwise(report_line(head, violation, []))
 
     def _write_line(self, line: bytes) -> bool:
-        """Write a line if the pipe has room: its reader reads when the test ends."""
+        """Write a line if the pipe has room: the parent reads it only when the test ends."""
         try:
             return System.write(self._write, b"\n" + line + b"\n") == len(line) + 2
         except BlockingIOError:
             return False
 
     def receive(self) -> list[ChildReport]:
-        """Return what children have told since the last time."""
+        """Return what child processes have reported since the last call."""
         if self._read < 0:
             return []
         with self._lock:
@@ -174,7 +175,7 @@ class ChildReports:
             *lines, self._rest = self._rest.split(b"\n")
         found = []
         for line in filter(None, lines):
-            with contextlib.suppress(ValueError):  # a part of one
+            with contextlib.suppress(ValueError):  # part of a line
                 serial, late, expected, times, fields = json.loads(line)
                 found.append(ChildReport(serial, late, expected, times, Violation.from_dict(fields)))
         return found

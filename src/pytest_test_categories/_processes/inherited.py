@@ -1,4 +1,4 @@
-"""In a process that a guarded one has started: its guards, as they were handed down."""
+"""The guards that a child process received from the guarded process that started it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COMMAND: Final = 120
 
 
 class Inherited:
-    """What this process was handed, and what to call it.
+    """The guards that this process received, and its name in reports.
 
     Attributes:
         root: Directory that paths in reports are relative to.
-        late: Why whatever it does is late; empty if it isn't.
-        fakes: Whether what clients were about to ask for is read.
+        late: Why all attempts of this process are late; empty if they are not.
+        fakes: Whether clients' requests are read.
     """
 
     def __init__(self) -> None:
@@ -34,13 +34,13 @@ class Inherited:
         self._job: Scope | None = None
 
     def adopt(self, handed: Any) -> None:
-        """Hold this process to what it was handed."""
+        """Enforce the guards that this process received."""
         if handed is None:
             return
         origin.inherit(self._read(handed.policy))
 
     def take_job(self, handed: Any) -> None:
-        """Hold this process to a job that another one has submitted, or to nothing between such jobs."""
+        """Enforce the guards of a job that another process submitted; None between jobs."""
         before = self._job
         if before is not None:
             for link in before.chain:
@@ -56,11 +56,11 @@ class Inherited:
         return _scope(data, policies)
 
     def command(self) -> str:
-        """Return the command line, or what multiprocessing calls the process."""
+        """Return the command line, or the name that multiprocessing gave this process."""
         return _command()
 
 
-@functools.lru_cache(maxsize=64)  # the jobs of one test are handed the same
+@functools.lru_cache(maxsize=64)  # the jobs of one test receive the same text
 def _parsed(text: str) -> tuple[dict[str, Any], list[Policy]]:
     if text.startswith("@"):
         with open(text[1:], encoding="utf-8") as file:
@@ -82,7 +82,7 @@ def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:
 
 
 def _command() -> str:
-    """Return what to call this process: its command line, or what multiprocessing calls it."""
+    """Return this process's name in reports: its command line, or the name that multiprocessing gave it."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     name = "" if multiprocessing is None else multiprocessing.current_process().name
     if name and name != "MainProcess":

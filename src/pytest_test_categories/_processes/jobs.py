@@ -1,10 +1,10 @@
-"""Jobs of process pools: a job carries the guard of who submitted it to whatever worker takes it.
+"""Jobs of process pools: a job carries the guards of the code that submitted it to the worker that runs it.
 
-A worker outlives the test that started it, so what the worker itself was handed says nothing about a job. From the
-first job that it takes, a worker is held to its jobs, one after the other: to each from when it is unpickled, which may
-import modules, until it has run.
+A worker outlives the test that started it, so the guards that the worker itself received do not apply to a job. Once a
+worker has taken a job, only the guards of its jobs are enforced, one job after the other: from the unpickling of the
+job, which may import modules, until it has run.
 
-Workers unpickle what this module defines: it imports nothing that a worker might not need.
+Workers unpickle the classes of this module, so it imports nothing that a worker might not need.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _RUNTIME: Final = "pytest_test_categories._runtime"
 
 
 class Ticket:
-    """What the submitter of a job hands to the worker that takes it.
+    """The data that travels with a job from its submitter to the worker.
 
     Attributes:
-        process: The process that submitted the job.
-        handed: The guards, as a process that is started is handed them; empty if nothing holds the job.
-        word: The guards, as the layer outside of the submitter's process knows them; None if there is none.
+        process: The id of the process that submitted the job.
+        handed: The guards, as text in the same format as for child processes; empty if no guard applies to the job.
+        word: The number by which the layer outside of the submitter's process knows the guards; None without one.
     """
 
     __slots__ = ("handed", "process", "word")
@@ -39,12 +39,12 @@ class Ticket:
         self.word = word
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle such that the worker is held to the job before the job itself is unpickled."""
+        """Pickle so that the worker enforces the guards before it unpickles the job itself."""
         return _arrive, (self.process, self.handed, self.word)
 
 
 class PoolJob:
-    """A callable that a process pool's worker runs for who submitted it."""
+    """A callable that a process pool's worker runs under its submitter's guards."""
 
     __slots__ = ("__weakref__", "_function", "_ticket")
 
@@ -53,17 +53,17 @@ class PoolJob:
         self._function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, held to what its submitter is held to."""
+        """Call the function under its submitter's guards."""
         __tracebackhide__ = True
         ticket = self._ticket
-        if ticket.process == os.getpid():  # it was never sent
+        if ticket.process == os.getpid():  # it was not sent to another process
             return self._function(*args, **kwargs)
         if _taken is not ticket:  # a chunk of map calls it once for each item
             _take(ticket)
         try:
             return self._function(*args, **kwargs)
         except BaseException as error:
-            # Its traceback goes to the submitter, as text: without this frame.
+            # The traceback goes to the submitter as text: remove this frame from it.
             error.__traceback__ = None if error.__traceback__ is None else error.__traceback__.tb_next
             raise
         finally:
@@ -101,7 +101,7 @@ def _take(ticket: Ticket) -> None:
     try:
         _hold_to(ticket.handed)
     except (ImportError, OSError, ValueError, LookupError):
-        # The run is over, and its directory gone with it: nobody is there to be told, and the pool must go on.
+        # The run is over, and its directory is gone: nothing reads reports any more, and the pool must keep working.
         _hold_to("")
 
 
@@ -114,11 +114,11 @@ def _end() -> None:
 
 
 def _say(word: int) -> None:
-    """Tell the layer outside what this thread is held to: its supervisor is asked about each ``sendmsg``.
+    """Tell the layer outside which guards apply to this thread, by a ``sendmsg`` call that its supervisor sees.
 
-    None of its pipes leads to a program that was started. Where nobody is asked, the call fails.
+    The layer has no pipe to a program that was started. Without a supervisor, the call fails.
     """
-    from _socket import AF_UNIX, SOCK_DGRAM, socket  # which nobody wraps
+    from _socket import AF_UNIX, SOCK_DGRAM, socket  # this class is not wrapped
 
     with contextlib.suppress(OSError):
         sock = socket(AF_UNIX, SOCK_DGRAM)
@@ -140,7 +140,7 @@ def _hold_to(handed: str) -> None:
         child.take_job(given)
     elif runtime is not None:
         runtime.runtime.take_job(given)
-    elif given is not None:  # a worker that was started when nothing was guarded
+    elif given is not None:  # a worker that was started while no guard was active
         import importlib
 
         importlib.import_module(_RUNTIME).runtime.take_job(given)

@@ -1,4 +1,4 @@
-"""The table of wrapt wrappers on what hands a job to a process pool: the job carries its submitter's guard."""
+"""The table of wrapt wrappers around functions that submit a job to a process pool: the job carries the guards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXECUTORS: Final = (
     "joblib.externals.loky.process_executor",
     "loky.process_executor",
 )
-_POOLS: Final = ("multiprocessing.pool", "multiprocess.pool", "billiard.pool")  # one was copied from the other
+_POOLS: Final = ("multiprocessing.pool", "multiprocess.pool", "billiard.pool")  # the others are copies of the first
 _ROWS: Final = (
     *((module, "ProcessPoolExecutor.submit", 0) for module in _EXECUTORS),
     *(
@@ -27,10 +27,10 @@ _ROWS: Final = (
         for name, callback in (("apply_async", 3), ("_map_async", 4), ("imap", 0), ("imap_unordered", 0))
     ),
     ("mpire.pool", "WorkerPool.apply_async", 3),
-    ("mpire.pool", "WorkerPool.imap_unordered", 0),  # the others call it
+    ("mpire.pool", "WorkerPool.imap_unordered", 0),  # its other map methods call this one
     ("pebble.pool.process", "ProcessPool.schedule", 0),
 )
-"""Module, name, and which argument is the first of two callbacks, if there are any. The function is the first."""
+"""Module, name, and the index of the first of two callback arguments, or 0. The job's function is the first."""
 _CALLBACKS: Final = frozenset({"callback", "error_callback"})
 _FUNCTIONS: Final = ("func", "function")
 
@@ -41,7 +41,7 @@ def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[Entr
     """Return the rows of the table.
 
     Args:
-        hand_to_job: Returns what a job that is submitted here and now is handed.
+        hand_to_job: Returns the guards for a job that is submitted here and now, as ``Ticket`` takes them.
     """
 
     def submit_with(first: int) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[Entr
 
         return submit
 
-    # A subclass that looks at what it is given does so before it calls these.
+    # A subclass that examines its arguments does so before it calls these methods.
     return [
         EntryPoint("concurrent.futures._base", "Future.add_done_callback", _add_callback),
         *(EntryPoint(module, name, submit_with(callback)) for module, name, callback in _ROWS),
@@ -72,7 +72,7 @@ def entry_points(hand_to_job: Callable[[], tuple[str, int | None]]) -> list[Entr
 
 
 def _add_callback(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # A thread of the executor calls it, which whoever submitted first has started; joblib submits further jobs there.
+    # A thread of the executor calls it, which the first submitter has started; joblib submits further jobs from it.
     __tracebackhide__ = True
     if args and callable(args[0]):
         args = (carrying(args[0]), *args[1:])
@@ -84,7 +84,7 @@ def _carried(callback: Any) -> Any:
 
 
 def _runs_threads(pool: Any) -> bool:
-    """Tell whether a pool is one of threads, which ``multiprocessing`` derives from that of processes."""
+    """Tell whether a pool uses threads: ``multiprocessing`` derives its thread pool from its process pool."""
     tasks = getattr(type(pool), "_get_tasks", None)
     threads = None if tasks is None else getattr(sys.modules.get(tasks.__module__), "ThreadPool", None)
     return threads is not None and isinstance(pool, threads)

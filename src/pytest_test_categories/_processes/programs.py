@@ -1,7 +1,7 @@
-"""The table of wrapt wrappers on what starts a program: its environment is given what it is held to.
+"""The table of wrapt wrappers around functions that start a program: they add the guards to its environment.
 
-How the calls are read and changed stands in ``pytest_test_categories_child``, which children start with: they hand
-down what they were handed before the layers are there.
+The code that reads and changes the calls is in ``pytest_test_categories_child``, which child processes load at
+start-up: before they have the layers, they pass on the guards that they received.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def entry_points(
     """Return the rows of the table.
 
     Args:
-        hand_down: Asked at each start of a program.
-        hand_over: Asked where a program takes this process's place.
-        companions: Says what a process needs that is handed no guard.
-        start: Called with what starts a program and its arguments, where that comes back at once.
-        note_interpreter: Called where another interpreter was made in this process: none of our layers is in it.
+        hand_down: Called at each start of a program; returns its guards.
+        hand_over: Called where a program replaces this process; returns its guards.
+        companions: Returns what a process without guards needs.
+        start: Called with a function that starts a program and returns at once, and with its arguments.
+        note_interpreter: Called when a subinterpreter was created in this process; none of our layers is in it.
     """
     starting, replacing = Spawning(hand_down, companions), Spawning(hand_over, companions)
 
-    @functools.cache  # one for each: ``subprocess`` has what it imports wrapped already, if it is imported later
+    @functools.cache  # one wrapper per method: a ``subprocess`` that is imported later imports a wrapped function
     def wrapper(method: str) -> Callable[..., Any]:
         read: Callable[..., Any] = getattr(replacing if method.startswith("exec") else starting, method)
         if method not in _COME_BACK:
@@ -60,7 +60,7 @@ def entry_points(
         # libuv starts programs in C.
         EntryPoint("uvloop.loop", "Loop.subprocess_exec", starting.loop_exec),
         EntryPoint("uvloop.loop", "Loop.subprocess_shell", starting.loop_shell),
-        # The audit event of a new interpreter reaches no hook of Python's (CPython 3.13 to 3.15).
+        # The audit event of a new interpreter does not reach hooks written in Python (CPython 3.13 to 3.15).
         EntryPoint("_interpreters", "create", make),
         EntryPoint("_xxsubinterpreters", "create", make),
     ]

@@ -1,4 +1,4 @@
-"""Child processes that were not forked: what they are handed, what they tell, and which of them nobody watches."""
+"""Child processes that were not forked: the guards they receive, their reports, and which of them are unwatched."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ if TYPE_CHECKING:
     from pytest_test_categories._ledger.runs import Run
 
 SUBINTERPRETER: Final = "subinterpreter"
-"""What another interpreter of this process is called among the programs that nobody watches."""
+"""The name of a subinterpreter of this process in the list of unwatched programs."""
 
-_PENDING: Final = 5000  # starts that are remembered until their child reports; of older ones only the names are kept
+_PENDING: Final = 5000  # starts that are remembered until their child reports; older ones are counted as unwatched
 _NAMES: Final = 50
 _OTHERS: Final = "other programs"
 _READ: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-_LONGEST: Final = 16_000  # Linux takes 128 KiB for a variable, Windows 32 KiB for all of them together
+_LONGEST: Final = 16_000  # Linux allows 128 KiB for one variable, Windows 32 KiB for all of them together
 
-_ATTEMPTS, _PAUSE = 10, 0.02  # to remove the directory, and seconds between two of them
-_PATIENCE: Final = 0.5  # seconds that a Python is waited for that was started just before the end
+_ATTEMPTS, _PAUSE = 10, 0.02  # how often to try to remove the directory, and the seconds between two attempts
+_PATIENCE: Final = 0.5  # seconds to wait at the end for a Python that has just been started
 
 
 class _Start(NamedTuple):
-    """A start of a program, until the child says that it is watched.
+    """A start of a program whose child process has not yet reported that it is watched.
 
     Attributes:
         run: The run that it is counted in.
         test: The test that started it.
         program: Its name.
-        files: The files that it may be; without one there was no start.
-        is_ours: Whether it is this interpreter, which reports unless it is killed before it has begun.
-        serial: The guard that it was started under.
-        place: The line that started it, as the ledger has it; None if it is the runner's own.
+        files: The program's possible files; if none of them exists, nothing was started.
+        is_ours: Whether it is this interpreter, which reports unless it is killed before it starts.
+        serial: Serial number of the guard that it was started under.
+        place: The line that started it, from the ledger; None if the test runner started it.
     """
 
     run: Run
@@ -72,7 +72,7 @@ class _Start(NamedTuple):
 
 
 class Unwatched:
-    """Counts the starts of programs that nobody watches."""
+    """Counts the starts of programs that no layer watches."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,27 +99,27 @@ class Unwatched:
 
 
 class Spawned:
-    """A private directory that children write into, one line a record, and what this process makes of it.
+    """The private directory that child processes write reports into, one line each, and the reader of these reports.
 
-    It is made at the first start of a program under guard, or by a forked child of ours that starts one.
+    The directory is created when a program is first started under a guard, here or in a forked child process.
 
     Args:
-        companions: Says where wrapt is, and which modules bring in the layers.
+        companions: Returns the directory of wrapt, and the modules whose import loads the layers.
 
     Attributes:
-        scopes: The guards that children may report to, by serial number.
-        expecting: The numbers of those that only expect refusals.
-        offers_fakes: Says whether what refused clients were about to ask for is read, in children too.
+        scopes: The guards that child processes may report to, by serial number.
+        expecting: The serial numbers of those that only expect violations.
+        offers_fakes: Returns whether the requests of refused clients are read, in child processes, too.
     """
 
     def __init__(self, companions: Callable[[], tuple[str, str]]) -> None:
         self._companions = companions
-        self._lock = threading.RLock()  # a forked child needs a new one
+        self._lock = threading.RLock()  # a forked child process needs a new one
         self._home = ""
         self._made = False
         self._owner = 0
-        self._files: dict[str, tuple[int, bytes]] = {}  # by name: descriptor, and the line that lacks its end
-        self._halves: tuple[object, str, str] = (None, "", "")  # of what was handed down last
+        self._files: dict[str, tuple[int, bytes]] = {}  # by name: descriptor, and an unfinished line
+        self._halves: tuple[object, str, str] = (None, "", "")  # the latest value for a child, without the identifier
         self._pending: dict[str, _Start] = {}
         self._fresh: list[str] = []
         self._heard: set[str] = set()
@@ -133,7 +133,7 @@ class Spawned:
     # -- the directory -------------------------------------------------------------------------------------------------
 
     def expect_fork(self) -> None:
-        """Settle where the directory is going to be: a forked child may have to make it."""
+        """Choose the path of the directory: a forked child process may have to create it."""
         if self._home:
             return
         import tempfile
@@ -151,13 +151,12 @@ class Spawned:
         if self._made:
             return
         with self._lock, contextlib.suppress(OSError):
-            # A forked child may have been quicker. Where there is no place for it, children can't tell what they were
-            # refused.
+            # A forked child process may have created it. If it can't be created, child processes can't report.
             System.mkdir(self._home, 0o700)
         self._made = True
 
     def keep(self, line: bytes) -> None:
-        """Keep a line of a forked child that has closed the pipe to its parent."""
+        """Write the line of a forked child process that can't use the pipe to its parent."""
         self._make()
         append(self._home, line)
 
@@ -166,7 +165,7 @@ class Spawned:
         append_to(our_family.told, line)
 
     def close(self) -> None:
-        """Remove the directory, at the end of what is guarded."""
+        """Remove the directory, when no guard is active any more."""
         if self._owner != os.getpid():
             return
         with self._lock:
@@ -182,7 +181,7 @@ class Spawned:
         our_family.told, our_family.tell = "", None
         _remove(home)
 
-    # -- handing down --------------------------------------------------------------------------------------------------
+    # -- guards for child processes ------------------------------------------------------------------------------------
 
     def hand_down(
         self,
@@ -194,15 +193,15 @@ class Spawned:
         count: bool,
         place: Place | None = NOWHERE,
     ) -> str | None:
-        """Return what a program that is started here and now is handed; None if nothing holds it to anything.
+        """Return the guards for a program that is started here and now, as text; None if no guard applies to it.
 
         Args:
             argv: Its command line.
-            files: The files that it may be.
+            files: Its possible files.
             root: Directory that paths in reports are relative to.
             run: The run that the start is counted in.
-            count: Whether to count the start if nobody watches it.
-            place: The line that starts it, where that is wanted.
+            count: Whether to count the start if no layer watches it.
+            place: The line that starts it, if it is needed.
         """
         found = self._handed(root)
         if found is None:
@@ -214,12 +213,12 @@ class Spawned:
         return before + ident + after
 
     def note_interpreter(self, root: str, run: Run | None, place: Place | None = NOWHERE) -> None:
-        """Count another interpreter of this process with what is started here and that nobody watches."""
+        """Count a subinterpreter of this process as an unwatched program."""
         if (found := self._handed(root)) is not None:
             self._note(new_ident(), *found[2:], run, [SUBINTERPRETER], (), place)
 
     def hand_to_job(self, root: str) -> str:
-        """Return what a job is handed that goes to a process pool; empty if nothing holds it to anything.
+        """Return the guards for a job of a process pool, as text; empty if no guard applies to it.
 
         Args:
             root: Directory that paths in reports are relative to.
@@ -228,7 +227,7 @@ class Spawned:
         return "" if found is None else found[0] + found[1]
 
     def _handed(self, root: str) -> tuple[str, str, str, int, str] | None:
-        """Return the halves of what is handed down here and now, and whom starts are counted for: home, guard, test."""
+        """Return the two halves of the value for a child, and what a start is counted for: home, guard and test."""
         charged = charge()
         if charged is None:
             return None
@@ -241,7 +240,7 @@ class Spawned:
         late = charged.late
         if charged.unattributed:
             late = late or "by a child process of a thread that no test is known to have started"
-        # The outermost process is told of starts: its summary is the one that people read.
+        # Starts are reported to the outermost process, since its summary is the one that users read.
         home, serial = next(
             (scope.home for scope in reversed(scopes) if scope.home is not None),
             (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
@@ -285,7 +284,7 @@ class Spawned:
         return text if len(text) < _LONGEST else self._policy_file(text)
 
     def _policy_file(self, text: str) -> str:
-        """Put a policy into a file, since a variable can hold so much only, and return what names it."""
+        """Write a policy that is too long for a variable into a file, and return a reference to the file."""
         self._make()
         path = os.path.join(self._home, f"policy.{new_ident()}")
         try:
@@ -298,15 +297,15 @@ class Spawned:
             System.close(file)
         return f"@{path}"
 
-    # -- being told ----------------------------------------------------------------------------------------------------
+    # -- receiving reports ---------------------------------------------------------------------------------------------
 
     @property
     def started(self) -> bool:
-        """Whether anything was started that may have something to tell."""
+        """Whether anything was started that may report."""
         return bool(self._home)
 
     def receive(self) -> list[ChildReport]:
-        """Return what children have told since the last time."""
+        """Return what child processes have reported since the last call."""
         if not self._home or self._owner != os.getpid():
             return []
         with self._lock:
@@ -351,10 +350,10 @@ class Spawned:
             late, expected, times, data, attempt = facts
             judged = Attempt.from_data(attempt) if attempt else None
             return ChildReport(int(first), bool(late), bool(expected), int(times), Violation.from_dict(data), judged)
-        except (ValueError, TypeError, LookupError):  # its writer was killed, or is none of ours
+        except (ValueError, TypeError, LookupError):  # its writer was killed, or does not belong to this package
             return None
 
-    # -- starts that nobody watches ------------------------------------------------------------------------------------
+    # -- unwatched programs --------------------------------------------------------------------------------------------
 
     def _note(
         self,
@@ -397,7 +396,7 @@ class Spawned:
 
     def _hear(self, ident: str) -> None:
         if self._pending.pop(ident, None) is None and len(self._heard) < _PENDING:
-            self._heard.add(ident)  # on Windows its start may stand in a file that is read later
+            self._heard.add(ident)  # on Windows the start may be in a file that is read later
 
     def _note_blind(self, ident: str) -> None:
         start = self._pending.get(ident)
@@ -414,16 +413,16 @@ class Spawned:
     def _count(self, idents: Iterable[str]) -> None:
         for ident in idents:
             start = self._pending.pop(ident)
-            if start.is_ours:  # it was killed before it began: it would have said that it is watched, or that it isn't
+            if start.is_ours:  # killed before it started: otherwise it would have reported, watched or not
                 continue
             self._unwatched.setdefault(start.run, Unwatched()).add(start)
 
     def unwatched(self, run: Run, collect: Callable[[], None]) -> dict[str, Any]:
-        """Return how many programs a run's tests have started that nobody watches, and their names; JSON-safe.
+        """Return the number and names of the programs that a run's tests started and no layer watches; JSON-safe.
 
         Args:
             run: The run.
-            collect: Takes in what children have told.
+            collect: Reads what child processes have reported.
         """
         if not self.started:
             return {}
@@ -437,13 +436,13 @@ class Spawned:
         return Unwatched().to_dict() if found is None else found.to_dict()
 
     def take_unwatched(self, run: Run, serial: int | None) -> list[tuple[str, str, Place]]:
-        """Count the programs that no layer watches, and return test, name and line of each: the guard around them ends.
+        """Count the unwatched programs of a guard that ends, and return the test, name and line of each.
 
-        A program that has not said by then that it is watched is not.
+        A program that has not reported by then that it is watched counts as unwatched.
 
         Args:
             run: The run that they are counted in.
-            serial: The guard; None for whatever is left.
+            serial: Serial number of the guard; None for all programs that are left.
         """
         with self._lock:
             idents = [
@@ -461,12 +460,12 @@ class Spawned:
                 ident for ident, start in self._pending.items() if start.run is run and (start.is_ours or not only_ours)
             ]
 
-    # -- telling -------------------------------------------------------------------------------------------------------
+    # -- sending reports -----------------------------------------------------------------------------------------------
 
     def send(
         self, home: tuple[str, int], violation: Violation, attempt: Attempt | None, *, late: bool, expected: bool
     ) -> None:
-        """Tell another process of a violation; of many of the same, in ever longer strides, and the rest at the end."""
+        """Report a violation to another process; repeated ones in ever larger groups, and the rest at the end."""
         key = (home, violation.key)
         count = self._sent.step(key)
 
@@ -484,11 +483,11 @@ class Spawned:
                     atexit.register(self.tell_rest)
 
     def take_back(self, home: tuple[str, int], violation: Violation, times: int) -> None:
-        """Tell another process that so many of those that it was told of were expected."""
+        """Report to another process how many of the reported attempts were expected."""
         append(home[0], report_line([home[1], False, True, -times], violation, []))
 
     def tell_rest(self) -> None:
-        """Tell what was counted and not told: at the end of the process, or of a pool's job."""
+        """Report what was counted but not yet sent, at the end of the process or of a pool's job."""
         if not self._told:
             return
         with self._lock:
@@ -499,7 +498,7 @@ class Spawned:
                 tell(rest)
 
     def after_fork_in_child(self) -> None:
-        """Leave what was counted to the parent."""
+        """Forget what was counted: the parent reports it."""
         self._lock = threading.RLock()
         self._sent.clear()
         self._told.clear()
@@ -508,14 +507,14 @@ class Spawned:
 
 
 def _remove(directory: str) -> None:
-    """Remove a directory of files; what can't be removed is left, and nobody told.
+    """Remove a directory of files; silently leave what can't be removed.
 
-    A child may write just now, and Windows removes no file that somebody has open.
+    A child process may be writing to it, and Windows does not remove a file that a process has open.
     """
     for _ in range(_ATTEMPTS):
         try:
             left = System.listdir(directory)
-        except OSError:  # it is gone, or never was
+        except OSError:  # it is gone, or was never created
             return
         for entry in left:
             with contextlib.suppress(OSError):
@@ -531,7 +530,7 @@ def _restricts(scope: Scope) -> bool:
 
 
 def _absolute(files: Sequence[Any]) -> list[str]:
-    """Return the files if they don't depend on a directory that the child may be started in; else none."""
+    """Return the files if all paths are absolute; otherwise none, since the child may start in another directory."""
     try:
         named = [os.fsdecode(file) for file in files]
     except TypeError:  # a descriptor

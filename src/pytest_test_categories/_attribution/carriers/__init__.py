@@ -1,4 +1,4 @@
-"""How work that is handed on carries the guard of whoever handed it on: one file for each kind of work."""
+"""How submitted work carries the guard of the code that submitted it: one file for each kind of work."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ ENTRY_POINTS: Final = (
     *loops.ENTRY_POINTS,
     *signals.ENTRY_POINTS,
 )
-"""Where work is handed on: what it is given is remembered for it."""
+"""The entry points that submit work; the wrappers remember the guard that the work carries."""

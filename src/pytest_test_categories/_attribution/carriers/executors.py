@@ -1,4 +1,4 @@
-"""Jobs: what a pool's threads are given carries the guard of whoever submitted it."""
+"""Jobs: a callable submitted to a pool of threads carries the guard of the code that submitted it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """A callable that runs for the one who submitted it: it carries the guard, and no other context."""
+    """A callable that runs under its submitter's guard; it carries the guard, and no other context."""
 
     WHAT = "a job"
     __slots__ = ("__weakref__", "_function", "made", "scope", "task")
@@ -48,15 +48,15 @@ class Job:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """Be of the function's kind: executors of one's own look whether it is a partial, a coroutine function."""
+        """Return the function's class: custom executors check for a partial or a coroutine function."""
         return type(self._function)
 
     def __getattr__(self, name: str) -> Any:
-        """Look like the function, for those that print its name."""
+        """Return the function's attribute: other code may print its name."""
         return getattr(self._function, name)
 
     def __eq__(self, other: object) -> bool:
-        """Compare as the function does, for those who take it back."""
+        """Compare as the function does, for code that removes a callback that it has added."""
         theirs: Any = other
         return bool(self._function == (theirs._function if issubclass(type(other), Job) else other))
 
@@ -65,7 +65,7 @@ class Job:
         return hash(self._function)
 
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
-        """Copy and pickle as the function: elsewhere it is nobody's job."""
+        """Copy and pickle as the function itself: a copy carries no guard."""
         return _itself, (self._function,)
 
 
@@ -74,7 +74,7 @@ def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def carrying(function: Callable[..., Any]) -> Job:
-    """Return a function that another thread is to call for who asks for it here and now."""
+    """Return a function that another thread can call under the guard that is charged here and now."""
     return Job(function, spawner())
 
 
@@ -89,7 +89,7 @@ def _submit(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
 def _run_in_interpreter(
     wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """``run((function, args, kwargs))``: the function crosses into another interpreter, its submitter does not."""
+    """``run((function, args, kwargs))``: only the function is sent to the other interpreter, without its guard."""
     __tracebackhide__ = True
     if args and type(args[0]) is tuple and args[0] and type(job := args[0][0]) is Job:
         bare = (job._function, *args[0][1:])
@@ -105,7 +105,7 @@ ENTRY_POINTS: Final = (
         EntryPoint("multiprocessing.pool", f"ThreadPool.{name}", _submit)
         for name in ("apply_async", "_map_async", "imap", "imap_unordered")
     ),
-    # Both keep idle workers and hand them jobs through locks and queues of their own.
+    # Both keep idle workers, and pass jobs to them through their own locks and queues.
     EntryPoint("anyio._backends._asyncio", "AsyncIOBackend.run_sync_in_worker_thread", _submit),
     EntryPoint("trio._core._thread_cache", "ThreadCache.start_thread_soon", _submit),
 )

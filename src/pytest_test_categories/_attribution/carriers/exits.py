@@ -1,7 +1,7 @@
-"""The exit: what tests and their modules left for it is held to the largest size that the process has run.
+"""The end of the process: what tests and their modules run there is limited to the largest size of the run's tests.
 
-``atexit`` calls the last registered first. One function of ours, registered when collection begins, thus runs after
-all that was registered since, and before what the runner had registered: no registration needs to be wrapped.
+``atexit`` calls the functions that were registered last first. One function of ours, registered when collection begins,
+runs after all that were registered later, and before those of the test runner. So no registration needs a wrapper.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Exit:
-    """The end of this process, from where the interpreter begins it to where the runner's own functions are due.
+    """Guards the end of this process: from the interpreter's shutdown until the test runner's own exit functions.
 
     Args:
         hold: Puts the layers in place.
-        collect: Takes in what has been refused elsewhere.
-        release: Takes them away.
+        collect: Records the refusals of child processes and of the layer outside.
+        release: Removes the layers.
     """
 
     def __init__(self, hold: Callable[[], None], collect: Callable[[], None], release: Callable[[], None]) -> None:
@@ -38,24 +38,24 @@ class Exit:
         self._scope: Scope | None = None
 
     def expect(self) -> None:
-        """Be told when all is done that is registered from now on: collection begins."""
+        """Register the exit function; called when collection begins, so that it runs after all registered later."""
         if self._process != os.getpid():
             self._process = os.getpid()
             self._scope = None
             atexit.register(self._end)
 
     def narrow(self, policy: Policy) -> None:
-        """Hold the exit to the largest size of a run that ends, unless an earlier one ran larger tests."""
+        """Enforce the largest size of a run that ends, unless an earlier run had larger tests."""
         before = None if self._scope is None else self._scope.policy
         if self._process != os.getpid():
             return
         if before is None or _rank(policy) >= _rank(before):
             self._scope = Scope(ScopeKind.TEST, policy, LABEL)
-        register = getattr(threading, "_register_atexit", None)  # before it, threads that are no daemons are joined
+        register = getattr(threading, "_register_atexit", None)  # it runs before non-daemon threads are joined
         if register is not None:
             try:
                 register(self._begin)
-            except RuntimeError:  # a run in an exit function: the interpreter is on its way already
+            except RuntimeError:  # the run was in an exit function: the interpreter is shutting down already
                 self._begin()
 
     def _begin(self) -> None:

@@ -1,4 +1,4 @@
-"""Greenlets: each carries the guard of whoever spawned it."""
+"""Greenlets: each carries the guard of the code that spawned it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
 
 
 def _make(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # A hub runs what anybody scheduled: it is nobody's, whoever was the first to need one.
+    # A hub runs callbacks of any code: it carries no guard, whichever code was the first to need a hub.
     run = args[0] if args else kwargs.get("run")
     state.greenlets[instance] = None if _is_hub(instance) or _is_hub(getattr(run, "__self__", None)) else spawner()
     return wrapped(*args, **kwargs)
 
 
 class _Link(Job):
-    """What is called when a greenlet has ended, in a greenlet of its own that a hub makes."""
+    """A function called when a greenlet has ended, in a new greenlet that a hub creates."""
 
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function: this greenlet is of whoever gave it, also when others run meanwhile."""
+        """Call the function; its greenlet carries the guard of the code that linked it, also after a switch."""
         __tracebackhide__ = True
         state.greenlets[sys.modules["greenlet"].getcurrent()] = self.scope
         return self._function(*args, **kwargs)
@@ -56,16 +56,16 @@ def _is_hub(thing: object) -> bool:
 _HUBS: Final = frozenset({"BaseHub", "Hub"})
 _HUB_MODULES: Final = frozenset({"eventlet.hubs.hub", "gevent.hub"})
 
-_MODULES: Final = ("gevent.greenlet", "gevent._gevent_cgreenlet")  # the compiled one takes the other's place
+_MODULES: Final = ("gevent.greenlet", "gevent._gevent_cgreenlet")  # the compiled module replaces the other
 
 ENTRY_POINTS: Final = (
-    # Whoever makes one is its spawner (eventlet, raw greenlets), unless somebody else starts it (gevent).
+    # The code that creates a greenlet is its spawner (eventlet, plain greenlets), unless other code starts it (gevent).
     EntryPoint("greenlet", "greenlet.__init__", _make),
     *(
         EntryPoint(module, f"Greenlet.{name}", wrapper)
         for module in _MODULES
         for name, wrapper in (
-            ("__init__", _make),  # does not ask for greenlet's own by name
+            ("__init__", _make),  # it does not call greenlet.__init__ by name
             ("start", _start),
             ("start_later", _start),
             ("link", _link),
@@ -74,4 +74,4 @@ ENTRY_POINTS: Final = (
     EntryPoint("gevent.threadpool", "ThreadPool.spawn", _spawn),
     EntryPoint("eventlet.tpool", "execute", _spawn),
 )
-"""A greenlet's context starts empty: what it carries stands in a table."""
+"""A greenlet's context starts empty, so the guards that greenlets carry are kept in ``state.greenlets``."""

@@ -1,4 +1,4 @@
-"""asyncio's tasks: each knows when it was made, whose leftover it is, and the line that made it; trio's know that."""
+"""Tasks: asyncio's carry the time and line of their creation, and the guard they are a leftover of; trio's, a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    line = line_of_caller(sys._getframe(1))  # if there is none, the context has that of who makes this
+    line = line_of_caller(sys._getframe(1))  # without one, the context has the line that created the current task
     told = None if line is None else made.set(line)
     left, older = lineage(kwargs.get("context"))
     newer = None if older is None else renewed.set(older)
@@ -34,7 +34,7 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
         if left is not None:
             state.running.heir = before
     tasks.mark(task, born)
-    if created := getattr(task, "_source_traceback", None):  # in asyncio's debug mode: it says who made the task
+    if created := getattr(task, "_source_traceback", None):  # asyncio's debug mode shows where the task was created
         while created and (created[-1].filename == __file__ or _WRAPT in created[-1].filename):
             del created[-1]
     return task
@@ -51,7 +51,7 @@ def _spawn(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
         made.reset(told)
 
 
-_WRAPT: Final = f"{os.sep}wrapt{os.sep}"  # of which not all is C everywhere
+_WRAPT: Final = f"{os.sep}wrapt{os.sep}"  # on some platforms, parts of wrapt are written in Python
 
 
 ENTRY_POINTS: Final = (

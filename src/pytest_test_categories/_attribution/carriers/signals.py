@@ -1,6 +1,6 @@
-"""Signals: a handler carries the guard of whoever installed it, whoever the signal interrupts.
+"""Signals: a handler carries the guard of the code that installed it, whatever code the signal interrupts.
 
-Others see the handler that was installed, and never what carries it.
+Other code sees only the handler that was installed, and never the wrapper around it.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
 
 
 class SignalJob(Job):
-    """A signal's handler, for the one who installed it."""
+    """A signal's handler with the guard of the code that installed it."""
 
     WHAT = "a signal handler"
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the handler on behalf of whoever installed it."""
+        """Call the handler under the guard of the code that installed it."""
         __tracebackhide__ = True
         here = current.get()
         if here is not None and isinstance(self.scope, Scope) and self.scope.open and self.scope in here.chain:
-            return self._function(*args, **kwargs)  # it interrupts its own test: also held to blocks that are open
+            return self._function(*args, **kwargs)  # it interrupts its own test: open blocks of the test apply, too
         token = current.set(None)
         try:
             return super().__call__(*args, **kwargs)
         except NetworkAccessViolationError:
             if self.is_due:
                 raise
-            return None  # it is on record for whoever installed it: raised, it would end what the signal interrupts
+            return None  # it is recorded for the handler's guard; raised, it would end the code that was interrupted
         finally:
             current.reset(token)
             changed()
 
     @property
     def is_due(self) -> bool:
-        """Whether who installed it still runs, or is a fixture that is up."""
+        """Whether the guard of the code that installed it is open, or is that of a fixture that is set up."""
         return _is_due(self.scope)
 
 
 class Replaced(NamedTuple):
-    """What was installed for a signal, until something else was.
+    """An earlier handler of a signal, which another one has replaced.
 
     Attributes:
-        find: Returns the handler, or None once nobody has it: it must not live on here with all that it leads to, as
-            asyncio's leads to the event loop.
-        scope: Whose it is; None for one that came from outside of any guard.
+        find: Returns the handler, or None if it no longer exists. A strong reference would keep alive everything that
+            the handler refers to: asyncio's handler refers to the event loop.
+        scope: The guard that it carries; None if it was installed outside of any guard.
         made: The line that installed it.
     """
 
@@ -68,11 +68,11 @@ def _is_due(scope: Any) -> bool:
 
 
 def handler_of(installed: object) -> Any:
-    """Return the handler that somebody installed."""
+    """Return the handler as it was installed, without the wrapper."""
     return installed._function if type(installed) is SignalJob else installed
 
 
-_REPLACED: Final = 16  # handlers of one signal that are remembered
+_REPLACED: Final = 16  # how many earlier handlers of one signal are remembered
 
 
 def _install(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -85,7 +85,7 @@ def _install(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
         else:
             kwargs = {**kwargs, "handler": handler}
     before = wrapped(*args, **kwargs)
-    known = state.handlers.setdefault(int(number), [])  # that something was installed at all is known by it, too
+    known = state.handlers.setdefault(int(number), [])  # the key also shows that a handler was installed at all
     if callable(before):
         _remember(known, before)
     return handler_of(before)
@@ -99,7 +99,7 @@ def _remember(known: list[Replaced], before: Any) -> None:
         return
     try:
         find: Callable[[], Any] = weakref.ref(handler)
-    except TypeError:  # of a class that says it has no weak references
+    except TypeError:  # its class does not support weak references
 
         def find() -> Any:
             return handler
@@ -108,12 +108,12 @@ def _remember(known: list[Replaced], before: Any) -> None:
 
 
 def _signals() -> Any:
-    return sys.modules["_signal"]  # its own functions, which nobody has wrapped
+    return sys.modules["_signal"]  # the original functions, which are not wrapped
 
 
 def _carrying(number: Any, handler: Any) -> Any:
-    """Return a handler as it is to be installed."""
-    with contextlib.suppress(TypeError, ValueError):  # no number at all: the call itself will say so
+    """Return a handler, wrapped if it carries a guard, as it will be installed."""
+    with contextlib.suppress(TypeError, ValueError):  # not a number: the call itself raises the error
         for one in state.handlers.get(int(number), ()):
             if one.find() == handler and (one.scope is None or _is_due(one.scope)):
                 if one.scope is None:
@@ -130,13 +130,13 @@ def _look(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kw
 
 
 def forget() -> None:
-    """Leave the handlers that are in place to themselves: nothing is guarded any more."""
+    """Remove the wrappers from installed handlers, when no guard is active any more."""
     numbers = list(state.handlers)
     state.handlers.clear()
     for number in numbers:
         installed = _signals().getsignal(number)
         if type(installed) is SignalJob:
-            with contextlib.suppress(ValueError):  # only the main thread may
+            with contextlib.suppress(ValueError):  # only the main thread may install a handler
                 _signals().signal(number, installed._function)
 
 

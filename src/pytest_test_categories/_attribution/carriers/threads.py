@@ -1,4 +1,4 @@
-"""Threads: a new one carries the guard of whoever starts it."""
+"""Threads: a new thread carries the guard of the code that starts it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 def _start(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     note_thread(instance, sys._getframe(1))
-    if _INHERIT and getattr(instance, "_context", instance) is None:  # nobody has given it one
+    if _INHERIT and getattr(instance, "_context", instance) is None:  # it was created without a context
         instance._context = context_of_thread()
     return wrapped(*args, **kwargs)
 
 
 _INHERIT: Final = bool(getattr(sys.flags, "thread_inherit_context", False))
-"""Whether threads begin in a copy of the context that they are started in (3.14, free-threaded builds as a rule)."""
+"""Whether threads begin in a copy of their starter's context (Python 3.14; the default in free-threaded builds)."""
 
 
 def _bootstrap(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # Thread.start calls this: so does a Thread.start that somebody bound before it was wrapped.
+    # Thread.start calls this function, also if other code keeps a reference to Thread.start from before the wrapping.
     thread = getattr(args[0], "__self__", None) if args else None
     if isinstance(thread, threading.Thread) and thread not in state.threads:
         note_thread(thread, sys._getframe(1))

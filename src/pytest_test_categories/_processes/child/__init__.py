@@ -1,1 +1,1 @@
-"""The directory that Python children of a guarded test find on their path, and what they start with."""
+"""The directory that is put on the path of Python programs that a guarded test starts, with their start-up code."""

@@ -1,11 +1,11 @@
-"""What a process carries that a guarded test has started, until it first touches the network.
+"""What a child process of a guarded test loads at start-up, before it first uses the network.
 
-Two things, both of them without an import beyond ``os`` and ``sys``, since every Python child pays for this module:
+The module has two parts. Neither imports much beyond ``os`` and ``sys``, since every Python child process pays for it:
 
-- how a policy is put into the environment of what a call starts; the test's own process uses that part too;
-- the start in a child, where the module stands on its own (``sitecustomize`` imports it by this name). The entry points
-  of the network get doors: the first call through one of them brings in the real layers. Until then a child has paid
-  for little more than this file.
+- Putting a policy into the environment of a program that a call starts. The test's own process uses this part, too.
+- The start-up of a child process, where ``sitecustomize`` imports the module under this top-level name. It puts doors
+  (small wrappers) in front of the network's entry points; the first call through a door loads the real layers. Until
+  then the child pays for little more than this file.
 """
 
 import os
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 VARIABLE = "TEST_CATEGORIES_CHILD"
-"""The variable that carries what is handed down; never in ``os.environ``."""
+"""The environment variable that carries the guards to child processes; never in ``os.environ``."""
 
 PROTOCOL = "1"
-"""Of what is handed down: a copy of the package that knows another one does nothing."""
+"""The format version of the variable; a copy of the package with another version ignores the variable."""
 
 PREPARATION_KEY = "test_categories_child"
-"""Where multiprocessing's preparation data carry it: a fork server outlives the guard that it was started under."""
+"""The key in multiprocessing's preparation data: a fork server outlives the guard that it was started under."""
 
 DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 REPORTS = "reports"
@@ -37,18 +37,18 @@ _execve = getattr(os, "execve", None)
 _spawnve = getattr(os, "spawnve", None)
 
 
-# -- what is handed down -----------------------------------------------------------------------------------------------
+# -- what a child process receives -------------------------------------------------------------------------------------
 
 
 class Handed:
-    """What a process hands to one that it starts.
+    """The data that a process passes to a program that it starts.
 
     Attributes:
-        home: Directory that reports go to; empty for a process that is held to nothing yet (a fork server).
-        serial: The guard, as ``home``'s process numbers it, that children of this one are counted for.
-        ident: Number of the start, by which the child says that it is watched.
+        home: Directory that reports go to; empty for a process that has no guards yet (a fork server).
+        serial: Serial number, in ``home``'s process, of the guard that the starts of programs are counted for.
+        ident: Identifier of the start; the child process reports with it that it is watched.
         beside: The directory that wrapt was imported from.
-        loads: Modules whose import brings in the layers: clients that dial in native code.
+        loads: Modules whose import loads the layers, such as clients that connect in native code.
         policy: The guards, as JSON.
     """
 
@@ -68,13 +68,13 @@ class Handed:
         return before + self.ident + after
 
     def halves(self) -> "tuple[str, str]":
-        """Return what stands before and after the number of the start."""
+        """Return the parts of the value before and after the identifier of the start."""
         home, beside = (path.replace("%", "%25").replace("|", "%7C") for path in (self.home, self.beside))
         return f"{PROTOCOL}|{home}|{self.serial}|", f"|{beside}|{self.loads}|{self.policy}"
 
     @classmethod
     def parse(cls, text: str) -> "Handed | None":
-        """Return what a value says; None for one of another version."""
+        """Parse the variable's value; None if it has another format version."""
         if not text.startswith(PROTOCOL + "|"):
             return None
         _, home, serial, ident, beside, loads, policy = text.split("|", 6)
@@ -82,32 +82,32 @@ class Handed:
         return cls(home, serial, ident, beside, loads, policy)
 
     def renewed(self) -> "Handed":
-        """Return the same for one more process."""
+        """Return the same data with a new identifier, for one more process."""
         return Handed(self.home, self.serial, new_ident(), self.beside, self.loads, self.policy)
 
 
 def new_ident() -> str:
-    """Return a number for the start of a process that no other start has."""
+    """Return a unique identifier for the start of a process."""
     return f"{os.getpid():x}.{get_ident():x}.{next(state.numbers)}"
 
 
 def append(home: str, line: bytes) -> None:
-    """Write a line of its own into the reports of a home; where that is gone, nobody listens any more.
+    """Append a line to the reports in ``home``; do nothing if the directory is gone, as nothing reads it any more.
 
-    The file is opened for each line: a program may close all descriptors that it finds. Appending is atomic but on
-    Windows, where each process has a file of its own.
+    The file is opened for each line, since a program may close all descriptors that it finds. Appending is atomic
+    except on Windows, where each process has its own file.
     """
     append_to(os.path.join(home, REPORTS if os.name != "nt" else f"{REPORTS}.{os.getpid()}"), line)
 
 
 def append_to(path: str, line: bytes) -> None:
-    """Write a line of its own into a file; where its directory is gone, nobody listens any more."""
+    """Append a line to a file; do nothing if its directory is gone, as nothing reads it any more."""
     try:
         file = os.open(path, _APPEND, 0o600)
     except OSError:
         return
     try:
-        # A line before it may lack its end: its writer was killed.
+        # The line before may be unfinished, if the process that wrote it was killed.
         os.write(file, b"\n" + line + b"\n")
     except OSError:
         pass
@@ -116,7 +116,10 @@ def append_to(path: str, line: bytes) -> None:
 
 
 def program_name(argv: "Sequence[Any]", executables: "Sequence[Any]") -> str:
-    """Return what to call a program: no arguments, which may hold secrets, but for what hides a Python from us."""
+    """Return a program's name for reports, without arguments, since they may hold secrets.
+
+    Python's flags -I, -E and -S are kept: with them, Python does not load this module.
+    """
     try:
         words = [os.fsdecode(word) for word in argv]
         name = os.path.basename(words[0] if words else os.fsdecode(executables[0])) or "?"
@@ -144,9 +147,9 @@ def _path_with_ours(path: str) -> str:
 
 
 def _own_environment() -> "dict[bytes, bytes]":
-    """Return what a child inherits, which may be more than ``os.environ``: readline sets COLUMNS and LINES in C."""
+    """Return the environment that a child inherits; it may exceed ``os.environ``: readline sets COLUMNS, LINES in C."""
     environ: Any = os.environ
-    known: Any = getattr(environ, "_data", None)  # its items(), and environb's, decode and encode each one
+    known: Any = getattr(environ, "_data", None)  # items() of environ and environb would decode and encode each entry
     found: dict[bytes, bytes] = {} if known is None else dict(known)
     if known is not None and "readline" not in sys.modules:
         return found
@@ -160,13 +163,13 @@ def _own_environment() -> "dict[bytes, bytes]":
                 break
             key, _, text = item.partition(b"=")
             found.setdefault(key, text)
-    elif known is None:  # somebody's own mapping
+    elif known is None:  # os.environ was replaced by another mapping
         found = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
     return found
 
 
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
-    """Return an environment as exec takes it with what is handed down; None stands for this process's own."""
+    """Return an environment, in the form that exec takes, with the value added; None means this process's own."""
     if environment is None:
         own = _own_environment()
         path = own.pop(b"PYTHONPATH", b"")
@@ -189,7 +192,7 @@ _VARIABLE_IS = VARIABLE.encode() + b"="
 
 
 def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any, Any]":
-    """Return an environment with what is handed down; None stands for this process's own."""
+    """Return an environment with the value added; None means this process's own."""
     if environment is None:
         environment = os.environ if os.name == "nt" else _own_environment()
     found: dict[Any, Any] = dict(environment)
@@ -207,23 +210,24 @@ def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any
 
 
 def _shows_its_environment(argv: "Sequence[Any]") -> bool:
-    """Tell whether a program does nothing but print what it was given."""
+    """Tell whether a program only prints its environment."""
     return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
 
 
 def is_this_interpreter(files: "Iterable[Any]") -> bool:
-    """Tell whether one of the files that a program may be is the interpreter that runs here."""
+    """Tell whether one of a program's possible files is the interpreter that runs here."""
     own = {sys.executable}
-    if os.name == "nt":  # multiprocessing starts the one behind a virtual environment's
+    if os.name == "nt":  # multiprocessing starts the base interpreter of a virtual environment
         own.add(getattr(sys, "_base_executable", sys.executable))
     return not own.isdisjoint(map(os.fsdecode, files))
 
 
 def words_of(line: str) -> "list[str]":
-    """Return the words of a command line as Windows' C library reads them, and ``CommandLineToArgvW``.
+    """Split a command line into words, as the C library of Windows and ``CommandLineToArgvW`` do.
 
-    The first is a path, where backslashes are plain. Of the others, two backslashes before a quotation mark are one,
-    another one makes it a plain mark, and so does a mark before it within a quoted part.
+    The first word is a path, where a backslash is an ordinary character. In other words, two backslashes before a
+    quotation mark mean one backslash, and a remaining single one makes the mark literal. In a quoted part, two
+    quotation marks mean one literal mark.
     """
     words: list[str] = []
     word = ""
@@ -233,7 +237,7 @@ def words_of(line: str) -> "list[str]":
         char = line[at]
         at += 1
         if char in " \t" and not quoted:
-            if begun or not words:  # the first may be empty
+            if begun or not words:  # the first word may be empty
                 words.append(word)
             word, begun = "", False
             continue
@@ -260,9 +264,9 @@ def words_of(line: str) -> "list[str]":
 
 
 def _part_that_starts() -> str:
-    """Return which module of multiprocessing starts a program here: ``forkserver``, ``popen_spawn_posix``, or none.
+    """Return the module of multiprocessing that starts a program here, such as ``popen_spawn_posix``; or an empty text.
 
-    It is asked for itself, since the command that it writes has another form in every few releases of Python.
+    The stack says so reliably. The command line that multiprocessing writes changes every few releases of Python.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -276,17 +280,17 @@ def _part_that_starts() -> str:
 
 
 _BETWEEN = frozenset({"multiprocessing", "wrapt", "pytest_test_categories", "pytest_test_categories_child"})
-"""Packages that stand between who starts a program and the call that we see."""
+"""Packages whose frames may be between the caller that starts a program and the wrapped call."""
 
 
 class Spawning:
-    """The entry points that start a program: each hands down what ``hand_down`` says.
+    """The entry points that start a program: each adds the value of ``hand_down`` to the program's environment.
 
     Args:
-        hand_down: Called with the command line and the files that it may be, and whether to count the start; returns
-            the variable's value, or None to leave the call alone.
-        companions: Says what a start needs that is handed no guard: the directory of wrapt, and the modules that it
-            waits for.
+        hand_down: Called with the command line, the program's possible files, and whether to count the start; returns
+            the variable's value, or None to leave the call unchanged.
+        companions: Returns what a program without guards needs: the directory of wrapt, and the modules whose import
+            loads the layers.
     """
 
     def __init__(
@@ -304,10 +308,10 @@ class Spawning:
         part = _part_that_starts()
         if part == "resource_tracker":
             return None
-        if part == "forkserver":  # it is asked for processes by many
+        if part == "forkserver":  # it starts processes for many guards, so it receives none itself
             self._knows_fork_server = True
             return Handed("", "", "", *self._companions(), "").text()
-        # A pool that ends kills workers that have hardly begun: they are watched, and can't say so.
+        # A pool that ends may kill workers before they can report that they are watched: don't count those.
         worker = part.startswith("popen_spawn") and " -" not in program_name(argv, ())
         return self._hand_down(argv, executables, not (worker and is_this_interpreter(executables)))
 
@@ -336,13 +340,13 @@ class Spawning:
     def execve(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
         """``(path, argv, env)``."""
         __tracebackhide__ = True
-        # execvp tries every directory of the path: what isn't there is no start.
+        # execvp tries every directory of PATH: a file that doesn't exist starts nothing.
         if args and isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
             return wrapped(*args, **kwargs)
         return self.posix_spawn(wrapped, _instance, args, kwargs)
 
     def execv(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``(path, argv)``: the environment is this process's own, so another call is made of it."""
+        """``(path, argv)``: it uses this process's own environment, so ``execve`` is called instead."""
         __tracebackhide__ = True
         if len(args) == 2 and not kwargs and type(wrapped) is _BUILTIN and _execve is not None:
             if isinstance(args[0], (str, bytes)) and not os.path.exists(args[0]):
@@ -352,11 +356,11 @@ class Spawning:
                 try:
                     return _execve(args[0], args[1], in_mapping(None, value))
                 except (OSError, ValueError, TypeError):
-                    pass  # the call itself says it in its own words
+                    pass  # the original call raises its own error
         return wrapped(*args, **kwargs)
 
     def system(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``(command)``: the C library runs it in the process's environment, which is not ours to change."""
+        """``(command)``: the C library runs it in the process's environment, which the wrapper must not change."""
         __tracebackhide__ = True
         command = args[0] if args else kwargs.get("command")
         if not isinstance(command, (str, bytes)) or type(wrapped) is not _BUILTIN:
@@ -368,7 +372,7 @@ class Spawning:
         if os.name == "nt":
             return _in_changed_environment(wrapped, command, value)
         path = _path_with_ours(os.environ.get("PYTHONPATH", ""))
-        # On one line with the command: a shell's messages number lines.
+        # On the same line as the command, since the shell's error messages contain line numbers.
         return wrapped(f"export {VARIABLE}={_quoted(value)} PYTHONPATH={_quoted(path)}; {os.fsdecode(command)}")
 
     def create_process(
@@ -385,7 +389,7 @@ class Spawning:
         return wrapped(*args, **kwargs)
 
     def spawnv(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``(mode, path, argv)``: Windows; elsewhere it forks, and calls exec."""
+        """``(mode, path, argv)``: Windows; on other systems it forks and calls exec."""
         __tracebackhide__ = True
         if len(args) == 3 and not kwargs and _spawnve is not None:
             value = self._value(args[2], args[1:2])
@@ -403,7 +407,7 @@ class Spawning:
         return wrapped(*args, **kwargs)
 
     def loop_exec(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``subprocess_exec(protocol_factory, program, *arguments, env=)`` of a loop that starts programs by itself."""
+        """``subprocess_exec(protocol_factory, program, *arguments, env=)`` of a loop that starts programs itself."""
         return self._loop_start(wrapped, args, kwargs, args[1:], args[1:2])
 
     def loop_shell(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
@@ -427,9 +431,10 @@ class Spawning:
         return wrapped(*args, **kwargs)
 
     def preparation(self, wrapped: "Any", _instance: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-        """``get_preparation_data``: what a process of multiprocessing is told once it runs."""
+        """``get_preparation_data``: the data that a process of multiprocessing receives once it runs."""
         data = wrapped(*args, **kwargs)
-        # A fork server that was there before us has no part of ours. Others' starts go through an entry point above.
+        # Count the start only under a fork server that is older than the layers: it does not load this module. Other
+        # starts go through an entry point above.
         stranger = _part_that_starts() == "popen_forkserver" and not self._knows_fork_server
         value = self._hand_down(["multiprocessing forkserver"], (), stranger)
         if value is not None:
@@ -506,18 +511,18 @@ _EVENTS = frozenset(
 
 
 class _State:
-    """What a child knows of itself: the part of this file that changes.
+    """All mutable state of this file.
 
     Attributes:
-        handed: What this process was handed, and is held to.
-        numbers: Those of the processes that it is going to start.
-        doors: Owner, name, door, and what it leads to.
-        wrappers: By name, once the layers are here.
-        runtime: The runtime, once the layers are here.
-        loading: The threads that bring them in just now.
+        handed: The guards that this process received, and that are enforced here.
+        numbers: Numbers for the processes that it will start.
+        doors: Owner, name, door, and the original function behind it.
+        wrappers: The wrappers by name, once the layers are loaded.
+        runtime: The runtime, once the layers are loaded.
+        loading: The threads that are loading the layers.
         beside: The directory that wrapt was imported from.
-        loads: Modules whose import brings in the layers.
-        finder: What waits for modules.
+        loads: Modules whose import loads the layers.
+        finder: The import finder that waits for modules.
     """
 
     def __init__(self) -> None:
@@ -533,13 +538,13 @@ class _State:
 
 
 def begin() -> None:
-    """Start in a child: hide what the environment carries, hang the doors, and say that this process is watched."""
+    """Start in a child process: hide the variable, put the doors in place, and report that this process is watched."""
     value = os.environ.get(VARIABLE)
     given = None if value is None else Handed.parse(value)
     if given is None:
         return
     if not _package_is_here(given):
-        if given.home:  # else the parent takes silence for a process that was killed before it began
+        if given.home:  # without a report, the parent assumes that this process was killed before it started
             append(given.home, b'["blind", "%s"]' % given.ident.encode())
         return
     _hide(for_good=not given.home)
@@ -551,7 +556,7 @@ def begin() -> None:
 
 
 def adopt(given: "Handed | None") -> None:
-    """Be held to what a parent hands down from now on, and tell it so."""
+    """Enforce the guards of a parent from now on, and report that to it."""
     state.handed = given if given is not None and given.home else None
     if state.handed is None:
         return
@@ -563,7 +568,7 @@ def adopt(given: "Handed | None") -> None:
 
 
 def take_job(given: "Handed | None") -> None:
-    """Be held to a job that a pool's worker takes, and to nothing else any more; None between jobs."""
+    """Enforce the guards of a job that this pool's worker takes, and no others any more; None between jobs."""
     state.handed = given
     if state.runtime is not None:
         state.runtime.take_job(given)
@@ -588,7 +593,7 @@ def _package_is_here(given: Handed) -> bool:
 
 def _find(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
     mine = sys.meta_path.index(state.finder) + 1 if state.finder in sys.meta_path else 0
-    for finder in sys.meta_path[mine:]:  # one before it may ask it
+    for finder in sys.meta_path[mine:]:  # a finder before ours may have called ours
         find = getattr(finder, "find_spec", None)
         spec = None if find is None else find(name, path, target)
         if spec is not None:
@@ -597,9 +602,10 @@ def _find(name: str, path: "Any" = None, target: "Any" = None) -> "Any":
 
 
 def _hide(*, for_good: bool) -> None:
-    """Take what was handed down out of ``os.environ``.
+    """Remove the variable and our directory from ``os.environ``.
 
-    It stays in the C library's environment, for what native code starts; unless nothing was handed down yet.
+    Both stay in the C library's environment, for programs that native code starts, unless ``for_good``: then this
+    process has received no guards yet.
     """
     rest = os.environ.get("PYTHONPATH", "").removeprefix(DIRECTORY).removeprefix(os.pathsep)
     if for_good:
@@ -621,7 +627,7 @@ def _hide(*, for_good: bool) -> None:
 
 
 def _raw_hand_down(argv: "Sequence[Any]", executables: "Sequence[Any]", count: bool) -> "str | None":
-    """Hand down what this process was handed: until the layers are here, it has no guards of its own."""
+    """Return the guards that this process received, for a program: until the layers are loaded it has no others."""
     if state.runtime is not None:
         return state.runtime.hand_down(argv, executables, count)  # type: ignore[no-any-return]
     if state.handed is None:
@@ -646,7 +652,7 @@ def _hang(owner: "Any", name: str, make: "Callable[[Any, str], Any]") -> None:
     if original is None:
         return
     known = next((one for one in state.doors if one[2] is original), None)
-    if known is not None:  # subprocess has imported it from where a door is
+    if known is not None:  # it is a door already, imported from the module that has it, as subprocess does
         state.doors.append((owner, name, *known[2:]))
         return
     door = make(original, name)
@@ -697,7 +703,7 @@ def _method_door(original: "Any", name: str) -> "Any":
 
 
 def take_down() -> None:
-    """Take the doors away again, but for those that others have put something before."""
+    """Remove the doors again, except those that other code has wrapped or replaced."""
     waits = "multiprocessing.spawn" not in sys.modules
     state.finder.awaited = {"multiprocessing.spawn": _prepare_ready} if waits else {}
     for owner, name, door, original in reversed(state.doors):
@@ -709,11 +715,11 @@ def take_down() -> None:
 
 
 RUNTIME = "pytest_test_categories._runtime"
-"""What puts the layers in place: named here, not imported, as it stands above this folder."""
+"""The module that puts the layers in place; named rather than imported, since it is above this folder in imports."""
 
 
 def load() -> bool:
-    """Bring in the layers; False if that can't be done, or is being done just now."""
+    """Load the layers; False if that fails, or if this thread is loading them already."""
     if state.runtime is not None:
         return True
     me = get_ident()
@@ -723,7 +729,7 @@ def load() -> bool:
     try:
         __import__(RUNTIME)
     except ImportError:
-        # The program has changed the path since.
+        # The program has changed sys.path since it started.
         before = list(sys.path)
         sys.path += [os.path.dirname(os.path.dirname(os.path.dirname(DIRECTORY))), state.beside]
         try:
@@ -736,20 +742,20 @@ def load() -> bool:
 
 
 def attached(runtime: "Any", wrappers: "dict[str, Any]") -> None:
-    """Take note that the layers are here."""
+    """Store the layers' runtime and wrappers, now that they are loaded."""
     state.wrappers.update(wrappers)
     state.runtime = runtime
 
 
 def _hook(event: str, args: "tuple[Any, ...]") -> None:
-    # The layers add a hook of their own, which gets to see this very event.
+    # The layers add their own audit hook, which receives this event, too.
     waits = event in _EVENTS and state.runtime is None and state.handed is not None
     if waits and (event.startswith("socket.") or _is_foreign_pipe(args)):
         load()
 
 
 def _is_foreign_pipe(args: "tuple[Any, ...]") -> bool:
-    """Tell whether a path is that of a named pipe of Windows, but of one between multiprocessing's own processes."""
+    """Tell whether a path is a named pipe of Windows, other than those that multiprocessing creates."""
     path = args[0] if args else None
     if type(path) is not str or not path.startswith(("\\\\", "//")):
         return False
@@ -761,7 +767,7 @@ def _is_foreign_pipe(args: "tuple[Any, ...]") -> bool:
 
 
 class _Loader:
-    """Loads a module as its own loader does, and then hangs the doors."""
+    """Loads a module with its own loader, and then puts the doors in place."""
 
     def __init__(self, loader: "Any", ready: "Callable[[ModuleType], None]") -> None:
         self._loader = loader
@@ -780,13 +786,13 @@ class _Loader:
 
 
 class _Finder:
-    """Stands before the other finders, and waits for the modules that have entry points."""
+    """Comes before the other finders, and waits for the modules that have entry points."""
 
     def __init__(self) -> None:
         self.awaited: "dict[str, Callable[[Any], None]]" = {}
 
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
-        """Let the others find a module, and note when it is there."""
+        """Let the other finders find a module, and react once it is loaded."""
         ready = self.awaited.get(name)
         if ready is None:
             return None
@@ -811,7 +817,7 @@ def _await(given: Handed) -> None:
     for name in state.loads:
         state.finder.awaited[name] = _loading_for
     for name in list(state.finder.awaited):
-        if name in sys.modules:  # a .pth file was quicker
+        if name in sys.modules:  # a .pth file has imported it already
             state.finder.awaited.pop(name)(sys.modules[name])
     sys.meta_path.insert(0, state.finder)
 
@@ -834,7 +840,7 @@ def _prepare_ready(module: "Any") -> None:
     prepare = module.prepare
 
     def prepared(data: "dict[str, Any]") -> "Any":
-        """Be held to what the one who asked for this process is held to, and not to what a fork server was."""
+        """Enforce the guards of the code that requested this process, and not those of the fork server."""
         value = data.get(PREPARATION_KEY)
         given = None if value is None else Handed.parse(value)
         if given is not None:

@@ -1,7 +1,7 @@
-"""What every Python imports that a guarded test starts, whatever its version: keep it to what Python 2 understands.
+"""Imported by every Python that a guarded test starts, of whatever version: use only the syntax of Python 2.
 
-Starts the guard where it can run, and then is out of the way: the path is as the program expects it, and the
-``sitecustomize`` that would have been imported without this one is.
+Starts the guard in versions that support it. Then it restores the path that the program expects, and imports the
+``sitecustomize`` that would have been imported without this one.
 """
 
 import os
@@ -23,7 +23,7 @@ def _chain(mine):  # type: (object) -> None
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - the next one on the path
     except ImportError as error:
-        # Python 2's has no name. What is missing inside the next one is that one's error.
+        # In Python 2 the error has no name. If a module inside the next sitecustomize is missing, raise that error.
         if getattr(error, "name", str(error).rpartition(" ")[2]) != "sitecustomize":
             raise
         sys.modules["sitecustomize"] = mine  # type: ignore[assignment]
