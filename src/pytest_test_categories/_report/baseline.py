@@ -1,11 +1,11 @@
-"""The baseline: violations that a project knows of, which warn while new ones fail.
+"""The baseline: a project's known violations, which only warn while new ones fail.
 
-A violation is known by its test, kind and target, never by line or count: code moves, and a ratchet by number would
-let one breach take another's place. What a fixture of broad scope does is listed under the fixture, since the test
-that happens to ask for it first is not the same in every run.
+A violation is identified by its test, kind and target, never by line or count: code moves, and a count would let a new
+violation replace an old one. A violation in a fixture of broad scope is listed under the fixture, since the test that
+requests it first is not the same in every run.
 
-The file is JSON with one violation a line. Each line ends with a comma, and the last one says so, so that a merge
-conflict is resolved by taking both sides.
+The file is JSON with one violation per line. Each line ends with a comma and a last item marks the end of the list, so
+that a merge conflict can be resolved by taking both sides.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Entry(NamedTuple):
     """One known violation.
 
     Attributes:
-        test: Node id of the test, or of the module for an import; ``fixture NAME (scope)`` for a broad fixture, the
-            directory or file that defines it before the name, if that is not the top.
-        kind: The kind of access, as ``Violation`` has it.
-        target: ``host:port`` as the test asks for it.
+        test: Node id of the test, or of the module for an import; ``fixture NAME (scope)`` for a broad fixture, with
+            the directory or file that defines it before the name, if that is not the root directory.
+        kind: The kind of access, as in ``Violation``.
+        target: ``host:port`` as the test passes it.
     """
 
     test: str
@@ -50,10 +50,10 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, violation: Violation) -> Entry:
-        """Return the entry that a violation is known by.
+        """Return the entry for a violation.
 
-        Of tests that share a connection the first one opens it and the others reuse it: which it is depends on the
-        order, so that one stands for the other.
+        If tests share a connection, the first one opens it and the others reuse it. Which test is first depends on the
+        order, so that opening and reusing count as the same kind.
         """
         kind = "connect" if violation.kind == "reuse" else violation.kind
         return cls(
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is of a fixture or an import: only the first one is charged that asks for it."""
+        """Whether it belongs to a fixture or an import, for which only the first user is charged."""
         return self.test.startswith(_FIXTURE) or "::" not in self.test
 
     def __str__(self) -> str:
@@ -76,10 +76,10 @@ class Entry(NamedTuple):
 
 
 def origin(test: str, fixture: str, home: str = "") -> str:
-    """Return what a violation is listed under: the fixture it happened in, else the test.
+    """Return the name that a violation is listed under: the fixture it happened in, else the test.
 
-    A fixture of a module's or class's scope is that module's or class's own, one of broader scope that of the directory
-    or file that defines it, ``home``.
+    A fixture of module or class scope is listed with that module or class, one of broader scope with the directory or
+    file that defines it, ``home``.
     """
     if not fixture:
         return test
@@ -92,12 +92,12 @@ def origin(test: str, fixture: str, home: str = "") -> str:
 
 
 def plain_id(test: str) -> str:
-    """Return a node id without the group that pytest-xdist's ``--dist=loadgroup`` hangs on it."""
+    """Return a node id without the group that pytest-xdist's ``--dist=loadgroup`` appends."""
     return _GROUP.sub(r"\1", test) if "@" in test else test
 
 
 class Baseline:
-    """What a project knows of.
+    """The known violations of a project.
 
     Args:
         entries: The known violations.
@@ -110,7 +110,7 @@ class Baseline:
             self._by_test.setdefault(entry.test, set()).add((entry.kind, entry.target))
 
     def of(self, test: str, fixture: str = "", home: str = "") -> frozenset[tuple[str, str]]:
-        """Return kind and target of each violation that is known of a test, or of a fixture."""
+        """Return the kind and target of each known violation of a test or a fixture."""
         return frozenset(self._by_test.get(origin(test, fixture, home), ()))
 
     def text(self) -> str:
@@ -122,10 +122,10 @@ class Baseline:
 
     @classmethod
     def parse(cls, text: str) -> Baseline:
-        """Return the baseline that a file's text holds; the same line twice counts once.
+        """Parse the text of a baseline file; duplicate lines count once.
 
         Raises:
-            BaselineError: It is damaged, or of a newer version.
+            BaselineError: The text is damaged, or has a newer version.
         """
         if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
             raise BaselineError("has a merge conflict: keep the lines of both sides, and take the markers out")
@@ -152,13 +152,13 @@ class Baseline:
 
     @classmethod
     def load(cls, path: str) -> Baseline:
-        """Return what a file holds.
+        """Load a baseline file.
 
         Raises:
-            BaselineError: It is missing, can't be read, is damaged or of a newer version.
+            BaselineError: The file is missing, can't be read, is damaged or has a newer version.
         """
         try:
-            with open(path, encoding="utf-8-sig") as file:  # some editors put a mark before it
+            with open(path, encoding="utf-8-sig") as file:  # some editors add a byte order mark
                 return cls.parse(file.read())
         except FileNotFoundError:
             raise BaselineError(f"does not exist: make it with {UPDATE}") from None
@@ -166,22 +166,22 @@ class Baseline:
             raise BaselineError(f"can't be read: {error}") from None
 
     def save(self, path: str) -> None:
-        """Write the file, whole or not at all; a file that says the same already is left alone.
+        """Write the file atomically; a file with the same content is not touched.
 
         Raises:
-            OSError: It can't be written.
+            OSError: The file can't be written.
         """
         write_whole(path, self.text())
 
 
 class Comparison(NamedTuple):
-    """A run, held against the baseline.
+    """The comparison of a run with the baseline.
 
     Attributes:
-        known: Entries that happened.
-        new: What happened and isn't listed.
-        stale: Entries that no longer happen: their tests ran to the end without, or are gone.
-        renamed: Entries whose test is gone while a test of the same file does the same now, and that test.
+        known: Entries that happened again.
+        new: Violations that are not listed.
+        stale: Entries that no longer happen: their tests ran to the end without them, or no longer exist.
+        renamed: Entries whose test no longer exists, each with a test of the same file that now does the same.
     """
 
     known: tuple[Entry, ...]
@@ -199,15 +199,15 @@ def compare(
     whole: bool,
     shared_ran: Callable[[Entry], bool] = lambda _: True,
 ) -> Comparison:
-    """Hold what a run did against the baseline.
+    """Compare a run with the baseline.
 
     Args:
-        baseline: What is known.
-        seen: What happened.
-        passed: Tests that ran to their end and passed, or failed as a marker expects: what they did not do is over.
-        gone: Tells whether the test of an entry exists no more.
-        whole: Whether every test of the project ran to its end: only then a fixture's or import's entry can be stale.
-        shared_ran: Tells whether a fixture or an import came to its end.
+        baseline: The known violations.
+        seen: The violations of the run.
+        passed: Tests that ran to their end and passed, or failed as a marker expects: what they did not do is stale.
+        gone: Tells whether the test of an entry no longer exists.
+        whole: Whether every test of the project ran to its end: only then an entry of a fixture or import can be stale.
+        shared_ran: Tells whether a fixture or an import ran to its end.
     """
     happened = set(without_follow_ups(seen))
     looked_up, known_look_ups = _looked_up(happened), _looked_up(baseline.entries)
@@ -235,13 +235,13 @@ def compare(
 
 
 def updated(baseline: Baseline, found: Comparison) -> Baseline:
-    """Return the baseline as it is after a run: with what is new, without what no longer happens."""
+    """Return the baseline after a run: with new violations, and without those that no longer happen."""
     over = {*found.stale, *(entry for entry, _ in found.renamed)}
     return Baseline(without_follow_ups({*(baseline.entries - over), *found.new}))
 
 
 def without_follow_ups(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries without the connects that a listed look-up leads to: a name's addresses come and go."""
+    """Return entries without the connections that follow a listed look-up: the addresses of a name change."""
     every = list(entries)
     looked_up = _looked_up(every)
     return [entry for entry in every if not _follows(entry, looked_up)]

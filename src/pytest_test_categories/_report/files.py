@@ -1,4 +1,4 @@
-"""Report files: which formats there are, and writing one."""
+"""Report files: the formats, and how to write one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FORMATS: Final = {
     ".sarif": "breaches on their lines, for code hosts",
     ".md": "a summary for a pull request",
 }
-"""What each suffix of ``--network-report=FILE`` writes."""
+"""What ``--network-report=FILE`` writes, by the file name's suffix."""
 
 
 def check(path: str) -> None:
-    """Check that a report can be written in the format that a path asks for.
+    """Check that a report can be written in the format of the path's suffix.
 
     Raises:
-        ValueError: There is no such format (the message lists those there are), or what it needs is not installed.
+        ValueError: There is no such format (the message lists the formats), or a package it needs is not installed.
     """
     if "\0" in path:
         raise ValueError(f"{path!r} is not a valid file name")
@@ -36,10 +36,10 @@ def check(path: str) -> None:
 
 
 def write(report: Report, path: str) -> None:
-    """Write a report in the format of the path's suffix, making its directories.
+    """Write a report in the format of the path's suffix; create missing directories.
 
     Raises:
-        ValueError: As ``check``.
+        ValueError: As for ``check``.
         OSError: The file can't be written.
     """
     check(path)
@@ -47,7 +47,7 @@ def write(report: Report, path: str) -> None:
 
 
 def _renderer(suffix: str) -> Any:
-    """Return the module of a format: no run pays for one that nobody asked for."""
+    """Import and return the module of a format; only the formats that a run uses are imported."""
     return importlib.import_module(f"{__package__}.{'markdown' if suffix == '.md' else suffix[1:]}")
 
 

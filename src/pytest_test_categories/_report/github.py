@@ -1,15 +1,15 @@
-"""The breaches as workflow commands, which GitHub Actions shows on the lines that made them.
+"""The breaches as workflow commands, which GitHub Actions shows beside the lines of code.
 
 Source: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 """
 
-# No "from __future__ import annotations", which would be another thing of that name.
+# Without "from __future__ import annotations", which binds that name: here, annotations are those of GitHub.
 from typing import Final
 
 from pytest_test_categories._report.model import Access, Report
 
 LIMIT: Final = 10
-"""How many annotations of a level GitHub shows for a step; it drops the rest without a word."""
+"""The most annotations per level that GitHub shows for a step; it drops further ones silently."""
 
 _TITLE: Final = "TC001 network access violation"
 
@@ -17,11 +17,11 @@ _TITLE: Final = "TC001 network access violation"
 def workflow_commands(report: Report, below: str = "") -> list[str]:
     """Return a workflow command for each breach, errors first.
 
-    Of a level with more than ``LIMIT``, the last one says how many are missing.
+    If a level has more than ``LIMIT``, its last command says how many are missing.
 
     Args:
-        report: The run.
-        below: The root directory's path in the repository, empty if it is the repository's.
+        report: The report of the run.
+        below: The root directory's path in the repository; empty if it is the top of the repository.
     """
     lines = []
     for level in ("error", "warning"):

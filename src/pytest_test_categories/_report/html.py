@@ -1,4 +1,4 @@
-"""The report as one HTML file that works from disk: no network, no fonts, no scripts but its own."""
+"""The report as one HTML file that works from disk: no network, no external fonts or scripts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class MissingExtraError(ValueError):
 
 
 def check_installed() -> None:
-    """Check that Jinja2 is there.
+    """Check that Jinja2 is installed.
 
     Raises:
-        MissingExtraError: It is not; the message says how to install it.
+        MissingExtraError: It is not installed; the message says how to install it.
     """
     if importlib.util.find_spec("jinja2") is None:
         raise MissingExtraError("an HTML report needs Jinja2: pip install 'pytest-test-categories[report]'")
@@ -77,17 +77,17 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the source expression by which a content security policy admits a text, and no other."""
+    """Return the source expression with which a content security policy permits exactly this text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _embedded(data: dict[str, Any]) -> str:
-    """Return JSON that can't end the script element around it, nor start a comment in it."""
+    """Return JSON that can't end the script element around it and can't start a comment in it."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 class _Texts(dict[Hashable, int]):
-    """The numbers of texts that many accesses share, or of several at a time: each is kept once, in order."""
+    """Numbers texts, or tuples of texts, in the order of their first use: many accesses share them."""
 
     def __missing__(self, text: Hashable) -> int:
         number = self[text] = len(self)
@@ -95,8 +95,8 @@ class _Texts(dict[Hashable, int]):
 
 
 def _data(report: Report) -> dict[str, Any]:
-    """Return what the page's script reads: columns, since there may be tens of thousands of rows."""
-    others = [test for test in report.by_test if test not in report.cases]  # the run, tests of another run
+    """Return the data for the page's script, as columns, since there may be tens of thousands of rows."""
+    others = [test for test in report.by_test if test not in report.cases]  # the run itself, and tests of another run
     ids = [*(test.id for test in report.tests), *others]
     tests = {test: number for number, test in reversed(list(enumerate(ids)))}
     hosts = {host: number for number, host in enumerate(report.by_host)}

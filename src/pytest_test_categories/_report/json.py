@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 def render(report: Report) -> str:
     """Return the report as JSON, the same text for the same report."""
-    # A line for each value is good to compare, and made in C: with an indentation it would be made in Python.
+    # One value per line is easy to compare, and json's C encoder writes it; ``indent`` would use the Python encoder.
     return json.dumps(report.to_dict(), separators=(",\n", ": ")) + "\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._report.model import Report, Site
 
 LIMIT: Final = 30_000
-"""Characters at most: GitHub takes comments of up to 65,536, and others may stand in the same one."""
+"""The most characters: GitHub accepts comments of up to 65,536, and a comment may contain other texts, too."""
 
 _ROWS: Final = 40
 _TESTS: Final = 3
@@ -30,7 +30,7 @@ def render(report: Report) -> str:
     sites = report.sites
     for section in (_head(report), _lines(sites), _fakes(sites), _late(report), _unsized(report), _unwatched(report)):
         added = "".join(f"{block}\n\n" for block in section)
-        # Names of thousands of characters: what comes behind them gives way.
+        # With names of thousands of characters, later sections are left out.
         text += added if len(text) + len(added) < LIMIT - len(_CUT) else ("" if text.endswith(_CUT) else _CUT)
     return text.rstrip("\n") + "\n"
 
@@ -71,7 +71,7 @@ def _lines(sites: Sequence[Site]) -> Iterator[str]:
 def _fakes(sites: Sequence[Site]) -> Iterator[str]:
     spent = 0
     for site in [site for site in sites if site.fake][:_NAMES]:
-        # Lines of Python, none of which can end the block; what they quote is printable.
+        # Lines of Python, none of which can end the block; their string literals are printable.
         head = f"<details><summary>Fake to paste: {_code(site.where)}</summary>"
         text = f"{head}\n\n```python\n{site.fake}\n```\n\n</details>"
         spent += len(text)
@@ -113,7 +113,8 @@ def _listed(texts: Sequence[str], limit: int, comma: str) -> str:
     return comma.join([*shown, *([f"and {missing} more"] if missing else [])])
 
 
-# Marks of Markdown, and of tables. A backquoted span could hold no pipe inside of a table, and no backquote.
+# Special characters of Markdown and of its tables. A span in backquotes could contain no backquote and, inside of a
+# table, no pipe.
 _ESCAPES: Final = {c: f"\\{c}" for c in "\\`*_[]~#!$"} | {"|": "&#124;", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _SPECIAL: Final = re.compile("[" + re.escape("".join(_ESCAPES)) + "]")
 _LINK: Final = re.compile(r"(?::(?=//)|(?<=www)\.)", re.IGNORECASE)
@@ -126,14 +127,14 @@ def _code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text with what would be an @name in typewriter face: ``@pytest.mark.large`` is nobody's name."""
+    """Return a text with each @name as code: ``@pytest.mark.large`` is not a mention of a user."""
     pieces = _AT.split(_cut(text))
     return "".join(_code(piece) if number % 2 else _escaped(piece) for number, piece in enumerate(pieces))
 
 
 def _escaped(text: str) -> str:
     marked = _SPECIAL.sub(lambda special: _ESCAPES[special[0]], text)
-    return _LINK.sub(lambda found: f"&#{ord(found[0])};", marked)  # no link is made of an address
+    return _LINK.sub(lambda found: f"&#{ord(found[0])};", marked)  # so that an address doesn't become a link
 
 
 def _cut(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The model of a report: what each test of a run reached for, and what that adds up to.
+"""The model of a report: the network use of each test of a run, and totals.
 
-A ``Report`` is plain data, the same whatever the number of workers. Formats render what its properties say and
-compute nothing. Texts are safe to publish: paths are relative to the root directory, and user names, passwords, query
+A ``Report`` is plain data, the same for any number of workers. The formats only render its properties and compute
+nothing. Its texts are safe to publish: paths are relative to the root directory, and user names, passwords, query
 strings and arguments of programs are left out.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 VERSION: Final = 1
-"""Of the JSON schema. It grows when a reader of the old one would misread the new one."""
+"""Version of the JSON schema; increased when a reader of the old version would misread the new one."""
 
 PERMITTED: Final = "permitted"
 OBSERVED: Final = "observed"
@@ -38,17 +38,17 @@ KNOWN: Final = "known"
 WARNED: Final = "warned"
 REFUSED: Final = "refused"
 VERDICTS: Final = (PERMITTED, OBSERVED, KNOWN, WARNED, REFUSED)
-"""What became of an attempt, the mildest first.
+"""The possible results of an attempt, the mildest first.
 
-``observed`` breaks the rule of the test's size in a run that enforces nothing, ``known`` is a violation that the
-baseline lists, ``warned`` went on with a warning, ``refused`` did not go on.
+``observed``: the test's size does not permit it, in a run that enforces nothing; ``known``: the baseline lists the
+violation; ``warned``: it was carried out, with a warning; ``refused``: it was stopped.
 """
 
 BREACHES: Final = frozenset({OBSERVED, KNOWN, WARNED, REFUSED})
-"""Verdicts on what the test's size does not permit."""
+"""Verdicts on attempts that the test's size does not permit."""
 
 SYMBOLS: Final = {PERMITTED: "\u2713", OBSERVED: "?", KNOWN: "~", WARNED: "!", REFUSED: "\u2715"}
-"""A sign for each verdict, where there is no room for the word."""
+"""A symbol for each verdict, for places without room for the word."""
 
 MEANINGS: Final = {
     PERMITTED: "the test's size or an allow entry permits it",
@@ -57,7 +57,7 @@ MEANINGS: Final = {
     WARNED: "the test's size does not permit it; the run warned, and the call went on",
     REFUSED: "the test's size does not permit it; the call was stopped",
 }
-"""What each verdict says, for legends."""
+"""The meaning of each verdict, for legends."""
 
 _COUNTERS: Final = {
     REFUSED: "refused",
@@ -82,11 +82,11 @@ _PLACE: Final = re.compile(r"(?![A-Za-z]:[\\/])(?P<file>[^<./\\].*|\.[^.].*):(?P
 
 
 class Position(NamedTuple):
-    """A line that a code host can show.
+    """A line of code that a code host can show.
 
     Attributes:
         file: Path, relative to the root directory.
-        line: From 1; 0 if nobody knows.
+        line: The line number, from 1; 0 if unknown.
     """
 
     file: str
@@ -94,13 +94,13 @@ class Position(NamedTuple):
 
 
 def position_of(place: str) -> Position | None:
-    """Return what ``path:line`` points at; None if that is no file below the root directory."""
+    """Parse ``path:line``; return None if it is not a file below the root directory."""
     match = _PLACE.fullmatch(place)
     return Position(match["file"], int(match["line"])) if match else None
 
 
 def layer_of(route: str) -> str:
-    """Return which layer an entry point belongs to."""
+    """Return the layer that an entry point belongs to."""
     if route == KERNEL:
         return KERNEL
     if route.startswith("_"):
@@ -109,15 +109,16 @@ def layer_of(route: str) -> str:
 
 
 class Access(NamedTuple):
-    """One thing that one test reached for, and what became of it.
+    """One network access of one test, and its result.
 
     Attributes:
-        violation: Who, what, from which line and how often; of permitted attempts too.
+        violation: The test, the target, the line of code and the count; used for permitted attempts, too.
         verdict: One of ``VERDICTS``.
-        needs: The smallest size that would permit it, with the allow entries of the run: ``small`` where an entry
-            admits it there.
-        because: Why it was permitted, or not.
-        layer: What saw it: ``python``, ``audit``, ``kernel``, or ``client`` for a native client's entry point.
+        needs: The smallest size that would permit it, given the allow entries of the run; ``small`` if an entry
+            permits it in small tests.
+        because: The reason why it was permitted or not.
+        layer: The layer that saw it: ``python``, ``audit``, ``kernel``, or ``client`` for the entry point of a native
+            client.
     """
 
     violation: Violation
@@ -128,13 +129,13 @@ class Access(NamedTuple):
 
     @classmethod
     def of(cls, violation: Violation) -> Access:
-        """Return what a guard has put on record."""
+        """Return the access for a guard's record."""
         needs = violation.needs or SIZES[-2]
         return cls(violation, violation.verdict, needs, violation.because, layer_of(violation.route))
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two accesses the same one, seen again."""
+        """The identity of the access: repetitions have an equal key."""
         v = self.violation
         return (v.test, v.fixture, v.kind, v.target, v.location, v.called_from, v.process, v.late, self.verdict)
 
@@ -155,17 +156,17 @@ class Access(NamedTuple):
 
     @property
     def cures(self) -> tuple[str, ...]:
-        """What to do instead, a line each: for a breach, as the TC001 text says it."""
+        """How to fix it, one line each, as in the TC001 text; empty unless it is a breach."""
         return (*cures(self.violation), *reach_hints(self.violation)) if self.is_breach else ()
 
     @property
     def fake(self) -> str:
-        """Lines that fake a breach's call, to be pasted above its test; empty if there are none."""
+        """Code that fakes a breach's call, to paste above the test; empty if there is none."""
         return fake(self.violation) if self.is_breach else ""
 
     @property
     def where(self) -> str:
-        """The line that made it and its function, without what called it; empty if nobody knows."""
+        """The line that made it and its function, without the caller; empty if unknown."""
         return place_text(self.violation._replace(called_from="")).removeprefix("at ")
 
     @property
@@ -175,9 +176,9 @@ class Access(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else is known of it, a phrase each: client, call, fixture, thread, process, address, layer, reason."""
+        """Further facts, a phrase each: client, call, fixture, thread, process, address, layer, reason."""
         v = self.violation
-        by_itself = self.layer == v.route == KERNEL and not v.process  # its facts say so
+        by_itself = self.layer == v.route == KERNEL and not v.process  # facts() says so already
         return (
             *((f"with {v.library}",) if v.library else ()),
             *facts(v),
@@ -187,12 +188,12 @@ class Access(NamedTuple):
 
     @property
     def level(self) -> str:
-        """How code hosts rank a breach: ``error`` or ``warning``."""
+        """The severity of a breach on code hosts: ``error`` or ``warning``."""
         return "error" if self.verdict == REFUSED else "warning"
 
     @property
     def message(self) -> str:
-        """A breach in words, with no place, for tools that show it on its line: what, the notes, and the cures."""
+        """The text of a breach for tools that show it beside its line: what happened, the notes, how to fix it."""
         v = self.violation
         by = f"{v.test} ({v.size})" if v.size else v.test
         said = (f"{by} tried to use {v.target}: {self.verdict}.", "; ".join(self.notes), *self.cures)
@@ -200,11 +201,11 @@ class Access(NamedTuple):
 
     @property
     def fingerprint(self) -> tuple[str, str, str]:
-        """What makes two breaches the same one in two runs, wherever the lines have moved: test, kind, target."""
+        """Identifies a breach across runs, even if lines have moved: test, kind, target."""
         return (self.violation.test, self.violation.kind, self.violation.target)
 
     def published(self) -> Access:
-        """Return the access as it may leave the machine: no absolute path, no secrets."""
+        """Return the access in a form that is safe to publish: no absolute path, no secrets."""
         return self._replace(violation=published(self.violation), because=publishable(self.because))
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,7 +221,7 @@ class Access(NamedTuple):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Access:
-        """Return the access that ``to_dict`` wrote."""
+        """Return the access from the values of ``to_dict``."""
         return cls(
             Violation.from_dict(data), data["verdict"], data["needs"], data.get("because", ""), data.get("layer", "")
         )
@@ -230,14 +231,14 @@ class Case(NamedTuple):
     """One test of the run.
 
     Attributes:
-        id: Its node id.
-        size: Its size; empty if it has none.
+        id: The node id.
+        size: The size; empty if the test has none.
         file: Path of its file, relative to the root directory.
-        line: Its line there, from 1; 0 if nobody knows.
+        line: The line in that file, from 1; 0 if unknown.
         outcome: ``passed``, ``failed``, ``skipped``, ``xfailed``, ``xpassed``, ``error`` (in set-up or tear-down) or
             ``unfinished``.
-        seconds: How long its phases took together.
-        unwatched: How many programs it started that no layer watched.
+        seconds: The total duration of its phases.
+        unwatched: The number of programs it started that no layer watched.
     """
 
     id: str
@@ -249,8 +250,8 @@ class Case(NamedTuple):
     unwatched: int = 0
 
     def published(self) -> Case:
-        """Return the test as it may leave the machine: no absolute path, no secrets."""
-        if is_plain(self.id) and self.id.startswith(self.file):  # most of them
+        """Return the test in a form that is safe to publish: no absolute path, no secrets."""
+        if is_plain(self.id) and self.id.startswith(self.file):  # most tests
             return self
         return self._replace(id=published_id(self.id), file=relative_place(self.file))
 
@@ -260,17 +261,17 @@ class Case(NamedTuple):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Case:
-        """Return the test that ``to_dict`` wrote; keys of a newer version are passed over."""
+        """Return the test from the values of ``to_dict``; unknown keys, of a newer version, are ignored."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
 
 
 class Tally(NamedTuple):
-    """A row of a table: a host, or the whole run, and what was seen of it.
+    """A row of a table: the attempts on one host, or of the whole run.
 
     Attributes:
         name: The host.
-        verdicts: How many attempts of each verdict, in the order of ``VERDICTS``.
-        tests: How many tests made them.
+        verdicts: The number of attempts for each verdict, in the order of ``VERDICTS``.
+        tests: The number of tests that made them.
         needs: The smallest size that would permit all of them.
     """
 
@@ -281,7 +282,7 @@ class Tally(NamedTuple):
 
     @property
     def attempts(self) -> int:
-        """How many attempts there were."""
+        """The number of attempts."""
         return sum(self.verdicts.values())
 
     @property
@@ -291,23 +292,23 @@ class Tally(NamedTuple):
 
     @property
     def breaches(self) -> int:
-        """How many of them the sizes of their tests do not permit."""
+        """The number of attempts that the sizes of their tests do not permit."""
         return sum(count for verdict, count in self.verdicts.items() if verdict in BREACHES)
 
 
 class Site(NamedTuple):
-    """A line of code from which tests reached a host that their sizes do not permit.
+    """A line of code that accessed a host which the sizes of the tests do not permit.
 
     Attributes:
         host: The host.
-        where: The line and its function; empty if nobody knows.
-        verdict: The most severe one.
-        attempts: How many there were.
+        where: The line and its function; empty if unknown.
+        verdict: The most severe verdict.
+        attempts: The number of attempts.
         tests: The tests that made them, in order.
-        cures: What to do instead, a line each.
-        targets: Hosts with ports, as they were asked for.
-        notes: What else is known, a phrase each: client, fixture, thread, process.
-        fake: Lines that fake the call, to be pasted above the first of these tests that can have one; or nothing.
+        cures: How to fix it, one line each.
+        targets: The hosts with ports, as the code passed them.
+        notes: Further facts, a phrase each: client, fixture, thread, process.
+        fake: Code that fakes the call, to paste above the first test for which there is one; empty if there is none.
     """
 
     host: str
@@ -336,12 +337,12 @@ class Report:
     """A whole run.
 
     Args:
-        tests: Its tests.
-        accesses: What they reached for.
+        tests: The tests of the run.
+        accesses: The network accesses of the tests.
         mode: ``strict``, ``warn`` or ``off`` (everything was watched, nothing enforced).
-        layers: Which layers watched.
+        layers: The layers in force.
         complete: Whether every test of the project ran to its end.
-        why_incomplete: Why not, a line each.
+        why_incomplete: The reasons why not, one line each.
         unwatched: Programs that no layer watched, and how often each was started.
         tool: Version of this plugin.
     """
@@ -386,12 +387,12 @@ class Report:
 
     @cached_property
     def by_test(self) -> dict[str, tuple[Access, ...]]:
-        """The accesses of each test that reached for anything, in order of the tests."""
+        """The accesses by test, in the order of the tests; only tests with any."""
         return _grouped((access.violation.test, access) for access in self.accesses)
 
     @cached_property
     def by_host(self) -> dict[str, tuple[Access, ...]]:
-        """The accesses by host, hosts with breaches first, then by how much was seen of them."""
+        """The accesses by host: the most severe hosts first, then those with the most breaches and attempts."""
         grouped = _grouped((access.host, access) for access in self.accesses)
         tallies = [_tally(host, accesses) for host, accesses in grouped.items()]
         tallies.sort(key=lambda t: (-VERDICTS.index(t.worst), -t.breaches, -t.attempts, t.name))
@@ -399,7 +400,7 @@ class Report:
 
     @cached_property
     def by_module(self) -> dict[str, tuple[Access, ...]]:
-        """The accesses by the tests' files, in order of the files."""
+        """The accesses by the test's file, in the order of the files."""
         return dict(sorted(_grouped((access.module, access) for access in self.accesses).items()))
 
     @cached_property
@@ -409,12 +410,12 @@ class Report:
 
     @cached_property
     def breaches(self) -> tuple[Access, ...]:
-        """What the tests' sizes do not permit, late ones too."""
+        """The accesses that the tests' sizes do not permit, including late ones."""
         return tuple(access for access in self.accesses if access.is_breach)
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
-        """The lines to change, in the order of ``hosts``, those that most tests stand on first."""
+        """The lines of code to change, in the order of ``hosts``; for each host the most severe and most used first."""
         found: list[Site] = []
         for host, accesses in self.by_host.items():
             grouped = _grouped((access.where, access) for access in accesses if access.is_breach)
@@ -432,15 +433,15 @@ class Report:
     def position(self, access: Access) -> Position | None:
         """Return the line to show an access on.
 
-        That is the line that made it, or the one in the test that led there, or else the test's own; None where no
-        test is charged with it, or nothing of it lies below the root directory.
+        That is the line that made it, or the line in the test that led there, or else that of the test itself. None if
+        no test is charged with it, or if none of these lines is below the root directory.
         """
         for place in (access.violation.location, access.violation.called_from):
             if (found := position_of(place)) is not None:
                 return found
         test = self.cases.get(access.violation.test)
         if test is not None and test.file:
-            # As a place it is put to the same test: a file outside of the root directory is none of the code host's.
+            # Checked in the same way: the code host has no file outside of the root directory.
             return position_of(f"{test.file}:{test.line}")
         return Position(access.module) if access.module.endswith(".py") and position_of(f"{access.module}:0") else None
 
@@ -463,7 +464,7 @@ class Report:
 
     @cached_property
     def late(self) -> tuple[Access, ...]:
-        """Breaches that came after their test had ended, or from nobody's threads."""
+        """Breaches after the end of their test, or from threads that belong to no test."""
         return tuple(access for access in self.breaches if access.violation.late)
 
     @cached_property
@@ -473,7 +474,7 @@ class Report:
 
     @cached_property
     def totals(self) -> dict[str, int]:
-        """Numbers for the top of a page.
+        """The numbers at the top of a page.
 
         ``tests``, ``unsized``, ``tests_on_the_network``, ``tests_in_breach``, ``hosts``, ``attempts``, ``late``,
         ``unwatched``, and one for each verdict.
@@ -493,7 +494,7 @@ class Report:
 
     @property
     def counters(self) -> tuple[tuple[int, str, str], ...]:
-        """Numbers for the top of a page that are not zero, with what each counts and its name in ``totals``."""
+        """The numbers at the top of a page that are not zero, each with its label and its name in ``totals``."""
         return tuple(
             (number, label.format(s="" if number == 1 else "s"), name)
             for name, label in _COUNTERS.items()
@@ -519,10 +520,10 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Report:
-        """Return the report that ``to_dict`` wrote.
+        """Return the report from the values of ``to_dict``.
 
         Raises:
-            ValueError: It is of a version that this one can't read.
+            ValueError: The values have another version.
         """
         if data.get("version") != VERSION:
             raise ValueError(f"a report of version {data.get('version')!r}; this version reads {VERSION}")

@@ -1,6 +1,6 @@
-"""What may leave the machine: no absolute paths, user names, passwords, query strings, or arguments of programs.
+"""Makes texts safe to publish: no absolute paths, user names, passwords, query strings, or arguments of programs.
 
-Reports and properties of tests are made of what these functions return.
+Reports and properties of tests contain only texts from these functions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._rules.violation import Violation
 
-# Passwords may hold an @, quotes and brackets: up to the last @ of the authority. Fragments hold tokens too. A bracket
-# at the end is that of a node id.
+# Passwords may contain an @, quotes and brackets, so the match extends to the last @ of the authority. Fragments may
+# contain tokens, too. A bracket at the end belongs to a node id.
 _URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
 _URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
@@ -29,23 +29,23 @@ _NAMELESS: Final = frozenset({_FORKED, "a process"})
 
 
 def redacted(text: str) -> str:
-    """Return a text with user names, passwords, query strings and fragments taken out of the URLs in it."""
+    """Return a text without the user names, passwords, query strings and fragments of its URLs."""
     return _URL_QUERY.sub(r"\1?...", _URL_USER.sub("...@", text)) if "://" in text else text
 
 
 def publishable(text: str) -> str:
-    """Return a text as it may leave the machine and as any format takes it: redacted, and printable."""
+    """Return a text in a form that is safe to publish and that any format can contain: redacted and printable."""
     return text if text.isprintable() and "://" not in text else redacted(printable(text))
 
 
 def relative_place(place: str) -> str:
-    """Return ``path:line`` with no absolute path: of one outside of the root directory the last two parts."""
+    """Return ``path:line`` without an absolute path: outside of the root directory only its last two parts."""
     place = _path(place)
     return ".../" + "/".join(place.split("/")[-2:]) if _ABSOLUTE.match(place) else place
 
 
 def program_of(process: str) -> str:
-    """Return the program of a child process, without its number and its arguments."""
+    """Return the program of a child process, without the process id and the arguments."""
     if not process:
         return ""
     match = _PROCESS.match(process)
@@ -57,24 +57,24 @@ def program_of(process: str) -> str:
 
 
 def _path(text: str) -> str:
-    """Return a path with forward slashes, and signs for what is not printable: escapes would bring backslashes in."""
+    """Return a path with forward slashes and U+FFFD for unprintable characters: escapes would add backslashes."""
     text = text.replace("\\", "/")
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def is_plain(node: str) -> bool:
-    """Tell quickly whether there is nothing in a node id to take out."""
+    """Tell quickly whether a node id needs no change to be published."""
     return node.isprintable() and "://" not in node and "\\" not in node and node[:1] != "/" and node[1:2] != ":"
 
 
 def published_id(test: str) -> str:
-    """Return a node id as it may leave the machine."""
+    """Return a node id in a form that is safe to publish."""
     file, colons, inside = publishable(test).partition("::")
     return (relative_place(file) if _ABSOLUTE.match(file) else file) + colons + inside
 
 
 def published_target(target: str) -> str:
-    """Return a target as it may leave the machine, and as another run would have it: of a socket's path what tells."""
+    """Return a target in a form that is safe to publish; a unix socket's path also as any other run would have it."""
     if target.startswith("unix:"):
         path = stable_target(target).removeprefix("unix:")
         target = f"unix:{path if path.startswith(_SYSTEMS_OWN) else relative_place(path)}"
@@ -106,7 +106,7 @@ _PARTS: Final[dict[str, Callable[[str], str]]] = {
 
 
 def published(violation: Violation) -> Violation:
-    """Return a violation as it may leave the machine."""
+    """Return a violation in a form that is safe to publish."""
     parts: dict[str, Any] = {}
     for name, publish in _PARTS.items():
         if text := getattr(violation, name):

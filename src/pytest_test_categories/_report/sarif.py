@@ -1,6 +1,6 @@
-"""The breaches as SARIF 2.1.0, which code hosts show on the lines that made them.
+"""The breaches as SARIF 2.1.0, which code hosts show beside the lines of code.
 
-Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html; what GitHub reads of it:
+Source: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html; the parts that GitHub reads:
 https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 """
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 RULE: Final = "TC001"
 ROOT: Final = "SRCROOT"
-"""What the paths are relative to: the code host knows where that is."""
+"""The base of all paths; the code host knows its location."""
 
 LIMIT: Final = 5_000
-"""Results at most: GitHub shows no more of a run, and takes no file with more than 25,000."""
+"""The most results: GitHub shows no more for a run, and rejects files with more than 25,000."""
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULE: Final = {
@@ -41,8 +41,8 @@ _RULE: Final = {
 def render(report: Report) -> str:
     """Return the breaches as SARIF, the same text for the same report.
 
-    A breach that no line and no test can be named for becomes a notification of the invocation: code hosts reject a
-    result without a place. Of more than ``LIMIT`` the errors come first, and a notification says how many are missing.
+    A breach without a known line or test becomes a notification of the invocation: code hosts reject a result without a
+    location. If there are more than ``LIMIT``, errors come first, and a notification says how many are missing.
     """
     placed = [(access, report.position(access)) for access in report.breaches]
     results = [_result(access, where) for access, where in placed if where is not None]
@@ -61,7 +61,7 @@ def render(report: Report) -> str:
         "columnKind": "unicodeCodePoints",
         "invocations": [
             {
-                # The tool's own success: that tests failed is what the results say.
+                # Success of the tool itself; the results say that tests failed.
                 "executionSuccessful": True,
                 "toolExecutionNotifications": [
                     *(_notification(access.level, access.message) for access, where in placed if where is None),
@@ -84,7 +84,7 @@ def _notification(level: str, text: str) -> dict[str, Any]:
 
 
 def _message(text: str) -> dict[str, str]:
-    return {"text": text.replace("](", "\\](")}  # no link is made of a name (section 3.11.6)
+    return {"text": text.replace("](", "\\](")}  # so that a name doesn't become a link (section 3.11.6)
 
 
 def _result(access: Access, where: Position) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Endpoints, what is local, and allow entries: pure values, no look-ups.
+"""Endpoints, local addresses and allow entries: pure values, no look-ups.
 
-Everything here works on what a call was given (text, bytes or a number) and never asks a resolver. Names stay
+Everything here works on the arguments of a call (text, bytes or a number) and never calls a resolver. Names stay
 names: ``127.evil.example`` is a name, whatever it looks like.
 """
 
@@ -20,7 +20,7 @@ IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 ALLOW_FORMS: Final = (
     "postgres, redis:6379, 10.0.0.0/8, [fd00::]/8, *.svc.cluster.local:443, unix:/path, small: 127.0.0.1:8126"
 )
-"""The spellings an allow entry may have, as shown to people who wrote another one."""
+"""The forms of an allow entry, for error messages."""
 
 
 class Reach(enum.Enum):
@@ -32,13 +32,13 @@ class Reach(enum.Enum):
 
 
 class Endpoint(NamedTuple):
-    """What an attempt aims at.
+    """The endpoint of an attempt.
 
     Attributes:
-        host: The host as the caller wrote it; for a unix socket its path.
-        port: The port or service name; None where the call names none.
-        family: ``"ip"``, ``"unix"``, ``"vsock"``, ``"packet"``, whose host is an interface, or ``"pipe"``: a named pipe
-            of Windows, whose host is its name here, or its whole path on another machine.
+        host: The host as the caller passed it; for a unix socket its path.
+        port: The port or service name; None if the call has none.
+        family: ``"ip"``, ``"unix"``, ``"vsock"``, ``"packet"`` (the host is an interface) or ``"pipe"``: a named pipe
+            of Windows (the host is the pipe's name on this machine, or the whole path on another machine).
     """
 
     host: str
@@ -47,7 +47,7 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         """Return the endpoint as reports show it: ``host:port``, ``[v6]:port``, ``unix:/path``."""
-        host = self.host if self.host.isprintable() else printable(self.host)  # one line that any terminal takes
+        host = self.host if self.host.isprintable() else printable(self.host)  # one line that any terminal can show
         if self.family != "ip":
             return f"{self.family}:{host}" + ("" if self.port is None else f":{self.port}")
         if self.port is None or self.port == "":
@@ -56,14 +56,14 @@ class Endpoint(NamedTuple):
 
 
 def printable(text: str) -> str:
-    """Return a text with line breaks, control characters and bytes that are no text written as escapes."""
+    """Return a text with line breaks, control characters and undecodable bytes escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plain_host(host: str | bytes | bytearray) -> str | bytes:
-    """Return a host as C reads it: of a derived class only what it holds counts."""
+    """Return a host as C code reads it: for a subclass the underlying value, whatever methods it overrides."""
     if isinstance(host, str):
         return str.__str__(host)
     whole = slice(None)
@@ -72,19 +72,19 @@ def plain_host(host: str | bytes | bytearray) -> str | bytes:
 
 def host_text(host: str | bytes | bytearray) -> str:
     """Return a host as text, whatever type the caller passed it in."""
-    # A resolver takes bytes as they are: they must not become letters that IDNA folds into another name.
+    # A resolver uses bytes unchanged: they must not become letters that IDNA maps to another name.
     plain = plain_host(host)
     return plain if isinstance(plain, str) else plain.decode("ascii", "backslashreplace")
 
 
 @functools.lru_cache(maxsize=4096)
 def normal_name(name: str) -> str:
-    """Return a host name in the form names are compared in: lower case, no trailing dot, IDNA."""
+    """Return a host name normalized for comparison: lower case, no trailing dot, IDNA."""
     return _ascii(name).lower().removesuffix(".")
 
 
 def _ascii(host: str) -> str:
-    """Return a host as CPython hands it to the C library, or as it is if it never would."""
+    """Return a host as CPython passes it to the C library; unchanged if CPython would reject it."""
     if host.isascii():
         return host
     try:
@@ -95,17 +95,17 @@ def _ascii(host: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def parse_ip(host: str) -> IPAddress | None:
-    """Return the address that ``host`` spells, or None if it is a name.
+    """Return the address that ``host`` stands for; None if it is a name.
 
-    Understands what the C library does: short, hexadecimal and octal IPv4 forms, scope ids, and IPv4 inside IPv6
-    (returned as IPv4); and digits of any script, which IDNA makes plain ones.
+    Accepts what the C library accepts: short, hexadecimal and octal IPv4 forms, scope ids, and IPv4 inside IPv6
+    (returned as IPv4); also digits of any script, which IDNA maps to ASCII digits.
     """
     host = _ascii(host)
     if ":" in host:
         try:
             six = ipaddress.IPv6Address(host)
         except ValueError:
-            # Scope ids of interfaces may hold characters that ipaddress refuses.
+            # Scope ids of interfaces may contain characters that ipaddress rejects.
             head, percent, _scope = host.partition("%")
             if not percent:
                 return None
@@ -114,7 +114,7 @@ def parse_ip(host: str) -> IPAddress | None:
             except ValueError:
                 return None
         return six.ipv4_mapped or six
-    # inet_aton is the C library's own parser and looks nothing up; it would let text after a blank pass.
+    # inet_aton is the C library's own parser and does no look-up; it would ignore text after a space.
     if not host or host[0] not in "0123456789" or "\0" in host or host.split() != [host]:
         return None
     try:
@@ -124,9 +124,9 @@ def parse_ip(host: str) -> IPAddress | None:
 
 
 def pipe_of(path: str) -> tuple[str, str] | None:
-    r"""Return machine and name of a named pipe of Windows that a path leads to, the machine empty for this one.
+    r"""Return the machine and the name of a Windows named pipe from its path; the machine is empty for this one.
 
-    That is ``\\.\pipe\name`` or ``\\machine\pipe\name``; None for other paths.
+    Such a path is ``\\.\pipe\name`` or ``\\machine\pipe\name``; None for other paths.
     """
     match = re.fullmatch(_PIPE, path.replace("/", "\\")) if path[:1] in {"\\", "/"} else None
     return None if match is None else (match[1] or match[2] or "", match[3])
@@ -136,31 +136,31 @@ _PIPE: Final = r"(?is)\\\\(?:[.?]\\(?:UNC\\([^\\]+)\\|GLOBALROOT\\Device\\Named)
 
 
 def pipe_endpoint(path: str) -> Endpoint:
-    """Return the endpoint that a named pipe's path stands for, or its name alone."""
+    """Return the endpoint for the path or the plain name of a named pipe."""
     machine, name = pipe_of(path) or ("", path)
     return Endpoint(rf"\\{machine}\pipe\{name}" if machine else name, family="pipe")
 
 
 def is_local_ip(ip: IPAddress) -> bool:
-    """Tell whether an address is loopback or unspecified (which connects to this machine)."""
+    """Tell whether an address is loopback or unspecified (a connection to that reaches this machine)."""
     return ip.is_loopback or ip.is_unspecified
 
 
 def is_localhost(name: str) -> bool:
-    """Tell whether a name is ``localhost`` or under ``.localhost`` (RFC 6761), in any case, with a dot or without."""
+    """Tell whether a name is ``localhost`` or ends in ``.localhost`` (RFC 6761), ignoring case and a trailing dot."""
     name = normal_name(name)
     return name == "localhost" or name.endswith(".localhost")
 
 
 class AllowEntry(NamedTuple):
-    """One line of an allow list, parsed.
+    """One parsed entry of an allow list.
 
     Attributes:
         text: The entry as written, for messages.
         size: ``"small"`` or ``"medium"``: the smallest size that the entry widens.
-        name: A host name, or a pattern starting with ``*.``; empty if the entry is of another form.
+        name: A host name, or a pattern starting with ``*.``; empty if the entry has another form.
         network: The addresses it covers, for numeric entries.
-        path: The path (or pattern) of a unix socket; of a named pipe ``pipe:`` and its name in lower case.
+        path: The path (or pattern) of a unix socket; for a named pipe ``pipe:`` and its name in lower case.
         port: The only port it covers; None for all.
     """
 
@@ -172,20 +172,20 @@ class AllowEntry(NamedTuple):
     port: int | None = None
 
     def of_any_size(self) -> AllowEntry:
-        """Return the entry as it widens the one thing that it was given to, whatever the size of that is."""
+        """Return the entry in the form that applies to every size, for an entry of one guard, class or test."""
         if self.size == "small":
             return self
         match = re.fullmatch(_PREFIX, self.text)
-        # In the text too: that is what other processes are handed.
+        # In the text, too, which is what other processes receive.
         return self._replace(text=f"small: {self.text if match is None else match[2]}", size="small")
 
     @property
     def has_size(self) -> bool:
-        """Whether a size stands before the entry."""
+        """Whether the entry starts with a size."""
         return re.fullmatch(_PREFIX, self.text) is not None
 
     def admits_name(self, name: str, port: int | str | None) -> bool:
-        """Tell whether the entry names ``name`` (None as port: a look-up, which every port's entry allows)."""
+        """Tell whether the entry covers a name (port None: a look-up, which an entry for any port permits)."""
         if not self.name or not self._admits_port(port):
             return False
         name = normal_name(name)
@@ -207,11 +207,11 @@ class AllowEntry(NamedTuple):
         return str(port) == str(self.port)
 
 
-# As text: few runs use them, and each would compile them. ``re`` keeps what it has compiled.
+# Uncompiled: few runs use them, and compiling takes time at import. ``re`` caches compiled patterns.
 _PREFIX: Final = r"(?s:(small|medium)\s*:\s*(.*))"
 _NAME: Final = r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*"
 
-# No name: the C library takes such a host for an address, and no registry has a numeric top-level domain.
+# Not a name: the C library parses such a host as an address, and no registry has a numeric top-level domain.
 _NUMERIC: Final = r"(?:\*\.)?(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*"
 
 
@@ -219,17 +219,17 @@ def parse_allow_entry(text: str) -> AllowEntry:
     """Parse one allow entry.
 
     Raises:
-        ValueError: The text is of none of the forms; the message lists them.
+        ValueError: The text has none of the forms; the message lists them.
     """
     size, rest = "medium", text.strip()
     if match := re.fullmatch(_PREFIX, rest):
         size, rest = match[1], match[2].strip()
     if rest.startswith("unix:") and len(rest) > len("unix:"):
         path = rest.removeprefix("unix:")
-        if "\0" in path[1:] and path[0] != "\0":  # only names in Linux' abstract namespace hold any
+        if "\0" in path[1:] and path[0] != "\0":  # only names in Linux' abstract namespace may contain NUL
             raise _not_an_entry(text)
         return AllowEntry(text.strip(), size, path=path)
-    if rest.startswith("pipe:") and not rest.removeprefix("pipe:").isdecimal():  # else a host of that name
+    if rest.startswith("pipe:") and not rest.removeprefix("pipe:").isdecimal():  # otherwise a host named "pipe"
         return AllowEntry(text.strip(), size, path=str(pipe_endpoint(rest.removeprefix("pipe:"))).lower())
     host, port = _split_port(rest, text)
     if "/" in host:
@@ -250,7 +250,7 @@ def parse_allow_entry(text: str) -> AllowEntry:
 
 
 def _unmapped(network: IPNetwork) -> IPNetwork:
-    """Return the IPv4 network that a network inside ``::ffff:0:0/96`` stands for, as ``parse_ip`` does."""
+    """Return a network inside ``::ffff:0:0/96`` as the IPv4 network that it maps, as ``parse_ip`` does."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped is None or network.prefixlen < 96:  # noqa: PLR2004 - where the IPv4 address begins
         return network
@@ -262,7 +262,7 @@ def _split_port(rest: str, text: str) -> tuple[str, int | None]:
         host, port = match[1] + (match[2] or ""), match[3]
     elif rest.count(":") == 1:
         host, _, port = rest.partition(":")
-    else:  # no port, or a bare IPv6 address, which can't carry one
+    else:  # no port, or a bare IPv6 address, which can't have one
         return rest, None
     if port is None:
         return host, None
@@ -276,7 +276,7 @@ def _not_an_entry(text: str) -> ValueError:
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Return host and port of a target as reports show it; the port is empty where there is none."""
+    """Return the host and the port of a target in the form of reports; the port is empty if there is none."""
     head, colon, port = target.rpartition(":")
     whole = target.startswith(("unix:", "vsock:", "pipe:"))
     if whole or not colon or "]" in port or (":" in head and "]" not in head):
@@ -285,7 +285,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def stable_target(target: str) -> str:
-    """Return a target as another run would have it: without a port that the system chose, or a temporary directory."""
+    """Return a target as any other run would have it: without a system-chosen port, or a temporary directory."""
     if target.startswith("unix:"):
         target = re.sub(_PYTESTS_OWN, "unix:.../", target)
         return re.sub(_RANDOM, r"\1*", target) if re.match(_TEMPORARY, target) else target
@@ -300,4 +300,4 @@ def stable_target(target: str) -> str:
 _LOWEST_CHOSEN_PORT: Final = 32768  # Linux' choice; elsewhere it is 49152
 _PYTESTS_OWN: Final = r"^unix:.*/pytest-of-[^/]+/pytest-[^/]+/(?:popen-gw\d+/)?"
 _TEMPORARY: Final = r"(?i:^unix:(?:\.\.\.|(?:/.*)?/(?:te?mp|T))/)"
-_RANDOM: Final = r"(?<=/)(tmp|[^/]*[-_.])[a-z0-9_]{8}(?=/|$)"  # as the tempfile module names things
+_RANDOM: Final = r"(?<=/)(tmp|[^/]*[-_.])[a-z0-9_]{8}(?=/|$)"  # the names that the tempfile module generates

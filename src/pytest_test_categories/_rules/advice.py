@@ -1,4 +1,4 @@
-"""What to do instead of using the network: by client library, by target, by size."""
+"""How to fix a violation: by client library, by target, by size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HTTP: Final = {
     "requests": "responses or requests-mock",
     "rnet": "a fake client, or a local HTTP server and @pytest.mark.medium",
     "tornado": "vcrpy or manual patching",
-    "urllib": "pook or manual patching",  # likewise
+    "urllib": "pook or manual patching",  # the same
     "urllib3": "pook or manual patching",  # httpretty 1.1.4 can't shut its connections down
 }
 _SERVICES: Final = dict.fromkeys(
@@ -81,11 +81,11 @@ _SERVICES: Final = dict.fromkeys(
     "zmq": "inproc:// endpoints",
 }
 CURES: Final = _HTTP | _SERVICES
-"""What to use instead of the network, by client library (its top-level module)."""
+"""What to use instead of the network, by the client library's top-level module."""
 
 
 def library_of_route(route: str) -> str:
-    """Return the client library that a native client's entry point belongs to, where no frame of it tells."""
+    """Return the client library of a native client's entry point, for which no frame on the stack names it."""
     top = route.partition(".")[0].lstrip("_")
     return top if top in CURES else ""
 
@@ -98,11 +98,11 @@ _METADATA: Final = {
 }
 _DECLARED: Final = "test_categories_fixture_sizes"
 _NAMED: Final = ("responses", "httpretty", "respx")
-"""What the specification's first way to fix a violation names."""
+"""The libraries that the first way to fix a violation names, as the specification words it."""
 
 
 def cures(violation: Violation) -> list[str]:
-    """Return what takes the network's place for this attempt: lines below the first way to fix it."""
+    """Return what to use instead of the network for this attempt: the lines below the first way to fix it."""
     if hint := metadata_hint(violation):
         return [hint]
     found = []
@@ -110,7 +110,7 @@ def cures(violation: Violation) -> list[str]:
         found.append("none of these: the test itself listens. Call the application without a server")
     elif cure := CURES.get(violation.library):
         if violation.size != "small":
-            cure = cure.replace(" and @pytest.mark.medium", "")  # which it has
+            cure = cure.replace(" and @pytest.mark.medium", "")  # the test has that size already
         fits = any(name in cure for name in _NAMED)
         found.append(f"for {violation.library}{'' if fits else ' none of these'}: use {cure}")
     if violation.cassette:
@@ -119,7 +119,7 @@ def cures(violation: Violation) -> list[str]:
 
 
 def reach_hints(violation: Violation) -> list[str]:
-    """Return which size, or which allow entry, permits this attempt: lines below the third way to fix it."""
+    """Return which size or allow entry permits this attempt: the lines below the third way to fix it."""
     if metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]
     if violation.kind == PROGRAM:
@@ -138,14 +138,14 @@ def reach_hints(violation: Violation) -> list[str]:
         why = "is on this machine" if violation.reach == "machine" else "is on the run's allow list"
         return [f"{_size_of_test(violation)} is enough: {violation.target} {why}"]
     found = [f"{_size_of_test(violation)} instead: {host} is not on this machine"]
-    entry = violation.target if not port or port.isdecimal() else host  # "https" is no port of an entry
+    entry = violation.target if not port or port.isdecimal() else host  # an entry can't have "https" as its port
     if violation.size == "medium" and _is_allow_entry(entry):
         found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
     return found
 
 
 def short_fix(violation: Violation) -> str:
-    """Return the ways to fix a violation in a phrase, for lists; empty where only the whole report can tell."""
+    """Return a phrase with the ways to fix a violation, for lists; empty if that takes the whole report."""
     if violation.kind == PROGRAM:
         return "--network-kernel-guard=auto"
     if metadata_hint(violation) or violation.guard:
@@ -164,14 +164,14 @@ def short_fix(violation: Violation) -> str:
 
 
 def _fake_of_function(violation: Violation) -> str:
-    """Return what is said of the project's function that made the attempt, if that is not the test."""
+    """Return the advice to fake the project's function that made the attempt; empty if that is the test."""
     test = violation.test.partition("[")[0].rpartition("::")[2]
     function = violation.function
     return "" if not function.isidentifier() or function == test else f"a fake of {function}"
 
 
 def is_held_by_another(violation: Violation) -> bool:
-    """Tell whether a fixture broke a size that is not the failing test's: another test's, or a declared one."""
+    """Tell whether a fixture broke a size that is not the failing test's: that of another test, or a declared one."""
     return bool(violation.fixture and violation.held_by) and violation.held_by != violation.test
 
 
@@ -183,7 +183,7 @@ def _needed(violation: Violation) -> str:
 
 
 def _size_of_test(violation: Violation) -> str:
-    """Return what gives a test the size that permits an attempt: a marker; in unittest, a base class."""
+    """Return how to give a test the size that permits an attempt: a marker or, in unittest, a base class."""
     needs = _needed(violation)
     names = violation.test.split(".")
     in_unittest = len(names) > 2 and all(map(str.isidentifier, names))  # noqa: PLR2004 - module, class and method
@@ -197,7 +197,7 @@ def metadata_hint(violation: Violation) -> str:
 
 
 def _program_hints(violation: Violation) -> list[str]:
-    """Return how a program that no layer watches is watched, or left out."""
+    """Return how to watch a program that no layer watches, or how to avoid it."""
     found = [
         "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
         f"or patch the call that starts {violation.target}",
@@ -208,7 +208,7 @@ def _program_hints(violation: Violation) -> list[str]:
 
 
 def _narrowed_hints(violation: Violation) -> list[str]:
-    """Return what is to be changed for what no size permits: an entry is denied, or a list of entries lacks it."""
+    """Return what to change if no size permits the target: a deny entry, or a list that lacks the target."""
     if violation.because.startswith(DENIED_BY):
         entry = violation.because.removeprefix(DENIED_BY)
         return [f"no size and no allow entry permits {violation.target}: {entry} is in test_categories_network_deny"]
@@ -222,7 +222,7 @@ def _narrowed_hints(violation: Violation) -> list[str]:
 
 
 def _fixture_hints(violation: Violation) -> list[str]:
-    """Return what to change for a fixture that another test than the one that fails holds to its size."""
+    """Return what to change for a fixture that is held to its size by another test than the failing one."""
     name = violation.fixture.partition(" ")[0]
     needs = _needed(violation)
     if violation.held_by == _DECLARED:

@@ -1,4 +1,4 @@
-"""The exception that carries TC001, and the warning of warn mode."""
+"""The exception for TC001, and the warning of warn mode."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class HermeticityViolationError(Exception):
 
 
 class NetworkAccessViolationError(HermeticityViolationError):
-    """A test reached for a network that its size may not touch (TC001).
+    """A test tried to use a network that its size does not permit (TC001).
 
-    Not an ``OSError``: clients must not take it for an ordinary failure and try again.
+    It is not an ``OSError``, so that clients don't treat it as an ordinary failure and retry.
 
     Attributes:
-        violations: What was refused, the first one first. Empty only in an error that somebody made of a text.
+        violations: The refused attempts, in order. Empty only if other code created the error from a text.
         text: That text.
-        undelivered: Whether the guard raises at its end what code under test had caught.
+        undelivered: Whether the guard raised the error at its end, because code under test had caught the original.
     """
 
     def __init__(
         self, violations: Violation | Iterable[Violation] | NetworkAccessViolationError | str, undelivered: bool = False
     ) -> None:
-        # Code that wraps errors makes new ones of the same class, of the old one, its text or its arguments.
+        # Code that wraps errors creates new ones of the same class from the old error, its text or its arguments.
         self.text = violations if isinstance(violations, str) else ""
         if isinstance(violations, Violation):
             self.violations: tuple[Violation, ...] = (violations,)
@@ -40,13 +40,13 @@ class NetworkAccessViolationError(HermeticityViolationError):
         else:
             self.violations = ()
         self.undelivered = undelivered
-        self.records: list[Any] = []  # the guard's own; they stay in this process, as does what it tells of
+        self.records: list[Any] = []  # the guard's own records; like ``delivery``, they stay in this process
         self.delivery: Any = None
-        self._told: tuple[tuple[Violation, ...], str] = ((), "")  # the text of these violations: runners ask often
+        self._told: tuple[tuple[Violation, ...], str] = ((), "")  # a cache: runners call str() often
         super().__init__(self.text or self.violations, undelivered)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle as the records alone."""
+        """Pickle only the violations, or the text."""
         return _rebuild, (type(self), self.text or self.violations, self.undelivered)
 
     @property
@@ -55,7 +55,7 @@ class NetworkAccessViolationError(HermeticityViolationError):
         return self.violations[0]
 
     def __repr__(self) -> str:
-        """Return the violations in a line, as groups of exceptions show it."""
+        """Return the violations in one line, which exception groups show."""
         return f"{type(self).__name__}({self.text or '; '.join(map(line_text, self.violations))!r})"
 
     def __str__(self) -> str:
@@ -72,9 +72,9 @@ def _rebuild(
 
 
 class NetworkAccessWarning(UserWarning):
-    """A test in warn mode reached for a network that its size may not touch."""
+    """A test in warn mode used a network that its size does not permit."""
 
 
-# People see these names in tracebacks: show where to import them from.
+# Tracebacks show these names: they name the module to import them from.
 for _public in (HermeticityViolationError, NetworkAccessViolationError, NetworkAccessWarning):
     _public.__module__ = "pytest_test_categories"

@@ -1,4 +1,4 @@
-"""The fake to paste: what a refused client was about to ask for, and the lines that answer in place of the network."""
+"""The fake to paste: the request that was refused, and the lines of code that answer it instead of the network."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _Asked: TypeAlias = "list[tuple[str, str]]"
 _Made: TypeAlias = "tuple[str, list[str]]"
-"""The fixture of pytest's that a fixture asks for, and its lines."""
+"""The fixture of pytest that a fake's fixture requests, and the lines of its body."""
 API_CALL: Final = "botocore.client.BaseClient._make_api_call"
-"""What each call of AWS's API goes through."""
+"""The function that every call of AWS's API goes through."""
 
 _LONGEST: Final = 300
 _METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][\w.\-\[\]]{0,30}", re.ASCII)
 def request_text(method: str, url: str) -> str:
     """Return a request as reports show it: ``GET https://api.example.com/users?page=...``.
 
-    User names, passwords, the values of a query and fragments are left out; empty if it is no request of HTTP.
+    User names, passwords, the values of a query and fragments are left out; empty if it is not an HTTP request.
     """
     scheme, colon, rest = url.partition("://")
     if not colon or scheme.lower() not in _SCHEMES or not _METHOD.fullmatch(method):
@@ -46,7 +46,7 @@ def request_text(method: str, url: str) -> str:
 
 
 def _names(query: str) -> str:
-    """Return the names of a query, which say what is asked; a part that is no name and value may be a secret."""
+    """Return the names in a query; parts that are not ``name=value`` are left out, since they may be secrets."""
     found = []
     for part in re.split("[&;]", query)[:20]:
         name, equals, value = part.partition("=")
@@ -55,15 +55,15 @@ def _names(query: str) -> str:
 
 
 def fake(violation: Violation, *others: Violation) -> str:
-    """Return what makes a test pass when it is pasted above it, decorators included; empty where nothing fits.
+    """Return code that makes a test pass if it is pasted above the test and its decorators; empty if nothing fits.
 
-    It is one block: a fixture of its own name and the mark that gives it to this test, or a decorator that replaces a
-    function. No other test of the module is touched, no signature changes, and it works for functions, methods,
+    The code is one block: a fixture with a unique name and the marker that applies it to this test, or a decorator that
+    replaces a function. It affects no other test of the module, changes no signature, and works for functions, methods,
     coroutines and unittest's classes.
 
     Args:
-        violation: What is faked.
-        others: Further violations of the test: requests of the same client among them are answered as well.
+        violation: The violation to fake.
+        others: Further violations of the test; the fake also answers requests of the same client among them.
     """
     where = _test_of(violation)
     if where is None or not _can_be_faked(violation):
@@ -74,18 +74,18 @@ def fake(violation: Violation, *others: Violation) -> str:
 
 
 def _test_of(violation: Violation) -> tuple[str, int] | None:
-    """Return the name of a test's function, and in how many classes it is; None if it is no test of a Python file."""
+    """Return the name of a test's function and the number of classes around it; None if it is not in a Python file."""
     file, _, inside = violation.test.partition("::")
     *classes, test = inside.partition("[")[0].split("::")
     names = (*classes, test)
-    doctest = not test.startswith("test") and file.endswith(f"{test}.py")  # it has its module's name
+    doctest = not test.startswith("test") and file.endswith(f"{test}.py")  # a doctest has the name of its module
     if not file.endswith(".py") or doctest or not all(map(str.isidentifier, names)):
         return None
     return test, len(classes)
 
 
 def _can_be_faked(violation: Violation) -> bool:
-    """Tell whether a fake in the test's own process, while it runs, comes in time and reaches the call."""
+    """Tell whether a fake that is active in the test's process while the test runs can replace the call."""
     if violation.process or violation.late or violation.importing or violation.cassette:
         return False
     if violation.kind in {"bind", PROGRAM} or metadata_hint(violation):
@@ -94,7 +94,7 @@ def _can_be_faked(violation: Violation) -> bool:
 
 
 def _client_fake(violation: Violation, others: tuple[Violation, ...], test: str, depth: int) -> list[str]:
-    """Return the fixture that answers a client's requests, and its mark."""
+    """Return the fixture that answers a client's requests, and its marker."""
     client = violation.request.partition(" ")[0]
     made: _Made | None = None
     if client in _REDIS:
@@ -124,20 +124,20 @@ def _client_fake(violation: Violation, others: tuple[Violation, ...], test: str,
 
 
 def _asked(violation: Violation) -> tuple[str, str] | None:
-    """Return the method and the URL of a request that a library can answer, without its query."""
+    """Return method and URL, without the query, of a request that a library can fake; None for other requests."""
     method, _, url = violation.request.partition("?")[0].partition(" ")
     known = "://" in url and not url.endswith("/...") and violation.reach != "machine"
     return (method, url) if known else None
 
 
 def _replaced(violation: Violation) -> str:
-    """Return what to replace: for a call of AWS's API that no library answers, the call."""
+    """Return the function to replace: ``API_CALL`` for a call of AWS's API that no library fakes."""
     request = violation.request
     return API_CALL if violation.library in _AWS and request and "://" not in request else violation.replace
 
 
 def _function_fake(path: str, test: str) -> list[str]:
-    """Return the decorator that replaces a function, named as ``Violation.replace`` names it."""
+    """Return the decorator that replaces a function, which is given as in ``Violation.replace``."""
     kind, _, target = path.rpartition(" ")
     if not target or target.rpartition(".")[2] == test:
         return []
@@ -157,7 +157,8 @@ def _patched(target: str) -> str:
     return f'__name__ + "{target}"' if target.startswith(".") else f'"{target}"'
 
 
-# Where several are refused, a later one may be what is done when the first has failed: not all need be asked for.
+# If several requests are refused, a later one may be the reaction to the failure of the first one. Therefore the fakes
+# don't require all requests.
 
 
 def _responses(asked: _Asked, test: str) -> _Made:
@@ -210,7 +211,7 @@ def _pook(asked: _Asked, test: str) -> _Made:
 
 
 def _aiohttp(asked: _Asked, test: str) -> _Made:
-    # Libraries that fake aiohttp do not follow its releases: aioresponses 0.7.9 answers none from 3.14 on.
+    # Libraries that fake aiohttp lag behind its releases: aioresponses 0.7.9 answers none from 3.14 on.
     return "monkeypatch", [
         "from unittest.mock import AsyncMock, MagicMock",
         "",
@@ -298,4 +299,4 @@ _SERVED_BY_MOTO: Final = frozenset(
         "sts",
     }
 )
-"""Services whose calls moto answers without a container or a server: for others each call is replaced."""
+"""Services whose calls moto answers without a container or a server; for others the API call is replaced."""

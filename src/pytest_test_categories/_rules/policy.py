@@ -1,7 +1,7 @@
-"""The one judge: what a test of a size may reach.
+"""Decides what a test of a size may reach.
 
-``decide`` is pure and the only place where a rule about who may connect to what is written. Layers and the guard
-gather facts into an ``Attempt``; none of them decides.
+``decide`` is a pure function and the only place with rules about what may connect to what. The layers and the guard
+collect facts into an ``Attempt``; they decide nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TestSize(enum.Enum):
     tests on one machine, large tests wherever they like.
     """
 
-    __test__ = False  # its name starts with Test: keep pytest from collecting it
+    __test__ = False  # keeps pytest from collecting it because of its name
 
     SMALL = "small"
     MEDIUM = "medium"
@@ -44,7 +44,7 @@ class TestSize(enum.Enum):
 
     @classmethod
     def parse(cls, value: TestSize | str) -> TestSize:
-        """Return the size that a member or its name stands for.
+        """Return the size for a member or the name of one.
 
         Raises:
             ValueError: There is no such size; the message lists the choices.
@@ -53,7 +53,7 @@ class TestSize(enum.Enum):
 
     def __init__(self, _value: str) -> None:
         self.rank: int = len(type(self).__members__)
-        """The size's place in the order, smallest first, from 0."""
+        """Position in the order of sizes, from 0 for the smallest."""
 
 
 class EnforcementMode(enum.Enum):
@@ -65,7 +65,7 @@ class EnforcementMode(enum.Enum):
 
     @classmethod
     def parse(cls, value: EnforcementMode | str) -> EnforcementMode:
-        """Return the mode that a member or its name stands for.
+        """Return the mode for a member or the name of one.
 
         Raises:
             ValueError: There is no such mode; the message lists the choices.
@@ -85,7 +85,7 @@ def _parse(cls: type[_E], value: _E | str, what: str) -> _E:
 
 
 class Kind(enum.Enum):
-    """What sort of network access an attempt is."""
+    """The kind of network access."""
 
     __hash__ = object.__hash__  # members are compared by identity; enum's own hash runs Python code
 
@@ -98,15 +98,15 @@ class Kind(enum.Enum):
 
 
 class Policy(NamedTuple):
-    """What applies to a test: its size, how breaches are met, and what widens the size.
+    """What applies to a test: its size, the mode, and the entries that widen or narrow the size.
 
     Attributes:
-        size: None stands for a test with no size, which no size restricts.
+        size: The size; None for a test without one, which no size restricts.
         mode: Strict or warn; a guard that is off has no policy.
         allow: Entries that widen the size.
-        known: Violations that the baseline lists for the test, each as kind and target: they warn in strict mode.
-        only: Lists of entries. Of what size and ``allow`` permit, each list permits what its entries name.
-        deny: Entries that neither a size nor ``allow`` lifts.
+        known: Violations that the baseline lists for the test, each as kind and target; in strict mode they only warn.
+        only: Lists of entries. What size and ``allow`` permit must also be in every one of these lists.
+        deny: Entries that are refused whatever the size and ``allow`` permit.
     """
 
     size: TestSize | None
@@ -118,13 +118,13 @@ class Policy(NamedTuple):
 
     @property
     def restricts(self) -> bool:
-        """Whether there is anything that the policy may refuse."""
+        """Whether the policy can refuse anything."""
         size = self.size
         return bool(self.only or self.deny) or (size is not None and size.rank < TestSize.LARGE.rank)
 
     @property
     def denies_names(self) -> bool:
-        """Whether a look-up may make an address one that is denied."""
+        """Whether a deny entry is a name, so that a look-up decides which addresses it denies."""
         return any(entry.name for entry in self.deny)
 
     def to_data(self) -> list[Any]:
@@ -136,7 +136,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def from_data(cls, data: list[Any]) -> Policy:
-        """Return the policy that ``to_data`` made the values of."""
+        """Return the policy from the values of ``to_data``."""
         size, mode, allow, known, only, deny = data
         return cls(
             None if size is None else TestSize(size),
@@ -159,13 +159,13 @@ class Attempt(NamedTuple):
     """One attempt to use the network, with the facts that a decision needs.
 
     Attributes:
-        kind: The sort of access.
-        endpoint: Its aim.
-        reach: How far it goes, as the endpoint alone tells.
-        names: Names that look-ups have resolved to the endpoint's address; of a unix socket, others that lead to it,
-            which only what is denied is judged by.
-        asked: What the caller of ``create_connection`` asked for, if known: the baseline lists that, whatever the
-            look-up answered.
+        kind: The kind of access.
+        endpoint: The endpoint that it is for.
+        reach: How far it goes, judged from the endpoint alone.
+        names: Names that look-ups have resolved to the endpoint's address. For a unix socket, other paths that lead to
+            it; only deny entries are compared with those.
+        asked: The endpoint that the caller of ``create_connection`` passed, if known: the baseline lists that one,
+            whatever the look-up returned.
     """
 
     kind: Kind
@@ -181,7 +181,7 @@ class Attempt(NamedTuple):
 
     @classmethod
     def from_data(cls, data: list[Any]) -> Attempt:
-        """Return the attempt that ``to_data`` made the values of."""
+        """Return the attempt from the values of ``to_data``."""
         kind, host, port, family, reach = data
         return cls(Kind(kind), Endpoint(host, port, family), Reach(reach))
 
@@ -190,7 +190,7 @@ _LONGEST_HOST: Final = 512
 
 
 class Verdict(NamedTuple):
-    """Whether an attempt is permitted, because of what, and whether it is a violation that the baseline lists."""
+    """Whether an attempt is permitted, the reason, and whether the baseline lists it as a violation."""
 
     permitted: bool
     because: str
@@ -198,17 +198,17 @@ class Verdict(NamedTuple):
 
 
 DENIED_BY: Final = "denied by "
-"""How the reason of a verdict begins that a deny entry gave."""
+"""Start of the reason of a verdict that a deny entry led to."""
 
 NOT_LISTED: Final = "network_only does not list it"
-"""The reason of a verdict where size and allow entries would permit the attempt."""
+"""The reason of a verdict if size and allow entries would permit the attempt, and an ``only`` list does not."""
 
 
 def decide(policy: Policy, attempt: Attempt) -> Verdict:
     """Judge an attempt by a policy: small reaches nothing, medium this machine, larger sizes everything.
 
-    ``only`` and ``deny`` narrow that. They are about what is reached: what sends nothing is free of them, and so is the
-    binding of a server's socket.
+    ``only`` and ``deny`` narrow that. They apply to what a test reaches, and therefore neither to calls that send
+    nothing nor to binding the socket of a server.
     """
     if not policy.only and not policy.deny:
         return _by_size(policy, attempt)
@@ -242,7 +242,7 @@ def _by_size(policy: Policy, attempt: Attempt) -> Verdict:
 
 
 def refuses(policy: Policy, verdict: Verdict) -> bool:
-    """Tell whether what a policy does not permit ends there: in strict mode, but for what the baseline lists."""
+    """Tell whether an attempt that is not permitted is stopped: in strict mode, unless the baseline lists it."""
     return policy.mode is EnforcementMode.STRICT and not verdict.known
 
 
@@ -250,7 +250,7 @@ def needed_size(attempt: Attempt, allow: tuple[AllowEntry, ...] = ()) -> TestSiz
     """Return the smallest size that permits an attempt."""
     if allow:
         return next(size for size in TestSize if decide(Policy(size, allow=allow), attempt).permitted)
-    return _needed(attempt.kind, attempt.reach)  # without entries nothing else matters
+    return _needed(attempt.kind, attempt.reach)  # without allow entries only kind and reach matter
 
 
 @functools.cache
@@ -264,13 +264,13 @@ def _is_known(known: frozenset[tuple[str, str]], attempt: Attempt) -> bool:
     names = [looked_up.name for looked_up in attempt.names]
     if attempt.asked is not None and (attempt.kind.value, stable_target(str(attempt.asked))) in known:
         return True
-    # Who opens a shared connection depends on the order.
+    # Which test opens a shared connection, and which one reuses it, depends on their order.
     kind = Kind.CONNECT if attempt.kind is Kind.REUSE else attempt.kind
     if any(
         (kind.value, stable_target(str(Endpoint(host, end.port, end.family)))) in known for host in (end.host, *names)
     ):
         return True
-    # What a listed look-up leads to is part of it: the name may have any number of addresses.
+    # A listed look-up includes the connections to its results: a name may have any number of addresses.
     hosts = {split_target(target)[0] for kind, target in known if kind == Kind.LOOKUP.value}
     return attempt.kind not in {Kind.LOOKUP, Kind.REVERSE_LOOKUP} and any(name in hosts for name in names)
 
@@ -290,7 +290,7 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
     if entry.admits_ip(ip, port):
         return True
     return any(
-        # An allowed name carries its addresses with it, but "localhost" never a foreign one.
+        # An allowed name includes its addresses, but "localhost" never includes a remote one.
         entry in looked_up.allow
         and entry.admits_name(looked_up.name, port)
         and (attempt.reach is Reach.MACHINE or not is_localhost(looked_up.name))
@@ -299,9 +299,9 @@ def _admits(entry: AllowEntry, attempt: Attempt) -> bool:
 
 
 def _lists(entry: AllowEntry, attempt: Attempt) -> bool:
-    """Tell whether an entry of ``network_only`` names what is reached, by any name that has led to the address.
+    """Tell whether an entry of ``network_only`` matches the endpoint or any name that was resolved to its address.
 
-    Whoever looked the name up: it opens nothing that the size does not permit.
+    It does not matter which test looked the name up, since the entry permits nothing that the size does not.
     """
     end = attempt.endpoint
     return _admits(entry, attempt) or (
@@ -310,15 +310,15 @@ def _lists(entry: AllowEntry, attempt: Attempt) -> bool:
 
 
 def _denies(entry: AllowEntry, attempt: Attempt) -> bool:
-    """Tell whether a deny entry names what is reached: its name, its address, or any name that led to the address."""
+    """Tell whether a deny entry matches the endpoint's name or address, or any name that resolved to the address."""
     end = attempt.endpoint
     if end.family == "unix":
         return any(map(entry.admits_path, (end.host, *(other.name for other in attempt.names))))
     if end.family != "ip":
         return _admits(entry, attempt)
-    if end.port is None and entry.port is not None:  # a look-up for whatever port: what connects to this one is denied
+    if end.port is None and entry.port is not None:  # a look-up without a port: the connect is denied
         return False
-    # A port that is no number is a service's name, which only the system's table could tell apart.
+    # A port that is not a number is the name of a service, for which only the system's table has the number.
     port = end.port if str(end.port).isdecimal() else None
     ip = parse_ip(end.host)
     names = [looked_up.name for looked_up in attempt.names]
@@ -328,7 +328,7 @@ def _denies(entry: AllowEntry, attempt: Attempt) -> bool:
         return True
     if ip is None:
         return False
-    # Who connects to the unspecified address reaches loopback.
+    # A connection to the unspecified address reaches loopback.
     reached = parse_ip("::1" if ip.version == 6 else "127.0.0.1") if ip.is_unspecified else ip  # noqa: PLR2004 - IPv6
     return any(entry.admits_ip(one, port) for one in (ip, reached) if one is not None) or (
         is_localhost(entry.name) and is_local_ip(ip) and entry.admits_name(entry.name, port)
@@ -336,7 +336,7 @@ def _denies(entry: AllowEntry, attempt: Attempt) -> bool:
 
 
 def parse_own_allow(entries: object) -> tuple[AllowEntry, ...]:
-    """Parse allow entries that are given to one guard, class or test: they widen it whatever its size.
+    """Parse the allow entries of one guard, class or test, which widen it whatever its size.
 
     Raises:
         ValueError: An entry does not parse.
@@ -345,10 +345,10 @@ def parse_own_allow(entries: object) -> tuple[AllowEntry, ...]:
 
 
 def parse_narrowing(entries: object) -> tuple[AllowEntry, ...]:
-    """Parse the entries of ``network_only`` or of a deny list, which are for every size.
+    """Parse the entries of ``network_only`` or of a deny list, which apply to every size.
 
     Raises:
-        ValueError: An entry does not parse, or has the prefix of a size.
+        ValueError: An entry does not parse, or starts with a size.
     """
     found = parse_allow(entries)
     for entry in found:
@@ -358,16 +358,16 @@ def parse_narrowing(entries: object) -> tuple[AllowEntry, ...]:
 
 
 def parse_only(entries: object) -> tuple[tuple[AllowEntry, ...], ...]:
-    """Parse the argument ``only`` of a guard, or the attribute ``network_only`` of a class: None for no such list.
+    """Parse a guard's argument ``only`` or a class's attribute ``network_only``; None means no list.
 
     Raises:
-        ValueError: As ``parse_narrowing``.
+        ValueError: As for ``parse_narrowing``.
     """
     return () if entries is None else (parse_narrowing(entries),)
 
 
 def parse_allow(entries: object) -> tuple[AllowEntry, ...]:
-    """Parse allow entries given as one string or as strings.
+    """Parse allow entries, given as one string or as a list of strings.
 
     Raises:
         ValueError: An entry does not parse.

@@ -1,47 +1,48 @@
-"""A violation, as a plain record that crosses processes and goes into reports."""
+"""A violation: a plain record that is sent between processes and written into reports."""
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
 PROGRAM: Final = "program"
-"""Kind of a violation that is no attempt: the start of a program that no layer watches."""
+"""The kind of a violation that is not an attempt: the start of a program that no layer watches."""
 
 
 class Violation(NamedTuple):
-    """One breach: who did it, what it aimed at, from which line, and how often.
+    """One violation: the test, the target, the line of code, and how often it happened.
 
     Attributes:
         test: The test (a pytest node id, a unittest id, or where the guard was entered).
         size: The size whose rule was broken.
         kind: ``connect``, ``send``, ``lookup``, ``reverse-lookup``, ``bind`` or ``reuse`` (sending on a connection
             that was already open); ``program`` for the start of a program that no layer watches.
-        target: ``host:port`` as the test asked for it; of a program its name.
+        target: ``host:port`` as the test passed it; for a program its name.
         route: The entry point that was called, such as ``socket.connect``.
         reach: ``machine`` for this machine, ``beyond`` for anything else.
         address: The numeric address behind the target, if it was known and differs.
         location: ``path:line`` of the innermost line of the project's own code; empty if there is none.
         function: The function at that line.
-        called_from: ``path:line`` in the test that led there, if that is another line.
+        called_from: ``path:line`` of the call in the test that led there, if that is another line.
         library: The client library on the stack, such as ``requests``.
         cassette: Whether VCR.py was recording or replaying around the call.
         importing: The module whose import made the attempt.
         thread: Name of the thread, if it was not the test's own.
-        process: Which child process it was, if it was one.
+        process: Description of the child process that made the attempt, if one did.
         fixture: Fixture that was being set up or torn down, with its scope, such as ``db (session)``.
-        fixture_home: The directory or file that defines that fixture; empty at the top.
-        held_by: The test that narrows that fixture to ``size``.
+        fixture_home: The directory or file that defines that fixture; empty for the root directory.
+        held_by: The test because of which that fixture is held to ``size``.
         guard: Where the guard that refused was entered, if it was not the test's own.
-        late: Why the violation came after its test had ended; empty if it did not.
-        count: How many attempts this record stands for.
-        verdict: What became of it: ``refused``, ``warned`` or ``known`` (the baseline lists it, so that it only
-            warned); in what a report says of attempts that break no rule, ``permitted`` or ``observed``.
+        late: How the violation could come after the end of its test; empty if it did not.
+        count: The number of attempts in this record.
+        verdict: The result: ``refused``, ``warned`` or ``known`` (the baseline lists it, so that it only warned);
+            for records that only reports use, ``permitted`` or ``observed``.
         needs: The smallest size that permits it.
-        because: Why it was permitted, or not.
-        request: What the client was about to ask for, such as ``GET https://api.example.com/users?page=...`` or
-            ``s3 GetObject``; without values of a query, user names, passwords and payload.
+        because: The reason why it was permitted or not.
+        request: The request that the client was about to make, such as
+            ``GET https://api.example.com/users?page=...`` or ``s3 GetObject``; without values of a query, user names,
+            passwords and payload.
         replace: What a fake can replace so that the call isn't made, such as ``shop.rates.fetch``;
-            ``.fetch`` for a name in the test's module, with ``async`` or ``class`` before it where it is that.
+            ``.fetch`` for a name in the test's module; preceded by ``async`` or ``class`` if it is one.
     """
 
     test: str
@@ -73,8 +74,8 @@ class Violation(NamedTuple):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two violations the same one, seen again."""
-        known = "known" if self.verdict == "known" else ""  # one that fails must not hide behind one that doesn't
+        """The identity of the violation: repetitions have an equal key."""
+        known = "known" if self.verdict == "known" else ""  # a failing violation is not merged into one that only warns
         return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,10 +84,10 @@ class Violation(NamedTuple):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Violation:
-        """Return the record that ``to_dict`` wrote; keys of a newer version are passed over."""
+        """Return the record from the values of ``to_dict``; unknown keys, of a newer version, are ignored."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
 
 
 def of_further_targets(violation: Violation) -> Violation:
-    """Return the record that stands for others beside it, of too many to name each."""
+    """Return the record that sums up further violations, if there are too many to name each."""
     return violation._replace(target="further targets", location="", function="", request="", replace="")

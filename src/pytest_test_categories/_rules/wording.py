@@ -1,4 +1,4 @@
-"""TC001 in words: the report, the line of a list, the warning."""
+"""The texts of TC001: the report, the line in a list, the warning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DOCUMENTATION: Final = "https://pytest-test-categories.readthedocs.io/errors/TC001"
 KERNEL: Final = "kernel"
-"""Route of what the Linux kernel layer saw."""
+"""The route of violations that the Linux kernel layer saw."""
 _REFUSED_UNSEEN: Final = "the refusal did not reach the test: it was caught on the way, or lost in a thread or task"
 _REFUSED_OUTSIDE: Final = (
     "the call failed there with EACCES (permission denied), and what came of that was caught or lost"
@@ -24,7 +24,7 @@ _REFUSED_OUTSIDE: Final = (
 
 
 def warning_text(violation: Violation) -> str:
-    """Return the one line that warn mode says, made to be searched for with grep."""
+    """Return the one-line text of warn mode's warning, suited for grep."""
     function = function_of(violation.test)
     test = function.rpartition("::")[2] + violation.test[len(function) :]
     if violation.kind == PROGRAM:
@@ -34,7 +34,7 @@ def warning_text(violation: Violation) -> str:
 
 
 def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
-    """Return the TC001 text: the first violation in full, a line for each further one."""
+    """Return the TC001 text: the first violation in full, and one line for each further one."""
     first, *others = violations
     lines = [
         "[TC001] Network Access Violation",
@@ -81,7 +81,7 @@ def line_text(violation: Violation) -> str:
 
 
 def aim_text(violation: Violation) -> str:
-    """Return what was attempted, for lists: the target, or for a server on what it was to listen."""
+    """Return what was attempted, for lists: the target, or the address that a server was to listen on."""
     if violation.kind == PROGRAM:
         return f"{violation.target}, which no layer watches,"
     return _serving(violation) if violation.kind == "bind" else violation.target
@@ -93,26 +93,26 @@ def _serving(violation: Violation) -> str:
 
 
 def short_text(violation: Violation) -> str:
-    """Return a violation in as few words as tell it, for a line that is cut at the terminal's width."""
+    """Return a violation in few words, for a line that pytest cuts at the terminal's width."""
     where = f" at {violation.location}" if violation.location else ""
     return f"[TC001] {aim_text(violation)}{where}"
 
 
 _TESTS: Final = 5
-"""How many tests a list names for one line of code."""
+"""How many lines a list uses to name the tests of one line of code."""
 
 
 def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool = True) -> list[str]:
-    """Return a list of violations by the line that made them: its tests, what was attempted, and how to fix it.
+    """Return a list of violations by line of code: the tests, what they attempted, and how to fix it.
 
-    What several tests attempt from one line is one entry, the parameter sets of a test are one test, and what the same
-    tests attempt from several lines stands below them together.
+    Attempts of several tests from one line are one entry, the parameter sets of a test are one test, and attempts of
+    the same tests from several lines are listed together below these tests.
 
     Args:
         by_test: The violations of each test.
-        named: Whether to name the tests, and not only count them.
+        named: Whether to name the tests; otherwise they are only counted.
     """
-    facts: dict[tuple[Any, ...], dict[str, Violation]] = {}  # by what makes one fact of several tests
+    facts: dict[tuple[Any, ...], dict[str, Violation]] = {}  # the violations by test, for each entry
     for test, violations in sorted(by_test.items()):
         for violation in violations.values():
             where = (violation.location, violation.function) if violation.location else (test, "")
@@ -121,7 +121,7 @@ def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool
                 size += f", by its fixture {violation.fixture.partition(' ')[0]}"
             fact = (size, aim_text(violation), *where, tuple(_circumstances(violation)))
             group = facts.setdefault(fact, {})
-            before = group.get(test)  # from several callers
+            before = group.get(test)  # the same line, called from several places
             group[test] = violation if before is None else _together([before, violation])
     entries: dict[tuple[str, tuple[str, ...]], list[Violation]] = {}
     for (size, *_), group in sorted(facts.items()):
@@ -141,7 +141,7 @@ _FIX: Final = "      to fix: "
 
 
 def _together(violations: list[Violation]) -> Violation:
-    """Return one violation that stands for several of one line."""
+    """Merge several violations of one line into one."""
     first = violations[0]
     same = all(violation.called_from == first.called_from for violation in violations)
     count = sum(violation.count for violation in violations)
@@ -149,7 +149,7 @@ def _together(violations: list[Violation]) -> Violation:
 
 
 def _shown_tests(tests: Sequence[str]) -> list[str]:
-    """Return the tests to name, the parameter sets of one test as one, and how many more there are."""
+    """Return the names of tests to show, with parameter sets combined, and how many more there are."""
     by_function: dict[str, list[str]] = {}
     for test in tests:
         by_function.setdefault(function_of(test), []).append(test)
@@ -162,7 +162,7 @@ def _shown_tests(tests: Sequence[str]) -> list[str]:
 
 
 def function_of(test: str) -> str:
-    """Return a node id without its parameters, which may hold colons and brackets themselves: ``test_get[::1]``."""
+    """Return a node id without its parameters, which may contain colons and brackets: ``test_get[::1]``."""
     path, colons, inside = test.partition("::")
     return path + colons + inside.partition("[")[0]
 
@@ -176,7 +176,7 @@ def place_text(violation: Violation) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things: ``1 test``, ``1,200 tests``."""
+    """Return a number with a noun: ``1 test``, ``1,200 tests``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -186,7 +186,7 @@ def _facts(violation: Violation) -> list[str]:
 
 
 def facts(violation: Violation) -> list[str]:
-    """Return what is known of a violation beside its place: by what call, in which fixture, thread or process."""
+    """Return what is known about a violation beside its place: request, call, fixture, thread, process."""
     found = [violation.request] if violation.request else []
     if violation.kind == "bind":
         found.append(f"{_serving(violation)}, by {violation.route}")

@@ -1,7 +1,7 @@
-"""Size markers written into sources: where each stands best, and a write that harms nobody's work.
+"""Writes size markers into source files, with few markers and without loss of uncommitted work.
 
-``plan`` decides and touches nothing; ``apply`` writes what was planned. The markers go where the least of them say it
-all: one for a module, for a class, or for a function.
+``plan`` decides and changes nothing; ``apply`` writes what was planned. As few markers as possible are used: one for a
+module, for a class, or for a function.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ FORCE: Final = "--network-suggest-sizes-force"
 """The option that writes into files with uncommitted changes."""
 
 _SHOWN: Final = 3
-"""How many markers the terminal gets of a file."""
+"""How many markers of a file the terminal shows."""
 _AT_ONCE: Final = 500
-"""How many files one command line names."""
+"""How many files to name in one command line."""
 
 
 class ApplyError(ValueError):
-    """Markers can't be written; nothing was."""
+    """The markers can't be written; nothing was written."""
 
 
 class LibcstMissingError(ApplyError):
-    """The library that writes them is not installed."""
+    """libcst, which is needed to write markers, is not installed."""
 
     def __init__(self) -> None:
         super().__init__("writing markers needs libcst: pip install 'pytest-test-categories[apply]'")
 
 
 class UncommittedError(ApplyError):
-    """Files to be written have changes that are in no commit."""
+    """Files to write have uncommitted changes."""
 
 
 class Place(NamedTuple):
-    """Where a marker may stand.
+    """A place for a marker.
 
     Attributes:
         file: Path of the source, absolute or relative to the root directory.
-        name: Dotted name of the class or function in it, as ``__qualname__`` has it; empty for the module itself.
+        name: Dotted name of the class or function in it, as in ``__qualname__``; empty for the module itself.
     """
 
     file: str
@@ -61,16 +61,16 @@ class Place(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A test function as pytest collected it, and the size that it is to have.
+    """A test function that pytest collected, and the size that it should get.
 
     Attributes:
         id: Its node id, without parameters.
-        size: The size that it should have; empty to leave it as it is.
-        current: The size it has; empty if none.
+        size: The size that it should get; empty to leave it as it is.
+        current: The size that it has; empty if none.
         module: Path of the file that it was collected from, absolute or relative to the root directory.
-        function: Where its ``def`` may be found, the likeliest first. Empty if it is no Python function.
-        classes: For each class around it, the innermost first: the class and its bases, in the order of look-up.
-        observed: Whether it was observed in full, so that a marker of a module or class may speak for it.
+        function: The possible places of its ``def``, the most likely first. Empty if it is not a Python function.
+        classes: For each class around it, the innermost first: the class and its bases, in method resolution order.
+        observed: Whether it was observed in full, so that a marker of a module or class may cover it.
     """
 
     id: str
@@ -83,11 +83,11 @@ class Target(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A marker that a change writes or takes away.
+    """A marker that a change writes or removes.
 
     Attributes:
         name: Dotted name of the class or function; empty for the module.
-        size: The size it says from now on; empty if it goes.
+        size: The new size; empty to remove the marker.
     """
 
     name: str
@@ -95,12 +95,12 @@ class Mark(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A file, before and after.
+    """The change of one file.
 
     Attributes:
         file: Its path, relative to the root directory.
-        before: Its bytes as they are.
-        after: Its bytes with the markers.
+        before: Its content before the change.
+        after: Its content with the markers.
         marks: The markers, in order of their names.
     """
 
@@ -111,7 +111,7 @@ class Change(NamedTuple):
 
 
 class Omission(NamedTuple):
-    """Something that was left out.
+    """A test function or file that was left out.
 
     Attributes:
         what: Node id of a test function, or path of a file.
@@ -123,11 +123,11 @@ class Omission(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to be written, and what can't be.
+    """The changes to write, and what can't be written.
 
     Attributes:
-        changes: The files, in order.
-        omitted: What is left out, in order.
+        changes: The changes, in the order of the files.
+        omitted: The omissions, in order.
     """
 
     changes: tuple[Change, ...]
@@ -137,12 +137,12 @@ class Plan(NamedTuple):
 def target_of(
     test: str, module: str, function: Callable[..., object] | None, name: str, classes: Sequence[type]
 ) -> Target:
-    """Return the target for a test function that Python holds; its sizes are not known yet.
+    """Return the target for a collected test function, with its sizes still empty.
 
     Args:
-        test: Its node id, without parameters.
+        test: The node id, without parameters.
         module: Path of the file that it was collected from.
-        function: The function; None if it is no Python function.
+        function: The function; None if the test is not a Python function.
         name: The name it was collected under, without parameters.
         classes: The classes that it was collected in, the outermost first.
     """
@@ -168,15 +168,15 @@ def _file_of(cls: type) -> str:
 
 
 def plan(root: str, targets: Iterable[Target], aliases: Mapping[str, str] | None = None) -> Plan:
-    """Return the changes that give each test its size, with the least text.
+    """Return the changes that give each test its size with few markers.
 
-    A module or class gets one marker where all of its tests were observed and agree; its source must hold no test that
-    is not among the targets. Nothing is written for a test that has its size already, and no other test's size changes.
+    A module or class gets one marker if all of its tests were observed and need the same size, and if its source has no
+    test that is not a target. Nothing is written for a test that already has its size, and no other test changes size.
 
     Args:
-        root: The root directory; files outside of it stay as they are.
-        targets: All test functions of the files, those that are to stay as they are too.
-        aliases: The sizes of markers that the project has for them, such as ``{"unit": "small"}``.
+        root: The root directory; files outside of it are not changed.
+        targets: All test functions of the files, including those that should not change.
+        aliases: The project's own markers and their sizes, such as ``{"unit": "small"}``.
 
     Raises:
         LibcstMissingError: libcst is not installed.
@@ -185,7 +185,7 @@ def plan(root: str, targets: Iterable[Target], aliases: Mapping[str, str] | None
 
 
 class _Planner:
-    """Finds the places; the marks that it has decided on so far lie over those of the sources."""
+    """Chooses the places; marks that it has already decided on override those in the sources."""
 
     def __init__(self, root: str, targets: Iterable[Target], sizes: Mapping[str, str]) -> None:
         self._root = os.path.realpath(root)
@@ -228,7 +228,7 @@ class _Planner:
         return os.path.realpath(os.path.join(self._root, file)) if file else ""
 
     def _source(self, path: str) -> Source | str:
-        """Return the source at a path, or why there is none to write to."""
+        """Return the source at a path, or the reason why it can't be changed."""
         known = self._sources.get(path)
         if known is None:
             known = self._sources[path] = self._read(path)
@@ -254,7 +254,7 @@ class _Planner:
         places = [Place(self._path(place.file), place.name) for place in target.function]
         found = [p for p in places if isinstance(source := self._source(p.file), str) or p.name in source]
         classes = tuple(tuple(Place(self._path(p.file), p.name) for p in level) for level in target.classes)
-        # Of those that are found, one in a source that can be written is better than one in the library beside it.
+        # Of the places found, prefer one in a source that can be changed to one in a library.
         found.sort(key=lambda place: isinstance(self._source(place.file), str))
         return target._replace(module=module, function=tuple((found or places)[:1]), classes=classes)
 
@@ -267,7 +267,7 @@ class _Planner:
         return not isinstance(source, str) and source.can_write(place.name)
 
     def _can_mark(self, target: Target) -> bool:
-        """Whether a marker on the function is one of the test: not where a decorator makes tests of other names."""
+        """Whether a marker on the function applies to the test: not if a decorator creates tests with other names."""
         place = target.function[0]
         name = target.id.rpartition("::")[2]
         return place.name.rpartition(".")[2] == name and self._can_write(place)
@@ -275,28 +275,28 @@ class _Planner:
     # -- sizes ---------------------------------------------------------------------------------------------------------
 
     def _effective(self, target: Target, marks: Mapping[Place, str]) -> str:
-        """Return the size that the sources give a target; empty if they don't."""
+        """Return the size that the sources give a target; empty if they give none."""
         for place in _look_up(target):
             if size := marks[place] if place in marks else self._size_at(place):
                 return size
         return ""
 
     def _is_wrong(self, target: Target, marks: Mapping[Place, str]) -> bool:
-        """Whether a target is to have another size than it has. What no source decides stays what it was."""
+        """Whether a target would not have the size it should have. A size that no source gives remains unchanged."""
         found, first = self._effective(target, marks), self._first[target]
         if found == first:
             return bool(target.size) and target.size not in {found, target.current}
         return found != (target.size or first or target.current)
 
     def _harmless(self, marks: Mapping[Place, str], changed: Iterable[Place]) -> bool:
-        """Whether all that are right stay right."""
+        """Whether all targets that have the right size keep it."""
         affected = {target for place in changed for target in self._at.get(place, ())}
         return not any(self._is_wrong(t, marks) and not self._is_wrong(t, self._decided) for t in affected)
 
     # -- places --------------------------------------------------------------------------------------------------------
 
     def _wide(self, place: Place, members: Sequence[Target]) -> bool:
-        """Give a whole module or class one marker, if its tests agree on a size; return whether that settles them."""
+        """Give a module or class one marker if its tests need the same size; return whether all are then right."""
         sizes = {target.size for target in members}
         size = next(iter(sizes))
         if not any(self._is_wrong(target, self._decided) for target in members):
@@ -319,7 +319,7 @@ class _Planner:
         return True
 
     def _clear(self, target: Target, place: Place, size: str, marks: MutableMapping[Place, str]) -> bool:
-        """Take away the other sizes that would hide a wide marker from a target; return whether that is possible."""
+        """Remove closer sizes that would override a wide marker for a target; return whether that is possible."""
         for closer in _look_up(target):
             if closer == place:
                 return True
@@ -333,7 +333,7 @@ class _Planner:
         return True
 
     def _narrow(self, target: Target, members: Sequence[Target]) -> None:
-        """Give a function a marker; where it can't have one, the class or module, with others put right."""
+        """Mark a function; if that is impossible, mark its class or module and correct the other tests there."""
         place = target.function[0]
         source = self._source(place.file)
         if isinstance(source, str):
@@ -390,7 +390,7 @@ class _Planner:
 
 
 def _look_up(target: Target) -> Iterator[Place]:
-    """Yield the places of a target's size, the closest first."""
+    """Yield the places that may give a target its size, the closest first."""
     yield from target.function
     for level in target.classes:
         yield from level
@@ -399,16 +399,16 @@ def _look_up(target: Target) -> Iterator[Place]:
 
 
 def _inside(root: str, path: str) -> str:
-    """Return a path relative to the root directory, with forward slashes; empty if it lies outside."""
+    """Return a path relative to the root directory, with forward slashes; empty if it is outside."""
     try:
         inside = os.path.relpath(path, root)
-    except ValueError:  # there is none, or it is on another drive
+    except ValueError:  # the path is empty, or on another drive
         return ""
     return "" if inside.split(os.sep)[0] == ".." else inside.replace(os.sep, "/")
 
 
 def _not_ours(root: str, path: str) -> str:
-    """Return why a file is not written to, if it is not: the path is one that links were followed to."""
+    """Return why a file must not be changed; empty if it may be. The path must have its links resolved."""
     if not _inside(root, path):
         return "outside of the root directory"
     if not path.endswith((".py", ".pyw")):
@@ -425,7 +425,7 @@ def _not_ours(root: str, path: str) -> str:
 
 def _no_python(data: bytes, path: str) -> str:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # made errors, those of the text as it is would count
+        warnings.simplefilter("ignore")  # with -W error, warnings about the existing code would count as errors
         try:
             compile(data, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
@@ -437,15 +437,15 @@ def _no_python(data: bytes, path: str) -> str:
 
 
 def apply(root: str, changes: Sequence[Change], *, force: bool = False) -> tuple[Omission, ...]:
-    """Write the changes of a plan, each file at once; return those that were left out.
+    """Write the changes of a plan, each file atomically; return those that were left out.
 
     Args:
         root: The root directory that the plan was made for.
         changes: The changes of the plan.
-        force: Write into files with uncommitted changes too.
+        force: Whether to change files with uncommitted changes, too.
 
     Raises:
-        UncommittedError: Some of the files have changes that are in no commit, or git can't tell. Nothing was written.
+        UncommittedError: Some files have uncommitted changes, or git can't tell. Nothing was written.
     """
     root = os.path.realpath(root)
     paths = {os.path.join(root, change.file): change for change in changes}
@@ -475,7 +475,7 @@ def _replace(path: str, change: Change) -> str:
     try:
         with open(handle, "wb") as file:
             file.write(change.after)
-        with contextlib.suppress(OSError, AttributeError):  # another's file stays another's where that is permitted
+        with contextlib.suppress(OSError, AttributeError):  # keeps the owner where that is permitted
             os.chown(temporary, status.st_uid, status.st_gid)
         os.chmod(temporary, status.st_mode & 0o7777)
         os.replace(temporary, path)
@@ -487,7 +487,7 @@ def _replace(path: str, change: Change) -> str:
 
 
 def _uncommitted(paths: Iterable[str]) -> Iterator[str]:
-    """Yield those of the files that a git work tree holds, and that differ from its last commit."""
+    """Yield the files that are in a git work tree and differ from its last commit."""
     by_tree: dict[str, list[str]] = {}
     for path in paths:
         if tree := _work_tree(path):
@@ -497,13 +497,13 @@ def _uncommitted(paths: Iterable[str]) -> Iterator[str]:
             some = files[start : start + _AT_ONCE]
             tracked = set(_git(tree, "ls-files", "-z", "--", *some))
             entries = _git(tree, "status", "--porcelain", "-z", "--untracked-files=all", "--", *some)
-            # Of a renamed file both names come, each by itself: the old one without the letters in front.
+            # For a renamed file git prints both names as separate entries, the old one without the status letters.
             changed = {entry[3:] for entry in entries} | set(entries)
             yield from (os.path.join(tree, *file.split("/")) for file in some if file not in tracked - changed)
 
 
 def _work_tree(path: str) -> str:
-    """Return the closest work tree around a file: a submodule is its own."""
+    """Return the closest work tree around a file, which may be a submodule; empty if there is none."""
     folder = os.path.dirname(path)
     while not os.path.lexists(os.path.join(folder, ".git")):
         above = os.path.dirname(folder)
@@ -514,7 +514,7 @@ def _work_tree(path: str) -> str:
 
 
 def _git(tree: str, *arguments: str) -> list[str]:
-    # A hook of git's own sets variables that would lead to another tree; looking must not write nor run anything.
+    # In a git hook, variables may point to another tree. The commands must not write anything or run other programs.
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--literal-pathspecs", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments]
     try:
@@ -531,11 +531,11 @@ def _git(tree: str, *arguments: str) -> list[str]:
 
 
 def lines(changes: Sequence[Change], omitted: Iterable[Omission]) -> Iterator[str]:
-    """Yield what a terminal shows of what was written, and of what was not and why.
+    """Yield the lines for the terminal: what was written, and what was left out and why.
 
     Args:
-        changes: What was written.
-        omitted: What was left out, by ``plan`` and by ``apply``.
+        changes: The changes that were written.
+        omitted: The omissions of ``plan`` and ``apply``.
     """
     yield f"size markers written into {counted(len(changes), 'file')}" if changes else "no size marker to write"
     for change in changes:

@@ -1,6 +1,6 @@
-"""One source file: which size markers stand where in it, and its text with others.
+"""One source file: reads its size markers, and returns its text with other markers.
 
-Everything but the markers stays as it is, byte for byte; libcst keeps comments, blank lines and line ends.
+Everything except the markers stays unchanged, byte for byte; libcst keeps comments, blank lines and line ends.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 
 class SourceError(ValueError):
-    """A source file can't be read as Python, or not be given back as it is."""
+    """libcst can't parse a source file, or can't reproduce it exactly."""
 
 
 class _Scope:
-    """A module, class or function of the source, in all the definitions that it may have at run time."""
+    """A module, class or function of the source, with all definitions that it may have at run time."""
 
     def __init__(self) -> None:
         self.definitions: list[Definition] = []
@@ -40,7 +40,7 @@ class _Scope:
 
 
 class _Names(NamedTuple):
-    """How a source calls pytest and its markers."""
+    """The names that a source uses for pytest and its markers."""
 
     pytest: set[str]
     mark: set[str]
@@ -55,7 +55,7 @@ class Source:
         sizes: The size that each marker stands for.
 
     Raises:
-        SourceError: It is no Python that libcst understands.
+        SourceError: libcst can't parse the file, or can't reproduce it exactly.
     """
 
     def __init__(self, data: bytes, sizes: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ class Source:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def __contains__(self, name: str) -> bool:
-        """Whether a class or function of that dotted name is defined; the module itself has the empty name."""
+        """Whether a class or function with that dotted name is defined; the module itself has the empty name."""
         return name in self._scopes
 
     def can_write(self, name: str) -> bool:
@@ -84,7 +84,7 @@ class Source:
         return name in self._scopes and self._scopes[name].readable
 
     def size_of(self, name: str) -> str:
-        """Return the size whose marker stands at a class, function or the module itself; empty if none does."""
+        """Return the size in the markers of a class, a function or the module itself; empty if there is none."""
         scope = self._scopes.get(name)
         if scope is None:
             return ""
@@ -95,7 +95,7 @@ class Source:
 
     @cached_property
     def tests(self) -> tuple[str, ...]:
-        """Dotted names of the functions that pytest or unittest would take for tests."""
+        """Dotted names of the functions that pytest or unittest would collect as tests."""
         return tuple(name for name in self._scopes if self._is_test(name))
 
     def _is_test(self, name: str) -> bool:
@@ -120,7 +120,7 @@ class Source:
         return self._sizes.get(self._marker(expression), "")
 
     def _marker(self, expression: cst.BaseExpression) -> str:
-        """Return the name of the marker that an expression makes; empty if it makes none."""
+        """Return the name of the marker that an expression creates; empty if it creates none."""
         if isinstance(expression, cst.Call):
             expression = expression.func
         if isinstance(expression, cst.Name):
@@ -140,7 +140,7 @@ class Source:
         )
 
     def _gather(self, body: Sequence[cst.CSTNode]) -> None:
-        """Learn how pytest and its markers are called, wherever they were imported, and in which lines for certain."""
+        """Note the names of pytest and its markers, and the lines that certainly import them."""
         for index, statement in enumerate(body):
             certain = isinstance(statement, cst.SimpleStatementLine)
             for line in _lines([statement]):
@@ -166,7 +166,7 @@ class Source:
                     self._scan(block, prefix, certain=False)
 
     def _define(self, node: Definition, name: str, *, certain: bool) -> None:
-        if certain:  # the last one wins; of those in branches any may
+        if certain:  # the last definition wins; one in a branch may or may not
             for old in [old for old in self._scopes if old == name or old.startswith(name + ".")]:
                 del self._scopes[old]
         scope = self._scopes.setdefault(name, _Scope())
@@ -190,15 +190,15 @@ class Source:
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def can_drop(self, name: str) -> bool:
-        """Whether the size there can go without a trace: it stands in decorators only."""
+        """Whether the size there can be removed cleanly: it is given by decorators only."""
         scope = self._scopes[name]
         return scope.marks is None or not self._has_size(scope.marks)
 
     def sized(self, sizes: Mapping[str, str]) -> bytes:
-        """Return the file with a marker of a size at each of the named places, and none at those of an empty size.
+        """Return the file's content with the given size markers; an empty size removes the markers.
 
         Args:
-            sizes: By dotted name; the module itself has the empty name.
+            sizes: The sizes by dotted name; the module itself has the empty name.
         """
         definitions: dict[int, str] = {}
         marks: dict[int, str] = {}
@@ -232,7 +232,7 @@ class Source:
         return any(self._size(item) for item in _items(marks.value))
 
     def _mark_name(self, before: int) -> tuple[str, bool]:
-        """Return how to write ``pytest.mark`` from a statement on, and whether pytest must be imported for that."""
+        """Return how to write ``pytest.mark`` at a statement, and whether ``import pytest`` must be added for it."""
         usable = [spelling for index, spelling in self._imports if index < before]
         if not usable:
             return f"{_PYTEST}.mark", True
@@ -240,7 +240,7 @@ class Source:
 
 
 class _Writer(cst.CSTTransformer):
-    """Puts markers on definitions, and into ``pytestmark``."""
+    """Writes markers as decorators and into ``pytestmark``."""
 
     def __init__(self, source: Source, definitions: dict[int, str], marks: dict[int, str], prefix: str) -> None:
         super().__init__()
@@ -256,13 +256,13 @@ class _Writer(cst.CSTTransformer):
         return cst.parse_expression(f"{self._prefix}.{size}")
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        """Look into everything but functions: there are no tests inside of those."""
+        """Visit everything except the inside of functions, which contains no tests."""
         return not isinstance(node, cst.FunctionDef)
 
     def on_leave(  # type: ignore[override]  # libcst's own is as wide as each kind of node
         self, original_node: cst.CSTNode, updated_node: cst.CSTNode
     ) -> cst.CSTNode:
-        """Return a node with its markers, if it is one that may have any."""
+        """Return the node, with its markers if it is one that can have markers."""
         if isinstance(updated_node, Definition):
             return updated_node.with_changes(**self._decorated(original_node, updated_node))
         if isinstance(updated_node, Assignment):
@@ -274,7 +274,7 @@ class _Writer(cst.CSTTransformer):
         if size is None:
             return {}
         decorators: list[cst.Decorator] = []
-        orphans: list[cst.EmptyLine] = []  # comments of markers that go
+        orphans: list[cst.EmptyLine] = []  # comments of removed markers
         done = not size
         for decorator in updated.decorators:
             if not self._source._size(decorator.decorator):
@@ -288,7 +288,7 @@ class _Writer(cst.CSTTransformer):
                 if decorator.trailing_whitespace.comment is not None:
                     orphans.append(cst.EmptyLine(comment=decorator.trailing_whitespace.comment))
         if not done:
-            # A marker refuses what is not callable, as a class method's descriptor: there it goes below.
+            # A marker rejects what is not callable, such as a class method's descriptor: it goes below that decorator.
             bound = [i for i, d in enumerate(decorators) if _name(d.decorator) in _UNBOUND]
             decorators.insert(bound[-1] + 1 if bound else 0, cst.Decorator(self.marker(size)))
         return {"decorators": decorators, "lines_after_decorators": [*orphans, *updated.lines_after_decorators]}
@@ -306,7 +306,7 @@ class _Writer(cst.CSTTransformer):
                     for element, is_size in zip(value.elements, sized, strict=True)
                 ]
             else:
-                # In front, where no comment belongs to the line before.
+                # At the front, where no comment belongs to the previous line.
                 comma = _comma_like(value) if value.elements else cst.MaybeSentinel.DEFAULT
                 elements = [cst.Element(self.marker(size), comma=comma), *value.elements]
             return {"value": value.with_changes(elements=elements)}
@@ -344,7 +344,7 @@ def _blocks(statement: cst.CSTNode) -> Iterator[Sequence[cst.CSTNode]]:
 
 
 def _lines(statements: Iterable[cst.CSTNode]) -> Iterator[cst.SimpleStatementLine]:
-    """Yield the simple statements of a scope, those in branches too."""
+    """Yield the simple statements of a scope, including those in branches."""
     for statement in statements:
         if isinstance(statement, cst.SimpleStatementLine):
             yield statement
@@ -360,7 +360,7 @@ def _is_import(statement: cst.CSTNode) -> bool:
 
 
 def _pytest_names(line: cst.SimpleStatementLine) -> Iterator[tuple[str, str]]:
-    """Yield the names that a line gives to pytest and to ``pytest.mark``, with which it is."""
+    """Yield the names that a line binds to pytest or ``pytest.mark``, each with ``"pytest"`` or ``"mark"``."""
     for small in line.body:
         if isinstance(small, cst.Import):
             for alias in small.names:
@@ -404,7 +404,7 @@ def _holds(statement: cst.CSTNode, nodes: AbstractSet[int]) -> bool:
 
 
 def _header_end(body: Sequence[cst.CSTNode]) -> int:
-    """Return the index after the imports at the top, with the docstring and whatever stands between them."""
+    """Return the index after the docstring and the imports at the top, including other statements between them."""
     end = 0
     for index, statement in enumerate(body):
         if isinstance(statement, cst.SimpleStatementLine):
@@ -421,7 +421,7 @@ def _header_end(body: Sequence[cst.CSTNode]) -> int:
 
 
 def _defines(statement: cst.CSTNode) -> bool:
-    """Whether there are definitions in a statement: what they need must come before."""
+    """Whether a statement contains definitions: what they use must come before it."""
     return isinstance(statement, Definition) or any(_defines(inner) for block in _blocks(statement) for inner in block)
 
 
@@ -431,11 +431,11 @@ def _defines(statement: cst.CSTNode) -> bool:
 def _insert(
     body: list[Statement], header: list[cst.EmptyLine], index: int, line: cst.SimpleStatementLine, blank: bool = True
 ) -> None:
-    """Put a statement of a line into a module, with the blank lines that belong there."""
+    """Insert a one-line statement into a module, with suitable blank lines."""
     if index < len(body):
         following = body[index]
         leading = list(following.leading_lines)
-        if index == 0:  # what libcst calls the module's header may end in comments that belong to the first statement
+        if index == 0:  # libcst's module header may end in comments that belong to the first statement
             at = len(header)
             while at and header[at - 1].comment is not None:
                 at -= 1
@@ -451,7 +451,7 @@ def _insert(
 
 
 def _insert_import(body: list[Statement], header: list[cst.EmptyLine], end: int) -> None:
-    """Put ``import pytest`` with the imports at the top, which end at an index."""
+    """Insert ``import pytest`` among the imports at the top, which end at an index."""
     line = cst.SimpleStatementLine([cst.Import([cst.ImportAlias(cst.Name(_PYTEST))])])
     imports = [index for index in range(end) if _is_import(body[index])]
     after = next((index for index in imports if _comes_after(body[index])), None)
@@ -467,7 +467,7 @@ def _insert_import(body: list[Statement], header: list[cst.EmptyLine], end: int)
 
 
 def _comes_after(statement: cst.CSTNode) -> bool:
-    """Whether an import stands after pytest's where imports are sorted: the standard library first, then by name."""
+    """Whether an import belongs after ``import pytest`` in sorted imports: the standard library first, then by name."""
     assert isinstance(statement, cst.SimpleStatementLine)
     small = statement.body[0]
     if isinstance(small, cst.Import):
@@ -480,7 +480,7 @@ def _comes_after(statement: cst.CSTNode) -> bool:
 
 
 def _comma_like(value: cst.List | cst.Tuple) -> cst.Comma:
-    """Return a comma that breaks the line if the first element stands on a line of its own."""
+    """Return a comma that is followed by a line break if the first element starts on a new line."""
     opening = value.lbracket if isinstance(value, cst.List) else (value.lpar[0] if value.lpar else None)
     space = opening.whitespace_after if opening is not None else None
     if isinstance(space, cst.ParenthesizedWhitespace):

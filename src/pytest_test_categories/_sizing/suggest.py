@@ -1,4 +1,4 @@
-"""The smallest size that each test passes with, from a run in which nothing was refused, with the evidence."""
+"""Suggests the smallest size for each test, with the evidence, from a run in which nothing was refused."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ LARGE: Final = TestSize.LARGE.value
 XLARGE: Final = TestSize.XLARGE.value
 
 UNSEEN: Final = ("failed", "error", "skipped", "xfailed", "unfinished")
-"""Outcomes after which a test may have had more to reach for."""
+"""Outcomes of tests that may not have made all of their attempts."""
 UNWATCHED: Final = "unwatched child processes"
 
 _SHOWN: Final = 3
-"""How many names and lines a group shows unless everything is asked for."""
+"""How many names and lines of a group are shown if the output is not verbose."""
 
 
 class Evidence(NamedTuple):
-    """Something that a test function needs a size for.
+    """An access because of which a test function needs a size.
 
     Attributes:
         needs: The smallest size that permits it.
-        target: ``host:port`` as the code asked for it.
-        place: ``path:line`` that asked, if anybody knows.
-        fixture: The fixture that asked, with its scope, such as ``db (session)``.
-        importing: The module whose import asked.
+        target: ``host:port`` as the code passed it.
+        place: ``path:line`` of the access, if known.
+        fixture: The fixture that made the access, with its scope, such as ``db (session)``.
+        importing: The module whose import made the access.
     """
 
     needs: str
@@ -46,7 +46,7 @@ class Evidence(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The evidence in a line, such as ``medium: localhost:5432 from tests/conftest.py:31``."""
+        """The evidence in one line, such as ``medium: localhost:5432 from tests/conftest.py:31``."""
         parts = [f"{self.needs}: {self.target}"]
         if self.place:
             parts.append(f"from {self.place}")
@@ -58,12 +58,12 @@ class Evidence(NamedTuple):
 
 
 class SetSize(NamedTuple):
-    """A parameter set that has a size of its own, and what was seen of it.
+    """A parameter set with its own size, and the size that it needs.
 
     Attributes:
         id: Node id of the test.
-        size: The size that stands on the set.
-        needs: The smallest size that permits what was seen.
+        size: The size in the markers of the set.
+        needs: The smallest size that permits all observed accesses.
     """
 
     id: str
@@ -72,25 +72,25 @@ class SetSize(NamedTuple):
 
     @property
     def too_small(self) -> bool:
-        """Whether the set's own size stands in the way."""
+        """Whether the set's own size is smaller than needed."""
         return _rank(self.size) < _rank(self.needs)
 
 
 class Suggestion(NamedTuple):
-    """What a run says about the size of a test function.
+    """The result of a run for the size of a test function.
 
     Attributes:
-        function: Node id of the function: a test's without its parameters.
+        function: Node id of the function: that of a test without its parameters.
         file: Path of its file, relative to the root directory.
-        line: Its line there, from 1; 0 if nobody knows.
-        tests: How many tests it has: one, or one for each set of parameters.
-        sizes: The sizes that its tests have now, the smallest first; an empty one for none. Without those of
-            parameter sets that have their own.
-        needs: The smallest size that permits everything that was seen.
-        evidence: What it needs more than ``small`` for, the most demanding first.
-        unobserved: Why it was not observed in full, such as ``skipped``, a word for each reason; empty if it was.
-        sets: Its parameter sets that have sizes of their own.
-        fits: Whether each of its tests has the size that it needs, though they differ.
+        line: The line in that file, from 1; 0 if unknown.
+        tests: The number of its tests: one, or one for each set of parameters.
+        sizes: The sizes that its tests have now, the smallest first; an empty string for no size. Parameter sets with
+            their own size are not included.
+        needs: The smallest size that permits all observed accesses.
+        evidence: The accesses that need more than ``small``, the most demanding first.
+        unobserved: The reasons why it was not observed in full, such as ``skipped``; empty if it was.
+        sets: Its parameter sets with their own sizes.
+        fits: Whether its tests have different sizes, and each test the size that it needs.
     """
 
     function: str
@@ -116,15 +116,15 @@ class Suggestion(NamedTuple):
 
     @property
     def observed(self) -> bool:
-        """Whether all of its tests ran to their ends, and under the eyes of the layers."""
+        """Whether all of its tests ran to their end, and the layers could watch everything."""
         return not self.unobserved
 
     @property
     def size(self) -> str:
-        """The size that it should have; empty where the run does not tell.
+        """The size that it should have; empty if the run does not determine it.
 
-        Large and xlarge may touch the same network, so that xlarge stays where large is needed. A test that was not
-        observed in full is only ever made larger.
+        Large and xlarge permit the same network, so that xlarge is kept where large is needed. For a test that was not
+        observed in full, only a larger size is suggested.
         """
         if not self.sizes or self.fits:
             return ""
@@ -139,7 +139,7 @@ class Suggestion(NamedTuple):
 
     @property
     def larger_than_needed(self) -> bool:
-        """Whether a smaller size would do, for all that was seen of a test that was observed in full."""
+        """Whether a smaller size is enough; only for a test that was observed in full."""
         return self.observed and bool(self.sizes) and _rank(self.sizes[-1]) > _rank(self.needs) and not self.fits
 
 
@@ -148,19 +148,19 @@ def suggest(
 ) -> tuple[Suggestion, ...]:
     """Return a suggestion for each test function of a run, in the order of their files and lines.
 
-    What a module's import reached is needed by all of its tests, and what a fixture reached by all tests that use it:
-    only the one that came first was charged with it, and each may come first in another run.
+    All tests of a module need what its import accessed, and all users of a fixture need what the fixture accessed: only
+    the first test was charged with it, and another test may be the first in the next run.
 
     Args:
-        report: The run. Nothing may have been refused in it: a refused test did not reach for the rest.
-        uses: The fixtures of broader scope than a test's that each test uses, by node id: of each the name, with its
-            home and ``::`` before it, if it has one. Leave out those that are not held to the test's size.
-        sets: Node ids of the tests whose size stands on their parameter set.
+        report: A run in which nothing was refused: a test with a refusal did not make its other attempts.
+        uses: The broad fixtures that each test uses, by node id: the name of the fixture, preceded by its home and
+            ``::`` if it has one. Leave out fixtures that are not held to the test's size.
+        sets: Node ids of the tests that get their size from their parameter set.
     """
     of_fixtures: dict[str, list[Access]] = {}
     for access in report.accesses:
         name, _space, scope = access.violation.fixture.partition(" (")
-        if name and scope != "function)":  # those are set up for each test, and charged to it
+        if name and scope != "function)":  # function fixtures are set up for each test, and charged to it
             home = access.violation.fixture_home
             of_fixtures.setdefault(f"{home}::{name}" if home else name, []).append(access)
     using = {published_id(test): names for test, names in (uses or {}).items()}
@@ -169,7 +169,7 @@ def suggest(
     functions: dict[str, list[tuple[Case, frozenset[Evidence]]]] = {}
     for case in report.tests:
         charged = [*report.by_test.get(case.id, ())]
-        # What happened while a module was imported is charged to the module.
+        # Accesses during the import of a module are charged to the module.
         charged += report.by_test.get(case.id.partition("::")[0], ()) if "::" in case.id else ()
         charged += [access for name in sorted(using.get(case.id, ())) for access in of_fixtures.get(name, ())]
         evidence = frozenset(_evidence(access) for access in charged if access.needs != SMALL)
@@ -179,7 +179,7 @@ def suggest(
 
 
 def function_of(test: str) -> str:
-    """Return the node id of a test's function: without parameters, which may hold brackets and colons."""
+    """Return the node id of a test's function: without parameters, which may contain brackets and colons."""
     path, colons, inside = test.partition("::")
     return path + colons + (inside.partition("[")[0] if inside.endswith("]") else inside)
 
@@ -189,7 +189,7 @@ def _suggestion(
 ) -> Suggestion:
     free = [(case, seen) for case, seen in cases if case.id not in own_sets]
     sizes = sorted({case.size for case, _ in free}, key=_rank)
-    # What a set with a size of its own needs, or hides by being skipped, says nothing about the function's marker.
+    # A set with its own size, even a skipped one, does not matter for the function's marker.
     evidence = {item for _, seen in free or cases for item in seen}
     unobserved = {reason for case, _ in free or cases for reason in _unobserved(case)}
     first = cases[0][0]
@@ -224,7 +224,7 @@ def _unobserved(case: Case) -> Iterator[str]:
 
 
 def _rank(size: str) -> int:
-    """Return a size's place in the order; xlarge ties with large, since they may touch the same network."""
+    """Return a size's rank; that of xlarge equals that of large, since they permit the same network."""
     return SIZES.index(LARGE if size == XLARGE else size) if size else -1
 
 
@@ -232,11 +232,11 @@ def _rank(size: str) -> int:
 
 
 def lines(suggestions: Iterable[Suggestion], verbose: bool = False) -> Iterator[str]:
-    """Yield what a terminal shows: a summary by file with the evidence, then what deserves a look.
+    """Yield the lines for the terminal: a summary by file with the evidence, then the tests to check.
 
     Args:
-        suggestions: What ``suggest`` returned.
-        verbose: Name every test and show all evidence, in place of the first few.
+        suggestions: The result of ``suggest``.
+        verbose: Whether to name every test and show all evidence, instead of only the first few.
     """
     every = sorted(suggestions, key=lambda s: s.file)  # stable: lines of a file stay in order
     for file, group in groupby(every, key=lambda s: s.file):

@@ -1,4 +1,4 @@
-"""The pytest plugin: reads options, and brings in what the mode needs.
+"""The pytest plugin: reads the options, and imports what the mode needs.
 
 In off mode nothing but this module and ``_options`` is imported, and no hook runs for a test.
 """
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class _Plainly:
-    """Within its block this package's modules and wrapt's are imported as any interpreter does it.
+    """Imports the modules of this package and of wrapt without pytest's assertion rewriting, within its block.
 
-    pytest would rewrite the assertions of all that a plugin's package holds, where none is meant for a reader: that
-    takes longer than the rest of their import.
+    pytest rewrites the assertions in every module of a plugin's package. That takes longer than the rest of the
+    import, and no user is meant to read a failed assertion of these modules.
     """
 
     def __enter__(self) -> None:
         sys.meta_path.insert(0, self)
 
     def __exit__(self, *_: object) -> None:
-        if self in sys.meta_path:  # somebody may have put another list in its place
+        if self in sys.meta_path:  # other code may have replaced the list
             sys.meta_path.remove(self)
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
-        """Find a module without pytest's finder, which comes next."""
+        """Find a module of this package or of wrapt; leave all others to the next finder, pytest's."""
         plain = name.partition(".")[0] in {"pytest_test_categories", "wrapt"}
         return PathFinder.find_spec(name, path) if plain else None
 
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
-    """Guard the import of the first conftests, before capturing starts."""
+    """Guard the import of the first conftests; called before capturing starts."""
     with _Plainly():
         settings = _options.of(early_config)
         if settings.active:
@@ -69,7 +69,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, and the plugin's parts."""
+    """Register the markers and the parts of the plugin."""
     _options.register_markers(config)
     with _Plainly():
         if given := _options.from_1x(config):
@@ -93,14 +93,14 @@ def _configure(config: pytest.Config) -> None:
         from pytest_test_categories.pytest_plugin import _kernel
 
         _kernel.confirm(settings)
-    if session is None:  # loaded too late for the first conftests: by pytest_plugins, say
+    if session is None:  # loaded too late for the first conftests, for example through pytest_plugins
         session = Session(config, settings)
         config.pluginmanager.register(session, _SESSION)
     session.configure(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Select by size, if the project has sizes and anything asks for them: a conftest may have set ``-m``."""
+    """Register the selection by size if it is needed; not earlier, since a conftest may have set ``-m``."""
     config = session.config
     if _options.selects_by_size(config):
         with _Plainly():
@@ -110,7 +110,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say the mode, and what is watched."""
+    """Return the header lines: the mode, and what is watched."""
     settings, verbose = _options.of(config), config.option.verbose > 0
     if settings.active and settings.kernel != _options.OFF:
         from pytest_test_categories.pytest_plugin import _kernel

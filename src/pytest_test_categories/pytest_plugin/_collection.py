@@ -1,4 +1,4 @@
-"""Collection counts: what test modules and conftests reach for while they are imported."""
+"""Guards the collection: judges what test modules and conftests reach for while they are imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONFTEST: Final = "conftest.py"
 
 
 class Collecting:
-    """Watches imports, and settles at the end of the collection what they may have reached."""
+    """Watches imports, and judges their attempts at the end of the collection if the size was unknown before."""
 
     def __init__(self, settings: Settings, run: Run) -> None:
         assert settings.mode is not None
@@ -55,13 +55,13 @@ class Collecting:
     def importing(
         self, name: str, size: TestSize | Callable[[], TestSize | None] | None, file: str = ""
     ) -> Iterator[tuple[Scope, Scope]]:
-        """Watch an import: put on record what it reaches and, where its size is known, hold it to that.
+        """Watch an import: record its attempts and, if its size is known, enforce the size.
 
-        Yields the scope that holds, and the one that keeps the record; without a size they are one.
+        Yields the scope that enforces and the one that records; without a size they are the same.
 
         Args:
-            name: What is charged.
-            size: The size; a function is asked for it when the import reaches for something.
+            name: The module or conftest that attempts are charged to.
+            size: The size; a function is called for it at the first attempt of the import.
             file: The file that is imported.
         """
         record = Policy(TestSize.SMALL, EnforcementMode.WARN, self._allow, deny=self._deny)
@@ -75,7 +75,7 @@ class Collecting:
             with holds.entered(phase=True):
                 yield holds, keeps
         finally:
-            if current.get() is not outer:  # the module has entered a guard and not left it
+            if current.get() is not outer:  # the module entered a guard and did not leave it
                 current.set(outer)
                 origin.changed()
             runtime.collect()
@@ -83,7 +83,7 @@ class Collecting:
             keeps.close()
 
     def _policy(self, size: TestSize | None, name: str) -> Policy:
-        """Return what a module, or a conftest, is held to by a size of its tests."""
+        """Return the policy of a module or conftest for one size of its tests."""
         known = frozenset() if self._run.baseline is None else self._run.baseline.of(name)
         return Policy(size, self._mode, self._allow, known, deny=self._deny)
 
@@ -137,7 +137,7 @@ class Collecting:
     def settle(
         self, session: pytest.Session, items: list[pytest.Item], everything: Iterable[pytest.Item], sizes: Sizes
     ) -> None:
-        """Judge what imports reached by the sizes of the tests, now that those are known."""
+        """Judge the attempts of imports by the sizes of the tests, which are now known."""
         if not self._modules and not self._conftests:
             return
         by_module: dict[str, list[pytest.Item]] = {}
@@ -162,7 +162,7 @@ class Collecting:
     def check_items(
         self, session: pytest.Session, items: list[pytest.Item], everything: list[pytest.Item], sizes: Sizes
     ) -> None:
-        """Refuse the modules of items that somebody has given two sizes after they were collected."""
+        """Report an error for each module with an item that was given a second size after its collection."""
         conflicts: dict[str, str] = {}
         for item in everything:
             try:
@@ -206,7 +206,7 @@ class Collecting:
 
 
 class _Asking(Scope):
-    """Holds an import to a size that is found out when it reaches for something: most imports don't."""
+    """Holds an import to a size that is determined only at its first attempt: most imports make none."""
 
     def __init__(
         self,
@@ -221,12 +221,12 @@ class _Asking(Scope):
         super().__init__(ScopeKind.COLLECT, None, name, parent=parent, file=file)
 
     @property
-    def policy(self) -> Policy | None:  # an attribute of every other scope
+    def policy(self) -> Policy | None:  # a plain attribute in other scopes
         return self._find()
 
     @policy.setter
     def policy(self, policy: Policy | None) -> None:
-        """Keep what it is held to a matter of the source."""
+        """Ignore an assignment: the source decides the policy."""
 
 
 def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
@@ -243,7 +243,10 @@ def _imported(record: Record, scope: Scope, policy: Policy) -> Violation:
 
 
 def _name_of(scope: Scope, violation: Violation) -> str:
-    """Return what an import is charged to: the module, or the conftest, whichever run has found it first."""
+    """Return the module or conftest that an import is charged to, the same in every run.
+
+    A conftest's own path is used, and not the name of the collector that happened to import it first.
+    """
     if scope.test.endswith(".py") and scope.test != CONFTEST:
         return scope.test
     for place in (violation.location, violation.called_from):
@@ -254,7 +257,7 @@ def _name_of(scope: Scope, violation: Violation) -> str:
 
 
 def _refuse(scope: Scope, report: pytest.CollectReport) -> None:
-    """Make an error of a module that is held to a size, and keep the error that it has for another reason."""
+    """Turn a collected module's report into an error; if it failed for another reason, keep that and add a section."""
     assert scope.policy is not None
     policy = scope.policy
     records = [record for record in scope.records.values() if record.count > record.expected and record.fails]
@@ -281,7 +284,7 @@ def _text_of_module(violations: tuple[Violation, ...], *, undelivered: bool = Fa
 def _report_error(
     session: pytest.Session, items: list[pytest.Item], name: str, text: str, broken: Iterable[Violation] = ()
 ) -> None:
-    """Make an error of a module that has been collected, and take its items away."""
+    """Report an error for a module that is already collected, and remove its items."""
     report = pytest.CollectReport(name, "failed", text, [])
     report.__dict__[REPORT_KEY] = {"violations": [violation.to_dict() for violation in broken]}
     session.config.hook.pytest_collectreport(report=report)

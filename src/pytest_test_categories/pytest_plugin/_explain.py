@@ -1,4 +1,4 @@
-"""Explain: for each selected test, what gives it its size and what holds for it. Nothing is run."""
+"""``--network-explain``: for each selected test, the source of its size and what applies to it. Nothing is run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REACHES: Final = {
 
 
 class Explain:
-    """Takes the place of the run."""
+    """Explains the tests instead of running them."""
 
     def __init__(self, config: pytest.Config, settings: Settings, run: Run, sizes: Sizes, plan: FixturePlan) -> None:
         self._config = config
@@ -47,7 +47,7 @@ class Explain:
         self._allow = tuple(zip(settings.allow, settings.allow_from, strict=True))
         denied = zip(settings.deny, settings.deny_from, strict=True)
         self._deny = [{"entry": entry.text, "from": where} for entry, where in denied]
-        # Workers would explain the same, each for itself.
+        # Otherwise every worker would explain all tests.
         if getattr(config.option, "dist", "no") != "no":
             config.option.dist = "no"
 
@@ -78,7 +78,7 @@ class Explain:
             (mark.args, f"@pytest.mark.{_options.ONLY_MARKER}") for mark in item.iter_markers(_options.ONLY_MARKER)
         ]
         for entries, where in lists:
-            with contextlib.suppress(ValueError):  # where nothing is enforced, a wrong entry stops nothing
+            with contextlib.suppress(ValueError):  # in off mode an invalid entry is ignored
                 yield {"entries": [entry.text for entry in parse_narrowing(entries)], "from": where}
 
     def _facts(self, item: pytest.Item) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Explain:
             own += [(entries, f"@pytest.mark.{name}") for name, entries in self._sizes.entries_of_size(item)]
         for given, where in own:
             with contextlib.suppress(ValueError):
-                # What is given to one thing widens it whatever its size.
+                # An entry of a test or class widens it whatever its size.
                 allow += [(entry.text, where, restricted) for entry in parse_allow(given)]
         return {
             "id": redacted(item.nodeid),
@@ -180,7 +180,7 @@ def _lines(test: dict[str, Any], *, verbose: bool) -> Iterator[str]:
         yield f"denied: {entry['entry']}, from {entry['from']}"
     for fixture in test["fixtures"]:
         if fixture["autouse"] and fixture["defined"].startswith("...") and not verbose:
-            continue  # a plugin's own
+            continue  # a fixture of a plugin
         held = fixture["size"] or "no size"
         line = f"fixture {fixture['name']} ({fixture['scope']}): held to {held}"
         if fixture["autouse"]:

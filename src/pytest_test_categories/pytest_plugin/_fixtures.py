@@ -1,4 +1,4 @@
-"""Fixtures of broad scope: held to the smallest size among the tests that use them, set-up and tear-down."""
+"""Fixtures of broad scope: set-up and tear-down are held to the smallest size among the tests that use them."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _HARMLESS: Final = frozenset(
 
 
 class Held:
-    """What is known of a fixture's users.
+    """The size that a fixture is held to.
 
     Args:
-        rank: Rank of the size it is held to; beyond the last size for none.
-        by: Node id of the test that made it that.
-        ranks: For an autouse fixture: how many tests of each rank stand on it.
+        rank: The rank of the size; for no size, the number after the last rank.
+        by: Node id of the test because of which it is that size.
+        ranks: For an autouse fixture: how many tests of each rank use it. None for others.
     """
 
     __slots__ = ("by", "rank", "ranks")
@@ -61,13 +61,13 @@ class Held:
 
 
 class _Fixture(NamedTuple):
-    """A fixture definition that has a guard of its own.
+    """A fixture definition that has its own guard.
 
     Attributes:
-        name: Its name.
+        name: The name of the fixture.
         key: The key of its first parameter.
         autouse: Whether every test gets it.
-        alone: Whether it is all that its name stands for: no parameters, nothing overridden that it asks for.
+        alone: Whether the name needs only one key: no parameters, and no overridden fixture that it requests.
     """
 
     name: str
@@ -77,29 +77,29 @@ class _Fixture(NamedTuple):
 
 
 class FixturePlan:
-    """Works out, from all collected items, the size that each broad fixture is held to."""
+    """Computes, from all collected items, the size that each broad fixture is held to."""
 
     def __init__(self, settings: Settings, sizes: Sizes) -> None:
         self._declared = dict(settings.fixture_sizes)
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
         self._simple: dict[int, _Fixture | None] = {}  # by identity of the definition
-        self._settled: dict[int, int] = {}  # likewise: a test of this rank or above it tells nothing new
+        self._settled: dict[int, int] = {}  # likewise: a test of this rank or above changes nothing
         self._definitions: list[Any] = []
 
     def needed(self, session: pytest.Session) -> bool:
-        """Tell whether any test uses a broad fixture that could touch something, or may ask for one dynamically."""
+        """Tell whether any test uses, or may request dynamically, a broad fixture that could touch the network."""
         if any(fixture is not None for fixture in self._simple.values()):
             return True
         return any(map(self.guards, _private.own_definitions(session)))
 
     def guards(self, definition: Any) -> bool:
-        """Tell whether a fixture has a guard of its own: those of broad scope, and those with a declared size."""
+        """Tell whether a fixture has its own guard: those of broad scope, and those with a declared size."""
         name = definition.argname
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
     def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return the broad fixtures that are held to the sizes of the tests that ask for them: names, behind homes."""
+        """Return the broad fixtures that are held to the size of the tests that request them, as ``HOME::NAME``."""
         return tuple(
             f"{home}::{name}" if (home := _private.home_of(found[-1])) else name
             for name, found in _private.fixtures_of(item).items()
@@ -107,16 +107,16 @@ class FixturePlan:
         )
 
     def broad_labels(self, item: pytest.Item) -> tuple[tuple[str, str], ...]:
-        """Return what reports call those fixtures, ``NAME (scope)``, and their homes."""
+        """Return an item's fixtures with their own guard as ``NAME (scope)``, the form of reports, and their homes."""
         found = ((name, _private.fixtures_of(item)[name][-1]) for name in self.broad_names(item))
         return tuple((f"{name} ({one.scope})", _private.home_of(one)) for name, one in found)
 
     def broad_names(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return the names of the fixtures with a guard of their own that an item uses."""
+        """Return the names of the fixtures with their own guard that an item uses."""
         return tuple(name for name, found in _private.fixtures_of(item).items() if self.guards(found[-1]))
 
     def compute(self, items: Iterable[pytest.Item]) -> None:
-        """Take in all collected items, those that are about to be deselected too."""
+        """Compute the sizes from all collected items, including those that are about to be deselected."""
         size_of = self._sizes.of
         settled = self._settled.get
         for item in items:
@@ -131,7 +131,7 @@ class FixturePlan:
                     break
 
     def _take(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]], rank: int) -> None:
-        """Take in an item that may tell something new of a fixture."""
+        """Apply the size of an item that may change what a fixture is held to."""
         broad = self._broad_of(definitions)
         indices = _private.parameter_indices(item)
         asked = self._asked_for(item, definitions) if any(fixture.autouse for fixture in broad) else None
@@ -153,12 +153,12 @@ class FixturePlan:
                 fixture = self._look_at(name, last)
             if fixture is not None:
                 found.append(fixture)
-            if name in last.argnames:  # an override that asks for what it overrides
+            if name in last.argnames:  # an override that requests the fixture it overrides
                 found += self._overridden(name, definitions)
         return found
 
     def _look_at(self, name: str, definition: Any) -> _Fixture | None:
-        """Return a definition as this plan knows it; None if it needs no guard of its own."""
+        """Return the record of a definition; None if it needs no guard of its own."""
         fixture = None
         if self.guards(definition):
             autouse = _private.is_autouse(definition)
@@ -167,7 +167,7 @@ class FixturePlan:
         elif name not in definition.argnames:
             self._settled[identity(definition)] = 0
         self._simple[identity(definition)] = fixture
-        self._definitions.append(definition)  # alive as long as its identity is a key
+        self._definitions.append(definition)  # keeps it alive while its identity is a key
         return fixture
 
     def _overridden(self, name: str, definitions: Any) -> list[_Fixture]:
@@ -181,7 +181,7 @@ class FixturePlan:
         return found
 
     def _asked_for(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]]) -> set[str]:
-        """Return the fixtures that the test reaches other than through broad autouse fixtures."""
+        """Return the fixtures that a test requests other than through broad autouse fixtures."""
         initial, arguments = _private.names_of(item)
         pending = [name for name in initial if name in arguments or not self._is_broad_autouse(definitions.get(name))]
         for mark in item.iter_markers("usefixtures"):
@@ -209,12 +209,12 @@ class FixturePlan:
                 held.ranks[rank] = held.ranks.get(rank, 0) + 1
                 if rank > held.rank:
                     held.rank, held.by = rank, item.nodeid
-        elif held.ranks is not None or rank < held.rank:  # somebody asks for it by name
+        elif held.ranks is not None or rank < held.rank:  # a test requests it by name
             held.rank, held.by, held.ranks = rank, item.nodeid, None
         return held
 
     def of(self, definition: Any, index: int, item: pytest.Item) -> Held:
-        """Return what a fixture is held to, when ``item`` causes it to be set up."""
+        """Return the size that a fixture is held to when ``item`` causes its set-up."""
         declared = self._declared.get(definition.argname)
         if declared is not None:
             return Held(declared.rank, "test_categories_fixture_sizes")
@@ -222,14 +222,14 @@ class FixturePlan:
         rank = _UNSIZED if size is None else size.rank
         key = (identity(definition), index)
         held = self._held.get(key)
-        if held is None or (held.ranks is None and rank < held.rank):  # asked for dynamically: so it is from now on
+        if held is None or (held.ranks is None and rank < held.rank):  # requested dynamically: it counts from now on
             self._definitions.append(definition)
             held = self._note(key, rank, item, relaxed=False)
         return held
 
 
 class FixtureGuard:
-    """Guards broad fixtures; registered only where there are some."""
+    """Guards broad fixtures; registered only if there are any."""
 
     def __init__(self, plan: FixturePlan, run: Run, phases: Phases) -> None:
         self._plan = plan
@@ -239,12 +239,12 @@ class FixtureGuard:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
-        """Hold a broad fixture to its size while it is set up, and later torn down."""
+        """Hold a broad fixture to its size during its set-up, and later during its tear-down."""
         if not self._plan.guards(fixturedef):
             return (yield)
         __tracebackhide__ = True
         scope = self._open(fixturedef, request)
-        # Finalizers run last in, first out: this is the fixture's last, and _again will be its first.
+        # Finalizers run in reverse order: this one runs last, and the one with _enter_teardown runs first.
         fixturedef.addfinalizer(lambda: self._leave_teardown(scope, fixturedef))
         outer = current.get()
         scope.entered(phase=True).__enter__()
@@ -276,7 +276,7 @@ class FixtureGuard:
         return scope
 
     def _observe(self, scope: Scope, held: Held) -> None:
-        """Note what an autouse fixture reaches that smaller tests, which stand on it, may not."""
+        """Note what an autouse fixture reaches that smaller tests, which also get it, may not reach."""
         ranks = held.ranks or {}
         smaller = [
             size for size in TestSize if size.rank < min(held.rank, TestSize.LARGE.rank) and ranks.get(size.rank)
@@ -305,7 +305,7 @@ class FixtureGuard:
         inner = current.get()
         scope.entered(phase=True).__exit__()
         if inner is not None and inner is not scope and inner.open and scope in inner.chain:
-            # The fixture has entered a guard that lasts: it encloses the tests that follow.
+            # The fixture has entered a guard and not left it: it encloses the tests that follow.
             self._run.standing.insert(0, inner)
             current.set(outer)
             origin.changed()

@@ -1,6 +1,6 @@
-"""What becomes of the options and ini keys of 1.x, another implementation under the same name on PyPI.
+"""The options and ini keys of version 1, another implementation under the same name on PyPI.
 
-Imported only where a run gives one of them: ``_options`` has their names.
+Imported only if a run uses one of them; ``_options`` has their names.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _JSON: Final = "write the JSON report with --network-report=FILE.json"
 
 
 class Row(NamedTuple):
-    """What becomes of one setting.
+    """How one setting of version 1 is handled.
 
     Attributes:
         name: The option or ini key.
-        value: The value that the row is for; empty for every other one.
-        fate: ``IGNORED``, or ``REFUSED``: what asked for a failure or a file that the run would not give.
-        line: Why, or what to use instead.
+        value: The value that the row is for; empty for all other values.
+        fate: ``IGNORED``; or ``REFUSED`` if it asks for a failure or a file that the run would not produce.
+        line: The reason, or what to use instead.
     """
 
     name: str
@@ -61,19 +61,19 @@ MARKER_ARGUMENTS: Final = {
     "allow_external_systems": "version 2 has no such warning: remove it",
     "override": "the closest size marker wins: remove it",
 }
-"""What the size markers of 1.x took."""
+"""The arguments that size markers took in version 1."""
 
 
 def about_arguments(names: Iterable[str]) -> str:
-    """Return what to do with arguments of a size marker, if they are those of 1.x; otherwise nothing."""
+    """Return what to do with arguments of a size marker that version 1 took; empty for other arguments."""
     return "; ".join(f"{name}: {MARKER_ARGUMENTS[name]}" for name in names if name in MARKER_ARGUMENTS)
 
 
 class From1x:
-    """Says at the end of a run which settings of 1.x it ignored.
+    """Lists at the end of a run the settings of version 1 that it ignored.
 
     Raises:
-        pytest.UsageError: One of them is refused.
+        pytest.UsageError: A setting is refused.
     """
 
     def __init__(self, given: Mapping[str, str]) -> None:
@@ -88,13 +88,13 @@ class From1x:
         self._ignored = rows
 
     def lines(self) -> Iterator[str]:
-        """Yield what is said of them."""
+        """Yield a line for each ignored setting, and a link."""
         for row in self._ignored:
             yield f"{row.name} is ignored: {row.line}"
         yield f"coming from version 1: {PAGE}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write a section of them."""
+        """Write the section that lists the ignored settings."""
         terminalreporter.write_sep("=", "test categories: settings of version 1")
         for line in self.lines():
             terminalreporter.write_line(line)

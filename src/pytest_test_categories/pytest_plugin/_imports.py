@@ -1,8 +1,8 @@
-"""What a test module's source says of the sizes of its tests, read before the module is imported.
+"""Reads the sizes of a test module's tests from its source, before the module is imported.
 
-Nothing but literals is believed: ``@pytest.mark.small`` on a function or class, ``pytestmark``, our own base classes.
-Where one test of the module could have another size than those (a decorator or a base class from elsewhere, a star
-import that brings more than plain names, a parameter set with marks), the source doesn't tell.
+Only literal markers count: ``@pytest.mark.small`` on a function or class, ``pytestmark``, our own base classes. If a
+test of the module could have another size (a decorator or a base class from elsewhere, a star import that brings more
+than plain names, a parameter set with marks), the sizes count as unknown.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
-_LARGEST: Final = 10_000_000  # bytes; what is longer than that nobody has written
+_LARGEST: Final = 10_000_000  # bytes; a longer file is generated
 
-_FOLLOWED: Final = 20  # modules that the values of parameters may come from, each of which is read
+_FOLLOWED: Final = 20  # the most modules to read for the values of parameters
 
 _BASES: Final = {f"{size.name.title().replace('Xl', 'XL')}Test": size for size in TestSize}
 _PLAIN_BASES: Final = frozenset({"object", "TestCase", "IsolatedAsyncioTestCase"})
@@ -30,14 +30,14 @@ _LISTS: Final = (ast.List, ast.Tuple)
 
 _NO_TESTS: Final = _PLAIN_BASES | {"TestClient", "TestSize"}
 
-# Whose decorators give a test no size: those of the standard library are not listed.
+# Packages whose decorators give a test no size, beside the standard library.
 _SIZELESS: Final = frozenset(
     {"freezegun", "httpretty", "hypothesis", "mock", "moto", "requests_mock", "respx", "responses", "time_machine"}
 )
 
 
 class _UnknownError(Exception):
-    """The source doesn't tell."""
+    """The sizes can't be read from the source."""
 
 
 def stated_size(
@@ -48,15 +48,15 @@ def stated_size(
     classes: Sequence[str] = ("Test",),
     source_of: Callable[[str], bytes | None] = lambda _name: None,
 ) -> TestSize | None:
-    """Return the largest size among the tests of a module; None if its source doesn't tell, or one has none.
+    """Return the largest size among the tests of a module; None if it is unknown, or if a test has no size.
 
     Args:
-        source: The module's.
+        source: The source of the module.
         markers: The size that each marker stands for.
         otherwise: The size of the tests that have no marker.
-        functions: What names of test functions begin with or match, as pytest has it.
-        classes: The same of test classes.
-        source_of: Returns the source of a module that is imported from with a star; None if it isn't known.
+        functions: Prefixes or patterns of the names of test functions, as in pytest's ``python_functions``.
+        classes: The same for test classes.
+        source_of: Returns the source of an imported module; None if it is unknown.
     """
     if len(source) > _LARGEST:
         return None
@@ -80,7 +80,7 @@ def _is_star(node: ast.ImportFrom) -> bool:
 
 
 class _Module:
-    """A module's source, read once."""
+    """The parsed source of a module."""
 
     def __init__(
         self,
@@ -95,9 +95,9 @@ class _Module:
         self._source_of = source_of
         self._markers = markers
         self._otherwise = otherwise
-        self._functions = (*functions, "test")  # unittest's, whatever pytest's are
+        self._functions = (*functions, "test")  # unittest's prefix always counts
         self._classes = (*classes, "Test")
-        self._origins: dict[str, str] = {}  # what each imported name is
+        self._origins: dict[str, str] = {}  # the full name of each imported name
         self._note_imports(tree)
 
     def _note_imports(self, tree: ast.Module) -> None:
@@ -114,10 +114,10 @@ class _Module:
                     self._note_star(node)
 
     def _note_star(self, node: ast.ImportFrom) -> None:
-        """Take in what a star brings along: imported names, and nothing that may be a test or a marker.
+        """Note the names that a star import brings: only imported names, none of which may be a test or a marker.
 
         Raises:
-            _UnknownError: It may be one, or the source isn't known.
+            _UnknownError: One may be a test or a marker, or the source is unknown.
         """
         source = self._source_of(node.module) if node.module and not node.level else None
         if source is None or len(source) > _LARGEST:
@@ -136,7 +136,7 @@ class _Module:
         """Yield the size of each test.
 
         Raises:
-            _UnknownError: One can't be told.
+            _UnknownError: A size is unknown.
         """
         self._check_parameter_sets()
         body = self._tree.body
@@ -157,22 +157,22 @@ class _Module:
         if own is None:
             own = self._of_bases(node)
         elif any(self._name(base) not in _PLAIN_BASES and self._name(base) not in _BASES for base in node.bases):
-            # Methods that it inherits may have sizes of their own.
+            # Inherited methods may have their own sizes.
             raise _UnknownError
         sizes = list(self._tests_of(node.body, own or otherwise))
         names = {inner.name for inner in node.body if isinstance(inner, ast.FunctionDef)}
         if sizes and not node.bases and (not _matches(node.name, self._classes) or names & {"__init__", "__new__"}):
-            raise _UnknownError  # nobody collects it, or a plugin does
+            raise _UnknownError  # pytest doesn't collect it; a plugin might
         yield from sizes
 
     def _may_be_test(self, name: str) -> bool:
         return _matches(name, self._functions) or _matches(name, self._classes) or name == "__test__"
 
     def _look_for_others(self, node: ast.stmt) -> None:
-        """Look for tests that are made otherwise than by a plain definition.
+        """Look for tests that are not plain definitions.
 
         Raises:
-            _UnknownError: There may be such.
+            _UnknownError: There may be such tests.
         """
         for inner in ast.walk(node):
             names: tuple[str, ...] = ()
@@ -183,7 +183,7 @@ class _Module:
             elif isinstance(inner, ast.ImportFrom):
                 names = tuple(name.asname or name.name for name in inner.names if name.name not in _NO_TESTS)
                 if _is_star(inner) and inner not in self._tree.body:
-                    raise _UnknownError  # those of the module itself have been looked at
+                    raise _UnknownError  # star imports at the top level have been checked
             elif isinstance(inner, ast.Call) and self._name(inner.func) in {"globals", "locals", "setattr", "exec"}:
                 raise _UnknownError
             if any(map(self._may_be_test, names)):
@@ -201,7 +201,7 @@ class _Module:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value and _MARKS in map(self._name, targets):
                 stated.append(node.value)
             elif any(isinstance(inner, ast.Name) and inner.id == _MARKS for inner in ast.walk(node)):
-                raise _UnknownError  # it changes it, or may
+                raise _UnknownError  # the statement may change it
         if len(stated) > 1:
             raise _UnknownError
         given = [one for value in stated for one in (value.elts if isinstance(value, _LISTS) else [value])]
@@ -223,10 +223,10 @@ class _Module:
         return found[0] if found else None
 
     def _of_mark(self, node: ast.expr) -> TestSize | None:
-        """Return the size of a literal marker, None for another marker.
+        """Return the size of a literal marker; None for a marker that is not a size.
 
         Raises:
-            _UnknownError: It is none, or holds others.
+            _UnknownError: It is not a literal marker, or its arguments may have markers.
         """
         if isinstance(node, ast.Call):
             self._check_arguments(node)
@@ -237,7 +237,7 @@ class _Module:
         return self._markers.get(name.removeprefix("pytest.mark."))
 
     def _check_arguments(self, call: ast.Call) -> None:
-        """Look whether a ``parametrize`` has parameter sets from elsewhere, which may have markers of their own."""
+        """Check that a ``parametrize`` has no parameter sets from elsewhere that may have their own markers."""
         if self._origin(call.func).endswith(".parametrize"):
             for inner in ast.walk(call):
                 if isinstance(inner, ast.Name) and self._may_bring_marks(
@@ -246,11 +246,11 @@ class _Module:
                     raise _UnknownError
 
     def _may_bring_marks(self, name: str, seen: set[str]) -> bool:
-        """Tell whether a name may stand for parameter sets with markers: unless the source it comes from has none."""
+        """Tell whether a name may refer to parameter sets with markers: unless the sources that define it have none."""
         if name.partition(".")[0] in {*sys.stdlib_module_names, "pytest"}:
             return False
         module, source = name, self._source_of(name)
-        while source is None and "." in module:  # what a module holds, and no module
+        while source is None and "." in module:  # a name in a module, and not a module
             module = module.rpartition(".")[0]
             source = self._source_of(module)
         if module in seen:
@@ -265,7 +265,7 @@ class _Module:
             elif isinstance(node, ast.ImportFrom):
                 if node.level > 1:
                     return True
-                # From the package that it is, or that it stands in: of two names one leads nowhere.
+                # Relative to the package that it is, or that it is in: one of the two names doesn't exist.
                 parent = module.rpartition(".")[0]
                 homes = [f"{home}." for home in (module, parent) if home] if node.level else [""]
                 start = f"{node.module}." if node.module else ""
@@ -275,7 +275,7 @@ class _Module:
         return False
 
     def _check_parameter_sets(self) -> None:
-        """Look at the markers of parameter sets, wherever they are made: none may be a size's."""
+        """Check that no parameter set in the source has a size marker."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.keyword) and node.arg == "marks":
                 given = node.value.elts if isinstance(node.value, _LISTS) else [node.value]
@@ -299,11 +299,11 @@ class _Module:
         return self._one(found)
 
     def _name(self, node: ast.expr | None) -> str:
-        """Return the last part of a dotted name; empty if it is none."""
+        """Return the last part of a dotted name; empty for other expressions."""
         return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
     def _origin(self, node: ast.expr) -> str:
-        """Return a dotted name as it is from where it was imported; empty if it is none."""
+        """Return the full name, with its module, of a dotted name; empty for other expressions."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.insert(0, node.attr)

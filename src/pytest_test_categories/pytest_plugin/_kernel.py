@@ -1,4 +1,4 @@
-"""The Linux kernel layer under pytest: started where it is wanted, and its reports put on record."""
+"""The Linux kernel layer under pytest: starts it if the settings ask for it, and records its reports."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._options import Settings
 
 VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
-"""In the environment of what a run with the kernel layer starts: where workers register, or ``around``."""
+"""Variable in the environment of child processes of such a run: where workers register, or ``around``."""
 _AROUND: Final = "around"
 _LATE: Final = "by a process or thread that was there before this test, started by nobody knows which"
 _UNKNOWN: Final = "a test that ended long ago"
 
 
 def put_on_record(report: Report, scopes: tuple[Scope, ...]) -> None:
-    """Put on record what the supervisor has seen while ``scopes`` were in force."""
+    """Record what the supervisor saw while ``scopes`` were in force."""
     endpoint = Endpoint(report.host, report.port, report.family)
     ip = parse_ip(report.host) if report.family == "ip" else None
     names = () if ip is None else look_ups.names_of(ip)
@@ -48,7 +48,7 @@ def put_on_record(report: Report, scopes: tuple[Scope, ...]) -> None:
         violation = _violation(report, attempt, judged[0].scope)._replace(late=late)
         runtime.ledger.keep_observed(watching, attempt, violation)
         return
-    refusing = refusing or judged  # there, a name was not known that is known here
+    refusing = refusing or judged  # the supervisor did not know a name that is known here
     if not refusing:
         runtime.ledger.keep_unattributed(_violation(report, attempt, None)._replace(test=_UNKNOWN, late=_LATE))
         return
@@ -61,7 +61,7 @@ def put_on_record(report: Report, scopes: tuple[Scope, ...]) -> None:
 
 
 def announce_loss(count: int) -> None:
-    """Let the run say that reports were lost."""
+    """Announce that reports were lost."""
     run = innermost()
     if run is not None:
         run.announce(f"test categories: {count} further refusals by the kernel layer were not kept")
@@ -95,7 +95,7 @@ def _thread_name(report: Report) -> str:
     """Return the name of a thread of this process; empty for the main thread."""
     if report.thread == report.pid:
         return ""
-    # Those that have ended are found as long as somebody holds them.
+    # Threads that have ended are found as long as something refers to them.
     known = [*threading.enumerate(), *origin.known_threads()]
     found = (thread.name for thread in known if thread.native_id == report.thread)
     return next(found, report.thread_name or str(report.thread))
@@ -108,7 +108,7 @@ def _late_text(scope: Scope, *, own: bool) -> str:
 
 
 def _is_known(violation: Violation, scope: Scope) -> bool:
-    """Tell whether a Python layer of a child process has reported what it then let go on (warn mode)."""
+    """Tell whether a Python layer of a child process has already reported the attempt and let it pass (warn mode)."""
     host = violation.target if violation.kind == Kind.LOOKUP.value else ""
     for record in list(scope.records.values()):
         other = record.violation
@@ -122,13 +122,13 @@ def _is_known(violation: Violation, scope: Scope) -> bool:
 
 
 class _State:
-    """What has become of the layer in this process.
+    """The state of the layer in this process.
 
     Attributes:
-        word: How the header names it, if it is in force.
-        reason: Why it isn't.
-        started: Whether that has been tried.
-        client: Ours, until the supervisor has confirmed.
+        word: The name of the layer in the header, if it is in force.
+        reason: Why it is not in force.
+        started: Whether a start has been tried.
+        client: The client of this process, until the supervisor has confirmed.
     """
 
     word = ""
@@ -141,25 +141,25 @@ _state: Final = _State()
 
 
 def start(config: pytest.Config, settings: Settings) -> None:
-    """Put this process under a supervisor, which its parent becomes: only the child returns.
+    """Put this process under a supervisor: it forks, the parent becomes the supervisor, and only the child returns.
 
     Raises:
         pytest.UsageError: The layer is required and can't work here.
     """
-    if not _state.started:  # a run inside a test of a run stays under what is around it
+    if not _state.started:  # a run inside a test of another run stays under that run's supervisor
         _state.started = True
         try:
             _start(config)
-        except OSError as error:  # whatever it is: the tests can run without
+        except OSError as error:  # whatever the reason, the tests can run without the layer
             _state.reason = f"it can't start here ({error})"
     _check_required(settings)
 
 
 def confirm(settings: Settings) -> None:
-    """Make sure that the layer is in force, when the first conftests have been loaded.
+    """Check that the layer is in force; called when the first conftests have been loaded.
 
     Raises:
-        pytest.UsageError: The layer is required, and isn't: the supervisor can't watch, or it is too late to start it.
+        pytest.UsageError: The layer is required and not in force: the supervisor can't watch, or the start is too late.
     """
     if not _state.started:
         _state.started = True
@@ -214,7 +214,7 @@ def _start(config: pytest.Config) -> None:
 
 
 def _distributes(config: pytest.Config) -> bool:
-    """Tell whether pytest-xdist is going to run the tests in workers, and this process is their controller."""
+    """Tell whether this process is the controller of pytest-xdist's workers."""
     option = config.known_args_namespace
     number = getattr(option, "numprocesses", None)
     if number in {"auto", "logical"}:
@@ -225,6 +225,6 @@ def _distributes(config: pytest.Config) -> bool:
 
 
 def header(settings: Settings, *, verbose: bool = False) -> str | list[str]:
-    """Return the header line, and one more that says why the layer isn't in force."""
+    """Return the header line; if the layer is not in force, with a second line that says why."""
     line = _options.header(settings, _state.word, verbose=verbose)
     return [line, f"test categories: no kernel layer: {_state.reason}"] if _state.reason else line

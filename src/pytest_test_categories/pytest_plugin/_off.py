@@ -1,4 +1,4 @@
-"""Off mode: the fixture is there for those that name it, and does nothing."""
+"""Off mode: the fixture exists for the tests that request it, and does nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Off:
-    """What is registered in off mode."""
+    """The plugin's only part in off mode."""
 
     def __init__(self, config: pytest.Config) -> None:
         runs.append(None)
@@ -28,5 +28,5 @@ class Off:
 
 
 def _forget() -> None:
-    """Take the last run in off mode off the list; others are in its place only if they are inside it."""
+    """Remove the latest run in off mode from the list: runs that began inside of it end before it."""
     del runs[len(runs) - 1 - runs[::-1].index(None)]

@@ -1,4 +1,4 @@
-"""Options: ini keys, command line, and the one frozen object they become."""
+"""Options: the ini keys, the command line, and the one immutable record that they are parsed into."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
 SUGGEST: Final = (PRINT, APPLY)
 SELECTED: Final = "test-categories-selected"
-"""Name of the plugin that selects by size."""
+"""Name under which the plugin that selects by size is registered."""
 ON: Final = "on"
 FAKES: Final = (ON, OFF)
 
@@ -51,15 +51,15 @@ _SIZES: Final = "small|medium|large|xlarge"
 
 
 class Key(NamedTuple):
-    """One setting of the project: an ini key, and the option of the same stem.
+    """One setting of the project: an ini key and the command-line option with the same stem.
 
     Attributes:
         ini: The ini key.
         metavar: What ``--help`` shows as the option's value: the choices, if there are any.
-        text: What it sets, in the words of ``--help``.
-        default: Its value where neither the command line nor the ini file has one.
-        many: Whether it takes several values: lines of the ini file; the option is repeatable, and adds to them.
-        variable: The environment variable of the setting: of one value it beats the ini file, to several it adds.
+        text: What it sets, as ``--help`` says it.
+        default: The value if neither the command line nor the ini file gives one.
+        many: Whether it takes several values: one per line of the ini file. The option is repeatable and adds to them.
+        variable: The setting's environment variable. A single value overrides the ini file; several are added to it.
     """
 
     ini: str
@@ -71,13 +71,13 @@ class Key(NamedTuple):
 
     @property
     def option(self) -> str:
-        """The option: ``--network-X`` for ``test_categories_network_X``, else named like the key."""
+        """The option: ``--network-X`` for ``test_categories_network_X``, otherwise named like the key."""
         stem = "network" if self.ini.startswith("test_categories_network_") else "test_categories"
         return f"--{stem}{self.ini.removeprefix('test_categories').removeprefix('_network')}".replace("_", "-")
 
     @property
     def field(self) -> str:
-        """The name under which pytest keeps the option's value."""
+        """The attribute of ``config.option`` that holds the option's value."""
         return self.option[2:].replace("-", "_")
 
 
@@ -123,42 +123,42 @@ KEYS: Final = (
     Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
-"""Each setting of the project, once: ini keys and options are made of it."""
+"""Every setting of the project; the ini keys and the options are generated from this table."""
 
 _KEYS: Final = {key.ini.removeprefix("test_categories_"): key for key in KEYS}
 
 _RENAMED: Final = {"test_categories_network_kernel_guard": "test_categories_kernel_guard"}
-"""Ini keys by their former names, which are understood."""
+"""The former name of each renamed ini key; former names still work."""
 
 
 class Settings(NamedTuple):
-    """What the project and the command line ask for, parsed.
+    """The parsed settings of a run.
 
     Attributes:
-        mode: Strict, warn or off; None for off, so that off mode needs no import.
-        default_size: Size of tests that have none.
-        marker_sizes: Size for each marker of the project's that stands for one.
+        mode: Strict, warn or off; None also means off, so that off mode needs no import.
+        default_size: Size of the tests that have none of their own.
+        marker_sizes: ``(marker, size)`` for each marker of the project that stands for a size.
         path_sizes: ``(path relative to the root directory, size)``, the longest path first.
-        fixture_sizes: Declared sizes of fixtures.
-        mode_from: What has given the mode; empty if nothing has.
+        fixture_sizes: ``(fixture, size)`` for each fixture with a declared size.
+        mode_from: The option, variable or ini key that set the mode; empty for the default.
         allow: Entries that widen a size.
-        allow_from: What has given each of them.
+        allow_from: The option, variable or ini key that gave each of these entries.
         available: How much network the environment has: one of ``AVAILABLE``.
-        available_from: The setting of that, as it was written.
-        renamed: Ini keys that the ini file gives by their former names.
-        deny: Entries that neither a size nor such an entry lifts.
-        deny_from: What has given each of them.
-        fakes: Whether violations come with what was asked for, and a fake to paste.
-        kernel: Whether the Linux kernel layer is wanted: one of ``KERNEL``.
-        kernel_from: The setting of that, as it was written.
-        unwatched: What a program is that no layer watches: one of ``UNWATCHED``.
-        reports: Files to write reports into.
-        suggest: What to do with the sizes that would do: ``print``, ``apply`` or nothing.
+        available_from: The setting that says so, as it was written.
+        renamed: Former names of ini keys that the ini file uses.
+        deny: Entries that no size permits and no allow entry overrides.
+        deny_from: The option, variable or ini key that gave each of these entries.
+        fakes: Whether a violation is shown with the request that was made and a fake to paste.
+        kernel: Whether to use the Linux kernel layer: one of ``KERNEL``.
+        kernel_from: The setting that says so, as it was written.
+        unwatched: How a program that no layer watches is treated: one of ``UNWATCHED``.
+        reports: Files to write reports to.
+        suggest: What to do with suggested sizes: ``print``, ``apply`` or, if empty, nothing.
         force: Whether to write markers into files with uncommitted changes, too.
         explain: Whether to explain each test's size instead of running it.
-        baseline_file: Path of the baseline, empty if there is none.
-        baseline: What it holds.
-        baseline_update: Whether to write it anew.
+        baseline_file: Path of the baseline; empty if there is none.
+        baseline: The content of the baseline.
+        baseline_update: Whether to rewrite the baseline.
         baseline_strict: Whether an entry that no longer happens fails the run.
     """
 
@@ -190,12 +190,12 @@ class Settings(NamedTuple):
 
     @property
     def active(self) -> bool:
-        """Whether anything is watched: in off mode too, where a report asks for it."""
+        """Whether anything is watched, which a report needs in off mode, too."""
         return self.mode is not None
 
     @property
     def observing(self) -> bool:
-        """Whether somebody wants to know of permitted attempts, too."""
+        """Whether permitted attempts are recorded, too: for a report or for suggested sizes."""
         return bool(self.reports or self.suggest) and not self.explain
 
 
@@ -211,7 +211,7 @@ def add(parser: pytest.Parser) -> None:
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
-        # Not argparse's choices: a wrong one is told in one line, which names the others.
+        # Without argparse's ``choices``: our own error is one line, which lists them.
         group.addoption(
             key.option, action="append" if key.many else "store", metavar=key.metavar, help=f"{key.text}{more}"
         )
@@ -270,7 +270,7 @@ _FROM_1X_OPTIONS: Final[dict[str, dict[str, Any]]] = {
 
 
 def add_from_1x(parser: pytest.Parser) -> None:
-    """Add the names of version 1, so that a project that has them is told what becomes of each."""
+    """Add the names of version 1, so that a project that still uses them learns what becomes of each."""
     for name in _FROM_1X_INI:
         parser.addini(name, "A setting of version 1, without effect", type="string", default="")
     group = parser.getgroup("test categories")
@@ -279,7 +279,7 @@ def add_from_1x(parser: pytest.Parser) -> None:
 
 
 def from_1x(config: pytest.Config) -> dict[str, str]:
-    """Return what a run gives of the options and ini keys of version 1: name and value."""
+    """Return the options and ini keys of version 1 that a run sets, by name."""
     given = {}
     for name in _FROM_1X_OPTIONS:
         value = getattr(config.option, name[2:].replace("-", "_"), None)
@@ -288,20 +288,20 @@ def from_1x(config: pytest.Config) -> dict[str, str]:
     for name in _FROM_1X_INI:
         try:
             value = config.getini(name)
-        except (TypeError, pytest.UsageError):  # a number in a native TOML table
+        except (TypeError, pytest.UsageError):  # it is a number in a native TOML table
             value = "a number"
-        if value and f"--{name.replace('_', '-')}" not in given:  # the command line beats the file
+        if value and f"--{name.replace('_', '-')}" not in given:  # the command line overrides the file
             given[name] = value
     return given
 
 
 def wants_annotations() -> bool:
-    """Tell whether the run is a step of a GitHub workflow, which shows annotations on the lines they name."""
+    """Tell whether the run is a step of a GitHub workflow: GitHub shows annotations beside the lines of code."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def register_markers(config: pytest.Config) -> None:
-    """Make the size markers known, for ``--strict-markers`` and ``pytest --markers``."""
+    """Register our markers, for ``--strict-markers`` and ``pytest --markers``."""
     for name, text in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {text}")
     for name, text in _ENTRIES.items():
@@ -309,7 +309,7 @@ def register_markers(config: pytest.Config) -> None:
 
 
 def of(config: pytest.Config) -> Settings:
-    """Return the run's settings; parsed once.
+    """Return the run's settings, which are parsed only once.
 
     Raises:
         pytest.UsageError: A setting is not one of its choices.
@@ -321,15 +321,15 @@ def of(config: pytest.Config) -> Settings:
 
 
 def selects_by_size(config: pytest.Config) -> bool:
-    """Tell whether the sizes of tests decide which of them run; if the project sets nothing, pytest decides alone."""
+    """Tell whether the sizes of tests decide which tests run; never in a project that sets none of our settings."""
     settings = of(config)
     expression = getattr(config.option, "markexpr", "") or ""
     return settings != Settings() and (settings.available != ALL or any(size in expression for size in MARKERS))
 
 
 def _parse(config: pytest.Config) -> Settings:
-    # While the first conftests load, only this holds what the command line says. Where one of them loads the plugin,
-    # it does not know our options.
+    # While the first conftests load, only ``known_args_namespace`` holds the command line's values. If one of those
+    # conftests loads the plugin, the namespace lacks our options.
     option = config.known_args_namespace
     if not hasattr(option, "network_allow"):
         option = config.option
@@ -353,7 +353,7 @@ def _parse(config: pytest.Config) -> Settings:
     parsed = _checked(policy.EnforcementMode.parse, mode, where)
     off = policy.EnforcementMode.OFF
     if wanted.get("baseline_update"):
-        parsed = policy.EnforcementMode.WARN  # whatever happens is listed, and nothing is stopped
+        parsed = policy.EnforcementMode.WARN  # every violation is listed, and none is refused
     if wanted.get("suggest"):
         parsed = off
     observing = any(wanted.get(name) for name in ("reports", "suggest", "explain"))
@@ -388,7 +388,7 @@ def _parse(config: pytest.Config) -> Settings:
 
 
 def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    """Return what is asked for beside enforcement, by the names of the settings; empty if nothing is."""
+    """Return the settings of everything but enforcement (reports, suggestions, baseline), by field; often empty."""
     found: dict[str, Any] = {}
     if reports := getattr(option, "network_report", None):
         from pytest_test_categories._report import files
@@ -415,7 +415,7 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
             raise pytest.UsageError(f"--network-report: with --network-explain a .json file only, not {other[0]}")
     if found.get("suggest") and getattr(option, "network_baseline_update", False):
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
-    if not found.get("suggest"):  # such a run enforces nothing
+    if not found.get("suggest"):  # suggesting sizes enforces nothing
         found |= _baseline(config, option, off=off)
     return found
 
@@ -432,7 +432,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
                 raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return {}
     if off and not update:
-        return {}  # nothing is enforced: nothing is known of it either
+        return {}  # nothing is enforced, so there is nothing to compare
     from pytest_test_categories._report.baseline import Baseline, BaselineError
 
     started, ini = config.invocation_params.dir, config.inipath
@@ -444,7 +444,7 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         try:
             known = Baseline.load(path)
         except BaselineError as error:
-            named = file if file.isprintable() else repr(file)  # one line, whatever it holds
+            named = file if file.isprintable() else repr(file)  # keeps the message on one line
             raise pytest.UsageError(f"{where}: {named} {error}") from None
     return {
         "baseline_file": path,
@@ -455,9 +455,9 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
 
 
 def _forget_replaced() -> None:
-    """Forget modules of ours that somebody has taken out of ``sys.modules``: pytester does, after each run inside.
+    """Delete attributes for submodules that are no longer in ``sys.modules``: pytester removes them after each run.
 
-    The package's attributes would go on naming them, and half of what is imported now would be theirs.
+    Otherwise the attributes still refer to the old modules, and imports from now on would mix old and new ones.
     """
     package = sys.modules["pytest_test_categories"]
     for name, value in list(vars(package).items()):
@@ -466,7 +466,7 @@ def _forget_replaced() -> None:
 
 
 def _directory(path: str) -> str:
-    """Return a rule's path as it is compared: without leading and trailing slashes, empty for the root directory."""
+    """Return a rule's path, normalized for comparison: no slash at either end; empty for the root directory."""
     return "/".join(part for part in path.replace("\\", "/").split("/") if part not in {"", "."})
 
 
@@ -481,7 +481,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
-    """Return a setting, and what has given it: the command line, else the environment, else the ini file."""
+    """Return a setting and its source: the command line, else the environment, else the ini file."""
     key = _KEYS[name]
     value = getattr(option, key.field, None)
     if value is not None:
@@ -495,20 +495,20 @@ def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
 
 
 def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[str, ...]]:
-    """Return a setting's values by what has given them: the ini file, the environment and the command line."""
+    """Return a setting's values by their source: the ini file, the environment and the command line."""
     found = {key.ini: tuple(_lines(config, key))}
     if key.variable and (value := os.environ.get(key.variable)):
         found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())
-    # Once each: pytest 8 reads the command line twice, into the same list.
+    # Without duplicates: pytest 8 parses the command line twice, into the same list.
     found[key.option] = tuple(dict.fromkeys(getattr(option, key.field, None) or ()))
     return {where: texts for where, texts in found.items() if texts}
 
 
 def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
-    """Return a setting's lines in the ini file: of a rule in a TOML table, each as if it stood in a list."""
+    """Return a setting's lines in the ini file; the rules of a TOML table in the form that a list has."""
     try:
         lines: list[str] = config.getini(key.ini)
-    except (TypeError, pytest.UsageError):  # by the release of pytest
+    except (TypeError, pytest.UsageError):  # which of the two depends on the pytest version
         from pytest_test_categories.pytest_plugin import _private
 
         table = _private.toml_table(config, key.ini) if key.metavar.endswith("=SIZE") else None
@@ -519,7 +519,7 @@ def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
 
 
 def _as_written(value: str, where: str) -> str:
-    """Return a setting as it was written where it was given."""
+    """Return a setting in the syntax of its source: ``key = value`` for an ini file, else ``name=value``."""
     return f"{where} = {value}" if where.islower() and not where.startswith("-") else f"{where}={value}"
 
 
@@ -531,10 +531,10 @@ def _checked(parse: Callable[..., _T], value: object, where: str) -> _T:
 
 
 def _rules(given: Mapping[str, Iterable[str]]) -> tuple[tuple[str, TestSize], ...]:
-    """Return the rules of a setting: for one name the command line's beats the ini file's.
+    """Return the rules of a setting; for the same name, the command line overrides the ini file.
 
     Raises:
-        pytest.UsageError: A rule contradicts another of the same place, or the name of a size.
+        pytest.UsageError: A rule contradicts another rule of the same source, or redefines a size marker.
     """
     found: dict[str, TestSize] = {}
     for where, lines in given.items():
@@ -562,16 +562,16 @@ def _rule(where: str, line: str) -> tuple[str, TestSize]:
 
 
 _WATCHES_CHILDREN: Final = sys.implementation.name == "cpython"
-"""Whether the layer begins in child processes: PyPy's are started and counted, but not watched."""
+"""Whether the layers start in child processes, too: on PyPy child processes are counted, but not watched."""
 
 
 def header(settings: Settings, kernel: str = "", *, verbose: bool = False) -> str:
     """Return the header line: the mode, and what is watched and what is not.
 
     Args:
-        settings: The run's.
-        kernel: The kernel layer, if it is in force, as it is to be named.
-        verbose: Whether to name every layer, and what they miss.
+        settings: The settings of the run.
+        kernel: The name to show for the kernel layer; empty if it is not in force.
+        verbose: Whether to name every layer and what the layers miss.
     """
     if settings.mode is None:
         return "test categories: enforcement off"
@@ -590,7 +590,7 @@ def header(settings: Settings, kernel: str = "", *, verbose: bool = False) -> st
 
 
 def notes(config: pytest.Config) -> list[str]:
-    """Return further lines of the header: former names of settings, and with ``-v`` what has given the mode."""
+    """Return further header lines: the former names that are in use and, with ``-v``, where the mode is set."""
     settings = of(config)
     lines = [
         f"test categories: {old} in the ini file is now called {new}"

@@ -1,8 +1,8 @@
-"""Other tools that refuse network calls: what each of them puts back is to be ours, and its refusals are its own.
+"""Other tools that refuse network calls: keeps our wrappers in place beside them, and counts where they refuse first.
 
-Such a plugin keeps the functions of ``socket`` as they were when it was imported, which is before a session of ours,
-and puts these back after tests: pytest-socket 0.8.1 after each, pytest-recording 0.14.1 after each that it blocks. From
-then on a name that ``connect`` is given would be looked up.
+Such a plugin saves the functions of ``socket`` when it is imported, before our session begins, and restores them after
+tests: pytest-socket 0.8.1 after each test, pytest-recording 0.14.1 after each test that it blocks. From then on,
+``connect`` with a host name would look the name up.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class OtherGuard(NamedTuple):
     """One such tool.
 
     Attributes:
-        name: Its distribution.
-        module: Where what it puts in the place of ``socket``'s own is defined.
-        kept: The names by which the module keeps ``socket``'s own, and what each of them is there.
-        refuses: What it does before this plugin can.
+        name: The distribution.
+        module: The module that defines its replacements for functions of ``socket``.
+        kept: Names under which the module saves functions of ``socket``, and the path of each function in ``socket``.
+        refuses: What it does before this plugin can, as the summary says it.
     """
 
     name: str
@@ -75,7 +75,7 @@ _REFUSES: Final = {other.name: other.refuses for other in TABLE}
 
 
 class OtherGuards:
-    """Keeps ours in place beside others, and counts the tests in which one of them refuses first."""
+    """Keeps our wrappers in place beside other guards, and counts the tests in which another guard refuses first."""
 
     def __init__(self, phases: Phases) -> None:
         self._phases = phases
@@ -83,7 +83,7 @@ class OtherGuards:
         self.tests: Counter[str] = Counter()
 
     def replace_kept(self) -> None:
-        """Have what is imported already put our wrappers back instead of what they are around."""
+        """Replace the functions that imported tools have saved by our wrappers, so that they restore the wrappers."""
         for other in TABLE:
             module = sys.modules.get(other.module)
             for name, path in other.kept.items():
@@ -94,7 +94,7 @@ class OtherGuards:
                     self._replaced.append((module, name, ours, kept))
 
     def close(self) -> None:
-        """Undo it."""
+        """Undo ``replace_kept``."""
         for module, name, ours, kept in self._replaced:
             if getattr(module, name, None) is ours:
                 setattr(module, name, kept)
@@ -102,12 +102,12 @@ class OtherGuards:
 
     @staticmethod
     def are_there() -> bool:
-        """Tell whether any of them has been imported."""
+        """Tell whether any such tool has been imported."""
         return not _NAMES.keys().isdisjoint(sys.modules)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Count a test that another guard is in force for, if its own size forbids anything."""
+        """Count a test if another guard is in force and the test's size restricts it."""
         scope = self._phases.scope_of(item)
         if scope is None or scope.policy is None or scope.policy.size not in {TestSize.SMALL, TestSize.MEDIUM}:
             return
@@ -116,7 +116,7 @@ class OtherGuards:
 
 
 def lines(tests: Mapping[str, int]) -> Iterable[str]:
-    """Yield what the summary says of them."""
+    """Yield the summary's lines about other guards."""
     for name, count in sorted(tests.items()):
         yield (
             f"{name} {_REFUSES[name]} first in {counted(count, 'test')}: "

@@ -1,4 +1,4 @@
-"""The phases of a test: entered under its guard, and left with what it refused told."""
+"""The phases of a test: each runs under the test's guard, and reports at its end what the guard refused."""
 
 from __future__ import annotations
 
@@ -43,29 +43,29 @@ _KEPT: Final = 32
 _TEST: Final = ScopeKind.TEST  # looked up once, not for each test
 
 REPORT_KEY: Final = "test_categories"
-"""Attribute of reports that carries violations; it crosses to xdist's controller by itself."""
+"""Attribute of reports that holds violations; xdist sends it to its controller with the report."""
 
 SIZE_KEY: Final = "test_categories_size"
-"""Attribute of the first report of a test that ran in a process of its own: the size that is counted with it."""
+"""Attribute of the first report of a test that ran in its own process: the size to count the test under."""
 
 SECTION: Final = "TC001 network access"
 """Title of the section that tells of violations in a report that failed for another reason."""
 
 
 def _hidden(info: pytest.ExceptionInfo[BaseException]) -> bool:
-    """Hide a frame of ours, but for groups: pytest 8.4 fails on a group none of whose frames is shown."""
+    """Hide one of our frames, except for groups: pytest 8.4 fails on a group if no frame of it is shown."""
     return not isinstance(info.value, BaseExceptionGroup)
 
 
 class _Test:
-    """One item that runs or has run, from its set-up on: several may be under way at once.
+    """One item that runs or has run, from its set-up on. Several may run at once.
 
     Attributes:
-        item: The item; it stands for itself, since two may have one node id.
-        scope: What it is held to.
-        inner: The scope that is current in its phases: its own, or a guard that a fixture has entered for it.
-        outer: The scope that was current before the phase that it is in.
-        has_run: Whether its body has run before its set-up, and what it refused is still to be told.
+        item: The item; compared by identity, since two items may have the same node id.
+        scope: The scope that judges the test's attempts.
+        inner: The scope that is current in the test's phases: its own, or a guard that a fixture entered for it.
+        outer: The scope that was current before the present phase.
+        has_run: Whether the body ran before the set-up, so that its refusals are still to be reported.
     """
 
     __slots__ = ("has_run", "inner", "item", "outer", "scope")
@@ -77,14 +77,14 @@ class _Test:
         self.has_run = False
 
     def end(self) -> None:
-        """Close the scope; what the test has left behind is late from now on."""
+        """Close the scope; attempts of work that the test left behind count as late from now on."""
         self.has_run = False
         if self.scope.open:
             self.scope.close()
 
 
 class _Counted:
-    """How many tests of one policy have run."""
+    """How many tests have run under one policy."""
 
     __slots__ = ("count", "policy")
 
@@ -107,19 +107,19 @@ class Phases:
         self._allow = settings.allow
         self._deny = settings.deny
         self._now: _Test | None = None  # the latest
-        self._tests: dict[int, _Test] = {}  # by identity: those that run, and some that ran, for their reports
+        self._tests: dict[int, _Test] = {}  # by identity: tests that run, and some that ran, for their reports
         self._room = _KEPT
-        self._uncounted: dict[int, pytest.Item] = {}  # by identity, which is theirs as long as they are held
+        self._uncounted: dict[int, pytest.Item] = {}  # by identity, which stays unique while the dict holds the item
         self._process = os.getpid()
         self._counted: dict[int, _Counted] = {}
         self._policies_below: dict[int, tuple[object, Policy]] = {}
         self.fixture_scopes: list[Scope] = []
-        self.broken: dict[object, BaseException] = {}  # by definition: fixtures whose error pytest doesn't keep
+        self.broken: dict[object, BaseException] = {}  # by fixture definition: errors that pytest doesn't keep
 
     # -- the guard of a test -----------------------------------------------------------------------------------------
 
     def policy(self, size: TestSize | None, cls: type | None = None) -> Policy:
-        """Return the policy of a size, widened and narrowed by what the test class says."""
+        """Return the policy of a size, adjusted by the test class's ``network_mode``, ``_allow`` and ``_only``."""
         policy = self._policies.get(size)
         if policy is None:
             policy = self._policies[size] = Policy(size, self._mode, self._allow, deny=self._deny)
@@ -135,7 +135,7 @@ class Phases:
         )
 
     def _entries(self, parse: Callable[..., tuple[_T, ...]], given: object) -> tuple[_T, ...]:
-        """Return parsed entries of a class or of markers: where nothing is enforced, wrong ones stop nothing."""
+        """Return the parsed entries of a class or of markers; in off mode invalid ones are ignored."""
         try:
             return parse(given)
         except ValueError:
@@ -144,14 +144,14 @@ class Phases:
             raise
 
     def _mode_of(self, mode: EnforcementMode | str | None) -> EnforcementMode:
-        """Return the mode of a class; where a run is to refuse nothing, none of them does."""
+        """Return the mode of a class; a run that is to refuse nothing overrides it."""
         if mode is None or self._mode is EnforcementMode.OFF:
             return self._mode
         parsed = EnforcementMode.parse(mode)
         return self._mode if self._updating and parsed is EnforcementMode.STRICT else parsed
 
     def _policy_of(self, item: pytest.Item) -> Policy:
-        # Most tests have their size from where they stand: their neighbours' policy is theirs.
+        # Most tests get their size from their module or class, and share the policy of the other tests there.
         parent = item.parent
         if not item.own_markers:
             known = self._policies_below.get(identity(parent))
@@ -167,15 +167,15 @@ class Phases:
         return policy
 
     def _marked(self, policy: Policy, item: pytest.Item) -> Policy:
-        """Return a policy with what the markers of a test, its classes and its module allow: they add up.
+        """Return a policy widened by all ``network_allow`` markers of a test, its classes and its module.
 
-        Of ``network_only`` each one narrows.
+        Each ``network_only`` marker narrows it further.
         """
         given = [entry for mark in item.iter_markers(ALLOW_MARKER) for entry in mark.args]
         try:
             allow = self._entries(parse_own_allow, given) + self._entries(self._of_size, item)
             lists = [self._entries(parse_only, mark.args) for mark in item.iter_markers(ONLY_MARKER)]
-        except ValueError as error:  # something has added it while the tests run: nothing has looked at it before
+        except ValueError as error:  # added while the tests run, so nothing has checked it before
             raise pytest.UsageError(f"{item.nodeid}: an entry of a marker: {error}") from None
         if not allow and not lists:
             return policy
@@ -185,10 +185,10 @@ class Phases:
         return parse_own_allow([entry for _, entries in self._sizes.entries_of_size(item) for entry in entries])
 
     def label(self, item: pytest.Item) -> str:
-        """Return a test's node id, without a group that pytest-xdist hangs on it."""
+        """Return a test's node id without the group that pytest-xdist appends to it."""
         if not self._run.groups:
             return item.nodeid
-        from pytest_test_categories._report.baseline import plain_id  # few runs need it, and all would start with it
+        from pytest_test_categories._report.baseline import plain_id  # few runs need it, so none pays for it at import
 
         return plain_id(item.nodeid)
 
@@ -198,16 +198,16 @@ class Phases:
         return policy._replace(known=known) if known else policy
 
     def note_items(self, items: Iterable[pytest.Item]) -> None:
-        """Note what was collected: that is counted, once each, and not the groups that a runner makes of it."""
+        """Note the collected items: each is counted once, and items into which a runner groups them are not."""
         self._uncounted.update((identity(item), item) for item in items)
 
     @property
     def scope(self) -> Scope | None:
-        """What the latest test is held to."""
+        """The scope of the latest test."""
         return None if self._now is None else self._now.scope
 
     def scope_of(self, item: pytest.Item) -> Scope | None:
-        """Return what a test is, or was, held to; None if no report of it is due, or none has been for long."""
+        """Return the scope of a test; None if no report of the test is due, or if the test ended long ago."""
         test = self._known(item)
         return None if test is None or test.has_run else test.scope
 
@@ -217,7 +217,7 @@ class Phases:
 
     def _open(self, item: pytest.Item) -> _Test:
         known = self._known(item)
-        if known is not None:  # it is run again; a runner may not have torn it down
+        if known is not None:  # a rerun; some runners skip the tear-down before it
             known.end()
         policy = self._policy_of(item)
         if self._run.baseline is not None:
@@ -238,7 +238,7 @@ class Phases:
                 if not one.scope.open:
                     self._tests.pop(known_by, None)
             self._room = 2 * len(self._tests) + _KEPT
-        # pytest needn't set it up, then: most of what an autouse fixture costs.
+        # With the value in place pytest doesn't set the fixture up, which is most of an autouse fixture's cost.
         values = _private.values_to_fill(item, _FIXTURE)
         if values is not None:
             values[_FIXTURE] = NetworkGuard.of(scope)
@@ -246,7 +246,7 @@ class Phases:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tests of each size have run; those with none, and no list of what they may reach, have no name."""
+        """How many tests of each size have run; under ``""``, those with neither a size nor a ``network_only`` list."""
         found: dict[str, int] = {}
         for counted in list(self._counted.values()):
             size = counted.policy.size
@@ -257,9 +257,9 @@ class Phases:
         return found
 
     def largest(self) -> Policy | None:
-        """Return what the tests that ran were held to at most; None if nothing restricts that, or none ran.
+        """Return the widest policy of the tests that ran; None if it restricts nothing, or if no test ran.
 
-        What is denied is denied to all of them; what alone a test may reach is a matter of that test.
+        Deny entries hold for all tests and are kept; ``network_only`` lists belong to single tests and are not.
         """
         ran = [counted.policy for counted in list(self._counted.values())]
         sizes = [policy.size for policy in ran if policy.size is not None]
@@ -271,8 +271,8 @@ class Phases:
 
     @pytest.fixture(autouse=True)
     def network_isolation(self) -> NetworkGuard:
-        """Return the guard of the running test. Name it in a fixture that is to run under it."""
-        # Asking for ``request`` would have pytest make a fixture of it for each test.
+        """Return the guard of the running test. Request it in a fixture that is to run under that guard."""
+        # It doesn't request ``request``: pytest would set that fixture up, too, for each test.
         here = current.get()
         tests = (link for link in (() if here is None else here.chain) if link.kind is _TEST)
         return NetworkGuard.of(next(tests, self.scope))  # type: ignore[arg-type]  # a test is running
@@ -299,7 +299,7 @@ class Phases:
             self._leave(test, error)
 
     def _tell_broken(self, item: pytest.Item) -> None:
-        """Tell a test the error of a fixture that was set up for another one."""
+        """Raise the error that a fixture had when it was set up for another test."""
         __tracebackhide__ = True
         for definitions in _private.fixtures_of(item).values():
             if definitions[-1] in self.broken:
@@ -310,7 +310,7 @@ class Phases:
         """Guard the body of a test."""
         __tracebackhide__ = _hidden
         test = self._running(item)
-        test.has_run = False  # what it refused is told in this phase
+        test.has_run = False  # its refusals are reported in this phase
         self._enter(test)
         error: BaseException | None = None
         try:
@@ -324,7 +324,7 @@ class Phases:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
-        """Guard the tear-down of a test, and end its guard."""
+        """Guard the tear-down of a test, and close the test's scope."""
         __tracebackhide__ = _hidden
         test = self._running(item)
         test.has_run = False
@@ -344,7 +344,7 @@ class Phases:
 
     @contextlib.contextmanager
     def body(self, item: pytest.Item) -> Iterator[None]:
-        """Hold a body to its test where it runs outside of the test's phases: before them, or in a thread of one."""
+        """Guard a test's body where it runs outside of the test's phases: before them, or in a thread of one."""
         test = self._known(item)
         if test is None or not test.scope.open:
             test = self._open(item)
@@ -357,7 +357,7 @@ class Phases:
             current.set(outer)
 
     def _running(self, item: pytest.Item) -> _Test:
-        """Return a test that runs; begin it, if its runner has left its set-up out."""
+        """Return the running test of an item; open it first if the runner skipped its set-up."""
         test = self._known(item)
         return test if test is not None and test.scope.open else self._open(item)
 
@@ -367,7 +367,7 @@ class Phases:
         if self._run.standing:
             self._enclose(scope)
         test.outer = current.get()
-        # Fixtures may have entered a guard for the test: it holds in the phases that follow.
+        # If fixtures have entered a guard for the test, it holds in the phases that follow.
         inner = test.inner
         current.set(inner)
         state.phases.append(scope)
@@ -377,7 +377,7 @@ class Phases:
     def _leave(self, test: _Test, error: BaseException | None) -> None:
         __tracebackhide__ = True
         scope = test.scope
-        origin.end_phase(scope)  # the last one, but for runners that have several under way
+        origin.end_phase(scope)  # the last one, except for runners that run several tests at once
         test.inner = current.get() or scope
         current.set(test.outer)
         if origin.state.on_change is not None:
@@ -388,26 +388,26 @@ class Phases:
             runtime.ledger.warn_of_children()
 
     def _enclose(self, scope: Scope) -> None:
-        """Put the guards around a test that fixtures of broad scope have entered."""
+        """Put the guards that fixtures of broad scope have entered around a test."""
         standing = self._run.standing
         standing[:] = [guard for guard in standing if guard.open]
         scope.around = (*standing, *(() if scope.parent is None else scope.parent.chain))
         scope.memo.clear()
 
     def _tell(self, item: pytest.Item, scope: Scope, error: BaseException | None) -> None:
-        """Raise what was refused in a phase and nobody was told of."""
+        """Raise the refusals of a phase that nothing has reported yet."""
         __tracebackhide__ = True
         for told in (error, *_private.caught_by_unittest(item)):
             if told is not None and not is_skip(told):
                 runtime.ledger.deliver(told)
-        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # no report will be made of it
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # pytest makes no report of it
             self._run.noted += to_tell(record for s in (scope, *self.fixture_scopes) for record in s.records.values())
         if strict_of(scope) and (error is None or is_skip(error)) and (left := scope.undelivered()):
             raise error_of(left) from error
 
 
 class _Sizes:
-    """Hangs the size of each test on its first report: it runs in a forked process, and is counted where it is told."""
+    """Adds each test's size to its first report: the test runs in a forked process, the parent process counts it."""
 
     def __init__(self, phases: Phases) -> None:
         self._phases = phases
@@ -430,10 +430,10 @@ def _carry_sizes(manager: pytest.PytestPluginManager, phases: Phases) -> None:
 
 
 def strict_of(scope: Scope) -> bool:
-    """Tell whether a scope refuses what it doesn't permit."""
+    """Tell whether a scope is strict: it refuses what it doesn't permit."""
     return scope.policy is not None and scope.policy.mode is EnforcementMode.STRICT
 
 
 def to_tell(records: Iterable[Record]) -> list[Violation]:
-    """Return the violations that nobody asked for, once each."""
+    """Return the violations that no block expected, each once."""
     return list({id(record): record.snapshot() for record in records if record.count > record.expected}.values())

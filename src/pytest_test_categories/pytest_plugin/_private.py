@@ -1,6 +1,6 @@
-"""pytest's private names, and pluggy's: they are read in this file and in no other.
+"""The private names of pytest and pluggy that the plugin uses; no other file uses any.
 
-Each function says what is lost where another pytest has the name no more; ``tests/unit/test_private.py`` fails then.
+Each function says what is lost with a pytest that lacks the name; then ``tests/unit/test_private.py`` fails.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import pytest
 
 CALLS_HOOKS: Final = "_multicall"
-"""The function of pluggy's that calls a hook's implementations. Without it, see ``hook_of``."""
+"""pluggy's function that calls the implementations of a hook. For what is lost without it, see ``hook_of``."""
 
 _NOTHING: Final[Mapping[str, Sequence[Any]]] = {}
 
 
 class _Applies:
-    """Says of each name in an expression whether it applies to one test."""
+    """Tells for each name in an expression whether it applies to one test."""
 
     def __init__(
         self, item: pytest.Item, holds: Callable[[pytest.Item, str], bool | None], own: Callable[..., bool]
@@ -42,14 +42,15 @@ class _Applies:
 
 @contextlib.contextmanager
 def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool | None]) -> Iterator[None]:
-    """Within the block, let ``holds`` say whether a name in the expression of ``-m`` applies to a test.
+    """Within the block, let ``holds`` decide whether a name in the expression of ``-m`` applies to a test.
 
-    Where it returns None, pytest's own rule holds, by markers. pytest goes on to parse the expression, to refuse what
-    is none, and to deselect when its turn is among the hooks. Without these names ``-m`` selects by markers alone.
+    If it returns None, pytest's own rule applies, which looks at markers. pytest still parses the expression, rejects
+    an invalid one, and deselects in its usual place among the hooks. Without these names ``-m`` selects by markers
+    alone.
 
     Args:
-        ours: The session's: the expression of another session, inside of it, is left alone.
-        holds: Is asked for a test and a name.
+        ours: The session's config: the expression of a session inside of this one is left alone.
+        holds: Called with a test and a name.
     """
     try:
         from _pytest import mark
@@ -64,7 +65,7 @@ def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool
         if config is not ours or not config.option.markexpr:
             by_mark(items, config)
             return
-        by_mark([], config)  # raises what is to be said of the expression
+        by_mark([], config)  # raises if the expression is invalid
         expression = Expression.compile(config.option.markexpr)
         chosen: list[pytest.Item] = []
         others: list[pytest.Item] = []
@@ -84,65 +85,65 @@ def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool
 
 
 def toml_table(config: pytest.Config, name: str) -> Mapping[str, Any] | None:
-    """Return the table that a key of pytest's own table in a TOML file holds, if it is one: ``getini`` takes none.
+    """Return a key's value in the TOML file if it is a table, which ``getini`` does not accept; otherwise None.
 
-    Without it such a table is an error, in pytest's words.
+    Without it such a table is an error, with pytest's message.
     """
     value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
     return value if isinstance(value, dict) else None
 
 
 def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
-    """Return the fixture definitions of a test by name, those that are overridden first.
+    """Return the fixture definitions of a test by name, overridden ones first.
 
-    Without them broad fixtures are held to the tests that set them up, and ``network_isolation`` is set up as others.
+    Without them a broad fixture is held to the test that sets it up, and pytest sets up ``network_isolation`` as usual.
     """
     info: Any = getattr(item, "_fixtureinfo", None)
     return _NOTHING if info is None else getattr(info, "name2fixturedefs", _NOTHING)
 
 
 def names_of(item: pytest.Item) -> tuple[Iterable[str], Iterable[str]]:
-    """Return the names of the fixtures that a test has by itself, and those of its arguments among them.
+    """Return the names of the fixtures that a test uses directly, and those of them that are its arguments.
 
-    Without them an autouse fixture that a test also asks for by name is held to the largest size, like others.
+    Without them an autouse fixture that a test also requests by name is held to the largest size, like others.
     """
     info: Any = getattr(item, "_fixtureinfo", None)
     return getattr(info, "initialnames", ()), getattr(info, "argnames", ())
 
 
 def is_autouse(definition: Any) -> bool:
-    """Tell whether every test gets a fixture: without it, it is held to the smallest size of them all."""
+    """Tell whether a fixture is autouse. Without it, such a fixture is held to the smallest size of all tests."""
     return bool(getattr(definition, "_autouse", False))
 
 
 def home_of(definition: Any) -> str:
-    """Return the directory or file that defines a fixture of a session or package; else, and at the top, nothing.
+    """Return the directory or file that defines a session or package fixture; empty for others and in the root.
 
-    Without it two such fixtures of one name are taken for one in the baseline and in suggested sizes.
+    Without it two such fixtures of the same name count as one in the baseline and in suggested sizes.
     """
     if getattr(definition, "scope", "") not in {"session", "package"}:
         return ""
-    node = getattr(definition, "node", None)  # from pytest 9.1 on; what was there before is deprecated
+    node = getattr(definition, "node", None)  # since pytest 9.1; ``baseid`` is deprecated there
     home = str(getattr(definition, "baseid", "") or "" if node is None else node.nodeid)
     return "" if home == "." else home
 
 
 def is_defined(session: pytest.Session, name: str) -> bool:
-    """Tell whether any loaded file defines a fixture: without it, none is called unknown."""
+    """Tell whether any loaded file defines a fixture. Without it, no fixture is reported as unknown."""
     try:
-        # None for a name that no file has; what this node can't see is an empty list.
+        # None if no file defines the name; an empty list if the definitions are not visible to this node.
         return session._fixturemanager.getfixturedefs(name, session) is not None
     except AttributeError:
         return True
 
 
 def own_definitions(session: pytest.Session) -> list[Any]:
-    """Return the fixture definitions of the project's own files: of what plugins bring only what tests name counts.
+    """Return the fixture definitions of the project's own files; those of plugins count only if tests name them.
 
-    Without it, a broad fixture that tests ask for dynamically alone is torn down by whatever test is the last.
+    Without it, a broad fixture that tests only request dynamically is torn down under the guard of the last test.
     """
     manager = getattr(session, "_fixturemanager", None)
-    by_node = getattr(manager, "_arg2node2fixturedefs", None)  # from pytest 9.1 on
+    by_node = getattr(manager, "_arg2node2fixturedefs", None)  # since pytest 9.1
     found = getattr(manager, "_arg2fixturedefs", {}).values() if by_node is None else by_node.values()
     root = str(session.config.rootpath)
     return [
@@ -155,26 +156,26 @@ def own_definitions(session: pytest.Session) -> list[Any]:
 
 
 def values_to_fill(item: pytest.Item, name: str) -> dict[str, Any] | None:
-    """Return where to put a fixture's value so that it needn't be set up; None if a project has one of its own.
+    """Return where to store a fixture's value so that pytest doesn't set it up; None if a project overrides it.
 
-    Without it the fixture is set up as others, at the cost of others.
+    Without it pytest sets the fixture up as usual, which costs time.
     """
     values: dict[str, Any] | None = getattr(item, "funcargs", None)
-    info: Any = getattr(item, "_fixtureinfo", None)  # an item of another kind may have one of the two alone
+    info: Any = getattr(item, "_fixtureinfo", None)  # other kinds of items may have only one of the two
     return values if values is not None and info and len(info.name2fixturedefs.get(name, ())) == 1 else None
 
 
 def item_of(request: Any) -> pytest.Item:
-    """Return the test that a fixture of whatever scope is set up for."""
+    """Return the test that a fixture of any scope is set up for."""
     item: pytest.Item = request._pyfuncitem
     return item
 
 
 def keep_error(definition: Any, error: BaseException) -> bool:
-    """Have pytest tell every test that asks for a fixture, not only the first; False if that can't be done.
+    """Make pytest raise an error for every test that requests a fixture, not only the first; False if it can't.
 
-    Without it the others are told by ``Phases`` once they are set up. pytest is about to keep what
-    fixtures return in another place (pytest-dev/pytest#14770).
+    Without it ``Phases`` raises the error for the other tests at the end of their set-up. pytest is about to keep the
+    results of fixtures in another place (pytest-dev/pytest#14770).
     """
     cached = getattr(definition, "cached_result", None)
     if cached is None:
@@ -184,28 +185,28 @@ def keep_error(definition: Any, error: BaseException) -> bool:
 
 
 def parameter_marks(item: Any) -> Sequence[Any]:
-    """Return the markers of a test's parameter set: without them they count as the function's."""
+    """Return the markers of a test's parameter set. Without them they count as the function's markers."""
     return getattr(getattr(item, "callspec", None), "marks", ())
 
 
 def parameter_indices(item: Any) -> Mapping[str, int] | None:
-    """Return which of its parameters a test has: without it, a fixture's are held to one size."""
+    """Return the index of each parameter of a test. Without it, all parameters of a fixture are held to one size."""
     return getattr(getattr(item, "callspec", None), "indices", None)
 
 
 def caught_by_unittest(item: pytest.Item) -> list[BaseException]:
-    """Return the errors that unittest has reported of a test: without them they are told twice."""
+    """Return the errors that unittest has reported for a test. Without them they are reported twice."""
     return [info.value for info in getattr(item, "_excinfo", None) or ()]
 
 
 def gives_up(report: pytest.TestReport) -> bool:
-    """Tell whether a test called ``pytest.xfail()``: without it, what it did not get to counts as over."""
+    """Tell whether a test called ``pytest.xfail()``. Without it, such a test counts as run to its end."""
     crash = getattr(report.longrepr, "reprcrash", None)
     return str(getattr(crash, "message", "")).startswith("_pytest.outcomes.XFailed")
 
 
 def add_to_junit(config: pytest.Config, name: str, value: str) -> None:
-    """Add a property of the suite to JUnit XML: without it, violations that belong to no test are not in it."""
+    """Add a property of the suite to JUnit XML. Without it, violations that belong to no test are not in the file."""
     try:
         from _pytest.junitxml import xml_key
 
@@ -217,16 +218,16 @@ def add_to_junit(config: pytest.Config, name: str, value: str) -> None:
 
 
 def hook_of(multicall: FrameType) -> str:
-    """Return the hook whose functions a frame of pluggy's ``_multicall`` calls; empty if it doesn't say.
+    """Return the hook that a frame of pluggy's ``_multicall`` is calling; empty if it is unknown.
 
-    Without it the traffic of reporters is the running test's.
+    Without it the traffic of reporters is charged to the running test.
     """
     hook: str = multicall.f_locals.get("hook_name", "")
     return hook
 
 
 def set_crash(report: pytest.TestReport, message: str, path: str = "", line: int = 0) -> None:
-    """Set what the short summary says of a failed test: without it, the name of our error's class fills the line."""
+    """Set a failed test's line in the short summary. Without it, the class name of our error fills the line."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         crash.message = message
@@ -235,12 +236,12 @@ def set_crash(report: pytest.TestReport, message: str, path: str = "", line: int
 
 
 class Folding:
-    """Leaves the frames of libraries out at the end of the tracebacks of our own error, while a report is made.
+    """Hides the library frames at the end of our own error's traceback, while pytest makes a report.
 
-    Not under ``-vv`` and ``--full-trace``, and not in native tracebacks, which the exception itself prints.
+    Not with ``-vv`` or ``--full-trace``, and not in native tracebacks, which the exception itself prints.
 
     Args:
-        item: The test: pytest asks its ``_traceback_filter``. Where it has none, all frames are shown.
+        item: The test: pytest calls its ``_traceback_filter``. If it has none, all frames are shown.
         ours: The class of our error.
     """
 
@@ -282,7 +283,7 @@ class Folding:
         return whole[:kept]
 
     def tell(self, report: pytest.TestReport) -> None:
-        """Say in the report how many frames were left out, and how to see them."""
+        """Add to the report how many frames are hidden, and how to see them."""
         described = getattr(report.longrepr, "reprtraceback", None)
         if self._text and described is not None and hasattr(described, "extraline"):
             described.extraline = self._text

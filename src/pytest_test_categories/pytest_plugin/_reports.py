@@ -1,4 +1,4 @@
-"""Reports: failed where pytest or unittest made something else of a violation, and with violations hung on them.
+"""Test reports: carry their violations, and fail even if pytest or unittest turned a violation into something else.
 
 A refusal's traceback ends at the project's own line, and its line in the short summary begins with the target.
 """
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 _Ours: TypeAlias = "pytest.ExceptionInfo[NetworkAccessViolationError]"
 
 PROPERTY: Final = "network_violation"
-"""Name of the property that each violation is in JUnit XML."""
+"""Name of the property in JUnit XML that holds a violation."""
 
 FAKE: Final = "Fake to paste"
-"""Title of the section that holds it: lines of a traceback begin with a mark, and could not be copied."""
+"""Title of the fake's section: in a traceback each line begins with a mark, so the fake could not be copied."""
 
 
 class Reports:
-    """Registered when the first violation happens: a run without one doesn't pay for it."""
+    """Handles reports with violations. Registered at the first one: a run without violations doesn't pay for it."""
 
     def __init__(self, phases: Phases) -> None:
         self._phases = phases
@@ -51,7 +51,7 @@ class Reports:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Fail a report that pytest or unittest made of a violation and did not fail, and hang violations on it."""
+        """Add violations to a report, and fail it if pytest or unittest turned a violation into another outcome."""
         if _is_ours(call.excinfo):
             with _private.Folding(item, NetworkAccessViolationError) as folding:
                 report = yield
@@ -88,7 +88,7 @@ class Reports:
         records = [record for record in own if record.count > record.reported]  # else an earlier phase's report has it
         for fixture in fixtures:
             records += fixture.records.values()
-        # Those of other guards: of a block in the test, or of one that a fixture has entered.
+        # Records of other guards: of a block in the test, or of a guard that a fixture entered.
         for ours in carried:
             records += [one for one in ours.records if {*own, *records}.isdisjoint(one.same_attempt)]
         for record in own:
@@ -106,25 +106,25 @@ class Reports:
         carried: list[NetworkAccessViolationError],
         scopes: list[Scope],
     ) -> None:
-        """Tell in a section of a failure's report what its traceback does not."""
+        """Add a section to a failure's report with the violations that its traceback does not show."""
         seen = _shown(error)
         shown = [one for ours in carried if ours in seen for one in ours.records]
         untold = [record for scope in scopes for record in scope.undelivered() if record not in shown]
         untold += [record for ours in carried if ours not in seen for record in ours.records]
         if untold:
             report.sections.append((SECTION, report_text(tuple(record.snapshot() for record in untold))))
-        # A client that tries again has swallowed the first attempts: its last one's error tells of their place.
+        # A client that retries has swallowed the first errors; the error of its last attempt shows the same place.
         Delivery.of_the_rest([*untold, *shown]).deliver()
 
     @staticmethod
     def _add_fake(report: pytest.TestReport, shown: list[Violation], violations: list[Violation]) -> None:
-        """Add a section with what fakes a violation, of the first one that the report shows if it can be."""
+        """Add a section with a fake to paste: for the first violation that can be faked, shown ones first."""
         fakes = (fake(violation, *violations) for violation in (*shown, *violations))
         if text := next(filter(None, fakes), ""):
             report.sections.append((FAKE, text))
 
     def _note_properties(self, item: pytest.Item, report: pytest.TestReport, violations: list[Violation]) -> None:
-        """Hang a property for each violation on the test, for JUnit XML: it is written with the tear-down's report."""
+        """Add a property for each violation to the test: JUnit XML takes them from the tear-down's report."""
         for violation in violations:
             told = told_as_property(violation)
             if told not in item.user_properties:
@@ -139,7 +139,7 @@ class Reports:
         report: pytest.TestReport,
         scope: Scope,
     ) -> None:
-        """Fail a report that is skipped, xfailed or passed although something was refused."""
+        """Fail a report that is skipped, xfailed or passed although an attempt was refused."""
         if ours and isinstance(error, NetworkAccessViolationError) and _expects_ours(item):
             runtime.ledger.deliver_all(ours, expected=True)
             return
@@ -178,14 +178,14 @@ def _is_ours(info: pytest.ExceptionInfo[BaseException] | None) -> TypeGuard[_Our
 
 
 def told_as_property(violation: Violation) -> tuple[str, str]:
-    """Return the property of JUnit XML that tells of a violation: its name and its value."""
+    """Return a violation as a property of JUnit XML: name and value."""
     from pytest_test_categories._report.published import published
 
     return PROPERTY, f"{violation.kind} {line_text(published(violation))} ({violation.verdict})"
 
 
 def _shown(error: BaseException | None) -> list[BaseException]:
-    """Return the exceptions that a traceback of ``error`` shows: ``from None`` hides what went before."""
+    """Return the exceptions that a traceback of ``error`` shows: ``from None`` hides earlier ones."""
     shown: list[BaseException] = []
     while error is not None and error not in shown:
         shown.append(error)

@@ -1,4 +1,4 @@
-"""What is made of a run at its end: reports, the baseline, suggested sizes, annotations; each where it is asked for."""
+"""The results that a run writes at its end, if the settings ask for them: reports, baseline, sizes, annotations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BREACHES: Final = frozenset({"refused", "warned", "known"})
 
 
 def _place_in_workspace(root: str) -> str:
-    """Return the root directory's path in the repository that a workflow has checked out."""
+    """Return the root directory's path relative to the repository that a workflow checked out."""
     workspace = os.environ.get("GITHUB_WORKSPACE", "")
     try:
         inside = os.path.relpath(root, workspace).replace("\\", "/") if workspace else "."
@@ -34,7 +34,7 @@ def _place_in_workspace(root: str) -> str:
 
 
 class Results:
-    """Registered in the process where the run ends, if anything is to be made of it."""
+    """Writes the results; registered in the process that ends the run, if the settings ask for any."""
 
     def __init__(self, config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:
         self._config = config
@@ -46,7 +46,7 @@ class Results:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """Hold the run against the baseline, write files: after what the tracker gathers last."""
+        """Compare the run with the baseline and write files, after the tracker has gathered its last data."""
         try:
             return (yield)
         finally:
@@ -58,7 +58,7 @@ class Results:
                 self._suggest(session)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what was written, and what became of the baseline."""
+        """Write which files were written, and the result of the baseline."""
         if self._lines:
             terminalreporter.write_sep("=", "test categories: results")
         for line in self._lines:
@@ -88,7 +88,7 @@ class Results:
         tracker = self._tracker
         breaches = [violation for violation in tracker.violations() if violation.verdict in _BREACHES]
         if self._settings.baseline_update:
-            # A test that asserts that it is refused fails where nothing is refused.
+            # A test that expects a refusal fails in a run that refuses nothing.
             failed = tracker.failed
             left_out = {violation.test for violation in breaches if violation.test in failed}
             breaches = [v for v in breaches if v.test not in failed or Entry.of(v) in baseline.entries]
@@ -156,7 +156,7 @@ class Results:
         targets = []
         for node, target in tracker.targets.items():
             one = by_function.get(node)
-            if one is None:  # it was not run, and no marker of a module or class may speak for it
+            if one is None:  # it was not run, so no marker on a module or class may cover it
                 targets.append(target._replace(observed=False))
             else:
                 targets.append(target._replace(size=one.size, current=one.current, observed=one.observed))
@@ -201,7 +201,7 @@ def _count(number: int, what: str) -> str:
 
 
 def register(config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:
-    """Register what the settings ask for; a worker of xdist leaves it to its controller."""
+    """Register the results, except in a worker of xdist, whose controller writes them."""
     manager: Any = config.pluginmanager
     if not hasattr(config, "workerinput"):
         manager.register(Results(config, settings, run, tracker), "test-categories-results")

@@ -1,4 +1,4 @@
-"""Other people's runners that run a test's body outside of its phases: it is held to the test's size there."""
+"""Third-party runners that run a test's body outside of the test's phases: there, too, its size is enforced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def entry_points(phases: Phases) -> list[EntryPoint]:
-    """Return where such runners make the coroutine that is a test's body."""
+    """Return the entry points at which such runners create the coroutine of a test's body."""
 
     def in_a_task(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async def run() -> object:
@@ -22,5 +22,5 @@ def entry_points(phases: Phases) -> list[EntryPoint]:
 
         return run()
 
-    # All bodies are tasks of one loop, fixtures included; then each item's phases report what its task came to.
+    # It runs all bodies, with their fixtures, as tasks of one loop; afterwards each item's phases report the result.
     return [EntryPoint("pytest_asyncio_cooperative.plugin", "item_to_task", in_a_task)]

@@ -1,4 +1,4 @@
-"""Selection by size: what ``-m`` selects, and what needs more network than the environment has."""
+"""Selection by size: for ``-m``, and to skip tests that need more network than the environment has."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _CALLED: Final = {_options.MACHINE: "this machine's network", _options.ALL: "rem
 
 
 class Selected:
-    """Answers for the sizes in the expression of ``-m``, and skips what the environment has no network for."""
+    """Evaluates sizes in the expression of ``-m``, and skips tests that need more network than the environment has."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._settings = settings
         self._root = str(config.rootpath)
         self._sizes = Sizes(settings, self._root)
-        self._unsized = 0  # tests without a size that run, whatever the environment has
+        self._unsized = 0  # tests without a size, which run in any environment
         self._notes: list[str] = []
         self._told_by_workers = False
-        self.skipped: dict[str, str] = {}  # by node id: why
-        self._asked: set[str] = set()  # tests without a size that an expression has asked the size of
+        self.skipped: dict[str, str] = {}  # the reason, by node id
+        self._asked: set[str] = set()  # tests without a size that an expression with a size was evaluated for
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        """Answer while pytest deselects, and skip among what is left when every plugin has had its turn."""
+        """Evaluate sizes while pytest deselects, and then, after all other plugins, skip among the remaining tests."""
         with _private.deselecting_by(config, self._holds):
             result = yield
         expression, given = config.option.markexpr, self._settings.available_from
@@ -60,13 +60,13 @@ class Selected:
         return result
 
     def _holds(self, item: pytest.Item, name: str) -> bool | None:
-        """Tell whether a name in the expression is an item's size; None if it is the name of no size."""
+        """Tell whether a name in the expression is an item's size; None if the name is not a size."""
         if name not in _options.MARKERS:
             return None
         try:
             size = self._sizes.of(item)
         except SizeConflictError:
-            return None  # the run stops on it, when all markers are there
+            return None  # the run reports it later, when all markers have been added
         if size is None:
             self._asked.add(item.nodeid)
             return False
@@ -75,13 +75,13 @@ class Selected:
     def _skip(self, item: pytest.Item) -> None:
         reason = self._reason(item)
         if reason:
-            # A marker, and not a hook: pytest then says where the test is, and sets no fixture up.
+            # A marker rather than a hook: pytest then shows the location of the test, and sets up no fixture.
             self.skipped[item.nodeid] = reason = f"{reason}: {self._settings.available_from}"
             item.add_marker(pytest.mark.skip(reason=reason))
 
     def _reason(self, item: pytest.Item) -> str:
         """Return why an item needs more than the environment has; empty if it doesn't."""
-        size = self._sizes.of(item)  # an item with two has been taken away, or the run is off
+        size = self._sizes.of(item)  # items with two sizes have been removed, or nothing is enforced
         lists = list(_lists(item))
         if size is None and not lists:
             self._unsized += 1
@@ -92,7 +92,7 @@ class Selected:
             reason = f"{size.value} tests need {_CALLED[_NEEDS[size]]}"
         if not lists or (size is not None and not reason):
             return reason
-        # Of what its size permits it reaches what each of its lists holds, and no more.
+        # Of what its size permits, it may reach only what every one of its lists contains.
         missing = [self._missing(entries) for entries in lists]
         return missing[0] if all(missing) else ""
 
@@ -100,40 +100,40 @@ class Selected:
         return _options.AVAILABLE.index(needed) <= _options.AVAILABLE.index(self._settings.available)
 
     def _missing(self, entries: Iterable[AllowEntry]) -> str:
-        """Return that an entry leads where the environment has no network; empty if none does."""
+        """Return a reason if an entry needs a network that the environment lacks; empty if none does."""
         for entry in entries:
             if not self._has(_options.MACHINE if _is_local(entry) else _options.ALL):
                 return f"the test needs {entry.text.removeprefix('small: ')}"
         return ""
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Say how many tests have no size, where nothing is known of them or none is selected."""
+        """Return how many tests have no size, where that decides whether they run."""
         return [f"test categories: {note}" for note in self._notes]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Hand the controller what a worker of pytest-xdist can't print."""
+        """Send a worker's notes to the controller of pytest-xdist: a worker can't print them."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[_OUTPUT] = self._notes
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what a worker has noted: all of them collect the same."""
+        """Take the notes of a worker: all workers collect the same tests."""
         self._notes = getattr(node, "workeroutput", {}).get(_OUTPUT, []) or self._notes
         self._told_by_workers = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what workers have noted."""
+        """Write the notes of the workers."""
         for note in self._notes if self._told_by_workers else ():
             terminalreporter.write_line(f"test categories: {note}")
 
 
 def _allowed(item: pytest.Item, sizes: Sizes) -> Iterator[AllowEntry]:
-    """Yield what widens an item by itself: its markers, and the attribute of its class."""
+    """Yield the item's own allow entries: from its markers and from its class."""
     given = [mark.args for mark in item.iter_markers(_options.ALLOW_MARKER)]
     given.append(getattr(_class_of(item), "network_allow", ()))
     for entries in given:
-        with contextlib.suppress(ValueError):  # in off mode a wrong entry stops nothing
+        with contextlib.suppress(ValueError):  # in off mode an invalid entry is ignored
             yield from parse_allow(entries)
     with contextlib.suppress(ValueError):
         for _, found in sizes.entries_of_size(item):
@@ -141,7 +141,7 @@ def _allowed(item: pytest.Item, sizes: Sizes) -> Iterator[AllowEntry]:
 
 
 def _lists(item: pytest.Item) -> Iterator[tuple[AllowEntry, ...]]:
-    """Yield the lists of all that an item may reach: of its markers, and of its class."""
+    """Yield the item's ``network_only`` lists: from its markers and from its class."""
     for mark in item.iter_markers(_options.ONLY_MARKER):
         with contextlib.suppress(ValueError):
             yield parse_narrowing(mark.args)
@@ -154,7 +154,7 @@ def _class_of(item: pytest.Item) -> Any:
 
 
 def _is_local(entry: AllowEntry) -> bool:
-    """Tell whether an entry leads to this machine, judged from its text alone."""
+    """Tell whether an entry names this machine, judged from its text alone."""
     if entry.network is not None:
         return is_local_ip(entry.network.network_address) and is_local_ip(entry.network.broadcast_address)
     return bool(entry.path) or is_localhost(entry.name)

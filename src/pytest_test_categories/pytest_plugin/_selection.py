@@ -1,4 +1,4 @@
-"""Which of the project's tests a run collects, and which settings found nothing among all of them."""
+"""Whether a run collects all of the project's tests, and which settings match none of them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _NARROWING: Final = {
     "--ignore": "ignore",
     "--ignore-glob": "ignore_glob",
 }
-"""Options after which not every test has run, and where each is kept."""
+"""Options with which not every test runs, and the attribute of ``config.option`` for each."""
 
 
 def narrowing(config: pytest.Config) -> list[str]:
-    """Return the options of a run that leave tests out, or run none."""
+    """Return the options of a run that leave tests out or run none, and a start below the root directory."""
     from pytest_test_categories._report.published import relative_place
 
     given = [name for name, field in _NARROWING.items() if getattr(config.option, field, None)]
@@ -44,7 +44,7 @@ def narrowing(config: pytest.Config) -> list[str]:
 
 
 def chosen(config: pytest.Config) -> list[str]:
-    """Return the paths of the command line, if they leave out a part of the project's tests."""
+    """Return the paths of the command line if they don't cover all of the project's tests."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return []
     from pytest_test_categories._report.published import relative_place
@@ -58,7 +58,7 @@ def chosen(config: pytest.Config) -> list[str]:
 
 
 def is_whole(config: pytest.Config) -> bool:
-    """Tell whether all of the project's tests were to be collected, those too that were then deselected."""
+    """Tell whether the run collects all of the project's tests, including those that are then deselected."""
     reasons = set(narrowing(config)) - {"--collect-only", "--setup-only", "--setup-plan"}
     return not reasons and not chosen(config)
 
@@ -67,20 +67,20 @@ _NOT_THERE: Final = "there is no such directory or file"
 
 
 def to_say(texts: Collection[str], config: pytest.Config) -> list[str]:
-    """Return which of the texts of ``unused`` hold: of a part of the tests only those that need no other."""
+    """Return the texts of ``unused`` that are certain: if not all tests were collected, only those on missing paths."""
     if not texts or is_whole(config):
         return list(texts)
     return [text for text in texts if text.endswith(_NOT_THERE)]
 
 
 def unused(session: pytest.Session, items: Iterable[pytest.Item], settings: Settings, sizes: Sizes) -> Iterator[str]:
-    """Yield what is to be said of rules that no collected item answers to; nothing where a module failed.
+    """Yield a line for each rule that matches no collected item; none if the collection of a module failed.
 
     Args:
-        session: The session that has collected.
-        items: What it has collected, before any was deselected.
-        settings: The rules.
-        sizes: Knows which files a path rule covers.
+        session: The session, after collection.
+        items: All collected items, before any was deselected.
+        settings: The settings, which hold the rules.
+        sizes: Tells which files a path rule covers.
     """
     if session.testsfailed:
         return

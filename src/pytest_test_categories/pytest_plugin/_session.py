@@ -1,4 +1,4 @@
-"""The session: puts the layers in place, keeps the run's own record, decides nothing."""
+"""The session: installs the layers and keeps the record of the run; it decides nothing."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ _WARNING_FILTER: Final = "default::pytest_test_categories.NetworkAccessWarning"
 
 
 class PytestNetworkAccessWarning(NetworkAccessWarning, pytest.PytestWarning):
-    """What warn mode emits under pytest."""
+    """The warning of warn mode under pytest."""
 
 
-# The name that pytest prints is what people copy into a filter, and what xdist's controller looks up: the base class.
+# Under the name of the base class, since users copy the name that pytest prints into a filter, and xdist's controller
+# looks the class up by it.
 PytestNetworkAccessWarning.__module__ = "pytest_test_categories"
 PytestNetworkAccessWarning.__name__ = PytestNetworkAccessWarning.__qualname__ = "NetworkAccessWarning"
 
@@ -62,7 +63,7 @@ REPORT_HOOKS: Final = frozenset(
         "pytest_warning_recorded",
     }
 )
-"""Hooks by which IDE adapters, reporters and dashboards are told: their traffic is the runner's own."""
+"""Hooks of IDE adapters, reporters and dashboards: their traffic belongs to the runner, not to a test."""
 
 
 _RUNNING_HOOKS: Final = frozenset(
@@ -77,7 +78,7 @@ _RUNNING_HOOKS: Final = frozenset(
         "pytest_runtestloop",
     }
 )
-"""Those that stand below every test: an implementation's name tells quicker than pluggy's locals."""
+"""Hooks that are on the stack of every test: checking an implementation's name is faster than pluggy's locals."""
 
 
 def _is_report_hook(frame: FrameType, called: FrameType | None) -> bool:
@@ -109,7 +110,7 @@ class Session:
         option = config.known_args_namespace
         self.run.groups = getattr(config.option, "loadgroup", False) or getattr(option, "dist", "") == "loadgroup"
         if settings.observing:
-            # Around all that the run does: what no guard refuses is put on record here.
+            # Encloses the whole run: records what no guard refuses.
             everything = Policy(TestSize.SMALL, EnforcementMode.OFF)
             self.run.observing = self.run.base = Scope(ScopeKind.OBSERVE, everything, "", parent=self.run.base)
         self._tracker: Tracker | None = None
@@ -132,7 +133,7 @@ class Session:
         config.add_cleanup(self._close)
 
     def _note_kernel_layer(self) -> None:
-        """Note whether the layer outside of this process is in force: once started, it may turn out not to be."""
+        """Note whether the kernel layer is in force: after its start it may turn out not to be."""
         self.run.children_watched = runtime.judge.outside is not None
         wanted = self._settings.unwatched == _options.ERROR and self.run.mode is not EnforcementMode.OFF
         self.run.unwatched_fails = wanted and not self.run.children_watched
@@ -142,7 +143,7 @@ class Session:
         self._note_kernel_layer()
         warns = self._settings.mode is EnforcementMode.WARN or self._settings.baseline is not None
         if warns and not any("NetworkAccessWarning" in line for line in config.getini("filterwarnings")):
-            # Under "error" in the ini file warn mode still warns; -W on the command line comes later, and wins.
+            # With "error" in the ini file, warn mode still warns; -W on the command line comes later and overrides it.
             config.addinivalue_line("filterwarnings", _WARNING_FILTER)
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
@@ -151,7 +152,7 @@ class Session:
         manager.register(self._summary, "test-categories-summary")
 
     def _register_results(self, config: pytest.Config) -> None:
-        """Register what gathers the whole run, where somebody asks for something that is made of it."""
+        """Register the parts that need data of the whole run, if a report, baseline, suggestion or annotation does."""
         settings = self._settings
         if settings.explain:
             from pytest_test_categories.pytest_plugin._explain import Explain
@@ -169,7 +170,7 @@ class Session:
         _results.register(config, settings, self.run, self._tracker)
 
     def _expect_reports(self) -> None:
-        """Bring in what handles reports with violations, at the first violation."""
+        """Register the part that handles reports with violations, at the first violation."""
         if not self._no_reports:
             return
         try:
@@ -188,7 +189,7 @@ class Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Stand before pytest's own hook for exceptions in threads."""
+        """Install a hook for exceptions in threads, before pytest's own."""
         self._hook_before = threading.excepthook
         threading.excepthook = self._thread_hook
 
@@ -196,7 +197,7 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        """Leave alone what is older than the first test module: threads, and functions for the exit."""
+        """Exempt the threads and exit functions that exist before the first test module is imported."""
         if runs == [self.run]:
             runtime.exit.expect()
             if runtime.judge.outside is not None:
@@ -205,12 +206,12 @@ class Session:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
-        """Watch what a collector imports."""
+        """Watch the imports of a collector."""
         return (yield from self._collecting.collect_report(collector, self._sizes))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> Generator[None]:
-        """Take in all items before any is deselected, and when every plugin has marked its own."""
+        """Evaluate all items, including those that get deselected, after every plugin has added its markers."""
         everything = list(items)
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
@@ -234,7 +235,7 @@ class Session:
         return result
 
     def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
-        # pytest would warn about it in whatever test runs by then; it is on record, for the test that it belongs to.
+        # pytest would warn about it in whichever test runs by then; the record of its own test has it already.
         error = args.exc_value
         if not isinstance(error, NetworkAccessViolationError):
             if self._hook_before is not None:
@@ -262,11 +263,12 @@ class Session:
         self._others.close()
         if runtime.leave(self.run, self._phases.largest()) and self._terminal >= 0:
             os.close(self._terminal)
-            self._terminal = 2  # where nothing is captured any more; closed from the start, it is somebody's file
+            # Nothing is captured any more. If 2 was closed from the start, -1 stays: 2 may be another file by now.
+            self._terminal = 2
 
 
 def _duplicate(descriptor: int) -> int:
-    """Return a copy of a descriptor that capturing doesn't redirect; -1 if it is closed."""
+    """Return a duplicate of a descriptor, which capturing doesn't redirect; -1 if it is closed."""
     try:
         return os.dup(descriptor)
     except OSError:

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 class SizeConflictError(Exception):
-    """One function, class, module or parameter set has markers of two sizes, or one with arguments."""
+    """A function, class, module or parameter set has markers of two sizes, or a size marker with arguments."""
 
 
 class Sizes:
-    """Finds sizes, each node's once."""
+    """Finds the sizes of nodes, and remembers them."""
 
     def __init__(self, settings: Settings, root: str) -> None:
         self._settings = settings
         self._root = root.replace("\\", "/")
         self._markers = {size.value: size for size in TestSize} | dict(settings.marker_sizes)
         # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
-        self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and the markers that it had then
+        self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and its markers at that time
         self._paths: dict[str, TestSize | None] = {}
-        self._stated: dict[str, TestSize | None] = {}  # by path: what the source says
+        self._stated: dict[str, TestSize | None] = {}  # by path: the size that the source states
         self.have_entries = False  # whether any test, class or module has a marker with entries
-        self._mapped_allow = False  # whether one of these stands for a size
-        self.have_lists = False  # whether any of these is ``network_only``, or a class's attribute of that name
+        self._mapped_allow = False  # whether one of these markers stands for a size
+        self.have_lists = False  # whether any test or class has ``network_only``, as a marker or an attribute
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
@@ -55,11 +55,11 @@ class Sizes:
         return size
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
-        """Tell whether an item's size stands on its parameter set."""
+        """Tell whether an item gets its size from a marker on its parameter set."""
         return any(mark.name in self._markers for mark in _private.parameter_marks(item))
 
     def sources(self, item: pytest.Item) -> Iterator[tuple[str, TestSize]]:
-        """Yield all that gives an item a size, and which: the first is the one that counts."""
+        """Yield everything that gives an item a size, with that size; the first one decides."""
         node: Any = item
         while node is not None:
             for where, marks in _levels(node):
@@ -79,7 +79,7 @@ class Sizes:
         return path.replace("\\", "/").removeprefix(self._root + "/")
 
     def of_path(self, path: str) -> TestSize | None:
-        """Return what a path rule, else the default, gives the tests of a file."""
+        """Return the size that a path rule, else the default, gives the tests of a file."""
         try:
             return self._paths[path]
         except KeyError:
@@ -94,10 +94,10 @@ class Sizes:
         return size
 
     def of_source(self, path: str, config: pytest.Config) -> TestSize | None:
-        """Return what a module is held to while it is imported.
+        """Return the size that a module is held to while it is imported.
 
-        That is what a path rule or the default gives it, or the largest size that its source states for its tests,
-        whichever is smaller: a marker does not undo what the settings say.
+        That is the size from a path rule or the default, or the largest size that the source states for its tests,
+        whichever is smaller: a marker does not override the settings here.
         """
         size = self.of_path(path)
         try:
@@ -119,11 +119,11 @@ class Sizes:
         return stated_size(source, self._markers, otherwise, functions, classes, starred)
 
     def covers(self, rule: str, paths: Iterable[str]) -> bool:
-        """Tell whether a path rule covers one of some files, whatever other rule goes before it."""
+        """Tell whether a path rule covers one of the files, even if another rule takes precedence there."""
         return any(_covers(rule, self._inside(path)) for path in paths)
 
     def added_late(self) -> Iterator[str]:
-        """Yield the size markers that tests, classes and modules were given too late, when their size was settled."""
+        """Yield the size markers that were added to tests, classes and modules after their size was determined."""
         for node, size, before in self._nodes.values():
             if len(node.own_markers) == len(before):
                 continue
@@ -134,10 +134,10 @@ class Sizes:
                     yield f"@pytest.mark.{name} on {node.nodeid}"
 
     def check(self, node: pytest.Item | pytest.Collector) -> None:
-        """Look at a node's own markers.
+        """Check a node's own markers.
 
         Raises:
-            SizeConflictError: Two sizes stand in one place.
+            SizeConflictError: One place has two sizes, or a marker has arguments that it doesn't take.
         """
         self._own(node)
 
@@ -190,13 +190,13 @@ class Sizes:
                 raise SizeConflictError(f"{node.nodeid}: @pytest.mark.{mark.name}: {error}") from None
 
     def _entries_of(self, mark: Any) -> tuple[AllowEntry, ...]:
-        """Return the allow entries among the arguments of a marker that stands for a size which restricts anything.
+        """Return the allow entries in the arguments of a marker that stands for small or medium.
 
-        Entries are lists of strings, positional or of a keyword such as ``allowed_hosts``. A positional string is
-        entries where it reads like some; otherwise it is text for readers, or a file.
+        Entries are lists of strings, positional or in a keyword such as ``allowed_hosts``. A positional string counts
+        if it parses as entries; otherwise it is a description or a file name.
 
         Raises:
-            ValueError: One of a list is no entry.
+            ValueError: An item of a list is not an entry.
         """
         from pytest_test_categories._rules.policy import TestSize, parse_allow
 
@@ -215,13 +215,13 @@ class Sizes:
         return found
 
     def entries_of_size(self, item: pytest.Item) -> Iterator[tuple[str, tuple[AllowEntry, ...]]]:
-        """Yield the markers that stand for an item's size and have allow entries as arguments, and these."""
+        """Yield the names and allow entries of the mapped markers that give an item its size."""
         node: Any = item if self._mapped_allow else None
         while node is not None:
             for _, marks in _levels(node):
                 giving = [mark for mark in marks if mark.name in self._markers]
                 for mark in giving:
-                    with contextlib.suppress(ValueError):  # collection has told of it, but for a run that is off
+                    with contextlib.suppress(ValueError):  # collection has reported it, except in off mode
                         yield mark.name, self._entries_of(mark)
                 if giving:
                     return
@@ -240,7 +240,7 @@ class Sizes:
 
     @property
     def _is_off(self) -> bool:
-        """Whether nothing is enforced: then there is no reason to stop."""
+        """Whether nothing is enforced, so that wrong markers are no errors."""
         return self._settings.mode is None or self._settings.mode.value == "off"
 
     def _one(self, marks: Iterable[Any], node: Any) -> TestSize | None:
@@ -265,7 +265,7 @@ def _covers(rule: str, path: str) -> bool:
 
 
 def _levels(node: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Yield a node's own markers by where they stand, the closest place first, and what to call the place."""
+    """Yield a node's own markers by place, the closest first: a description of the place, and its markers."""
     own = node.own_markers
     if isinstance(node, pytest.Class):
         # pytest puts the markers of all base classes in one list; the most derived class wins.
@@ -290,7 +290,7 @@ def _marks_of(cls: type) -> list[Any]:
 
 
 def _source_of(beside: str, name: str) -> bytes | None:
-    """Return the source of a module as an import finds it from a directory; None if it has none in a file."""
+    """Return the source of the module that an import from a directory finds; None if it has no source file."""
     loaded = getattr(sys.modules.get(name), "__file__", None)
     path = name.replace(".", os.sep)
     folders = [beside, *(folder for folder in sys.path if isinstance(folder, str))]

@@ -1,4 +1,4 @@
-"""What the run says at its end, from the workers too; made from records, never from warnings."""
+"""The summary at the end of the run, for all workers; made from records, never from warnings."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _OUTPUT: Final = "test_categories"
 _WARNING: Final = ": NetworkAccessWarning: "
 _SHOWN: Final = 10
 KNOWN: Final = "known"
-"""Verdict on what the baseline lists; the baseline tells of it."""
+"""The verdict on violations in the baseline, which the baseline's own lines report."""
 
 
 class Summary:
-    """Gathers what happened outside reports, sets the exit status, writes the section."""
+    """Gathers what no test report carries, sets the exit status, and writes the section of the summary."""
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class Summary:
         self._added_late: dict[str, None] = {}
 
     def note_unused(self, texts: Iterable[str]) -> None:
-        """Note what to say of settings that found nothing: it is said if the whole project was collected."""
+        """Note the lines about settings that matched nothing, for a run that collects the whole project."""
         self._unused.update(dict.fromkeys(texts))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what a worker has to say (xdist)."""
+        """Add what a worker of xdist sends."""
         output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
         if not output:
             return
@@ -80,11 +80,11 @@ class Summary:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Any:
-        """Fail the run for what no single test is charged with, and hand a worker's part to the controller."""
-        # As late as can be: after the hooks of plugins, before the terminal's summary and what xdist sends.
+        """Fail the run for violations that no test is charged with, and send a worker's part to the controller."""
+        # As late as possible: after the hooks of plugins, before the terminal's summary and what xdist sends.
         runtime.collect()
         runtime.note_unwatched(None)
-        with contextlib.suppress(self._run.warning):  # no test is there to fail
+        with contextlib.suppress(self._run.warning):  # there is no test left to fail
             runtime.ledger.warn_of_children(late=True)
         self._note_properties()
         try:
@@ -111,7 +111,7 @@ class Summary:
             self._run.decided = True
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write the section: violations by line, late ones, notes, sizes."""
+        """Write the section: violations by line of code, late violations, notes, sizes."""
         self._counts.update(self._phases.counts)
         self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
@@ -134,7 +134,7 @@ class Summary:
             terminalreporter.write_line(line)
 
     def _note_properties(self) -> None:
-        """Hang a property on the suite, for JUnit XML, for each violation that no test's report carries."""
+        """Add a property to the suite in JUnit XML for each violation that no test's report carries."""
         if not self._run.late or not getattr(self._config.option, "xmlpath", None):
             return
         from pytest_test_categories._report.published import published_id
@@ -153,7 +153,7 @@ class Summary:
                 fields = getattr(report, "__dict__", ())
                 if REPORT_KEY in fields:
                     violations += map(Violation.from_dict, report.__dict__[REPORT_KEY].get("violations", ()))
-                if SIZE_KEY in fields:  # of a test that a process of its own has run
+                if SIZE_KEY in fields:  # the test ran in its own process
                     self._counts[report.__dict__[SIZE_KEY]] += 1
         for violation in violations:
             if violation.verdict != KNOWN:
@@ -178,11 +178,11 @@ class Summary:
 
 
 def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]], said: set[str]) -> list[str]:
-    """Return the violations by line; of those that a warning has told in full, how many tests made them.
+    """Return the violations by line of code; those that a listed warning shows in full only with a count of tests.
 
     Args:
         by_test: The violations.
-        said: The texts of the warnings that pytest lists.
+        said: The texts of our warnings that pytest lists.
     """
     if not by_test:
         return []
@@ -200,7 +200,7 @@ def _violation_lines(by_test: dict[str, dict[tuple[str, ...], Violation]], said:
 
 
 def _warnings_listed(terminalreporter: pytest.TerminalReporter) -> set[str]:
-    """Return the texts of our warnings that pytest has listed."""
+    """Return the texts of our warnings that pytest lists."""
     if not terminalreporter.hasopt("w"):
         return set()
     texts = (warning.message.partition(_WARNING)[2] for warning in terminalreporter.stats.get("warnings", ()))
@@ -208,7 +208,7 @@ def _warnings_listed(terminalreporter: pytest.TerminalReporter) -> set[str]:
 
 
 def _counted_tests(names: Iterable[str]) -> str:
-    """Return how many tests there are among names, and how many modules: those whose import is the violation."""
+    """Return how many of the names are tests, and how many are other places: modules whose import is the violation."""
     of_tests = Counter("::" in name for name in names)
     parts = [counted(of_tests[True], "test")] if of_tests[True] else []
     if of_tests[False]:

@@ -1,6 +1,6 @@
-"""The tracker: what each test came to and what it reached for, from all workers; registered where somebody asks.
+"""The tracker: gathers each test's outcome and attempts, from all workers; registered only if something needs them.
 
-A report, the baseline, suggested sizes and annotations are all made of what it has gathered when the run ends.
+Reports, the baseline, suggested sizes and annotations are all made from these data at the end of the run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PHASES: Final = frozenset({"setup", "call", "teardown"})
 
 
 class Tracked:
-    """What is known of one test, since its set-up (that of the last rerun)."""
+    """The state of one test since its set-up; for a test that is rerun, since the last one."""
 
     __slots__ = ("broken", "ended", "finished", "location", "outcome", "seconds", "size", "uses")
 
@@ -48,40 +48,40 @@ class Tracked:
         self.seconds = 0.0
         self.finished = False
         self.broken = ""
-        self.ended = False  # whether its body came to the end that a marker, or nothing, says it has
+        self.ended = False  # whether its body ended as expected: by passing, or as its xfail marker says
 
     def take(self, report: pytest.TestReport) -> None:
-        """Take in the report of a phase."""
+        """Add the report of a phase."""
         when = report.when
         self.seconds += report.duration
         self.finished = self.finished or when == "teardown"
-        if report.outcome == "passed" and when != "call":  # most of them
+        if report.outcome == "passed" and when != "call":  # most reports
             return
         if report.outcome == "failed":
             self.broken = self.broken or ("failed" if when == "call" else "error")
         elif report.outcome == "skipped":
             self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
             self.ended = when == "call" and self.outcome == "xfailed" and not _private.gives_up(report)
-        elif self.outcome != "skipped":  # else a subtest was
+        elif self.outcome != "skipped":  # otherwise a subtest was skipped
             self.outcome = "xpassed" if hasattr(report, "wasxfail") else "passed"
             self.ended = True
 
     @property
     def result(self) -> str:
-        """What the test came to."""
+        """The outcome of the test."""
         return self.case("", 0).outcome
 
     def case(self, node: str, unwatched: int) -> Case:
-        """Return the test as reports have it."""
+        """Return the test's entry for reports."""
         path, line, _domain = self.location
         at = 0 if line is None else line + 1
         outcome = self.broken or (self.outcome if self.finished else "unfinished")
-        seconds = int(self.seconds * 10_000) / 10_000  # what rounding costs adds up
+        seconds = int(self.seconds * 10_000) / 10_000  # cheaper than round(), and there are many tests
         return Case(node, self.size, path.replace("\\", "/"), at, outcome, seconds, unwatched)
 
 
 class Tracker:
-    """Gathers reports, here or from the workers."""
+    """Gathers the reports of this process, or of all workers."""
 
     def __init__(self, config: pytest.Config, run: Run, phases: Phases) -> None:
         self._config = config
@@ -102,7 +102,7 @@ class Tracker:
         self._of_blocks = run.of_blocks = Gathered()
 
     def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
-        """Note what suggested sizes are made of, beside the run: what tests use, and where they stand."""
+        """Note what suggested sizes need beside the run: the fixtures that tests use, and where tests are defined."""
         for item in items:
             node = self._plain(item.nodeid)
             if names := plan.narrowed_names(item):
@@ -116,7 +116,7 @@ class Tracker:
         return plain_id(node) if self._run.groups else node
 
     def note_selection(self, everything: list[pytest.Item], items: list[pytest.Item]) -> None:
-        """Note how many of the collected tests are left: not everybody who takes some away says so."""
+        """Note how many collected tests were removed: not every plugin that removes tests reports it."""
         self._deselected = max(self._deselected, len(everything) - len(items))
 
     def note_users(self, items: Iterable[pytest.Item], plan: FixturePlan, baseline: Baseline) -> None:
@@ -135,17 +135,17 @@ class Tracker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Hang on a report what its phase reached for, and take it in where the run ends."""
+        """Add a phase's attempts to its report; outside of workers, also add the report to the results."""
         fields = report.__dict__
         observing = self._run.observing
         told = (observing is not None and observing.records) or self._of_blocks.records or REPORT_KEY in fields
         if told or self._worker or "node" in fields:
-            if "node" not in fields:  # xdist's controller has them from its workers
+            if "node" not in fields:  # under xdist's controller, the worker has added them
                 self._hang(report, fields)
             if not self._worker:
                 self._take(report, fields)
             return
-        # Most reports: of a test that reached for nothing.
+        # The fast path for most reports: tests without an attempt.
         now = self._now
         if report.when == "setup":
             now = self._begin(report, self._size(report), self._uses.get(self._plain(report.nodeid), ()))
@@ -174,7 +174,7 @@ class Tracker:
             else:
                 self._begin(report)
         known = self._tests.get(node)
-        if known is None or report.when not in _PHASES:  # the test that a worker died of
+        if known is None or report.when not in _PHASES:  # the test that crashed a worker
             self._tests[node] = known or Tracked()
             self._narrow("a worker crashed")
         else:
@@ -209,27 +209,27 @@ class Tracker:
             self._violations += [Violation.from_dict(data) for data in carried.get(key, ())]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take in what an import reached for."""
+        """Add what an import reached for."""
         if report.outcome == "failed":
             self._narrow("not all modules could be collected")
         self._keep(getattr(report, REPORT_KEY, None) or {})
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Note that not all tests are run."""
+        """Count the tests that are not run."""
         self._deselected += len(items)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which tests there are."""
+        """Note the collected tests."""
         self._collected.update(self._plain(item.nodeid) for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Note which tests there are (xdist)."""
+        """Note the tests that a worker of xdist collected."""
         self._collected.update(map(self._plain, ids))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take in what a worker has left to say (xdist)."""
+        """Add what a worker of xdist sends at its end."""
         if error:
             self._narrow("a worker crashed")
         output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
@@ -238,7 +238,7 @@ class Tracker:
             self._deselected = max(self._deselected, output["deselected"])
             self._users = self._users or output["users"]
             self._sets.update(output["sets"])
-            if not self._targets:  # each worker has collected the same
+            if not self._targets:  # each worker collects the same tests
                 self._targets = {target.id: target for target in map(_read_target, output["targets"])}
             for reason in output["narrowed"]:
                 self._narrow(reason)
@@ -249,7 +249,7 @@ class Tracker:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
-        """Hand a worker's rest to the controller."""
+        """Send what a worker has left to the controller."""
         try:
             return (yield)
         finally:
@@ -282,31 +282,31 @@ class Tracker:
 
     @property
     def sets(self) -> set[str]:
-        """Node ids of the tests whose size stands on their parameter set."""
+        """Node ids of the tests that get their size from a marker on their parameter set."""
         return self._sets
 
     @property
     def targets(self) -> dict[str, Target]:
-        """Where each test function stands, by its node id as reports have it."""
+        """Where each test function is defined, by its node id in reports."""
         return self._targets
 
     @property
     def passed(self) -> set[str]:
-        """Node ids of the tests that ran to their end, and came to what is expected of them."""
+        """Node ids of the tests that ran to their end with the outcome expected of them."""
         return {node for node, test in self._tests.items() if test.ended and test.finished and not test.broken}
 
     @property
     def failed(self) -> set[str]:
-        """Node ids of the tests that failed, in whatever phase."""
+        """Node ids of the tests that failed in any phase."""
         return {node for node, test in self._tests.items() if test.broken}
 
     @property
     def collected(self) -> set[str]:
-        """Node ids of the tests that were collected, without those that were deselected."""
+        """Node ids of the collected tests, without deselected ones."""
         return self._collected
 
     def shared_ran(self, shared: str) -> bool:
-        """Tell whether a fixture or an import of the baseline came to its end: some test that stands on it passed."""
+        """Tell whether a fixture or an import of the baseline ran to its end: a test that depends on it passed."""
         passed = self.passed
         if shared in self._users:
             return any(node in passed for node in self._users[shared])
@@ -318,12 +318,12 @@ class Tracker:
 
     @property
     def deselects(self) -> bool:
-        """Whether a test that was not collected may exist all the same."""
+        """Whether tests may exist that were not collected."""
         chosen = any("::" in argument for argument in self._config.args)
         return chosen or bool(self._deselected) or bool(self._narrowed) or bool(_selection.narrowing(self._config))
 
     def why_incomplete(self) -> tuple[str, ...]:
-        """Return why not every test of the project ran to its end, a line each."""
+        """Return the reasons why not every test of the project ran to its end, one line each."""
         reasons = list(self._narrowed)
         if self._deselected:
             reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
@@ -337,7 +337,7 @@ class Tracker:
         return tuple(reasons)
 
     def violations(self) -> list[Violation]:
-        """Return everything that was seen, breaches and what was permitted, in no order."""
+        """Return all attempts, violations and permitted ones, in no particular order."""
         late = [record.snapshot() for record in self._run.late.values()]
         found: dict[tuple[str, ...], Violation] = {}
         seen = []
@@ -345,7 +345,7 @@ class Tracker:
             if violation.verdict in {"permitted", "observed"}:
                 seen.append(violation)
                 continue
-            # Each report of a test carries all that was refused so far.
+            # If several reports of a test have a record, the later one counts all attempts so far.
             key = (violation.kind, violation.verdict, violation.fixture, violation.process, *violation.key)
             before = found.get(key)
             if before is None or violation.count > before.count:
@@ -353,13 +353,13 @@ class Tracker:
         return [*found.values(), *seen]
 
     def report(self) -> Report:
-        """Return the model of the run."""
+        """Return the data of the run's report."""
         counts = dict(self._unwatched)
         _unwatched.merge(counts, _unwatched.counts(self._run))
         by_test = counts.get("by_test", {})
         kernel = "kernel" if self._run.children_watched else ""
         why = self.why_incomplete()
-        # What a refused import has done is told with its verdict; that it was seen before is no news.
+        # An attempt of a refused import is listed with that verdict, and not as a permitted one, too.
         seen = self.violations()
         broken = {(v.test, v.target, v.location) for v in seen if v.verdict not in {"permitted", "observed"}}
         return Report(
@@ -382,12 +382,12 @@ class Tracker:
 def _version() -> str:
     try:
         return metadata.version("pytest-test-categories")
-    except metadata.PackageNotFoundError:  # a source tree that nobody has installed
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
         return "unknown"
 
 
 def _target(item: pytest.Item, node: str) -> Target:
-    """Return where a test's function stands."""
+    """Return where a test's function is defined."""
     from pytest_test_categories._sizing.apply import target_of
 
     parents = [node.obj for node in item.listchain() if isinstance(node, pytest.Class)]

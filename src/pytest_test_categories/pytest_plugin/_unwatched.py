@@ -1,4 +1,4 @@
-"""Programs and interpreters that tests of a restricted size started and that nobody watches: counted, and said."""
+"""Counts the programs and interpreters that tests of a restricted size started and that no layer watches."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SHOWN: Final = 6
 
 
 def counts(run: Run) -> dict[str, Any]:
-    """Return the run's counts, JSON-safe; empty if a layer sees what any program does."""
+    """Return the run's counts, JSON-safe; empty if the kernel layer watches all programs."""
     return {} if run.children_watched else runtime.unwatched(run)
 
 
 def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add a worker's counts."""
+    """Add one dictionary of counts, such as a worker's, to another."""
     for key in ("count", "tests"):
         into[key] = into.get(key, 0) + more.get(key, 0)
     for key in ("programs", "by_test"):
@@ -31,7 +31,7 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def lines(found: dict[str, Any]) -> Iterable[str]:
-    """Yield what the summary says of them."""
+    """Yield the summary's line about unwatched programs."""
     if not found.get("count"):
         return
     programs = sorted(found["programs"].items(), key=lambda program: (-program[1], program[0]))

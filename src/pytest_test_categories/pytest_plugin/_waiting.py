@@ -1,4 +1,4 @@
-"""A test that waits for a thread which a refusal ended: said on stderr, since such a run may never end by itself."""
+"""Reports on stderr a test that waits for a thread which a refusal ended, since such a run may never end by itself."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
 
 SECONDS: Final = 5.0
-"""How long the main thread must have waited."""
+"""How long to wait after the refusal before looking at the main thread."""
 _MOMENT: Final = 0.1
 _LOOKS: Final = 5
 
 
 class Waiting:
-    """Watches a test one of whose threads has died of a refusal, and says once in a run that it waits.
+    """Watches a test after a refusal ended one of its threads, and announces, once in a run, that the test waits.
 
-    A queue's ``join`` and a lock that the thread would have released wait without end: the refusal went to the thread
-    alone, and the test would fail with it if it came to its end.
+    The ``join`` of a queue, or a lock that the thread would have released, can block forever: the refusal was raised
+    only in the thread, and the test fails with it only if it reaches its end.
 
     Args:
-        announce: Writes a line to the terminal at once, past any capturing.
+        announce: Writes a line to the terminal immediately, even while output is captured.
     """
 
     def __init__(self, announce: Callable[[str], None]) -> None:
@@ -38,10 +38,10 @@ class Waiting:
         self.closed = False
 
     def note_death(self, thread: str, violation: Violation) -> None:
-        """Begin to watch a test whose thread ends by a violation."""
+        """Start to watch a test after a violation ended one of its threads."""
         if not self._busy:
             self._busy = True
-            # Not one of threading's: tests count those.
+            # Not a thread of ``threading``: tests may count those.
             System.start_thread(self._watch, (thread, violation))
 
     def _watch(self, thread: str, violation: Violation) -> None:
@@ -64,7 +64,7 @@ class Waiting:
 
 
 def _main_thread_is_at() -> tuple[object, int] | None:
-    """Return a place that changes as the main thread goes on; None where other threads' frames can't be read."""
+    """Return the main thread's current instruction, to compare; None where other threads' frames can't be read."""
     if not other_threads_stand_still():
         return None
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
