@@ -56,7 +56,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
     Args:
         own: The project's frames, innermost first, out to the test's.
         clients: The clients' frames.
-        test_file: File of the test; of the functions in it, the test itself may be the one that is returned.
+        test_file: File of the test: what stands in it is what is tested, or does the testing.
 
     Returns:
         ``shop.rates.fetch``; ``.fetch`` where the test's module holds the name by itself; before it ``async`` for a
@@ -67,7 +67,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
             return path
     for number, frame in enumerate(own):
         filename = frame.f_code.co_filename
-        if filename.endswith(_CONFTEST):
+        if filename == test_file or filename.endswith(_CONFTEST):
             return ""
         # What a decorator of the project's puts around a function calls it by no name.
         callers = (one for one in own[number + 1 :] if "<locals>" not in one.f_code.co_qualname)
@@ -101,14 +101,12 @@ def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
             return ""
     elif not isinstance(value, staticmethod | classmethod) and not callable(value):
         return ""
-    if type(value).__module__.startswith("_pytest."):  # a fixture
-        return ""
     if not owners and caller is not None and caller.f_globals is not names:
         for held, other in list(caller.f_globals.items()):
             if other is value and isinstance(held, str):  # `from shop.rates import fetch`: found there
                 where = "" if caller.f_code.co_filename == test_file else caller.f_globals["__name__"]
                 return f"{prefix}{where}.{held}"
-    return f"{prefix}{'.'.join(('' if code.co_filename == test_file else module, *owners, name))}"
+    return f"{prefix}{'.'.join((module, *owners, name))}"
 
 
 def _entry_point(own: Sequence[FrameType], clients: Clients) -> str:
