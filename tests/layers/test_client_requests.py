@@ -188,6 +188,7 @@ def _frame_with(**held: object) -> FrameType:
 
 RATES = """
 import functools
+import pytest
 from contextlib import contextmanager
 
 def decorated(function):
@@ -206,6 +207,9 @@ def total(then): return next(rows(then))
 def inner(then):
     def ask(): return then()
     return ask()
+
+@pytest.fixture
+def fixed(then): return then()
 
 class Rates:
     def fetch(self, then): return then()
@@ -229,6 +233,7 @@ class Holder:
 """
 
 TEST = """
+import inspect
 import rates_of_tests as rates
 from rates_of_tests import fetch, fetch_decorated as fetched
 
@@ -248,6 +253,7 @@ def of_class(then): return rates.Rates.latest(then)
 def makes(then): return rates.Holder().open(then)
 def calls(then): return rates.lazy(then)
 def directly(then): return then()
+def by_fixture(then): return inspect.unwrap(rates.fixed)(then)
 def property_(then):
     made = rates.Rates()
     made.then = then
@@ -281,6 +287,7 @@ def tests_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mo
         pytest.param("makes", "class rates_of_tests.Opened", id="what connects when it is made"),
         pytest.param("calls", "", id="an object that is called"),
         pytest.param("property_", "", id="a property"),
+        pytest.param("by_fixture", "", id="a fixture"),
         pytest.param("directly", "", id="the test itself"),
     ],
 )

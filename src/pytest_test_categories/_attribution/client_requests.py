@@ -101,6 +101,8 @@ def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
             return ""
     elif not isinstance(value, staticmethod | classmethod) and not callable(value):
         return ""
+    if type(value).__module__.startswith("_pytest."):  # a fixture, which pytest has in hand already
+        return ""
     if not owners and caller is not None and caller.f_globals is not names:
         for held, other in list(caller.f_globals.items()):
             if other is value and isinstance(held, str):  # `from shop.rates import fetch`: found there
