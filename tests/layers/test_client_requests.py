@@ -188,6 +188,7 @@ def _frame_with(**held: object) -> FrameType:
 
 RATES = """
 import functools
+import pytest
 from contextlib import contextmanager
 
 def decorated(function):
@@ -206,6 +207,9 @@ def total(then): return next(rows(then))
 def inner(then):
     def ask(): return then()
     return ask()
+
+@pytest.fixture
+def fixed(then): return then()
 
 class Rates:
     def fetch(self, then): return then()
@@ -229,7 +233,7 @@ class Holder:
 """
 
 TEST = """
-import inspect, pytest
+import inspect
 import rates_of_tests as rates
 from rates_of_tests import fetch, fetch_decorated as fetched
 
@@ -249,12 +253,7 @@ def of_class(then): return rates.Rates.latest(then)
 def makes(then): return rates.Holder().open(then)
 def calls(then): return rates.lazy(then)
 def directly(then): return then()
-class Helper:
-    def ask(self, then): return then()
-def by_method(then): return Helper().ask(then)
-@pytest.fixture
-def fixed(then): return then()
-def by_fixture(then): return inspect.unwrap(fixed)(then)
+def by_fixture(then): return inspect.unwrap(rates.fixed)(then)
 def property_(then):
     made = rates.Rates()
     made.then = then
@@ -286,11 +285,10 @@ def tests_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mo
         pytest.param("static", "rates_of_tests.Rates.of_today", id="a static method"),
         pytest.param("of_class", "rates_of_tests.Rates.latest", id="a class method"),
         pytest.param("makes", "class rates_of_tests.Opened", id="what connects when it is made"),
-        pytest.param("calls", ".calls", id="not an object that is called"),
-        pytest.param("property_", ".property_", id="not a property"),
-        pytest.param("directly", ".directly", id="the test itself, or what it calls in its module"),
-        pytest.param("by_method", ".Helper.ask", id="a method in the test's module"),
-        pytest.param("by_fixture", "", id="a fixture in the test's module"),
+        pytest.param("calls", "", id="an object that is called"),
+        pytest.param("property_", "", id="a property"),
+        pytest.param("by_fixture", "", id="a fixture"),
+        pytest.param("directly", "", id="the test itself"),
     ],
 )
 def test_the_function_to_replace_is_named_where_its_caller_finds_it(

@@ -135,8 +135,6 @@ def test_each_client_has_its_fake(violation: Violation, line: str) -> None:
         pytest.param({"replace": "", "library": "curl_cffi"}, id="no-library-fakes-it"),
         pytest.param({"replace": "", "reach": "machine"}, id="on-this-machine"),
         pytest.param({"replace": "", "library": "aiobotocore", "request": "s3 GetObject"}, id="aiobotocore"),
-        pytest.param({"request": "", "replace": ".test_fetch"}, id="the-test-itself"),
-        pytest.param({"request": "", "replace": "async .TestUsers.test_fetch"}, id="the-method-itself"),
         pytest.param({"kind": "bind"}, id="server"),
         pytest.param({"target": "169.254.169.254:80"}, id="probe-of-a-cloud-sdk"),
         pytest.param({"kind": "program"}, id="unwatched-program"),

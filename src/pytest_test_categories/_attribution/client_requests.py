@@ -56,7 +56,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
     Args:
         own: The project's frames, innermost first, out to the test's.
         clients: The clients' frames.
-        test_file: File of the test; of the functions in it, only the test itself may be the one that is returned.
+        test_file: File of the test: its functions are what is tested, or do the testing, and are not replaced.
 
     Returns:
         A path such as ``shop.rates.fetch``, or ``.fetch`` if the test's module has imported the name. It is preceded
@@ -67,7 +67,7 @@ def replaced_in(own: Sequence[FrameType], clients: Clients, test_file: str) -> s
             return path
     for number, frame in enumerate(own):
         filename = frame.f_code.co_filename
-        if filename.endswith(_CONFTEST):
+        if filename == test_file or filename.endswith(_CONFTEST):
             return ""
         # A wrapper from one of the project's decorators does not call the function by a name in its module.
         callers = (one for one in own[number + 1 :] if "<locals>" not in one.f_code.co_qualname)
@@ -101,14 +101,14 @@ def _path_of(frame: FrameType, caller: FrameType | None, test_file: str) -> str:
             return ""
     elif not isinstance(value, staticmethod | classmethod) and not callable(value):
         return ""
-    if type(value).__module__.startswith("_pytest."):  # a fixture
+    if type(value).__module__.startswith("_pytest."):  # a fixture, which pytest has in hand already
         return ""
     if not owners and caller is not None and caller.f_globals is not names:
         for held, other in list(caller.f_globals.items()):
             if other is value and isinstance(held, str):  # `from shop.rates import fetch`: the caller uses this name
                 where = "" if caller.f_code.co_filename == test_file else caller.f_globals["__name__"]
                 return f"{prefix}{where}.{held}"
-    return f"{prefix}{'.'.join(('' if code.co_filename == test_file else module, *owners, name))}"
+    return f"{prefix}{'.'.join((module, *owners, name))}"
 
 
 def _entry_point(own: Sequence[FrameType], clients: Clients) -> str:
