@@ -67,7 +67,7 @@ def _no_notification() -> str:
 
 
 def _no_processes() -> str:
-    """Return a reason if /proc does not list this process: /proc tells who makes a call, and since when it runs."""
+    """Return a reason if /proc does not list this process: it names the caller's process and when that started."""
     return "" if os.access(f"/proc/{os.getpid()}/stat", os.R_OK) else "/proc is not there, or of other processes"
 
 

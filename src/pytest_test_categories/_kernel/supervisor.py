@@ -61,7 +61,7 @@ SETTLED_SECONDS: Final = 0.03
 """The same, when the test has ended."""
 _COMPLAINTS: Final = 10
 _PERMITTED, _PRETENDED = 0, -1
-# struct msghdr: address, its size, where the parts are and how many; struct iovec: address and size.
+# struct msghdr: address, its size, address of the parts and their number; struct iovec: address and size.
 _MESSAGE, _OLD_MESSAGE = struct.Struct("=QI4xQQ"), struct.Struct("=IIII")
 _PART, _OLD_PART = struct.Struct("=QQ"), struct.Struct("=II")
 _ABOVE: Final = frozenset({0, 1, os.getpid()})
@@ -424,7 +424,7 @@ class Supervisor:
         try:
             fcntl.ioctl(watched.listener, wire.SEND, answer)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or was answered
+            if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or already has its answer
                 raise
 
     def _complain(self, error: Exception) -> None:

@@ -251,7 +251,7 @@ class Folding:
         self._text = ""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin to hide frames."""
         option = self._item.config.option
         self._filter = getattr(self._item, "_traceback_filter", None)
         if self._filter is not None and option.verbose < _ALL_FRAMES and option.tbstyle != "native":
@@ -259,7 +259,7 @@ class Folding:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Show all frames again."""
         vars(self._item).pop("_traceback_filter", None)
 
     def _folded(self, info: pytest.ExceptionInfo[BaseException]) -> Any:
