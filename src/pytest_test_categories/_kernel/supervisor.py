@@ -802,7 +802,7 @@ class Supervisor:
     def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
         attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant))
-        if meant != name and self._refusing(watched, question.word, attempt):  # an entry may have the full name
+        if meant != name and self._refusing(watched, question.word, attempt):  # an entry may name it in full
             in_full = attempt._replace(endpoint=Endpoint(name))
             attempt = attempt if self._refusing(watched, question.word, in_full) else in_full
         if self._refusing(watched, question.word, attempt):
