@@ -1,6 +1,6 @@
-"""The Linux kernel layer: native code and child processes, by seccomp user notification.
+"""The Linux kernel layer: watches native code and child processes with seccomp user notification.
 
-The process that was started forks. The parent stays as supervisor, the child goes on as the test runner, under a
-filter by which the kernel asks the supervisor about each connect, bind and addressed send of that process and of all
-its descendants. Imported only where a run asks for it.
+The process that the user started forks. The parent becomes the supervisor, and the child continues as the test runner.
+The child has a filter with which the kernel asks the supervisor about each connect, bind and addressed send of the
+child and of all its descendants. Imported only if a run asks for the layer.
 """

@@ -1,4 +1,4 @@
-"""What the test process does: says what holds, takes in reports, and vouches for what a Python layer has judged."""
+"""The test process's side: publishes what is in force, reads reports, and vouches for calls that Python has judged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.policy import Policy
 
 _PUBLISHED: Final = 512
-"""So many publications are remembered, to find the scopes that a report belongs to; and those that still hold."""
+"""How many publications are kept, to find the scopes of a report; those still in force are kept in addition."""
 _POLICIES: Final = 4096
 _SETTLE_SECONDS: Final = 1.0
 _LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
@@ -40,12 +40,12 @@ class Client:
     Args:
         page: Descriptor of the shared memory.
         reports: Pipe from the supervisor.
-        control: Pipe to it.
-        refusal: Waits for the supervisor's answer: why it can't watch this process, or nothing.
+        control: Pipe to the supervisor.
+        refusal: Waits for the supervisor's answer, and returns why it can't watch this process; empty if it can.
 
     Attributes:
-        on_report: Called with each report and the scopes that were in force; none if that is too long ago.
-        on_loss: Called with how many reports have been lost.
+        on_report: Called with each report and the scopes that were in force; no scopes if that is too long ago.
+        on_loss: Called with the number of lost reports.
     """
 
     on_report: Callable[[wire.Report, tuple[Scope, ...]], None]
@@ -75,32 +75,32 @@ class Client:
         self._last = 0
         self._span = (0, 0)
         self._load = -1
-        with contextlib.suppress(OSError):  # some sandboxes have none: processes of one tick aren't told apart there
+        with contextlib.suppress(OSError):  # some sandboxes have none: there, processes of one tick can't be told apart
             self._load = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
         self._starting: tuple[int, tuple[Scope, ...]] = (0, ())
         os.register_at_fork(before=self.begin_start, after_in_parent=self.end_start, after_in_child=self._become_child)
 
     def _become_child(self) -> None:
         scopes = self._starting[1] if self._starting[0] else self._scopes
-        self._main = 0  # a forked child publishes nothing and reads nothing; it may vouch
+        self._main = 0  # a forked child neither publishes nor reads; it may vouch
         self._lock = threading.RLock()
         self._one_start = threading.RLock()
-        self._threads = {get_native_id(): (scopes, wire.LARGEST_INDEX)}  # what held when it started judges it
+        self._threads = {get_native_id(): (scopes, wire.LARGEST_INDEX)}  # what was in force at its start judges it
 
     # -- what holds ----------------------------------------------------------------------------------------------------
 
     def begin_tests(self) -> None:
-        """Leave threads and processes that are there already to whoever runs the tests."""
+        """Exempt the threads and processes that exist now: they belong to the test runner."""
         self._page.begin_tests()
 
     def publish(self, scopes: tuple[Scope, ...] | None = None) -> None:
-        """Let what this thread is held to now hold for it; if it is the main one, for the process and its descendants.
+        """Publish the scopes of this thread; those of the main thread hold for the process and its descendants.
 
         Args:
-            scopes: Those that judge it, if the caller knows.
+            scopes: The scopes that judge this thread, if the caller knows them.
         """
         if threading.get_ident() != self._main:
-            if self._main and get_native_id() != self._pid:  # else a greenlet, or a forked child
+            if self._main and get_native_id() != self._pid:  # else it is a greenlet, or a forked child
                 self._publish_thread(scopes)
             return
         if scopes is None:
@@ -111,12 +111,12 @@ class Client:
         if scopes == before:
             return
         self._scopes = scopes
-        for scope in before:  # what it has been permitted was no news to the supervisor, and is from now on
+        for scope in before:  # so far the supervisor agreed with what it permits; from now on that must be vouched for
             scope.memo.clear()
         word = 0
         if scopes:
             latest, word = self._latest
-            if scopes != latest:  # else the next phase of the same test
+            if scopes != latest:  # else it is the next phase of the same test
                 word = self._begin(scopes)
                 self._latest = (scopes, word)
                 self._last = self._last_process()
@@ -128,7 +128,7 @@ class Client:
             self._span = (ticks(), word)
 
     def _publish_thread(self, scopes: tuple[Scope, ...] | None) -> None:
-        """Let what this thread is held to hold for it, if anybody is known to have started it."""
+        """Publish the scopes of this thread, if it is known which work started it."""
         known = True
         if scopes is None:
             if origin.in_event_loop():
@@ -149,7 +149,7 @@ class Client:
                 self._note_enclosing(scopes, () if held is None else held[0])
 
     def release_thread(self) -> None:
-        """Note that this thread ends, or that nobody knows any more whose it is."""
+        """Note that this thread ends, or that it is no longer known to which test it belongs."""
         thread = get_native_id()
         with self._lock:
             held = self._threads.pop(thread, None)
@@ -158,9 +158,9 @@ class Client:
                 self._note_enclosing((), held[0])
 
     def _note_enclosing(self, scopes: tuple[Scope, ...], before: tuple[Scope, ...]) -> None:
-        """Keep which guards have tighter ones inside that hold in some thread: what they permit is to be vouched for.
+        """Note the guards that enclose a tighter guard of some thread: what they permit must be vouched for.
 
-        Such a thread may run in a context of the outer guard alone, and that it was permitted before.
+        Such a thread may run in a context that has only the outer guard, after that guard has permitted something.
         """
         if len(scopes) > 1 or len(before) > 1:
             enclosing = {link for held, _word in self._threads.values() for link in held[1:]}
@@ -169,9 +169,9 @@ class Client:
             self._enclosing = frozenset(enclosing)
 
     def begin_start(self) -> None:
-        """Hold the process that this thread starts now to what the thread is held to, if that isn't what holds.
+        """Hold the process that this thread is about to start to the thread's scopes, if others are in force.
 
-        Until it has started, other threads wait that start one: it is charged by the time at which it began.
+        Until it has started, other threads that start a process wait: a process is charged by the time of its start.
         """
         if not self._main:
             return
@@ -185,7 +185,7 @@ class Client:
                 self._starting = (get_native_id(), scopes)
 
     def end_start(self) -> None:
-        """Let what starts from now on be held to what holds."""
+        """Hold processes that start from now on to the scopes in force."""
         if not self._main:
             return
         if self._starting[0] == get_native_id():
@@ -195,7 +195,7 @@ class Client:
         self._one_start.release()
 
     def word_of_work(self) -> int | None:
-        """Return the word for what this thread does here and now; None in a forked child, which publishes nothing."""
+        """Return the word for the present work of this thread; None in a forked child, which publishes nothing."""
         return self._word_for(_held_to()) if self._main else None
 
     def _word_for(self, scopes: tuple[Scope, ...]) -> int:
@@ -205,7 +205,7 @@ class Client:
         return self._begin(scopes) if scopes else 0
 
     def _begin(self, scopes: tuple[Scope, ...]) -> int:
-        """Give a number to scopes that have not been published before; return their word."""
+        """Assign a number to scopes that have not been published before; return their word."""
         if not self._page.first:
             self._page.begin_tests()
         number = next(self._numbers)
@@ -223,14 +223,14 @@ class Client:
         return number << wire.WORD_BITS | self._index(scopes)
 
     def _last_process(self) -> int:
-        """Return the number of the process that was started last: times of /proc tell no more than hundredths."""
+        """Return the id of the process that started last: times in /proc are only precise to hundredths of a second."""
         try:
             return int(os.pread(self._load, 100, 0).split()[-1])
         except (OSError, ValueError, IndexError):
             return 0
 
     def _index(self, scopes: tuple[Scope, ...]) -> int:
-        """Return the index by which the supervisor knows the policies of some scopes."""
+        """Return the supervisor's index for the policies of some scopes."""
         key = tuple([identity(scope.policy) for scope in scopes])
         known = self._known.get(key)
         if known is None:
@@ -253,11 +253,11 @@ class Client:
     # -- what a Python layer knows -------------------------------------------------------------------------------------
 
     def vouch(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> None:
-        """Note that this thread's next call has been judged and may go on, if the supervisor would see it otherwise.
+        """Note that this thread's next call has been judged and may pass, if the supervisor might decide differently.
 
         Args:
-            kind: What sort of access was judged.
-            scopes: Those that permit it; none if it goes on for another reason.
+            kind: The kind of access that was judged.
+            scopes: The scopes that permit it; none if it passes for another reason.
             reach: How far it goes.
         """
         if self._held_here()[1] & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
@@ -265,7 +265,7 @@ class Client:
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
-        # It asks a name server only of a look-up that sends something, and doesn't see that a datagram socket's connect
+        # The supervisor sees only look-ups that send something, and doesn't see that the connect of a datagram socket
         # sends nothing.
         return (
             scopes == self._held_here()[0]
@@ -274,14 +274,14 @@ class Client:
         )
 
     def _held_here(self) -> tuple[tuple[Scope, ...] | None, int]:
-        """Return by what the supervisor judges this thread: scopes, None if that isn't known here, and the word."""
+        """Return the scopes and the word by which the supervisor judges this thread; None as scopes if unknown here."""
         thread = get_native_id()
         if thread == self._pid:
             return self._scopes, self._page.now
         return self._threads.get(thread, (None, wire.LARGEST_INDEX))
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: list[str]) -> None:
-        """Tell what a permitted look-up has answered."""
+        """Send the result of a permitted look-up to the supervisor."""
         if self._held_here()[1] & wire.LARGEST_INDEX:
             texts = [entry.text for entry in allow]
             self._say("names", get_native_id(), name, texts, addresses)
@@ -291,20 +291,20 @@ class Client:
             while True:
                 try:
                     System.write(self._control, piece)
-                except BlockingIOError:  # the supervisor has much to do
+                except BlockingIOError:  # the supervisor is busy
                     if not urgent:
                         return
                     System.sleep(0.001)
-                except OSError:  # it is gone, or a daemon has closed what it inherited
+                except OSError:  # it is gone, or a daemon has closed the inherited pipe
                     return
                 else:
                     break
-            urgent = True  # what has been begun is ended
+            urgent = True  # a message that was begun must be completed
 
     # -- what the supervisor saw ---------------------------------------------------------------------------------------
 
     def take(self) -> None:
-        """Hand over what has been seen since the last time, and how many reports have been lost."""
+        """Pass new reports, and the number of lost ones, to the handlers."""
         page = self._page
         if not self._main:
             return
@@ -316,7 +316,7 @@ class Client:
         found = [wire.Report(*fields) for fields in self._messages.read() if len(fields) == len(wire.Report._fields)]
         self._taken += len(found)
         page.taken = self._taken + self._lost
-        raised = []  # warnings, where -W makes errors of them: by then the others must be on record as well
+        raised = []  # warnings that -W turns into errors: raised after all reports are recorded
         for report in found:
             try:
                 self.on_report(report, self._published.get(report.word >> wire.WORD_BITS, ()))
@@ -328,7 +328,7 @@ class Client:
             raise raised[0]
 
     def _settle(self) -> None:
-        """Wait until look-ups under way have said their names, or are reported without."""
+        """Wait until the pending look-ups have sent their names, or are reported without a name."""
         self._say("settle")
         deadline = time.monotonic() + _SETTLE_SECONDS
         while self._page.pending and time.monotonic() < deadline:
@@ -336,6 +336,6 @@ class Client:
 
 
 def _held_to() -> tuple[Scope, ...]:
-    """Return the scopes that judge what is done here and now."""
+    """Return the scopes that judge the present work."""
     charged = charge()
     return () if charged is None else charged.scopes

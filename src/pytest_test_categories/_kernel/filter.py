@@ -1,4 +1,4 @@
-"""The seccomp filter: which system calls the kernel asks the supervisor about, and how it is put in place."""
+"""The seccomp filter: the system calls that the kernel asks the supervisor about, and how to install the filter."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Row: TypeAlias = "str | tuple[int, int] | tuple[int, int, str | None, str | None
 
 
 class Machine(NamedTuple):
-    """Numbers of one architecture, and of the older one whose programs it runs too.
+    """The numbers of one architecture, and of the older architecture whose programs it also runs.
 
     Attributes:
         arch: Its AUDIT_ARCH.
-        calls: Its system calls by name.
-        old_arch: AUDIT_ARCH of 32 bit programs.
-        old_calls: Their system calls.
-        x32: Whether calls above ``X32`` are those of a third interface.
+        calls: The numbers of its system calls, by name.
+        old_arch: AUDIT_ARCH of 32-bit programs.
+        old_calls: The numbers of their system calls, by name.
+        x32: Whether calls with numbers from ``X32`` on belong to a third interface.
     """
 
     arch: int
@@ -89,7 +89,7 @@ MACHINES: Final = {
         },
     ),
 }
-"""The machines that the layer knows, as ``platform.machine()`` names them."""
+"""The architectures that the layer supports, by the name that ``platform.machine()`` returns."""
 
 X32: Final = 0x40000000
 
@@ -110,7 +110,7 @@ libc.syscall.restype = ctypes.c_long
 
 
 def assemble(rows: list[Row]) -> bytes:
-    """Return the instructions of a program with its labels resolved."""
+    """Return the instructions of a program, with its labels resolved."""
     places: dict[str, int] = {}
     steps: list[tuple[int, int, str | None, str | None]] = []
     for row in rows:
@@ -125,7 +125,7 @@ def assemble(rows: list[Row]) -> bytes:
 
 
 def _joins() -> Iterator[Row]:
-    """Yield what asks about a ``setsockopt`` that joins a multicast group; any other stays in the kernel."""
+    """Yield the rows that ask about a ``setsockopt`` that joins a multicast group, and allow any other."""
     level, option = _ARGUMENTS + 8, _ARGUMENTS + 2 * 8  # its second and third argument
     levels = sorted({level for level, _option in JOINS})
     yield from ("setsockopt", (_LOAD, level))
@@ -138,7 +138,7 @@ def _joins() -> Iterator[Row]:
 
 
 def program(machine: Machine, control: int) -> bytes:
-    """Return the filter of a machine; ``sendmsg`` on the descriptor ``control`` is not asked about."""
+    """Return the filter for a machine. It allows ``sendmsg`` on the descriptor ``control`` without asking."""
     calls = machine.calls
     address = _ARGUMENTS + 4 * 8  # sendto's fifth argument
     rows: list[Row] = [
@@ -155,9 +155,10 @@ def program(machine: Machine, control: int) -> bytes:
         (_EQUAL, calls["sendto"], "sendto", None),
         (_EQUAL, calls["sendmsg"], "sendmsg", None),
         (_EQUAL, calls["setsockopt"], "setsockopt", None),
-        # What a ring is asked to do no filter sees. Those who use one know how to do without.
+        # A filter doesn't see the operations that a program submits through a ring. Programs that use rings also work
+        # without them.
         (_EQUAL, calls["io_uring_setup"], "missing", "allow"),
-        # send() is sendto() without an address, and stays in the kernel.
+        # send() is sendto() without an address: the kernel allows it without asking.
         "sendto",
         (_LOAD, address),
         (_EQUAL, 0, None, "ask"),
@@ -188,10 +189,10 @@ class _Program(ctypes.Structure):
 
 
 def install(machine: Machine, control: int) -> int:
-    """Put the filter on all threads of this process; return the descriptor by which the kernel asks.
+    """Install the filter for all threads of this process; return the descriptor on which the kernel asks.
 
     Raises:
-        OSError: The kernel does not take it. EBUSY: a supervisor watches this process already.
+        OSError: The kernel rejects it. EBUSY: a supervisor already watches this process.
     """
     code = program(machine, control)
     held = ctypes.create_string_buffer(code, len(code))
@@ -200,7 +201,8 @@ def install(machine: Machine, control: int) -> int:
     try:
         return _install(machine, flags, argument)
     except OSError as error:
-        # Without CAP_SYS_ADMIN the kernel wants this promise. It ends sudo and other setuid programs in tests.
+        # Without CAP_SYS_ADMIN the kernel requires no_new_privs. With it, sudo and other setuid programs don't work in
+        # tests.
         if error.errno != errno.EACCES or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise
     return _install(machine, flags, argument)
@@ -216,10 +218,10 @@ def _install(machine: Machine, flags: int, argument: _Program) -> int:
 
 
 def seccomp(machine: Machine, operation: int, flags: int, argument: object) -> int:
-    """Make the system call.
+    """Make the system call ``seccomp``.
 
     Raises:
-        OSError: It fails.
+        OSError: The call fails.
     """
     result: int = libc.syscall(machine.calls["seccomp"], ctypes.c_uint(operation), ctypes.c_uint(flags), argument)
     if result < 0:

@@ -1,4 +1,4 @@
-"""Look-ups as the kernel sees them: datagrams to a name server's port, and sockets of local resolvers."""
+"""Look-ups as system calls: datagrams to the port of a name server, and sockets of local resolvers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PORTS: Final = frozenset({53, 853, 5353})
 """DNS, DNS over TLS, multicast DNS."""
 RESOLVER_SOCKETS: Final = ("/run/systemd/resolve/", "/run/nscd/", "/var/run/nscd/", "/run/avahi-daemon/")
-"""Where local resolvers listen. Where they aren't, the C library asks a name server itself, and that can be read."""
+"""Where local resolvers listen. Without one, the C library queries a name server itself, and that can be read."""
 SYSTEM_SOCKETS: Final = (
     "/run/uuidd/",
     "/var/run/uuidd/",
@@ -25,18 +25,18 @@ SYSTEM_SOCKETS: Final = (
     "/run/samba/winbindd/",
     "/var/run/samba/winbindd/",
 )
-"""Where the C library asks this machine for users, groups and identifiers."""
+"""Where the C library asks services of this machine for users, groups and identifiers."""
 RESOLV_CONF: Final = "/etc/resolv.conf"
 _STUBS: Final = ("127.0.0.53", "127.0.0.54")  # systemd-resolved's
 _HEADER: Final = 12
 _LONGEST_LABEL: Final = 63
 LONGEST_QUERY: Final = 512
-"""How much of a message is read for its name."""
-_REFUSED: Final = b"\x81\x85" + b"\0\1" + bytes(6)  # a response, REFUSED, which repeats the one question
+"""How many bytes of a message are read to find the name."""
+_REFUSED: Final = b"\x81\x85" + b"\0\1" + bytes(6)  # a response with the code REFUSED, which repeats the one question
 
 
 class NameServers:
-    """The name servers of this machine, read again when their file changes."""
+    """The name servers of this machine, read again when the file that lists them changes."""
 
     def __init__(self, path: str = RESOLV_CONF) -> None:
         self._path = path
@@ -45,11 +45,11 @@ class NameServers:
         self._domains: list[str] = []
 
     def asks(self, endpoint: Endpoint) -> bool:
-        """Tell whether a datagram to an endpoint, or a connection, is there to look a name up."""
+        """Tell whether a datagram or a connection to an endpoint is a look-up."""
         if endpoint.port not in PORTS or endpoint.family != "ip":
             return False
         ip = parse_ip(endpoint.host)
-        # On loopback it is one if this machine asks there: else somebody's own server, which is a service like others.
+        # On loopback it is one if this machine has its name server there; otherwise it is a local service like others.
         if ip is not None and ip.is_loopback:
             self._refresh()
             return ip in self._addresses
@@ -82,7 +82,7 @@ class NameServers:
 
 
 def queried_name(query: bytes) -> str:
-    """Return the name that a DNS query asks for; empty if it is none."""
+    """Return the name that a DNS query asks for; empty if the message is not a query."""
     if len(query) <= _HEADER or query[2] & 0x80 or query[4:6] != b"\0\1":
         return ""
     labels = []
@@ -97,24 +97,25 @@ def queried_name(query: bytes) -> str:
 
 
 def refusal_of(query: bytes) -> bytes:
-    """Return what a name server answers that refuses a query; nothing if it is none."""
+    """Return the response of a name server that refuses a query; empty if the message is not a query."""
     if not queried_name(query):
         return b""
     return query[:2] + _REFUSED + query[_HEADER : query.find(b"\0", _HEADER) + 5]
 
 
 class Detour:
-    """A socket to put in the place of one that asks a name server, so that what is sent on it arrives here first.
+    """A socket that replaces one to a name server, so that messages on it arrive at the supervisor first.
 
-    A look-up for addresses of one family says the name by ``send``, which no filter sees. The caller's copy and
-    ``caller`` are one socket: where it leads is changed from here, and an answer comes from the name server itself.
+    A look-up for addresses of one family sends the name with ``send``, which the filter does not see. The caller's
+    descriptor and ``caller`` are the same socket: the supervisor changes where it is connected to, and the answer comes
+    from the name server itself.
 
     Args:
         server: The name server.
-        blocking: Whether the caller's socket waits.
+        blocking: Whether the caller's socket is blocking.
 
     Raises:
-        OSError: There can be none, as without a loopback interface.
+        OSError: The sockets can't be created, for example without a loopback interface.
     """
 
     def __init__(self, server: Endpoint, *, blocking: bool) -> None:
@@ -131,25 +132,25 @@ class Detour:
             raise
 
     def receive(self) -> bytes:
-        """Return what the caller has sent; nothing if it was someone else.
+        """Return a message of the caller; empty if the message has another sender.
 
         Raises:
-            OSError: There is nothing.
+            OSError: There is no message.
         """
         message, sender = self.here.recvfrom(LONGEST_QUERY)
         return message if sender == self.caller.getsockname() else b""
 
     def refuse(self, query: bytes) -> None:
-        """Answer a query as a server does that refuses it."""
+        """Answer a query like a name server that refuses it."""
         with contextlib.suppress(OSError):
             if answer := refusal_of(query):
                 self.here.sendto(answer, self.caller.getsockname())
 
     def lead_to_server(self, message: bytes = b"") -> None:
-        """Connect the caller's socket to the name server, and send there what it has sent here.
+        """Connect the caller's socket to the name server, and forward the message that the caller sent.
 
         Raises:
-            OSError: There is no way.
+            OSError: The name server can't be reached.
         """
         self._lead_to(self._server)
         if message:
@@ -160,10 +161,10 @@ class Detour:
         self._lead_to(self.here.getsockname())
 
     def _lead_to(self, address: tuple[str, int]) -> None:
-        libc.connect(self.caller.fileno(), bytes(16), 16)  # AF_UNSPEC: the socket forgets which address it has here
+        libc.connect(self.caller.fileno(), bytes(16), 16)  # AF_UNSPEC: the socket loses its local address
         self.caller.connect(address)
 
     def close(self) -> None:
-        """Leave the caller's socket as it is."""
+        """Close the supervisor's descriptors; the caller's socket stays as it is."""
         self.caller.close()
         self.here.close()

@@ -1,4 +1,4 @@
-"""The process that stays behind: mirrors the test process's life and death, so that nobody notices the supervisor."""
+"""The supervisor as a parent process: passes signals on, and stops and ends like the test process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORWARDED: Final = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
-"""Signals that are meant for the test process, whoever of the two they are sent to."""
+"""Signals that are meant for the test process, even if they are sent to the supervisor."""
 HANDLED: Final = frozenset({*FORWARDED, signal.SIGCHLD})
 
 # linux/prctl.h, bits/signalfd.h, bits/siginfo-consts.h
@@ -48,22 +48,22 @@ _SIGNAL_SET: Final = 128
 
 
 class Parent:
-    """Stands between whoever started the run and the test process.
+    """Mediates between the process that started the run and the test process.
 
     Args:
-        supervisor: Whose loop tells of signals.
-        child: The test process.
-        signals: What ``signal_descriptor`` has made of ``HANDLED``.
+        supervisor: The supervisor, whose loop reads the signals.
+        child: Id of the test process.
+        signals: The result of ``signal_descriptor(HANDLED)``.
     """
 
     def __init__(self, supervisor: Supervisor, child: int, signals: int) -> None:
         self._supervisor = supervisor
         self._child = child
         self.status: int | None = None
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # daemons stay descendants: their memory can be read
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # daemons stay descendants, so that their memory can be read
         self._signals = signals
         supervisor.on(self._signals, self._on_signal)
-        self._reap()  # it may be quicker
+        self._reap()  # the child may already have ended
 
     def _on_signal(self) -> None:
         while True:
@@ -74,8 +74,8 @@ class Parent:
             number, _, code, sender = _SIGINFO.unpack(raw)
             if number == signal.SIGCHLD:
                 self._reap()
-            # A terminal sends to the whole group, and so has the child got it; what is of the run has sent it to us
-            # together with the child, or means us. To be continued is arranged below.
+            # A terminal signals the whole process group, including the child. A process of the run signals this process
+            # together with the child, or means this process. SIGCONT is handled below.
             elif code != _SI_KERNEL and number != signal.SIGCONT and not self._is_of_the_run(sender):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._child, number)
@@ -94,7 +94,7 @@ class Parent:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
-                if self.status is None:  # somebody else has waited for it
+                if self.status is None:  # other code has waited for the child
                     self.status = 1 << 8
                 return
             if pid == 0:
@@ -102,7 +102,7 @@ class Parent:
             if pid != self._child:
                 continue
             if os.WIFSTOPPED(status):
-                # The shell waits for us: stop as well, and when it continues us, continue the child.
+                # The shell waits for this process: stop as well, and when the shell continues it, continue the child.
                 os.kill(os.getpid(), signal.SIGSTOP)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._child, signal.SIGCONT)
@@ -110,13 +110,13 @@ class Parent:
                 self.status = status
 
     def leave(self, *, failed: bool = False) -> NoReturn:
-        """End as the test process has ended; ``failed`` if what was refused would go unseen then."""
+        """End like the test process; ``failed`` if refusals would otherwise go unseen."""
         assert self.status is not None
         if os.WIFSIGNALED(self.status):
             import resource
 
             number = os.WTERMSIG(self.status)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the child has left one, if any was wanted
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the child has left a core file, if one was wanted
             with contextlib.suppress(OSError):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
@@ -125,7 +125,7 @@ class Parent:
 
 
 def last_word(unheard: Iterable[Report]) -> str:
-    """Return what to say of refusals that the test process has not lived to hear of."""
+    """Return the text about refusals that the test process did not read before it ended."""
     lines: dict[str, None] = {}
     for report in unheard:
         endpoint = Endpoint(report.name or report.host, report.port, report.family)
@@ -137,23 +137,23 @@ def last_word(unheard: Iterable[Report]) -> str:
 
 
 def is_measured() -> bool:
-    """Tell whether coverage measures child processes, each into a file of its own: then this one as well."""
+    """Tell whether coverage measures child processes, each into its own file: then it measures this process, too."""
     return "COVERAGE_PROCESS_CONFIG" in os.environ or "COVERAGE_PROCESS_START" in os.environ
 
 
 def leave(status: int) -> NoReturn:
-    """End this process at once: no exit handler of the test run's is this process's to call."""
+    """End this process at once: the exit handlers of the test run are for the test process to call."""
     if is_measured():
         os._exit(status)
-    # What coverage may have put in the place of os._exit would write over what the test process has measured.
+    # A replacement of os._exit by coverage would overwrite what the test process has measured.
     posix._exit(status)
 
 
 def signal_descriptor(signals: Iterable[signal.Signals]) -> int:
-    """Return a descriptor from which blocked signals are read, by whatever process reads it.
+    """Return a descriptor from which a process reads its own blocked signals.
 
     Raises:
-        OSError: There can be none.
+        OSError: It can't be created.
     """
     bits = sum(1 << (number - 1) for number in signals)
     wanted = ctypes.create_string_buffer(struct.pack("=Q", bits), _SIGNAL_SET)
@@ -165,9 +165,9 @@ def signal_descriptor(signals: Iterable[signal.Signals]) -> int:
 
 
 def leave_keeper(listeners: Iterable[int]) -> None:
-    """Leave a process behind that lets daemons of the run go on, for as long as there are any.
+    """Leave a process behind that answers for daemons of the run, as long as there are any.
 
-    Without it each connect of theirs would fail for ever.
+    Without it each of their connects would fail from now on.
     """
     kept = _alive(listeners)
     if not kept or os.fork():

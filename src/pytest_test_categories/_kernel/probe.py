@@ -1,4 +1,4 @@
-"""Whether the kernel layer can work here, and if not, why: in one line, for the header."""
+"""Tells whether the kernel layer can work here and, if not, why: in one line, for the header."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
 
 
 def unavailable(*, forking: bool = True) -> str:
-    """Return why the layer can't work here; empty if it can, as far as can be told without trying.
+    """Return why the layer can't work here; empty if it can, as far as that is known before trying.
 
     Args:
-        forking: Whether this process is to fork a supervisor, which it may only do while it has one thread.
+        forking: Whether this process is to fork, which it may do only while it has one thread.
     """
     if sys.platform != "linux":
         return f"it needs Linux, and this is {sys.platform}"
@@ -67,12 +67,12 @@ def _no_notification() -> str:
 
 
 def _no_processes() -> str:
-    """Say whether /proc, which tells whose a call is and when its process started, does not know this process."""
+    """Return a reason if /proc does not list this process: it names the caller's process and when that started."""
     return "" if os.access(f"/proc/{os.getpid()}/stat", os.R_OK) else "/proc is not there, or of other processes"
 
 
 def _no_reading(yama: str, status: str) -> str:
-    """Say whether a process may not read its descendants' memory."""
+    """Return a reason if a process may not read the memory of its descendants."""
     if not yama.strip().isdecimal() or int(yama) < _ADMINS_ONLY:
         return ""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)

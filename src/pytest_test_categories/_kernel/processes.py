@@ -1,4 +1,4 @@
-"""What the kernel says of processes and threads: by /proc, and by a copy of a descriptor."""
+"""Facts about processes and threads, from /proc and from duplicates of their descriptors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Final
 
 from pytest_test_categories._kernel.filter import libc
 
-_PIDFD_GETFD: Final = 438  # on every machine, from Linux 5.6 on
+_PIDFD_GETFD: Final = 438  # the same on every architecture, since Linux 5.6
 _LONGEST_COMMAND: Final = 200
 
 
 def ticks() -> int:
-    """Return the time since boot as /proc counts it: in hundredths of a second."""
+    """Return the time since boot in the unit of /proc: hundredths of a second."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10_000_000
 
 
 def process_of(thread: int) -> int:
-    """Return the process that a thread belongs to; the thread's own number if it is gone."""
+    """Return the process id of a thread; the thread's own id if it no longer exists."""
     try:
         with open(f"/proc/{thread}/status", "rb") as lines:
             return next((int(line[5:]) for line in lines if line.startswith(b"Tgid:")), thread)
@@ -29,10 +29,10 @@ def process_of(thread: int) -> int:
 
 
 def start_of(pid: int) -> tuple[int, int]:
-    """Return when a process or thread started, in the ticks of ``ticks``, and its parent; now and 0 if gone."""
+    """Return the start of a process or thread, in ``ticks()``, and its parent; now and 0 if it no longer exists."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            # The second field is a name, which may hold blanks and brackets.
+            # The second field is a name, which may contain spaces and parentheses.
             fields = file.read().rpartition(b")")[2].split()
             return int(fields[19]), int(fields[1])
     except (OSError, IndexError, ValueError):
@@ -40,17 +40,17 @@ def start_of(pid: int) -> tuple[int, int]:
 
 
 def command_of(pid: int) -> str:
-    """Return a process's command line, cut short; empty if it is gone."""
+    """Return the command line of a process, shortened; empty if the process no longer exists."""
     text = "".join(c if c.isprintable() else " " for c in text_of(f"/proc/{pid}/cmdline").rstrip("\0"))
     return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
 
 
 def borrowed_socket(pid: int, number: int) -> socket.socket:
-    """Return a socket of a process's, by the number that it has there: another descriptor of the same socket.
+    """Return a duplicate of another process's socket, which has the descriptor ``number`` there.
 
     Raises:
-        OSError: EBADF: it has none of that number; ENOTSOCK: it is something else; ESRCH: the process is gone;
-            EPERM: it may not be looked at.
+        OSError: EBADF: there is no such descriptor; ENOTSOCK: it is not a socket; ESRCH: the process no longer exists;
+            EPERM: access is not permitted.
     """
     process = os.pidfd_open(pid)
     try:
@@ -68,7 +68,7 @@ def borrowed_socket(pid: int, number: int) -> socket.socket:
 
 
 def text_of(path: str) -> str:
-    """Return what is in a file; nothing if it can't be read."""
+    """Return the text of a file; empty if the file can't be read."""
     try:
         with open(path, "rb") as file:
             return file.read().decode("utf-8", "backslashreplace").strip()

@@ -1,4 +1,4 @@
-"""Getting under way: the fork, and how a test process puts itself under the supervisor."""
+"""The start: the fork, and how a test process puts itself under the supervisor."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from pytest_test_categories._kernel.supervisor import Supervisor
 
 _PATIENCE: Final = 30.0
-"""Seconds that a test process waits for the supervisor to take it on."""
+"""How many seconds a test process waits for the supervisor to accept it."""
 _HIGH_DESCRIPTOR: Final = 900
-"""The control socket's number is exempt from the filter: one that no program comes to by chance."""
+"""The filter exempts the control socket's number, so that it is one that programs don't get by chance."""
 _PIPE_SIZE: Final = 1 << 20
 _PARENT_GONE: Final = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else 0
 _INTERNAL_ERROR: Final = 70
 _SPARE: Final = 24
-"""So many descriptors must be free at the start, for both processes together; half of them are for look-ups."""
+"""How many descriptors must be free at the start, for both processes together; half of them are for look-ups."""
 _GREETING: Final = b"a word that the supervisor reads from memory"
 
 
@@ -54,23 +54,24 @@ class UnavailableError(Exception):
 
 
 def fork(*, workers: bool) -> tuple[Client | None, str]:
-    """Leave this process behind as supervisor, and go on as its child.
+    """Fork: this process becomes the supervisor, and the function returns in the child.
 
     Args:
-        workers: Whether the child only starts workers, which put themselves under the supervisor each.
+        workers: Whether the child only starts workers, each of which puts itself under the supervisor.
 
     Returns:
-        The client, and the path at which workers register; None and a path, or a client and no path.
+        The client, and the path at which workers register; either None and a path, or a client and an empty path.
 
     Raises:
-        UnavailableError: The kernel does not take the filter. The supervisor stays, and does nothing.
+        UnavailableError: A resource is missing, or the kernel rejects the filter; then the supervisor stays, and does
+            nothing.
     """
     ready = _prepare(workers=workers)
-    # Between the fork and the loop no signal may be lost, or be met by a handler of the run's.
+    # Between the fork and the loop no signal may be lost, or reach a handler of the run.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-    reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child has ended
+    reaping = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a process that ignores it doesn't learn how a child ended
     parent = os.getpid()
-    gc.freeze()  # what is looked through for garbage would have to be copied for one of the two
+    gc.freeze()  # a garbage collection would write to shared memory pages, which must then be copied
     try:
         child = os.fork()
     except OSError as error:
@@ -97,7 +98,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
 
 
 class _Channel(NamedTuple):
-    """What a test process and its supervisor share."""
+    """The shared memory and the pipes between a test process and its supervisor."""
 
     page: int
     reports: tuple[int, int]
@@ -109,17 +110,17 @@ class _Channel(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    """All that the two processes need, made before there are two: what can't be had here makes the layer unavailable.
+    """Everything that the two processes need, created before the fork: if anything fails, the layer is unavailable.
 
     Attributes:
-        mine: The test process's end of the line between the two.
-        theirs: The supervisor's.
-        signals: By which the supervisor is told of signals.
-        terminal: Where the test process says that the supervisor is gone.
-        channel: None if only workers are watched.
-        directory: Where workers register; empty without any.
-        server: By which they do.
-        undo: Closes and removes them all.
+        mine: The test process's end of the socket pair between the two.
+        theirs: The supervisor's end.
+        signals: Descriptor from which the supervisor reads signals.
+        terminal: Where the test process writes that the supervisor is gone.
+        channel: The channel of the test process; None if only workers are watched.
+        directory: Where workers register; empty without workers.
+        server: The socket at which they register.
+        undo: Closes and removes all of these.
     """
 
     mine: socket.socket
@@ -133,10 +134,10 @@ class _Ready(NamedTuple):
 
 
 def _prepare(*, workers: bool) -> _Ready:
-    """Make everything that can fail to be made.
+    """Create everything whose creation can fail.
 
     Raises:
-        UnavailableError: Something did; nothing is left of the rest.
+        UnavailableError: Something failed; nothing of the rest is left.
     """
     with contextlib.ExitStack() as undo:
         what = "descriptors"
@@ -163,10 +164,10 @@ def _later_closed(undo: contextlib.ExitStack, descriptor: int) -> int:
 
 
 def _try_descriptors() -> None:
-    """See whether both processes will find the descriptors that they need, the one with the high number too.
+    """Check that both processes can get the descriptors that they need, including the one with the high number.
 
     Raises:
-        OSError: They won't.
+        OSError: They can't.
     """
     with contextlib.ExitStack() as undo:
         epoll = undo.enter_context(select.epoll())
@@ -180,14 +181,14 @@ def _error_output() -> int:
     except OSError as error:
         if error.errno != errno.EBADF:
             raise
-    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # it was closed by whoever started the run
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # stderr was closed before the run started
 
 
 def _make_channel(undo: contextlib.ExitStack) -> _Channel:
-    """Make the shared memory and the pipes.
+    """Create the shared memory and the pipes.
 
     Raises:
-        OSError: One of them can't be made.
+        OSError: One of them can't be created.
     """
     page = _later_closed(undo, os.memfd_create("pytest-test-categories", os.MFD_CLOEXEC))
     os.ftruncate(page, wire.Page.SIZE)
@@ -197,13 +198,13 @@ def _make_channel(undo: contextlib.ExitStack) -> _Channel:
         read, write = os.pipe()
         pipes.append((_later_closed(undo, read), _later_closed(undo, write)))
     reports, control = pipes
-    with contextlib.suppress(OSError):  # the user's pipes together are too large: a small one does, too
+    with contextlib.suppress(OSError):  # the user's limit for pipes is reached: a small one works, too
         fcntl.fcntl(reports[0], fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     return _Channel(page, reports, control)
 
 
 def _forget_fork_server() -> None:
-    """Let multiprocessing start a fork server of this process's own: one that was there is the supervisor's child."""
+    """Let multiprocessing start a new fork server: an existing one is a child of the supervisor."""
     import sys
 
     module = sys.modules.get("multiprocessing.forkserver")
@@ -215,7 +216,7 @@ def join(path: str) -> Client:
     """Put this process, a worker of a run, under the run's supervisor.
 
     Raises:
-        UnavailableError: It can't be reached, or the kernel does not take the filter.
+        UnavailableError: The supervisor can't be reached, or the kernel rejects the filter.
     """
     with contextlib.ExitStack() as undo:
         try:
@@ -233,7 +234,7 @@ def join(path: str) -> Client:
 
 
 def _make_server(undo: contextlib.ExitStack) -> tuple[str, socket.socket]:
-    directory = tempfile.mkdtemp(prefix="pytest-test-categories-")  # nobody else may enter it
+    directory = tempfile.mkdtemp(prefix="pytest-test-categories-")  # no other user may enter it
     undo.callback(shutil.rmtree, directory, ignore_errors=True)
     server = undo.enter_context(socket.socket(socket.AF_UNIX))
     server.bind(os.path.join(directory, "s"))
@@ -242,7 +243,7 @@ def _make_server(undo: contextlib.ExitStack) -> tuple[str, socket.socket]:
 
 
 def _end_with(parent: int, terminal: int) -> None:
-    """Arrange for this process to end when the supervisor does: nothing would be watched any more."""
+    """Make this process end when the supervisor ends: nothing would be watched any more."""
 
     def on_end(_number: int, _frame: FrameType | None) -> None:
         if os.getppid() != parent:
@@ -258,18 +259,18 @@ def _end_with(parent: int, terminal: int) -> None:
 
 
 def _refusal(line: socket.socket, _greeting: object) -> str:
-    """Return why the supervisor hasn't taken this process on; empty if it has.
+    """Return why the supervisor has not accepted this process; empty if it has.
 
     Args:
-        line: The line to it; asked when both have had the time to get ready.
-        _greeting: What it is to read, which must live until then.
+        line: The socket to the supervisor; it is read late, when both processes are ready.
+        _greeting: The memory that the supervisor reads as a check, which must exist until then.
     """
     line.settimeout(_PATIENCE)
     try:
         answer = line.recv(1024).decode()
     except OSError as error:
         answer = f"the supervisor does not answer ({error})"
-    line.detach()  # it stays open: as long as it does, nobody else's socket has its number
+    line.detach()  # it stays open, so that no other socket gets its number
     return "" if answer == "ok" else answer or "the supervisor has ended"
 
 
@@ -277,7 +278,7 @@ def _refusal(line: socket.socket, _greeting: object) -> str:
 
 
 def _register(sock: socket.socket, channel: _Channel) -> Client:
-    """Install the filter and hand over what the supervisor needs."""
+    """Install the filter and send the supervisor the descriptors that it needs."""
     page, (reports, their_reports), (their_control, my_control) = channel
     try:
         control = fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
@@ -296,7 +297,7 @@ def _register(sock: socket.socket, channel: _Channel) -> Client:
     greeting = ctypes.create_string_buffer(_GREETING)
     hello = json.dumps({"greeting": ctypes.addressof(greeting)}).encode()
     socket.send_fds(line, [hello], [listener, page, their_reports, their_control])
-    # Only the supervisor may hold these: its end must not leave anybody waiting.
+    # Only the supervisor may have these: otherwise, if it ends, callers would wait forever.
     for descriptor in (listener, their_reports, their_control):
         os.close(descriptor)
     return Client(page, reports, my_control, functools.partial(_refusal, line, greeting))
@@ -312,7 +313,7 @@ def _why_not(error: OSError) -> str:
 
 
 def _supervise(child: int, ready: _Ready) -> NoReturn:
-    """Be the supervisor until the child ends, and then end like it."""
+    """Run as the supervisor until the child ends, and then end with the same status."""
     try:
         import sys
         import threading
@@ -321,13 +322,13 @@ def _supervise(child: int, ready: _Ready) -> NoReturn:
             sys.settrace(None)
             threading.settrace(None)
         sys.setprofile(None)
-        gc.disable()  # what the run left in memory is its own to finalize
+        gc.disable()  # finalizers of the run's objects are for the child to run
         from pytest_test_categories._kernel.supervisor import Supervisor
 
         line, server, directory = ready.theirs, ready.server, ready.directory
         os.close(ready.terminal)
         if ready.channel is not None:
-            ready.channel.close()  # it comes back with the listener
+            ready.channel.close()  # the test process sends it again, with the listener
         supervisor = Supervisor(os.uname().machine)
         parent = Parent(supervisor, child, ready.signals)
         _take_on(supervisor, line, child)
@@ -359,12 +360,12 @@ def _accept(supervisor: Supervisor, server: socket.socket) -> None:
 
 
 def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
-    """Watch one test process as soon as it has said hello; never wait for it.
+    """Watch one test process as soon as its first message arrives, without blocking until then.
 
     Args:
-        supervisor: Which is to watch it.
-        line: The line to it.
-        pid: The process; 0 for that at the line's other end.
+        supervisor: The supervisor.
+        line: The socket to the process.
+        pid: Id of the process; 0 for the process at the other end of the socket.
     """
     from pytest_test_categories._kernel.supervisor import Watched
 
@@ -384,14 +385,14 @@ def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
                 listener, page, reports, control = descriptors
                 watched = Watched(listener, page, reports, control, pid or peer)
                 answer = _try_reading(watched.pid, int(json.loads(data)["greeting"]))
-            except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it is no test process of ours
+            except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it is not one of our test processes
                 for descriptor in descriptors:
                     with contextlib.suppress(OSError):
                         os.close(descriptor)
                 return
             watched.unjudged = answer != "ok"
             supervisor.watch(watched)
-            with contextlib.suppress(OSError):  # it has ended meanwhile
+            with contextlib.suppress(OSError):  # it has ended in the meantime
                 line.send(answer.encode())
 
     line.setblocking(False)

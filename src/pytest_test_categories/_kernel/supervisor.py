@@ -1,4 +1,4 @@
-"""The supervisor: reads what a call aims at, asks the judge, answers the kernel."""
+"""The supervisor: reads the target of a call, judges it, and answers the kernel."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ if TYPE_CHECKING:
 _LONGEST_ADDRESS: Final = 128
 _MOST_MESSAGES: Final = 1024  # UIO_MAXIOV, the most that sendmmsg takes
 _HELD: Final = 1024
-_REMEMBERED: Final = 64  # reports, for the case that nobody reads them
+_REMEMBERED: Final = 64  # reports to keep, in case the process doesn't read them
 _VOUCHED_SECONDS: Final = 5.0
 _LOOK_UP_SECONDS: Final = 10.0
 NAME_SECONDS: Final = 1.0
-"""How long after its connect a look-up may take to say the name, before it is reported without one."""
+"""How long after its connect a look-up may take to send the name before it is reported without a name."""
 SETTLED_SECONDS: Final = 0.03
-"""How long when a test has ended."""
+"""The same, when the test has ended."""
 _COMPLAINTS: Final = 10
 _PERMITTED, _PRETENDED = 0, -1
-# struct msghdr: address, its size, where the parts are and how many; struct iovec: address and size.
+# struct msghdr: address, its size, address of the parts and their number; struct iovec: address and size.
 _MESSAGE, _OLD_MESSAGE = struct.Struct("=QI4xQQ"), struct.Struct("=IIII")
 _PART, _OLD_PART = struct.Struct("=QQ"), struct.Struct("=II")
 _ABOVE: Final = frozenset({0, 1, os.getpid()})
-"""Nobody's processes, and the supervisor, which adopts those whose parents have ended."""
+"""Processes of no test, and the supervisor, which adopts processes whose parents have ended."""
 _DEEPEST: Final = 32
 _FORK_SERVER: Final = "from multiprocessing.forkserver import main"
 _SOCKETCALLS: Final = {
@@ -92,13 +92,13 @@ class Question(NamedTuple):
     """One call that the kernel asks about.
 
     Attributes:
-        number: By which it is answered.
+        number: The number to answer it by.
         thread: The caller's thread.
-        call: The system call's name.
+        call: The name of the system call.
         arguments: Its arguments.
-        old: Whether it is a 32 bit program's.
-        word: What the caller is held to.
-        known: Whether that is known; else it is what the test process is held to.
+        old: Whether a 32-bit program makes the call.
+        word: The word that the caller is held to.
+        known: Whether the caller's word is known; otherwise ``word`` is that of the test process.
     """
 
     number: int
@@ -111,19 +111,19 @@ class Question(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """One address that a call names: of a message, where to read what it says."""
+    """One address that a call names, and for a message the address and size of its content."""
 
     endpoint: Endpoint
     payload: tuple[int, int] = (0, 0)
 
 
 class LookUp:
-    """A look-up whose connect has been seen, and whose name hasn't.
+    """A look-up that has made its connect, but has not sent the name yet.
 
     Attributes:
-        refused: Whether it is, if it never says a name.
-        detour: Where its socket leads meanwhile; None if it is no detour, or not any more.
-        sent: What was sent on it, while the name server has that and has not answered.
+        refused: Whether to refuse it if no name follows.
+        detour: The detour of its socket; None if there is none, or if it has ended.
+        sent: The message that was sent on it, until the name server has answered that.
     """
 
     __slots__ = ("address", "deadline", "detour", "question", "refused", "sent", "since", "told")
@@ -140,24 +140,24 @@ class LookUp:
 
 
 class _Jobs(NamedTuple):
-    """The jobs of a pool's worker: when the worker started, and what held from which moment on."""
+    """The jobs of a pool's worker: when the worker started, and the time and word of each job."""
 
     since: int
     words: deque[tuple[int, int]]
 
 
 class Watched:
-    """One test process: what it has published, and by what it is told.
+    """One test process: what it has published, and the pipes to and from it.
 
     Args:
-        listener: By which the kernel asks.
-        page: What it publishes.
-        reports: Pipe to it.
-        control: Pipe from it.
-        pid: Its process.
+        listener: Descriptor on which the kernel asks.
+        page: Descriptor of the shared memory.
+        reports: Pipe to the process.
+        control: Pipe from the process.
+        pid: Id of the process.
 
     Attributes:
-        unjudged: Whether it can't be watched, and goes on whatever it does: its filter can't be taken away.
+        unjudged: Whether it can't be watched, so that all of its calls pass: its filter can't be removed.
     """
 
     def __init__(self, listener: int, page: int, reports: int, control: int, pid: int) -> None:
@@ -181,7 +181,7 @@ class Watched:
         self._complained = False
 
     def hear(self) -> None:
-        """Take in what the process has to say, and drop what can't be taken."""
+        """Read the messages of the process, and drop invalid ones."""
         for message in self.control.read():
             try:
                 self._take(message)
@@ -198,7 +198,7 @@ class Watched:
             self.policies[int(index)] = tuple(map(Policy.from_data, policies))
         elif what == "vouch":
             thread, look_up = rest
-            if len(self.vouched) > _HELD:  # calls that were not asked about
+            if len(self.vouched) > _HELD:  # for calls that the kernel did not ask about
                 del self.vouched[next(iter(self.vouched))]
             seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
             self.vouched[int(thread)] = (bool(look_up), time.monotonic() + seconds)
@@ -213,10 +213,10 @@ class Watched:
             self.control.dropped += 1
 
     def held_to(self, thread: int) -> tuple[int, bool]:
-        """Return what a caller is held to, and whether that is known: else it is what holds for the test process now.
+        """Return the word that a caller is held to, and whether it is known; if not, the word is the test process's.
 
-        The test process says so of its main thread, and of others that Python started. Of a native thread, and of
-        another process, the time at which it started tells.
+        The test process publishes the word of its main thread and of other threads that Python started. For a native
+        thread and for another process, the time of its start decides.
         """
         page = self.page
         if thread == self.pid:
@@ -224,7 +224,7 @@ class Watched:
         word = page.word_of(thread)
         if word is not None:
             return word, True
-        # A number is used again: it is the same thread if it started at the same time.
+        # Thread numbers are reused: it is the same thread if it started at the same time.
         (since, _), first = start_of(thread), page.first
         jobs = self._jobs.get(thread)
         if jobs is not None and jobs.since == since:
@@ -241,9 +241,9 @@ class Watched:
         return word, True
 
     def _word_at(self, pid: int, moment: int, number: int, steps: int = 0) -> int | None:
-        """Return the word that held in a process when it started another one, or a thread; None if that isn't known.
+        """Return the word in force in a process when it started a thread or another process; None if it is unknown.
 
-        A program that was started is held to one word for as long as it lives, and so is all that it starts itself.
+        A child process is held to one word for its whole life, and so is everything that it starts.
         """
         if pid == self.pid or pid in _ABOVE or steps > _DEEPEST:
             return self.page.word_at(moment, number)
@@ -253,12 +253,12 @@ class Watched:
             earlier = [word for at, word in jobs.words if at <= moment]
             if earlier:
                 return earlier[-1]
-        if _FORK_SERVER in command_of(pid):  # it starts processes for whoever asks
+        if _FORK_SERVER in command_of(pid):  # it starts processes for other processes
             return self.page.word_at(moment, number)
         return self._word_at(parent, since, pid, steps + 1)
 
     def take_job(self, thread: int, word: int) -> None:
-        """Hold a thread, which runs other processes' jobs, to the word of the one that it takes now."""
+        """Hold a thread that runs jobs for other processes to the word of the job that it takes now."""
         since, _ = start_of(thread)
         jobs = self._jobs.get(thread)
         if jobs is None or jobs.since != since:
@@ -268,11 +268,11 @@ class Watched:
         jobs.words.append((ticks(), word))
 
     def tell(self, report: wire.Report) -> None:
-        """Put a report into the pipe."""
+        """Write a report into the pipe."""
         try:
             for piece in wire.encode(report):
                 os.write(self.reports, piece)
-        except OSError:  # full: nobody has read for long; or nobody is there to read
+        except OSError:  # it is full, since the process has not read for long, or it has no reader
             self.page.count_report(lost=True)
         else:
             self.page.count_report(lost=False)
@@ -284,7 +284,7 @@ class Watched:
         return list(self._told)[-count:] if count else []
 
     def close(self) -> None:
-        """Close what it was told by."""
+        """Close the page and the descriptors."""
         self.page.close()
         os.close(self.listener)
         os.close(self.reports)
@@ -292,7 +292,7 @@ class Watched:
 
 
 class Supervisor:
-    """Answers for the processes that have registered, until told to stop.
+    """Answers the kernel's questions about the processes that have registered.
 
     Args:
         machine: Name of the architecture.
@@ -319,26 +319,26 @@ class Supervisor:
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def on(self, descriptor: int, handler: Callable[[], None]) -> None:
-        """Call something whenever a descriptor can be read."""
+        """Call a handler whenever a descriptor is readable."""
         self._handlers[descriptor] = handler
         self._polled.register(descriptor, select.EPOLLIN)
 
     def off(self, descriptor: int) -> None:
-        """Stop that."""
+        """Remove the handler of a descriptor."""
         del self._handlers[descriptor]
         self._polled.unregister(descriptor)
 
     def watch(self, watched: Watched) -> None:
-        """Answer for one more process."""
+        """Watch one more test process."""
         self.watched[watched.listener] = watched
         with contextlib.suppress(OSError):
-            # From Linux 6.6 on the two processes then take turns on one processor, which is quicker.
+            # From Linux 6.6 on, the two processes then take turns on one processor, which is faster.
             fcntl.ioctl(watched.listener, wire.SET_FLAGS, wire.SYNC_WAKE_UP)
         self._polled.register(watched.listener, select.EPOLLIN)
         self.on(watched.control.descriptor, lambda: self._hear(watched))
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Answer until told to stop."""
+        """Answer questions until a condition holds."""
         while not until():
             for descriptor, event in self._polled.poll(self._timeout() if self._holding else -1):
                 watched = self.watched.get(descriptor)
@@ -348,13 +348,13 @@ class Supervisor:
                         handler()
                 elif event & select.EPOLLIN:
                     self.answer(watched)
-                else:  # nobody is left under that filter
+                else:  # no process with that filter is left
                     self._forget(watched)
             if self._holding:
                 self._tell_nameless()
 
     def unheard(self) -> list[wire.Report]:
-        """Return what was reported to processes that have not read it: they became other programs, or have ended."""
+        """Return the reports to processes that have not read them: they became other programs, or have ended."""
         for watched in self.watched.values():
             for held in watched.held.values():
                 held.deadline = 0.0
@@ -385,11 +385,11 @@ class Supervisor:
     def answer(self, watched: Watched) -> None:
         """Answer the next question of a listener."""
         raw = self._question
-        raw[:] = self._nothing  # the kernel refuses to write over anything else
+        raw[:] = self._nothing  # the kernel accepts only a zeroed buffer
         try:
             fcntl.ioctl(watched.listener, wire.RECEIVE, raw, True)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or left for a signal
+            if error.errno not in {errno.ENOENT, errno.EINTR}:  # the caller was killed, or interrupted by a signal
                 write_message(f"the kernel layer can't watch process {watched.pid} any more: {error.strerror}")
                 self._forget(watched)
             return
@@ -424,7 +424,7 @@ class Supervisor:
         try:
             fcntl.ioctl(watched.listener, wire.SEND, answer)
         except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or was answered
+            if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or already has its answer
                 raise
 
     def _complain(self, error: Exception) -> None:
@@ -433,7 +433,7 @@ class Supervisor:
             write_message(f"the kernel layer let a call pass unjudged: {error!r}")
 
     def _there(self, watched: Watched, question: Question) -> bool:
-        """Tell whether what was read is the caller's: its number may have gone to another process meanwhile."""
+        """Tell whether the data were read from the caller: its id may belong to another process by now."""
         try:
             fcntl.ioctl(watched.listener, wire.STILL_THERE, struct.pack("=Q", question.number))
         except OSError:
@@ -443,7 +443,7 @@ class Supervisor:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _aims(self, question: Question) -> Iterator[Aim]:
-        """Yield what a call aims at: nothing for messages on a connected socket, and families that are not judged."""
+        """Yield the targets of a call: none for messages on a connected socket, or for families that are not judged."""
         call, args = question.call, question.arguments
         if call in {"connect", "bind"}:
             yield from self._aim(question.thread, args[1], args[2], (0, 0), sending=False)
@@ -462,10 +462,10 @@ class Supervisor:
 
     @staticmethod
     def _listening(question: Question) -> Iterator[Aim]:
-        """Yield what a socket serves that was bound to nothing: a port of all addresses, which the kernel chooses.
+        """Yield the endpoint of a socket that listens without a bind: all addresses, on a port that the kernel picks.
 
-        Where sockets may not be looked at, it goes on: most were bound, and that was judged. Docker's profile permits
-        ``pidfd_getfd`` with CAP_SYS_PTRACE only (``profiles/seccomp/default_linux.go`` of moby).
+        If the socket may not be examined, the call passes: most sockets were bound, and the bind was judged. Docker's
+        profile permits ``pidfd_getfd`` only with CAP_SYS_PTRACE (``profiles/seccomp/default_linux.go`` of moby).
         """
         try:
             sock = borrowed_socket(process_of(question.thread), question.arguments[0] & 0xFFFFFFFF)
@@ -498,7 +498,7 @@ class Supervisor:
         yield from self._aim(question.thread, *address, payload)
 
     def _read_message(self, thread: int, at: int, *, old: bool = False) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return where a message's address is, and the first of its parts, each with its size."""
+        """Return the position and size of a message's address, and those of the first part of its content."""
         form, part = (_OLD_MESSAGE, _OLD_PART) if old else (_MESSAGE, _PART)
         address, size, parts, count = form.unpack(self._memory.read(thread, at, form.size))
         if not count or not parts:
@@ -507,12 +507,12 @@ class Supervisor:
         return (address, size), (base, length)
 
     def _said(self, thread: int, at: int) -> int:
-        """Return the word that a worker says by ``wire.JOB``."""
+        """Return the word that a worker announces with ``wire.JOB``."""
         _address, (base, size) = self._read_message(thread, at)
         return int.from_bytes(self._memory.read(thread, base, min(size, 8)), sys.byteorder)
 
     def _unfolded(self, question: Question) -> Question:
-        """Return what ``socketcall`` of 32 bit programs stands for."""
+        """Return the call that a 32-bit program makes through ``socketcall``."""
         if question.call != "socketcall":
             return question
         call = _SOCKETCALLS.get(question.arguments[0] & 0xFF, "")
@@ -524,7 +524,7 @@ class Supervisor:
     # -- judging -------------------------------------------------------------------------------------------------------
 
     def _judge(self, watched: Watched, question: Question) -> int | None:
-        """Return the answer: an error number, or one of the two above; None if it comes later."""
+        """Return the answer: an error number, ``_PERMITTED`` or ``_PRETENDED``; None if it comes later."""
         try:
             question = self._unfolded(question)
             if question.call == "sendmmsg" and not question.old:
@@ -533,7 +533,7 @@ class Supervisor:
                     return self._named(watched, question, held)
             aims = list(self._aims(question)) if question.call else []
         except OSError as error:
-            if error.errno not in {errno.EPERM, errno.EACCES}:  # gone, or a bad pointer: the kernel says what is wrong
+            if error.errno not in {errno.EPERM, errno.EACCES}:  # gone, or a bad pointer: the kernel reports that
                 return _PERMITTED
             return self._unreadable(watched, question)
         if not self._there(watched, question):
@@ -545,7 +545,7 @@ class Supervisor:
         return _PERMITTED
 
     def _key(self, thread: int, arguments: list[int], word: int) -> tuple[int, bytes] | None:
-        """Return by what a connect is known that was permitted before: that is most of what medium tests do."""
+        """Return the key to recognize a connect that was permitted before: medium tests mostly repeat such connects."""
         try:
             raw = self._memory.read(thread, arguments[1], min(arguments[2] & 0xFFFFFFFF, _LONGEST_ADDRESS))
         except OSError:
@@ -560,7 +560,7 @@ class Supervisor:
         if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
             return False
         if any(policy.denies_names for policy in self._policies(watched, word)):
-            return False  # a look-up may yet give the address a name that is denied
+            return False  # a later look-up may give the address a denied name
         return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
 
     def _judge_aim(self, watched: Watched, question: Question, aim: Aim) -> int | None:
@@ -568,7 +568,7 @@ class Supervisor:
         kind = _CALL_KINDS[question.call]
         if endpoint.family == "unix":
             return self._judge_path(watched, question, endpoint)
-        if endpoint.family == "packet":  # whose bind says where its frames go
+        if endpoint.family == "packet":  # its bind decides where frames are sent
             packet = Attempt(Kind.CONNECT, endpoint, reach_of_interface(endpoint.host))
             return self._refuse(watched, question, packet)
         if kind is not Kind.BIND and self._servers.asks(endpoint):
@@ -583,9 +583,9 @@ class Supervisor:
         if not self._refusing(watched, question.word, attempt):
             return _PERMITTED
         datagram = kind is not Kind.SEND and self._is_datagram(question)
-        # getaddrinfo sorts its answers by such connects, and our own look at an address makes such binds.
+        # getaddrinfo makes such connects to sort its answers, and our own check of an address makes such binds.
         if datagram and (endpoint.port == 0 if kind is Kind.BIND else reach is Reach.MACHINE):
-            return _PERMITTED  # nothing is sent, and nobody can be waiting
+            return _PERMITTED  # nothing is sent, and no peer can be waiting
         return self._refuse(watched, question, attempt, look_up=datagram)
 
     def _judge_path(self, watched: Watched, question: Question, endpoint: Endpoint) -> int:
@@ -622,7 +622,7 @@ class Supervisor:
         return [policy for policy in self._policies(watched, word) if not decide(policy, attempt).permitted]
 
     def _refuse(self, watched: Watched, question: Question, attempt: Attempt, *, look_up: bool = False) -> int:
-        """Refuse what the policies in force don't permit, unless somebody knows better; put it into a report."""
+        """Refuse and report what the policies in force don't permit, unless a Python layer has vouched for it."""
         refusing = self._refusing(watched, question.word, attempt)
         if not refusing:
             return _PERMITTED
@@ -634,7 +634,7 @@ class Supervisor:
         return errno.EACCES if strict else _PERMITTED
 
     def _is_vouched(self, watched: Watched, question: Question, *, look_up: bool) -> bool:
-        """Tell whether a Python layer has judged what this thread does now, and lets it go on."""
+        """Tell whether a Python layer has judged the thread's present call and lets it pass."""
         found = watched.vouched.get(question.thread)
         if found is None:
             return False
@@ -656,7 +656,7 @@ class Supervisor:
 
     def _judge_look_up(self, watched: Watched, question: Question, aim: Aim) -> int | None:
         nameless = Attempt(Kind.LOOKUP, aim.endpoint, Reach.BEYOND)
-        by_address = nameless._replace(kind=Kind.CONNECT)  # an entry may name the server and its port
+        by_address = nameless._replace(kind=Kind.CONNECT)  # an allow entry may name the server and its port
         refusing = self._refusing(watched, question.word, by_address)
         if not refusing and not any(policy.denies_names for policy in self._policies(watched, question.word)):
             return _PERMITTED
@@ -667,7 +667,7 @@ class Supervisor:
             return self._judge_name(watched, question, name, None)
         if question.call != "connect" or not self._is_datagram(question):
             return self._refuse(watched, question, nameless, look_up=True)
-        # A connect of datagrams sends nothing. The message that follows says the name.
+        # The connect of a datagram socket sends nothing. The message that follows contains the name.
         self._tell_nameless(question.thread)
         key = process_of(question.thread), question.arguments[0]
         if key not in watched.held and len(watched.held) >= _HELD:
@@ -676,7 +676,7 @@ class Supervisor:
             self._end_detour(watched.held.pop(key))
         strict = any(policy.mode is EnforcementMode.STRICT for policy in refusing)
         held = LookUp(question, aim.endpoint, refused=strict)
-        held.told = not refusing  # without a name there is nothing to tell of
+        held.told = not refusing  # without a name there is nothing to report
         if not self._begin_detour(watched, held):
             return self._refuse(watched, question, nameless, look_up=True)
         watched.held[key] = held
@@ -685,7 +685,7 @@ class Supervisor:
         return _PRETENDED
 
     def _begin_detour(self, watched: Watched, held: LookUp) -> bool:
-        """Put a socket that leads here in the place of the caller's; tell whether that could be done."""
+        """Replace the caller's socket by one that is connected to this process; return whether that was possible."""
         thread, number = held.question.thread, held.question.arguments[0]
         try:
             flags = int(text_of(f"/proc/{thread}/fdinfo/{number}").partition("flags:")[2].split()[0], 8)
@@ -714,12 +714,12 @@ class Supervisor:
                 self.off(end.fileno())
         with contextlib.suppress(OSError):
             if held.sent:
-                held.detour.lead_here()  # to nobody, from now on
+                held.detour.lead_here()  # where nothing reads from now on
         held.detour.close()
         held.detour = None
 
     def _on_message(self, watched: Watched, held: LookUp) -> None:
-        """Judge a look-up by a message that no filter has seen."""
+        """Judge a look-up by a message that the filter did not see."""
         assert held.detour is not None
         try:
             held.sent = held.detour.receive()
@@ -727,7 +727,7 @@ class Supervisor:
             return
         if not held.sent:
             return
-        self.off(held.detour.here.fileno())  # one after the other
+        self.off(held.detour.here.fileno())  # one message at a time
         try:
             verdict = self._judge_message(watched, held)
         except Exception as error:  # noqa: BLE001 - as in answer()
@@ -741,12 +741,12 @@ class Supervisor:
             held.told = True
             self._count_pending(watched)
             return self._judge_name(watched, held.question, name, held)
-        held.deadline = 0.0  # another protocol at that port
+        held.deadline = 0.0  # it is another protocol on that port
         self._tell_nameless()
         return errno.EACCES if held.refused else self._lead_on(held)
 
     def _on_answer(self, watched: Watched, held: LookUp) -> None:
-        """Let what the caller sends after the server's answer arrive here as well."""
+        """After the server's answer, let the caller's next message arrive here, too."""
         if not held.sent or held.detour is None:
             return
         held.sent = b""
@@ -758,18 +758,18 @@ class Supervisor:
             self.on(held.detour.here.fileno(), lambda: self._on_message(watched, held))
 
     def _lead_on(self, held: LookUp) -> int:
-        """Let a look-up reach the name server; return the answer to the caller."""
+        """Let a look-up reach the name server; return the answer for the caller."""
         if held.detour is not None:
             try:
                 held.detour.lead_to_server(held.sent)
             except OSError:
                 return errno.EACCES
-            if not held.sent:  # what says the name is sent by the caller, and now
+            if not held.sent:  # the caller itself sends the message with the name, next
                 self._end_detour(held)
         return _PERMITTED
 
     def _settle(self, watched: Watched, question: Question, held: LookUp | None, verdict: int) -> None:
-        """Answer a call that was asked about, or refuse a message that was sent without one."""
+        """Answer a call that the kernel asked about, or refuse a message for which there was no question."""
         if held is None or not held.sent:
             self._send(watched, question.number, verdict)
         elif verdict != _PERMITTED and held.detour is not None:
@@ -784,7 +784,7 @@ class Supervisor:
         if not self._there(watched, question):
             return _PERMITTED
         if not name:
-            return _PERMITTED  # it arrives by the detour, as another protocol's would
+            return _PERMITTED  # it arrives through the detour, like that of another protocol
         held.told = True
         held.sent = b""
         self._count_pending(watched)
@@ -795,7 +795,7 @@ class Supervisor:
         return verdict
 
     def _queried(self, thread: int, payload: tuple[int, int]) -> str:
-        """Return the name that a message asks a name server for; empty if it asks for none."""
+        """Return the name in a message to a name server; empty if the message is not a query."""
         at, size = payload
         return queried_name(self._memory.read(thread, at, min(size, LONGEST_QUERY))) if at else ""
 
@@ -813,7 +813,7 @@ class Supervisor:
         return None
 
     def _resolve(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> None:
-        """Look a permitted name up, so that its addresses are permitted with it, and let the caller's query go."""
+        """Look a permitted name up, so that its addresses are permitted, too, and then let the caller's query pass."""
         import threading
 
         entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
@@ -858,7 +858,7 @@ class Supervisor:
         return self._resolved
 
     def _tell_nameless(self, thread: int = 0) -> None:
-        """Report look-ups that never said their name; those of one thread at once, for it has gone on."""
+        """Report look-ups that sent no name in time; those of one thread at once, since it does something else now."""
         now = time.monotonic()
         for watched in self.watched.values():
             if not watched.held:
@@ -911,13 +911,13 @@ class Supervisor:
 
 
 def write_message(text: str) -> None:
-    """Say something on stderr, if anybody can be told: a closed or full one is no reason to end."""
+    """Write a message to stderr; a closed or full stderr is not an error."""
     with contextlib.suppress(OSError):
         os.write(2, f"\npytest-test-categories: {text}\n".encode(errors="replace"))
 
 
 def _as_seen_by(thread: int, path: str) -> str:
-    """Return by what name this process finds what a thread's path leads to, which may have a root of its own."""
+    """Return the path under which this process finds a thread's path: the thread may have another root directory."""
     if path.startswith("@") or not can_ask():
         return path
     for own in ("/proc/self/", "/proc/thread-self/"):

@@ -1,4 +1,4 @@
-"""What crosses between the kernel, the supervisor and the test process: questions, memory, the page, the pipes."""
+"""The data between the kernel, the supervisor and the test process: questions, memory, the page, the pipes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GO_ON: Final = 1
 AT_NUMBER: Final = 1  # SECCOMP_ADDFD_FLAG_SETFD
 SYNC_WAKE_UP: Final = 1
 JOB: Final = 0x54430001
-"""Flags of the ``sendmsg`` by which a pool's worker says what it is held to: see ``_processes.jobs``."""
+"""Flags of the ``sendmsg`` with which a pool's worker announces what it is held to: see ``_processes.jobs``."""
 
 
 # -- another process's memory ------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ class _Vector(ctypes.Structure):
 
 
 class Memory:
-    """Reads other processes' memory, up to 64 KiB at a time."""
+    """Reads the memory of other processes, up to 64 KiB at a time."""
 
     LARGEST: Final = 65536
 
@@ -55,20 +55,21 @@ class Memory:
         self._bytes = memoryview(self._buffer).cast("B")
         self._here = _Vector(ctypes.addressof(self._buffer), 0)
         self._there = _Vector(0, 0)
-        # Made once, as the call takes them: there is one at each question.
+        # Created once, in the form that the call needs: every question makes one.
         count = ctypes.c_ulong(1)
         vectors = (ctypes.addressof(self._here), ctypes.addressof(self._there))
         here, there = map(ctypes.c_void_p, vectors)
         self._arguments = (here, count, there, count, ctypes.c_ulong(0))
         self._read = ctypes.CDLL(None).process_vm_readv
-        self._read_telling_why = libc.process_vm_readv  # which keeps the error number, at a price
+        self._read_telling_why = libc.process_vm_readv  # it also keeps the error number, which costs time
         self._read.restype = self._read_telling_why.restype = ctypes.c_ssize_t
 
     def read(self, pid: int, address: int, size: int) -> bytes:
-        """Return what a process has at an address.
+        """Return the bytes at an address of a process.
 
         Raises:
-            OSError: EFAULT: nothing is there; ESRCH: the process is gone; EPERM or EACCES: it may not be read.
+            OSError: EFAULT: the address is invalid; ESRCH: the process no longer exists; EPERM or EACCES: it may not be
+                read.
         """
         size = min(size, self.LARGEST)
         self._here.length = self._there.length = size
@@ -79,7 +80,7 @@ class Memory:
         if got >= 0:
             return bytes(self._bytes[:got])
         number = ctypes.get_errno()
-        if number in {errno.ENOSYS, errno.EPERM}:  # container profiles of before Linux 4.8 forbid the call alone
+        if number in {errno.ENOSYS, errno.EPERM}:  # container profiles from before Linux 4.8 forbid only this call
             return self._from_file(pid, address, size)
         raise OSError(number, os.strerror(number))
 
@@ -99,12 +100,12 @@ AF_PACKET: Final = 17
 
 
 def read_sockaddr(raw: bytes, *, sending: bool = False) -> Endpoint | None:
-    """Return the endpoint that a ``struct sockaddr`` names; None for no address, and families not judged.
+    """Return the endpoint in a ``struct sockaddr``; None if it is no address, or of a family that is not judged.
 
     Args:
         raw: The bytes.
-        sending: Whether something is sent there. Linux takes AF_UNSPEC for IPv4 then (``udp_sendmsg``,
-            ``raw_sendmsg``); where something is connected it ends a connection.
+        sending: Whether the call sends something there. Linux then treats AF_UNSPEC as IPv4 (``udp_sendmsg``,
+            ``raw_sendmsg``); in a ``connect`` it ends a connection.
     """
     if len(raw) < 2:  # noqa: PLR2004 - the family's own size
         return None
@@ -133,9 +134,9 @@ def read_sockaddr(raw: bytes, *, sending: bool = False) -> Endpoint | None:
 
 
 def _device(raw: bytes) -> str:
-    """Return the device that a ``struct sockaddr_pkt`` names, as obsolete SOCK_PACKET sockets take it.
+    """Return the device in a ``struct sockaddr_pkt``, which obsolete SOCK_PACKET sockets use; empty if there is none.
 
-    Linux takes any size from 16 on. In a ``sockaddr_ll`` the protocol stands there, which is no printable text.
+    Linux accepts any size from 16 on. A ``sockaddr_ll`` has the protocol there, which is not printable text.
     """
     name = raw[2:16].partition(b"\0")[0]
     return name.decode("ascii") if len(raw) >= 16 and name.isascii() and name.decode().isprintable() else ""  # noqa: PLR2004 - struct sockaddr
@@ -144,7 +145,7 @@ def _device(raw: bytes) -> str:
 def _interface(index: int) -> str:
     try:
         return socket.if_indextoname(index)
-    except OSError:  # it is one of the caller's network, and not of this process's
+    except OSError:  # it belongs to the caller's network, and not to this process's
         return f"#{index}"
 
 
@@ -167,15 +168,16 @@ class _Word:
 class Page:
     """Memory that the test process and the supervisor share, in words of eight bytes.
 
-    A *word* says what holds: the number of the publication, and the index of the policies. Zero as index: go on.
+    A *word* says what is in force: the number of the publication, and the index of the policies. Index zero means that
+    calls pass.
 
     Attributes:
         now: The word in force.
-        reports: How many reports have been put into the pipe.
-        lost: How many found it full.
-        taken: How many of both the test process knows of.
-        pending: How many look-ups are held up until their name is known, so that their reports are still to come.
-        first: What started before is nobody's; 0 until anything has been watched.
+        reports: The number of reports written into the pipe.
+        lost: The number of reports that could not be written into it.
+        taken: How many of both the test process knows about.
+        pending: The number of look-ups that are held up until their name is known: their reports may still come.
+        first: Processes and threads that started earlier belong to no test; 0 until anything has been watched.
     """
 
     now, reports, pending, lost, first, taken = map(_Word, range(6))
@@ -198,17 +200,17 @@ class Page:
         self._map.close()
 
     def publish(self, word: int, last: int = 0) -> None:
-        """Put a word in force, and note when.
+        """Put a word in force, and note the time.
 
         Args:
-            word: It.
-            last: The last process that had started when its owner began; 0 if nobody looked.
+            word: The word.
+            last: Id of the process that started last before the word's test began; 0 if unknown.
         """
         self.note(word, last)
         self._words[self._NOW] = word
 
     def note(self, word: int, last: int) -> None:
-        """Note that a word holds for what starts from now on, whatever is in force for what has started."""
+        """Note that a word applies to processes and threads that start from now on, and not to running ones."""
         words = self._words
         count = words[self._MOMENTS]
         at = self._MOMENT_AT + 3 * (count % self._MOMENT_COUNT)
@@ -218,11 +220,11 @@ class Page:
         words[self._MOMENTS] = count + 1
 
     def begin_tests(self) -> None:
-        """Note that what started before now is nobody's."""
+        """Note that processes and threads that exist now belong to no test."""
         self.first = ticks()
 
     def hold_thread(self, thread: int, word: int) -> None:
-        """Put a word in force for one thread, whatever holds for the process."""
+        """Put a word in force for one thread, whatever is in force for the process."""
         words = self._words
         free = 0
         for at in self._places(thread):
@@ -231,12 +233,12 @@ class Page:
                 return
             if not words[at]:
                 free = free or at
-        if free:  # else it is one of very many, and held to what held when it started
+        if free:  # else there are too many threads, and it is held to what was in force at its start
             words[free + 1] = word
             words[free] = thread
 
     def release_thread(self, thread: int) -> None:
-        """End that: the thread ends, whose number may be another's then."""
+        """Remove the word of a thread that ends: its number may be used again."""
         words = self._words
         for at in self._places(thread):
             if words[at] == thread:
@@ -251,7 +253,7 @@ class Page:
         return [self._THREAD_AT + 2 * ((thread + step) % self._THREAD_COUNT) for step in range(_STEPS)]
 
     def note_span(self, since: int, word: int) -> None:
-        """Keep for long what held from ``since`` until now: the set-up of a fixture that many tests use."""
+        """Keep for long which word was in force from ``since`` until now: in the set-up of a fixture of many tests."""
         words = self._words
         count = words[self._SPANS]
         at = self._SPAN_AT + 3 * (count % self._SPAN_COUNT)
@@ -259,7 +261,7 @@ class Page:
         words[self._SPANS] = count + 1
 
     def word_at(self, moment: int, pid: int) -> int | None:
-        """Return the word that held when a process or thread started; None if that isn't known any more."""
+        """Return the word that was in force when a process or thread started; None if it is no longer known."""
         words = self._words
         if not self.first or moment < self.first:
             return 0
@@ -280,7 +282,7 @@ class Page:
         return None
 
     def count_report(self, *, lost: bool) -> None:
-        """Count a report, put into the pipe or lost."""
+        """Count a report that was written into the pipe, or lost."""
         if lost:
             self.lost += 1
         else:
@@ -288,20 +290,20 @@ class Page:
 
 
 _STEPS: Final = 8
-"""In so many places of the table a thread may stand."""
+"""The number of places in the table where a thread may be."""
 _NEAR: Final = 4096
-"""Numbers of processes further apart have begun anew in between."""
+"""If process ids are further apart, the numbering has restarted in between."""
 WORD_BITS: Final = 16
 LARGEST_INDEX: Final = (1 << WORD_BITS) - 1
 
 
 def _began_before(word: int, last: int, pid: int) -> bool:
-    """Tell whether a word was in force when a process started, of those that were published within the same tick.
+    """Tell whether a word that was published in the tick in which a process started was in force at its start.
 
     Args:
-        word: It. Rather somebody's than nobody's.
-        last: The last process that had started when it was published; 0 if nobody looked.
-        pid: The process.
+        word: The word. If in doubt, the process is charged to a test rather than to none.
+        last: Id of the process that started last before the word was published; 0 if unknown.
+        pid: Id of the process.
     """
     return not 0 <= last - pid < _NEAR and bool(word if last else word & LARGEST_INDEX)
 
@@ -310,23 +312,23 @@ def _began_before(word: int, last: int, pid: int) -> bool:
 
 
 class Report(NamedTuple):
-    """What the supervisor saw: one attempt that the policies in force do not permit.
+    """A report of the supervisor: one attempt that the policies in force do not permit.
 
     Attributes:
-        word: What held.
-        kind: The sort of access, as ``Kind`` names it.
-        host: Host, path or queried name.
-        port: Its port.
+        word: The word in force.
+        kind: The kind of access, a value of ``Kind``.
+        host: The host, path or queried name.
+        port: The port.
         family: ``"ip"``, ``"unix"``, ``"vsock"`` or ``"packet"``.
-        reach: How far it goes, as ``Reach`` names it.
-        name: A name that a remembered look-up gives.
+        reach: How far it goes, a value of ``Reach``.
+        name: A name for the host, from a remembered look-up.
         refused: Whether the call was refused.
-        pid: The process.
-        thread: Its thread.
-        thread_name: The name that the system has for that.
-        command: Its command line.
+        pid: Id of the process.
+        thread: Id of the thread.
+        thread_name: The system's name of the thread.
+        command: Command line of the process.
         own: Whether it is the test process itself.
-        before: Whether it started before what held was published, and nobody knows for whom.
+        before: Whether the process or thread started before the word was published, for an unknown test.
     """
 
     word: int
@@ -346,9 +348,9 @@ class Report(NamedTuple):
 
 
 _PIECE: Final = struct.Struct("=4sHHHxxQ")
-"""What a piece of a message begins with: the mark, its size, its place, how many there are, and whose they are."""
+"""The header of a piece of a message: mark, size, position, number of pieces, and an id of the message."""
 _MARK: Final = b"\xf5tc\xf6"
-"""No JSON text in ASCII holds it: after what is no piece, the next one is found again."""
+"""No JSON text in ASCII contains it, so that after invalid bytes the next piece can be found."""
 _LARGEST_PIECE: Final = 4096 - _PIECE.size  # PIPE_BUF
 _MOST_PIECES: Final = 4096
 _UNFINISHED: Final = 256
@@ -356,10 +358,10 @@ _numbers: Final = itertools.count()
 
 
 def encode(values: object) -> list[bytes]:
-    """Return a message in pieces, to be written each by one call.
+    """Return a message in pieces, each to be written with one call.
 
-    The system writes them whole or not at all: threads, forked children and signal handlers that write to one pipe
-    don't get between the bytes of each other's pieces, and need no lock, which a fork or a signal could meet locked.
+    The system writes a piece whole or not at all. Therefore threads, forked children and signal handlers that write to
+    one pipe don't mix the bytes of their pieces. They need no lock, which could be locked at a fork or a signal.
     """
     text = json.dumps(values).encode()
     count = max(1, -(-len(text) // _LARGEST_PIECE))
@@ -369,13 +371,13 @@ def encode(values: object) -> list[bytes]:
 
 
 class Messages:
-    """The reading end of a pipe whose messages ``encode`` made.
+    """The reading end of a pipe with messages of ``encode``.
 
-    Whatever is written into the pipe, reading raises nothing: what is no message is dropped and counted.
+    Reading raises no error, whatever is written into the pipe: invalid bytes are dropped and counted.
 
     Attributes:
-        ended: Whether nobody can write any more.
-        dropped: How often something was no message.
+        ended: Whether the pipe has no writer any more.
+        dropped: How often something invalid was dropped.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -387,7 +389,7 @@ class Messages:
         self._begun: dict[int, list[bytes]] = {}
 
     def read(self) -> list[list[Any]]:
-        """Return the messages that have come, none of which is empty."""
+        """Return the messages that have arrived; none of them is empty."""
         chunks = [self._rest]
         while True:
             try:
@@ -405,7 +407,7 @@ class Messages:
         at = 0
         while at < len(data):
             end = self._end_of_piece(data, at)
-            if end is None:  # the rest is still to come
+            if end is None:  # the rest has not arrived yet
                 break
             if end:
                 message = self._message(data, at, end)
@@ -415,14 +417,14 @@ class Messages:
                 self.dropped += 1
                 end = data.find(_MARK, at + 1)
                 if end < 0:
-                    end = max(at + 1, len(data) - len(_MARK) + 1)  # a mark may have begun
+                    end = max(at + 1, len(data) - len(_MARK) + 1)  # the end may be the start of a mark
             at = end
         self._rest = data[at:]
         return found
 
     @staticmethod
     def _end_of_piece(data: bytes, at: int) -> int | None:
-        """Return where a piece ends; 0 if there is none here, None if it isn't there whole."""
+        """Return where the piece at a position ends; 0 if there is no piece, None if it is not complete yet."""
         if not data.startswith(_MARK, at):
             return None if _MARK.startswith(data[at : at + len(_MARK)]) else 0
         if len(data) < at + _PIECE.size:
@@ -439,7 +441,7 @@ class Messages:
         return None if end > len(data) else end
 
     def _message(self, data: bytes, at: int, end: int) -> list[Any] | None:
-        """Return the message that a piece completes, if it does."""
+        """Return the message that a piece completes; None if it completes none."""
         _mark, _size, place, count, ident = _PIECE.unpack_from(data, at)
         begun = self._begun.pop(ident, [])
         if len(begun) != place:  # its beginning was lost
@@ -448,7 +450,7 @@ class Messages:
         begun.append(data[at + _PIECE.size : end])
         if len(begun) < count:
             self._begun[ident] = begun
-            if len(self._begun) > _UNFINISHED:  # who wrote it ended before it was finished
+            if len(self._begun) > _UNFINISHED:  # the writer ended before the message was complete
                 del self._begun[next(iter(self._begun))]
                 self.dropped += 1
             return None

@@ -1,1 +1,1 @@
-"""What a run touched, as one model that every format renders and none computes."""
+"""The network use of a run: one model, and the formats that render it and compute nothing themselves."""

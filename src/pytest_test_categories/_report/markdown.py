@@ -122,7 +122,7 @@ _AT: Final = re.compile(r"(@[\w./-]+)")
 
 
 def _code(text: str) -> str:
-    """Return a text in typewriter face, as an element: code hosts notify nobody for an @name in one."""
+    """Return a text in a ``<code>`` element: code hosts send no notification for an @name inside of one."""
     return f"<code>{_escaped(_cut(text))}</code>"
 
 

@@ -74,7 +74,7 @@ def published_id(test: str) -> str:
 
 
 def published_target(target: str) -> str:
-    """Return a target in a form that is safe to publish; a unix socket's path also as any other run would have it."""
+    """Return a target in a form that is safe to publish; a unix socket's path in a form that is stable across runs."""
     if target.startswith("unix:"):
         path = stable_target(target).removeprefix("unix:")
         target = f"unix:{path if path.startswith(_SYSTEMS_OWN) else relative_place(path)}"

@@ -1,1 +1,1 @@
-"""What a size may reach, and what is said of a breach: pure, and imports nothing else of ours."""
+"""What a size may reach, and the texts about a violation: pure functions, which import nothing else of the package."""

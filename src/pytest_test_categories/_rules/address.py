@@ -285,7 +285,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def stable_target(target: str) -> str:
-    """Return a target as any other run would have it: without a system-chosen port, or a temporary directory."""
+    """Return a target in a form that is stable across runs: no system-chosen port, no temporary directory."""
     if target.startswith("unix:"):
         target = re.sub(_PYTESTS_OWN, "unix:.../", target)
         return re.sub(_RANDOM, r"\1*", target) if re.match(_TEMPORARY, target) else target

@@ -94,7 +94,7 @@ class Kind(enum.Enum):
     LOOKUP = "lookup"
     REVERSE_LOOKUP = "reverse-lookup"
     BIND = "bind"
-    REUSE = "reuse"  # sending on a connection that was made elsewhere
+    REUSE = "reuse"  # sending on a connection that was opened elsewhere
 
 
 class Policy(NamedTuple):

@@ -32,7 +32,7 @@ class Violation(NamedTuple):
         fixture_home: The directory or file that defines that fixture; empty for the root directory.
         held_by: The test because of which that fixture is held to ``size``.
         guard: Where the guard that refused was entered, if it was not the test's own.
-        late: How the violation could come after the end of its test; empty if it did not.
+        late: Why the violation came after the end of its test; empty if it did not.
         count: The number of attempts in this record.
         verdict: The result: ``refused``, ``warned`` or ``known`` (the baseline lists it, so that it only warned);
             for records that only reports use, ``permitted`` or ``observed``.

@@ -1,1 +1,1 @@
-"""Sizes from an observed run: which would do, and markers written into the sources."""
+"""Suggests sizes from an observed run, and writes the markers into the sources."""

@@ -99,7 +99,7 @@ class FixturePlan:
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
     def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return the broad fixtures that are held to the size of the tests that request them, as ``HOME::NAME``."""
+        """Return the broad fixtures that are held to the sizes of their tests, as ``HOME::NAME`` or ``NAME``."""
         return tuple(
             f"{home}::{name}" if (home := _private.home_of(found[-1])) else name
             for name, found in _private.fixtures_of(item).items()

@@ -190,7 +190,7 @@ class Settings(NamedTuple):
 
     @property
     def active(self) -> bool:
-        """Whether anything is watched, which a report needs in off mode, too."""
+        """Whether anything is watched; in off mode only if a report, a suggestion or an explanation needs it."""
         return self.mode is not None
 
     @property
@@ -388,7 +388,7 @@ def _parse(config: pytest.Config) -> Settings:
 
 
 def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    """Return the settings of everything but enforcement (reports, suggestions, baseline), by field; often empty."""
+    """Return the settings that are not about enforcement, by field: reports, suggestions, baseline and others."""
     found: dict[str, Any] = {}
     if reports := getattr(option, "network_report", None):
         from pytest_test_categories._report import files

@@ -49,7 +49,7 @@ SIZE_KEY: Final = "test_categories_size"
 """Attribute of the first report of a test that ran in its own process: the size to count the test under."""
 
 SECTION: Final = "TC001 network access"
-"""Title of the section that tells of violations in a report that failed for another reason."""
+"""Title of the section with the violations, in a report that failed for another reason."""
 
 
 def _hidden(info: pytest.ExceptionInfo[BaseException]) -> bool:

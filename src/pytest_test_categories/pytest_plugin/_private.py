@@ -251,7 +251,7 @@ class Folding:
         self._text = ""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin to hide frames."""
         option = self._item.config.option
         self._filter = getattr(self._item, "_traceback_filter", None)
         # Both are options of the terminal reporter, which a run may do without.
@@ -261,7 +261,7 @@ class Folding:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Show all frames again."""
         vars(self._item).pop("_traceback_filter", None)
 
     def _folded(self, info: pytest.ExceptionInfo[BaseException]) -> Any:

@@ -107,7 +107,7 @@ class Selected:
         return ""
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Return how many tests have no size, where that decides whether they run."""
+        """Return notes on tests without a size: those that run in any environment, or that ``-m`` could not select."""
         return [f"test categories: {note}" for note in self._notes]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

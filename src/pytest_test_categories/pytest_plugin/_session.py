@@ -173,11 +173,10 @@ class Session:
         """Register the part that handles reports with violations, at the first violation."""
         if not self._no_reports:
             return
+        # ``pop`` is one step for the interpreter. A lock could make a hub wait.
         try:
             self._no_reports.pop()
-        except (
-            IndexError
-        ):  # another thread was quicker; one step for the interpreter, and no lock that a hub may wait for
+        except IndexError:  # another thread was faster
             return
         from pytest_test_categories.pytest_plugin._reports import Reports
 
@@ -189,7 +188,7 @@ class Session:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Install a hook for exceptions in threads, before pytest's own."""
+        """Install a hook for exceptions in threads, in front of pytest's own."""
         self._hook_before = threading.excepthook
         threading.excepthook = self._thread_hook
 

@@ -39,7 +39,7 @@ class Sizes:
         self._stated: dict[str, TestSize | None] = {}  # by path: the size that the source states
         self.have_entries = False  # whether any test, class or module has a marker with entries
         self._mapped_allow = False  # whether one of these markers stands for a size
-        self.have_lists = False  # whether any test or class has ``network_only``, as a marker or an attribute
+        self.have_lists = False  # whether one is ``network_only``, or a class has that attribute
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
