@@ -832,7 +832,7 @@ def test_the_cures_for_a_narrowed_fixture_name_the_test_that_narrowed_it_and_the
     result.stdout.fnmatch_lines(
         [
             "*How to fix:",
-            "*fixture server is small because of *::test_narrows: make that test medium,",
+            "*not of this test: fixture server is small because of *::test_narrows. Make that test medium,",
             "*or declare the fixture's size: test_categories_fixture_sizes = server = medium",
             "*Documentation:*",
         ]

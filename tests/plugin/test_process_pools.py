@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -214,9 +215,10 @@ def test_b_small():
     )
     result = run_pytest("--test-categories-enforcement=warn")
     result.assert_outcomes(passed=3, warnings=None)
-    text = "\n".join(summary(result))
-    assert "::test_b_small [small]" in text
-    assert "::test_a_innocent [small]" not in text
+    output = result.stdout.str()
+    assert "Network access violation in test_b_small: " in output
+    assert "violation in test_a_innocent" not in output
+    assert "network violations: 1 in 1 test, each a warning above" in summary(result)
 
 
 @pytest.mark.parametrize(("kind", "method"), [param for param in KINDS if param.values[0] != "joblib"])
@@ -438,7 +440,7 @@ WAYS = {
 @pytest.mark.parametrize("mode", ["strict", "warn"])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_job_of_any_librarys_pool_is_its_submitters(
-    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, summary: Lines, library: str, mode: str
+    pytester: pytest.Pytester, run_pytest: Run, outcomes: Outcomes, library: str, mode: str
 ) -> None:
     pytest.importorskip(library)
     pytester.makepyfile(
@@ -492,8 +494,7 @@ def test_end():
     end()
 """,
     )
-    result = run_pytest("-v", f"--test-categories-enforcement={mode}")
-    found = outcomes(result)
+    found = outcomes(run_pytest("-v", "--network-report=report.json", f"--test-categories-enforcement={mode}"))
     assert len(found) > 4 * 3
     wrong = {
         test
@@ -501,5 +502,6 @@ def test_end():
         if words != {"FAILED" if "small" in test and mode == "strict" else "PASSED"}
     }
     assert not wrong
-    listed = {line.split("[", 1)[1].split("]")[0] for line in summary(result) if "::test_dials[" in line}
-    assert listed == {test.split("[", 1)[1][:-1] for test in found if "small" in test}
+    accesses = json.loads((pytester.path / "report.json").read_text(encoding="utf-8"))["accesses"]
+    listed = {access["test"].partition("::")[2] for access in accesses if access["verdict"] in {"refused", "warned"}}
+    assert listed == {test for test in found if "small" in test}

@@ -82,8 +82,6 @@ def line_text(violation: Violation) -> str:
 
 def aim_text(violation: Violation) -> str:
     """Return what was attempted, for lists: the target, or the address that a server was to listen on."""
-    if violation.kind == PROGRAM:
-        return f"{violation.target}, which no layer watches,"
     return _serving(violation) if violation.kind == "bind" else violation.target
 
 
@@ -95,7 +93,8 @@ def _serving(violation: Violation) -> str:
 def short_text(violation: Violation) -> str:
     """Return a violation in few words, for a line that pytest cuts at the terminal's width."""
     where = f" at {violation.location}" if violation.location else ""
-    return f"[TC001] {aim_text(violation)}{where}"
+    what = f"unwatched {violation.target}" if violation.kind == PROGRAM else aim_text(violation)
+    return f"[TC001] {what}{where}"
 
 
 _TESTS: Final = 5
