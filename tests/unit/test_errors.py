@@ -17,6 +17,7 @@ from pytest_test_categories import (
 )
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.advice import CURES, short_fix
+from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
 from pytest_test_categories._rules.wording import line_text, place_text, report_text, short_text, warning_text
 
 ISSUE = Violation(
@@ -351,6 +352,10 @@ def test_rule_6_what_a_fixture_is_held_to_is_not_fixed_at_the_failing_test(
         pytest.param({"library": "", "function": "test_fetch_user"}, "@pytest.mark.large", id="in-the-test-itself"),
         pytest.param({"library": "", "function": "<lambda>"}, "@pytest.mark.large", id="no-name"),
         pytest.param({"library": "redis", "reach": "machine"}, "fakeredis, or @pytest.mark.medium", id="service"),
+        pytest.param({"because": f"{DENIED_BY}api.example.com"}, "responses or requests-mock", id="denied"),
+        pytest.param(
+            {"because": NOT_LISTED, "library": ""}, "a fake of fetch_user, or an entry of network_only", id="list"
+        ),
     ],
 )
 def test_lists_say_the_fix_in_a_phrase(changes: dict[str, Any], short: str) -> None:

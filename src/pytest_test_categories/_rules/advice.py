@@ -150,17 +150,18 @@ def short_fix(violation: Violation) -> str:
         return "--network-kernel-guard=auto"
     if metadata_hint(violation) or violation.guard:
         return ""
-    if _narrowed_hints(violation):
-        return CURES.get(violation.library, "").partition(",")[0].partition(" and @pytest")[0]
     if is_held_by_another(violation):
         declare = f"{_DECLARED} = {violation.fixture.partition(' ')[0]} = {_needed(violation)}"
         return (
             declare if violation.held_by == _DECLARED else f"{_needed(violation)} for {violation.held_by}, or {declare}"
         )
     mock = "" if violation.kind == "bind" else CURES.get(violation.library) or _fake_of_function(violation)
-    mock = mock.partition(",")[0].partition(" and @pytest")[0]
-    size = _size_of_test(violation)
-    return f"{mock}, or {size}" if mock else size
+    ways = [mock.partition(",")[0].partition(" and @pytest")[0]]
+    if violation.because == NOT_LISTED:
+        ways.append("an entry of network_only")
+    elif not violation.because.startswith(DENIED_BY):  # no size lifts that
+        ways.append(_size_of_test(violation))
+    return ", or ".join(filter(None, ways))
 
 
 def _fake_of_function(violation: Violation) -> str:
