@@ -186,6 +186,7 @@ class NetworkGuard:
         )
         if outer is not None:
             scope.fixture, scope.fixture_home, scope.held_by = outer.fixture, outer.fixture_home, outer.held_by
+            scope.test_size = outer.test_size
         return scope
 
     def shut(self, scope: Scope, error: BaseException | None) -> None:

@@ -1230,7 +1230,7 @@ def test_a_run_reports_it_like_any_other(
         result.stdout.fnmatch_lines(
             [
                 f"*Attempted network connection to 127.0.0.1:{postgres_server.port}",
-                "*for psycopg2 none of these: use a fake repository, or a local server and @pytest.mark.medium",
+                "*with psycopg2, use a fake repository, or a local server and @pytest.mark.medium instead",
                 "network violations: 3 in 3 tests",
             ]
         )

@@ -841,7 +841,7 @@ def test_unsized(): pass
     }
     assert summary(result)[-2:] == [
         "sizes: 2 small, 1 medium, 1 large",
-        "1 test has no size and is therefore not held to anything (test_categories_default_size gives them one)",
+        "1 test has no size and may use any network (test_categories_default_size gives it a size)",
     ]
     report = json.loads((pytester.path / "report.json").read_text())
     assert {test["id"].partition("::test_")[2]: test["size"] for test in report["tests"]} == {

@@ -180,7 +180,7 @@ def test_tests_with_no_size_are_held_to_nothing_and_counted(
     result.assert_outcomes(passed=3)
     assert summary(result) == [
         "sizes: 1 small",
-        "2 tests have no size and are therefore not held to anything (test_categories_default_size gives them one)",
+        "2 tests have no size and may use any network (test_categories_default_size gives them a size)",
     ]
 
 

@@ -104,7 +104,7 @@ def test_the_summary_is_the_same_whatever_the_verbosity_and_the_workers(
         "  test_all.py::test_leaves_a_thread [small]\n    198.51.100.1:7 at test_all.py:9",
         "autouse fixture environment (session) ",
         "sizes: 9 small, 1 medium, 1 large",
-        "1 test has no size and is therefore not held to anything",
+        "1 test has no size and may use any network",
     ):
         assert part in text
     assert "test_expected" not in text

@@ -444,9 +444,11 @@ def test_an_error_crosses_pickle(violations: list[Violation], undelivered: bool)
 @given(VIOLATIONS)
 def test_every_violation_has_its_specified_lines(violation: Violation) -> None:
     text = report_text((violation,))
+    by_another = violation.fixture and violation.held_by and violation.held_by != violation.test
+    category = (violation.test_size if by_another else "") or violation.size
     assert text.startswith(
         "[TC001] Network Access Violation\n"
-        f"Test: {violation.test}\nCategory: {violation.size.upper()}\n\nWhat happened:\n"
+        f"Test: {violation.test}\nCategory: {category.upper()}\n\nWhat happened:\n"
         f"  Attempted network connection to {violation.target}\n"
     )
     assert text.endswith("\n\nDocumentation: https://pytest-test-categories.readthedocs.io/errors/TC001")

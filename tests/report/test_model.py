@@ -302,7 +302,7 @@ def test_a_message_says_who_what_and_the_cure() -> None:
     assert found["api.example.com:443"].splitlines() == [
         f"{USERS}::test_fetch (small) tried to use api.example.com:443: refused.",
         "with requests; GET https://api.example.com/users/7?...; by a lookup (socket.connect)",
-        "for requests: use responses or requests-mock",
+        "with requests, use responses or requests-mock",
         "@pytest.mark.large instead: api.example.com is not on this machine",
     ]
     assert "seen by the kernel layer" in found["<script>alert(1)</script>.example:80"]

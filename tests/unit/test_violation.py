@@ -27,6 +27,7 @@ FULL = Violation(
     process="child process 7",
     fixture="db (session)",
     held_by="tests/test_api.py::test_small",
+    test_size="medium",
     guard="tests/conftest.py:3",
     late="after its end",
     count=3,
@@ -57,12 +58,12 @@ def test_a_record_crosses_json_and_pickle() -> None:
 def test_every_field_is_written_under_its_name() -> None:
     written = FULL.to_dict()
     assert {name: getattr(FULL, name) for name in written} == written
-    assert len(written) == 26
+    assert len(written) == 27
 
 
 def test_records_of_an_older_version_are_read() -> None:
-    older = {key: value for key, value in FULL.to_dict().items() if key not in {"request", "replace"}}
-    assert Violation.from_dict(older) == FULL._replace(request="", replace="")
+    older = {key: value for key, value in FULL.to_dict().items() if key not in {"request", "replace", "test_size"}}
+    assert Violation.from_dict(older) == FULL._replace(request="", replace="", test_size="")
 
 
 def test_keys_of_a_newer_version_are_passed_over() -> None:

@@ -102,8 +102,8 @@ def test_calls_of_one_line_from_several_places_of_a_test_are_one_fact() -> None:
 
 
 def test_rule_6_a_medium_test_is_not_listed_as_small_for_its_fixtures_sake() -> None:
-    lines = listed(of("t.py::test_m", fixture="db (session)", held_by="t.py::test_s"))
-    assert lines[0] == "  t.py::test_m [small, by its fixture db]"
+    lines = listed(of("t.py::test_m", fixture="db (session)", held_by="t.py::test_s", test_size="medium"))
+    assert lines[0] == "  t.py::test_m [medium, its fixture db is small]"
     assert lines[2] == "      to fix: large for t.py::test_s, or test_categories_fixture_sizes = db = large"
 
 

@@ -111,6 +111,7 @@ class Scope:
     fixture = ""
     fixture_home = ""
     held_by = ""
+    test_size = ""
     held = False
     closer: object = None
     closed_at: int | None = None  # the moment it closed, as ``tasks.moment`` counts

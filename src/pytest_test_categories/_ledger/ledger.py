@@ -292,6 +292,7 @@ class Ledger:
             fixture=scope.fixture,
             fixture_home=scope.fixture_home,
             held_by=scope.held_by,
+            test_size=scope.test_size,
             guard=scope.guard,
             verdict="known" if verdict == "refused" and (PROGRAM, program) in policy.known else verdict,
         )
@@ -548,6 +549,7 @@ def _as_seen_by(refusal: Refusal, violation: Violation, attempt: Attempt) -> Vio
         fixture=scope.fixture,
         fixture_home=scope.fixture_home,
         held_by=scope.held_by,
+        test_size=scope.test_size,
         guard=scope.guard,
         verdict="warned" if not strict else "known" if verdict.known else "refused",
         needs=needed_size(attempt, policy.allow)._value_,

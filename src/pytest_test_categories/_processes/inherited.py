@@ -71,10 +71,10 @@ def _parsed(text: str) -> tuple[dict[str, Any], list[Policy]]:
 
 def _scope(data: dict[str, Any], policies: list[Policy]) -> Scope:
     scope: Scope | None = None
-    for home, serial, kind, index, test, fixture, held_by, where, file in reversed(data["scopes"]):
+    for home, serial, kind, index, test, fixture, held_by, test_size, where, file in reversed(data["scopes"]):
         policy = None if index < 0 else policies[index]
         scope = Scope(ScopeKind(kind), policy, test, parent=scope, file=file, where=where)
-        scope.fixture, scope.held_by = fixture, held_by
+        scope.fixture, scope.held_by, scope.test_size = fixture, held_by, test_size
         scope.home = (home, serial)
         scope.thread = origin.MAIN_THREAD
     assert scope is not None

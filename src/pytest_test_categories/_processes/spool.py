@@ -268,7 +268,7 @@ class Spawned:
                 index = policies.index(policy) if policy in policies else len(policies)
                 policies[index:] = [policy]
             home, serial = scope.home or (self._home, scope.serial)
-            facts = [scope.test, scope.fixture, scope.held_by, scope.where, str(scope.file)]
+            facts = [scope.test, scope.fixture, scope.held_by, scope.test_size, scope.where, str(scope.file)]
             listed.append([home, serial, scope.kind, index, *facts])
         handed = {
             "root": root,

@@ -107,12 +107,12 @@ def cures(violation: Violation) -> list[str]:
         return [hint]
     found = []
     if violation.kind == "bind":
-        found.append("none of these: the test itself listens. Call the application without a server")
+        found.append("the test starts a server: call the application without one")
     elif cure := CURES.get(violation.library):
         if violation.size != "small":
             cure = cure.replace(" and @pytest.mark.medium", "")  # the test has that size already
         fits = any(name in cure for name in _NAMED)
-        found.append(f"for {violation.library}{'' if fits else ' none of these'}: use {cure}")
+        found.append(f"with {violation.library}, use {cure}{'' if fits else ' instead'}")
     if violation.cassette:
         found.append("under a VCR cassette: record once with --test-categories-enforcement=off")
     return found

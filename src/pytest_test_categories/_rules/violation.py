@@ -31,6 +31,7 @@ class Violation(NamedTuple):
         fixture: Fixture that was being set up or torn down, with its scope, such as ``db (session)``.
         fixture_home: The directory or file that defines that fixture; empty for the root directory.
         held_by: The test because of which that fixture is held to ``size``.
+        test_size: The size of the test itself, if a fixture was held to ``size``.
         guard: Where the guard that refused was entered, if it was not the test's own.
         late: Why the violation came after the end of its test; empty if it did not.
         count: The number of attempts in this record.
@@ -63,6 +64,7 @@ class Violation(NamedTuple):
     fixture: str = ""
     fixture_home: str = ""
     held_by: str = ""
+    test_size: str = ""
     guard: str = ""
     late: str = ""
     count: int = 1  # type: ignore[assignment]  # a field of ours, not tuple's method

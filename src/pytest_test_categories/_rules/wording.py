@@ -39,7 +39,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
     lines = [
         "[TC001] Network Access Violation",
         f"Test: {first.test}",
-        f"Category: {first.size.upper() or 'NONE'}",
+        f"Category: {_category(first).upper() or 'NONE'}",
         "",
         "What happened:",
         f"  Started {first.target}, which no layer watches: it may have used the network"
@@ -64,6 +64,11 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         f"Documentation: {DOCUMENTATION}",
     ]
     return "\n".join(lines)
+
+
+def _category(violation: Violation) -> str:
+    """Return the size of the test, which is not the size that its fixture is held to because of another test."""
+    return violation.test_size if is_held_by_another(violation) and violation.test_size else violation.size
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
@@ -117,7 +122,9 @@ def grouped_lines(by_test: Mapping[str, Mapping[Any, Violation]], *, named: bool
             where = (violation.location, violation.function) if violation.location else (test, "")
             size = violation.size or "no size"
             if is_held_by_another(violation):
-                size += f", by its fixture {violation.fixture.partition(' ')[0]}"
+                size = (
+                    f"{_category(violation) or 'no size'}, its fixture {violation.fixture.partition(' ')[0]} is {size}"
+                )
             fact = (size, aim_text(violation), *where, tuple(_circumstances(violation)))
             group = facts.setdefault(fact, {})
             before = group.get(test)  # the same line, called from several places

@@ -213,6 +213,10 @@ class FixturePlan:
             held.rank, held.by, held.ranks = rank, item.nodeid, None
         return held
 
+    def size_of(self, item: pytest.Item) -> TestSize | None:
+        """Return the size of a test itself."""
+        return self._sizes.of(item)
+
     def of(self, definition: Any, index: int, item: pytest.Item) -> Held:
         """Return the size that a fixture is held to when ``item`` causes its set-up."""
         declared = self._declared.get(definition.argname)
@@ -270,6 +274,8 @@ class FixtureGuard:
         scope = Scope(ScopeKind.FIXTURE, policy, test, parent=self._run.base)
         scope.fixture, scope.fixture_home = fixture, home
         scope.held_by = held.by
+        own = self._plan.size_of(item)
+        scope.test_size = "" if own is None else own.value
         scope.file = getattr(getattr(definition.func, "__code__", None), "co_filename", "")
         if held.ranks is not None:
             self._observe(scope, held)

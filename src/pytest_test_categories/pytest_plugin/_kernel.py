@@ -86,6 +86,7 @@ def _violation(report: Report, attempt: Attempt, scope: Scope | None) -> Violati
         fixture=scope.fixture,
         fixture_home=scope.fixture_home,
         held_by=scope.held_by,
+        test_size=scope.test_size,
         guard=scope.guard,
         late=_late_text(scope, own=report.own),
     )

@@ -234,10 +234,11 @@ def _size_lines(counts: dict[str, int], *, denying: bool) -> list[str]:
     sized = [f"{counts[size.value]} {size.value}" for size in TestSize if counts.get(size.value)]
     lines = [f"sizes: {', '.join(sized)}"] if sized else []
     if unsized := counts.get(""):
-        held = "held only to test_categories_network_deny" if denying else "not held to anything"
+        denied = " but what test_categories_network_deny lists" if denying else ""
+        one = unsized == 1
         lines.append(
-            f"{unsized} {'test has no size and is' if unsized == 1 else 'tests have no size and are'} "
-            f"therefore {held} (test_categories_default_size gives them one)"
+            f"{unsized} {'test has' if one else 'tests have'} no size and may use any network{denied} "
+            f"(test_categories_default_size gives {'it' if one else 'them'} a size)"
         )
     return lines
 
