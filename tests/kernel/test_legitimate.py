@@ -504,5 +504,5 @@ def test_with_the_layer_no_program_is_unwatched(run: Callable[..., Outcome], pyt
             subprocess.run(["true"], check=True)
         """
     )
-    assert run("--network-unwatched=error").counts == {"passed": 1}
-    assert run("--network-unwatched=error", guard="off").counts == {"failed": 1}
+    assert run("--test-categories-unwatched=error").counts == {"passed": 1}
+    assert run("--test-categories-unwatched=error", guard="off").counts == {"failed": 1}

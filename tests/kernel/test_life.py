@@ -502,7 +502,7 @@ def test_threads_of_before_make_it_unavailable(command: Callable[..., list[str]]
     pytester.makepyfile(
         early="import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()"
     )
-    call = command("-k", "test_ok", guard="auto", plugins=("early",))
+    call = command("-v", "-k", "test_ok", guard="auto", plugins=("early",))
     environment = {**os.environ, "PYTHONPATH": str(pytester.path)}
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0

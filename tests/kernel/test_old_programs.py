@@ -170,7 +170,7 @@ def test_calls_by_old_numbers_are_judged(
 
 
 @pytest.mark.parametrize("folded", ["", "socketcall-"])
-@pytest.mark.parametrize(("call", "target"), [("listen", "0.0.0.0:0"), ("join", "239.1.2.3")])
+@pytest.mark.parametrize(("call", "target"), [("listen", "listen on 0.0.0.0 (any port)"), ("join", "239.1.2.3")])
 def test_so_are_listen_and_joining_a_multicast_group(
     run: Callable[..., Outcome], pytester: pytest.Pytester, old: str, folded: str, call: str, target: str
 ) -> None:

@@ -150,7 +150,7 @@ def test_the_message_names_the_command(run: Callable[..., Outcome], pytester: py
     assert outcome.packets == 0
     outcome.result.stdout.fnmatch_lines(
         [
-            "*network layers: socket wrappers, audit hook, Python child processes, kernel*",
+            "*network layers: Python, kernel*",
             "[[]TC001[]] Network Access Violation",
             "Test: test_the_message_names_the_command.py::test_fetch",
             "Category: SMALL",

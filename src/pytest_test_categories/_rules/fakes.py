@@ -229,7 +229,7 @@ def _aws(service: str, test: str) -> _Made | None:
     if service not in _SERVED_BY_MOTO:
         return None
     return "", [
-        f"from moto import mock_aws  # pip install 'moto[{service}]'",
+        f"from moto import mock_aws  # pip install 'moto[{service.replace('-', '')}]'",
         "",
         "with mock_aws():",
         f'    # make what {test} expects to find, such as a bucket, with boto3.client("{service}") here',
