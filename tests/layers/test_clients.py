@@ -547,12 +547,16 @@ def test_uvloop_reaches_unix_sockets_by_the_rules(tmp_path: Any) -> None:
 
     assert refused("small", lambda: native_clients.in_uvloop(both)) == []  # its own
 
-    async def connect() -> None:
-        with contextlib.suppress(OSError):
-            await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, "/var/run/other.sock")
+    async def connect(where: str) -> None:
+        transport, _ = await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, where)
+        transport.close()
 
-    assert refused("small", lambda: native_clients.in_uvloop(connect)) == [("connect", "unix:/var/run/other.sock")]
-    assert refused("medium", lambda: native_clients.in_uvloop(connect)) == []
+    other = "/var/run/other.sock"
+    assert refused("small", lambda: native_clients.in_uvloop(lambda: connect(other))) == [("connect", f"unix:{other}")]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{tmp_path}/served")
+        server.listen()
+        assert refused("medium", lambda: native_clients.in_uvloop(lambda: connect(f"{tmp_path}/served"))) == []
 
 
 def test_a_local_name_that_resolves_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._attribution.origin import state
-from pytest_test_categories._attribution.stack import other_threads_stand_still
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.wording import short_text
 
@@ -18,15 +17,18 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 5.0
 """How long to wait after the refusal before looking at the main thread."""
-_MOMENT: Final = 0.1
-_LOOKS: Final = 5
+_MOMENT: Final = 0.5
+"""How long to look at it."""
+_WORK: Final = 0.02
+"""Seconds of processor time in that moment from which on the main thread counts as working."""
 
 
 class Waiting:
     """Watches a test after a refusal ended one of its threads, and announces, once in a run, that the test waits.
 
     The ``join`` of a queue, or a lock that the thread would have released, can block forever: the refusal was raised
-    only in the thread, and the test fails with it only if it reaches its end.
+    only in the thread, and the test fails with it only if it reaches its end. A main thread that uses the processor
+    does not wait; where the system does not tell that, nothing is announced.
 
     Args:
         announce: Writes a line to the terminal immediately, even while output is captured.
@@ -46,11 +48,10 @@ class Waiting:
 
     def _watch(self, thread: str, violation: Violation) -> None:
         System.sleep(SECONDS)
-        seen = [_main_thread_is_at()]
-        for _ in range(_LOOKS):  # on a busy machine a thread may not get on within a moment
-            System.sleep(_MOMENT)
-            seen.append(_main_thread_is_at())
-        waits = all(one == seen[0] for one in seen)
+        before = _work_of_main_thread()
+        System.sleep(_MOMENT)
+        after = _work_of_main_thread()
+        waits = before is not None and after is not None and after - before < _WORK
         if self.closed:
             return
         if waits and any(scope.test == violation.test for scope in state.phases):
@@ -63,9 +64,8 @@ class Waiting:
             self._busy = False
 
 
-def _main_thread_is_at() -> tuple[object, int] | None:
-    """Return the main thread's current instruction, to compare; None where other threads' frames can't be read."""
-    if not other_threads_stand_still():
-        return None
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    return None if frame is None else (frame, frame.f_lasti)
+def _work_of_main_thread() -> float | None:
+    """Return how many seconds of processor time the main thread has used; None on systems that don't tell."""
+    clock_of = getattr(time, "pthread_getcpuclockid", None)  # not on Windows and macOS
+    ident = threading.main_thread().ident
+    return None if clock_of is None or ident is None else time.clock_gettime(clock_of(ident))
