@@ -140,7 +140,7 @@ def test_each_breach_is_named_with_its_target_line_client_and_cure(
         wanted = [
             f"Category: {size.upper()}\n",
             f"  Attempted network connection to {breach.target}\n    at {dials[name]} in ",
-            f": use {cure}\n" if cure else "",
+            f", use {cure}" if cure else "",
             breach.hint,
             "no other size is needed" if probe else "@pytest.mark.large instead: ",
             f"test_categories_network_allow = {breach.target}" if size == "medium" and not probe else "",
@@ -148,8 +148,8 @@ def test_each_breach_is_named_with_its_target_line_client_and_cure(
         missing = [part for part in wanted if part not in report]
         if name not in CALLER_UNKNOWN and not any(f", called from {call}\n" in report for call in calls):
             missing.append("called from")
-        unfit = [part for part in (": use ", "VCR", "metadata probe", "Also attempted") if part in report]
-        fit = [": use "] * bool(cure) + ["VCR"] * (breach.hint == _CASSETTE) + ["metadata probe"] * probe
+        unfit = [part for part in (", use ", "VCR", "metadata probe", "Also attempted") if part in report]
+        fit = [", use "] * bool(cure) + ["VCR"] * (breach.hint == _CASSETTE) + ["metadata probe"] * probe
         if missing or unfit != fit:
             wrong[name] = (missing, unfit, report)
     assert wrong == {}
