@@ -70,7 +70,10 @@ def test_the_short_summary_of_a_module_that_an_import_fails_begins_with_the_targ
     pytester.makeini("[pytest]\ntest_categories_default_size = small\n")
     pytester.makepyfile(users=FETCHES["users"] + "\nfetch()\n", test_imports="import users\ndef test_one(): pass\n")
     text = run_pytest(workers=workers).stdout.str()
-    assert re.search(rf"^ERROR test_imports\.py - {SHORT}$", text, re.MULTILINE), text
+    said = re.search(r"^ERROR test_imports\.py(?: - (.*))?$", text, re.MULTILINE)
+    assert said is not None, text
+    if said[1] is not None or pytest.version_tuple >= (9, 2):  # pytest 8.4 says nothing of an error that is a text
+        assert re.fullmatch(SHORT, said[1]), text
     assert text.count("[TC001] Network Access Violation") == 1
 
 
