@@ -47,7 +47,7 @@ _ENTRIES: Final = {
     ONLY_MARKER: "all that a test may reach of what its size permits, such as 'db:5432' (pytest-test-categories)",
 }
 
-_SIZES: Final = "small|medium|large|xlarge"
+_SIZES: Final = "|".join(MARKERS)
 
 
 class Key(NamedTuple):
@@ -109,18 +109,18 @@ KEYS: Final = (
     ),
     Key(
         "test_categories_network_available",
-        "none|machine|all",
+        "|".join(AVAILABLE),
         "the network there is: skips tests that need more",
         ALL,
     ),
-    Key("test_categories_network_kernel_guard", "off|auto|require", "the kernel layer, on Linux", OFF),
+    Key("test_categories_network_kernel_guard", "|".join(KERNEL), "the kernel layer, on Linux", OFF),
     Key(
         "test_categories_unwatched",
-        "count|error",
+        "|".join(UNWATCHED),
         "programs that no layer watches: count them, or fail their tests",
         COUNT,
     ),
-    Key("test_categories_network_fakes", "on|off", "whether a violation comes with a fake to paste", ON),
+    Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
 )
 """Every setting of the project; the ini keys and the options are generated from this table."""
@@ -227,7 +227,7 @@ def add(parser: pytest.Parser) -> None:
         "--network-suggest-sizes",
         nargs="?",
         const=PRINT,
-        metavar="print|apply",
+        metavar="|".join(SUGGEST),
         help="refuse nothing, and print the smallest size that each test would pass with; "
         "--network-suggest-sizes=apply writes the markers into the sources",
     )
