@@ -63,6 +63,16 @@ class NameServers:
                 return name[: -len(domain) - 1]
         return name
 
+    def in_full(self, name: str) -> tuple[str, ...]:
+        """Return the full names that a queried name stands for, if the C library completes short names.
+
+        After the full names it asks for a name without a dot as it is, and that is the same look-up.
+        """
+        if "." in name:
+            return (name,) if self.meant(name) != name else ()
+        self._refresh()
+        return tuple(f"{name}.{domain}" for domain in self._domains)
+
     def _refresh(self) -> None:
         stamp = System.stamp(self._path)
         if stamp == self._stamp:

@@ -801,7 +801,7 @@ class Supervisor:
 
     def _judge_name(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> int | None:
         meant = self._servers.meant(name)
-        full = () if meant == name else (LookedUp(name),)  # which may be denied
+        full = tuple(map(LookedUp, self._servers.in_full(name)))  # which may be denied
         attempt = Attempt(Kind.LOOKUP, Endpoint(meant), reach_of_name(meant), full)
         if meant != name and self._refusing(watched, question.word, attempt):  # an entry may name it in full
             in_full = attempt._replace(endpoint=Endpoint(name))
@@ -813,7 +813,10 @@ class Supervisor:
         return None
 
     def _resolve(self, watched: Watched, question: Question, name: str, held: LookUp | None) -> None:
-        """Look a permitted name up, so that its addresses are permitted, too, and then let the caller's query pass."""
+        """Look a permitted name up, so that its addresses are permitted, too, and then let the caller's query pass.
+
+        A query contains a full name. The dot at its end says so here: no search domain is tried.
+        """
         import threading
 
         entries = tuple(entry for policy in self._policies(watched, question.word) for entry in policy.allow)
@@ -821,7 +824,7 @@ class Supervisor:
 
         def look_up() -> None:
             try:
-                found = [str(answer[4][0]) for answer in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+                found = [str(answer[4][0]) for answer in socket.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)]
             except OSError:
                 found = []
             finished.put(lambda: self._let_go(watched, question, held, name, entries, found))
