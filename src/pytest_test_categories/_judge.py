@@ -18,13 +18,14 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import asked, charge, current
+from pytest_test_categories._attribution.origin import asked, charge, scope_here
 from pytest_test_categories._host.names import look_ups, reach_of_address
 from pytest_test_categories._host.unix_sockets import names_denied
 from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._watch import connections
+from pytest_test_categories._watch.passes import Permitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +84,9 @@ class Judge:
         """
         __tracebackhide__ = True
         key = (kind, family, address)
-        scope = current.get()
+        scope = scope_here()
         plain = type(address) is tuple and bool(address) and type(address[0]) is str
-        if plain and scope is not None and scope.open:
+        if plain and scope is not None:
             try:
                 if key in scope.memo:
                     return False
@@ -131,7 +132,7 @@ class Judge:
         else:
             unrestricted = _is_unrestricted(charged.scopes) and not self.listing
             if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
-                self._memoize(scope, charged, key, attempt)
+                self._memoize(scope_here(), charged, key, attempt)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._vouch(kind, (), attempt.reach)  # warned about, observed, or not charged to a test: it goes on
@@ -154,7 +155,7 @@ class Judge:
         if (outside := self.outside) is not None:  # another thread may set it to None meanwhile
             outside.vouch(kind, scopes, reach)
 
-    def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
+    def _memoize(self, scope: Scope | None, charged: Charge, key: tuple[Kind, int, Any], attempt: Attempt) -> None:
         """Remember a permitted attempt in the innermost scope; never a datagram socket's connect.
 
         That connect sends nothing, but has the same key as a stream's connect, which does.
@@ -169,10 +170,10 @@ class Judge:
                 return
         with contextlib.suppress(TypeError):
             if len(scope.memo) < MEMO_ENTRIES:
-                scope.memo.add(key)
+                scope.memo[key] = Permitted(key[2])
             # A layer outside that needs to see each call empties the memos first, and may have done so just now.
             if (outside := self.outside) and not outside.agrees(attempt.kind, charged.scopes, attempt.reach):
-                scope.memo.discard(key)
+                scope.memo.pop(key, None)
 
 
 def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:

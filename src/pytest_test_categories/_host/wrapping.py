@@ -13,7 +13,7 @@ import importlib
 import operator
 import sys
 import threading
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
@@ -76,13 +76,23 @@ class EntryPoint:
         name: The attribute's dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
         owner: An object whose attribute is wrapped, instead of that of the imported module.
+        direct: For a method that C code implements, returns the function that a call on an instance runs, given the
+            method. wrapt would create a bound wrapper and a bound method for each call.
     """
 
-    def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        wrapper: Wrapper,
+        owner: object = None,
+        direct: Callable[[Any], Callable[..., Any]] | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
+        self.direct = direct
         self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
         self._wanted = False
 
@@ -111,7 +121,11 @@ class EntryPoint:
         # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
             try:
-                _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
+                factory = _proxy()
+                args: tuple[Any, ...] = (self.wrapper,)
+                if self.direct is not None and type(current) is MethodDescriptorType:
+                    factory, args = _method_proxy(), (self.wrapper, functools.wraps(current)(self.direct(current)))
+                _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, args))
             except TypeError:  # a type that can't be changed
                 return
             made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
@@ -189,6 +203,29 @@ def _proxy() -> type[Any]:
             return self
 
     return Proxy
+
+
+@functools.cache
+def _method_proxy() -> type[Any]:
+    """Return the class of our wrappers on methods of C code: on an instance they are a plain method."""
+    import wrapt
+
+    class Method(wrapt.FunctionWrapper[..., Any]):
+        __slots__ = ("_self_direct",)
+
+        def __init__(self, wrapped: Any, wrapper: Wrapper, direct: Callable[..., Any]) -> None:
+            super().__init__(wrapped, wrapper)
+            set_direct(self, direct)
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            # This runs for each access on an instance: nothing here may cost more than it must.
+            if instance is None:
+                return super().__get__(instance, owner)
+            return MethodType(direct_of(self), instance)
+
+    slot: Any = vars(Method)["_self_direct"]
+    direct_of, set_direct = slot.__get__, slot.__set__  # wrapt's own way to attributes is several times slower
+    return Method
 
 
 _IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has, too

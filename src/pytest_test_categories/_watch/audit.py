@@ -11,7 +11,7 @@ import _socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import current
+from pytest_test_categories._attribution.origin import current, memo_of_thread
 from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip, pipe_of
 from pytest_test_categories._rules.policy import Kind
@@ -29,7 +29,7 @@ from pytest_test_categories._watch.endpoints import (
     reader_of_connect,
     unanswered,
 )
-from pytest_test_categories._watch.passes import passed
+from pytest_test_categories._watch.passes import Permitted, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,14 +79,15 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     # The interpreter's event carries a socket and an address; other code may raise an event of the same name.
-    if len(args) != 2 or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
+    if len(args) != 2 or type(args[1]) is Permitted or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
         return
     sock, address = args
     kind = _KINDS[event]
     scope = current.get()
-    if scope is not None and scope.open:
+    memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+    if memo:
         try:
-            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in scope.memo:
+            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in memo:
                 return
         except (TypeError, IndexError):  # an address that every call refuses
             pass

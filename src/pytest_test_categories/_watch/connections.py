@@ -17,7 +17,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current, scope_here
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_process
@@ -263,13 +263,27 @@ class Sends:
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            known = seen.cleared.get(identity(instance))
-            if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not instance:
-                __tracebackhide__ = True
-                check(route, instance)
+            __tracebackhide__ = True
+            check(route, instance)
             return wrapped(*args, **kwargs)
 
         return wrapper
+
+    def direct(self, route: str) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a C method that sends, the function that its calls run."""
+        check = self.check
+
+        def make(method: Any) -> Callable[..., Any]:
+            def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+                known = seen.cleared.get(identity(sock))
+                if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not sock:
+                    __tracebackhide__ = True
+                    check(route, sock)
+                return method(sock, *args, **kwargs)
+
+            return call
+
+        return make
 
     def function(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a function that sends; ``find`` returns its socket, or None, from the call."""
@@ -287,10 +301,10 @@ class Sends:
         known = _cleared_for(sock)
         if known is _HERE:
             return
-        here = current.get()
-        if here is not None and here is known and here.open:
+        here = scope_here()
+        if here is not None and here is known:
             return
-        if here is not None and here.memo and here.open and isinstance(sock, _socket.socket):
+        if here is not None and here.memo and isinstance(sock, _socket.socket):
             # The guard has permitted a connect to this peer, usually that of this socket.
             try:
                 if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
@@ -498,7 +512,7 @@ def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
     """Return the rows for ``socket.socket`` itself, except its ``sendmsg``, which may carry an address."""
     return [
         *(
-            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls)
+            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls, direct=sends.direct(f"socket.{name}"))
             for name in ("send", "sendall", "sendfile")
         ),
         EntryPoint("socket", "accept", sends.accept, owner=cls),

@@ -12,7 +12,7 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import stack
-from pytest_test_categories._attribution.origin import Asked, asked, charge, current, resolving
+from pytest_test_categories._attribution.origin import Asked, asked, charge, current, memo_of_thread, resolving
 from pytest_test_categories._host.c_library import refuses_name_flags
 from pytest_test_categories._host.multicast import JOINS, group_joined
 from pytest_test_categories._host.names import reach_of_name, spelled_here
@@ -108,16 +108,6 @@ class _Table:
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             address = read(args)
-            scope = current.get()
-            if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
-                try:
-                    # Plain types only: a subclass may compare equal to a permitted address.
-                    plain = type(address) is tuple and type(address[0]) is str
-                    again = plain and (kind, family_of(instance), address) in scope.memo
-                except (TypeError, IndexError):  # not a _socket.socket, or an address that every call refuses
-                    again = False
-                if again:  # permitted to this scope before; the audit hook finds it in the memo, too
-                    return wrapped(*args, **kwargs)
             if address is None and sends is not None:
                 sends.check(route, instance)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
@@ -156,6 +146,33 @@ class _Table:
             return result
 
         return wrapper
+
+    def direct(self, kind: Kind, route: str, wrapper: Any) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a C method, the function that its calls run: what the memo holds costs one look."""
+        lengths = _ADDRESSED[route.rpartition(".")[2]]
+
+        def make(method: Any) -> Callable[..., Any]:
+            bound = method.__get__
+
+            def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                scope = current.get()
+                memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+                if memo and len(args) in lengths:
+                    address = args[-1]
+                    try:
+                        # Plain types only: a subclass may compare equal to a permitted address.
+                        plain = type(address) is tuple and type(address[0]) is str
+                        permitted = memo.get((kind, family_of(sock), address)) if plain else None
+                    except (TypeError, IndexError):  # an address that every call refuses
+                        permitted = None
+                    if permitted is not None:  # the audit hook recognizes it
+                        return method(sock, *args[:-1], permitted, **kwargs)
+                return wrapper(bound(sock), sock, args, kwargs)
+
+            return call
+
+        return make
 
     def _numeric(
         self,
@@ -211,6 +228,21 @@ class _Table:
             if group is not None:
                 self.judge(Kind.SEND, "socket.setsockopt", family_of(instance), (group, None), instance, read_group)
         return wrapped(*args, **kwargs)
+
+    def option(self, method: Any) -> Callable[..., Any]:
+        """Make the function that the calls of ``setsockopt`` run: nearly all set options that send nothing."""
+
+        def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                joins = args[:2] in JOINS
+            except TypeError:  # the call itself raises the error
+                joins = False
+            if not joins:
+                return method(sock, *args, **kwargs)
+            __tracebackhide__ = True
+            return self.setsockopt(method.__get__(sock), sock, args, kwargs)
+
+        return call
 
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function that takes its flags as argument number ``flags_at`` (0: none)."""
@@ -378,6 +410,14 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
+_ADDRESSED: Final = {
+    "connect": frozenset({1}),
+    "connect_ex": frozenset({1}),
+    "bind": frozenset({1}),
+    "sendto": frozenset({2, 3}),
+    "sendmsg": frozenset({4}),
+}
+"""How many arguments a method takes together with an address, which comes last."""
 _PROACTOR: Final = (  # method, kind, route, and where the address is: these methods look up no names
     ("connect", Kind.CONNECT, "loop.sock_connect", 1, "address"),
     ("sendto", Kind.SEND, "loop.sock_sendto", 3, "addr"),
@@ -478,9 +518,13 @@ def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryP
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
     return [
-        *(EntryPoint("socket", name, wrap, owner=cls) for name, wrap in table.methods("socket") if hasattr(cls, name)),
+        *(
+            EntryPoint("socket", name, wrap, owner=cls, direct=table.direct(kind, name, wrap))
+            for (name, wrap), (_, kind, *_) in zip(table.methods("socket"), _METHODS, strict=True)
+            if hasattr(cls, name)
+        ),
         EntryPoint("socket", "listen", table.listen, owner=cls),
-        EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls),
+        EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls, direct=table.option),
         *connections.class_rows(table.sends, cls),
     ]
 

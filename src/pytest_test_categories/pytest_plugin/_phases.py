@@ -370,7 +370,7 @@ class Phases:
         # If fixtures have entered a guard for the test, it holds in the phases that follow.
         inner = test.inner
         current.set(inner)
-        state.phases.append(scope)
+        origin.begin_phase(scope)
         if origin.state.on_change is not None:
             origin.state.on_change(scope.chain if inner is scope and not self._run.standing else None)
 
