@@ -71,6 +71,8 @@ hook: Final = AuditHook()
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event in EVENTS:
+        if args and type(args[-1]) is Permitted:  # the commonest call that is permitted
+            return
         judge = hook.judge
         if judge is not None:
             EVENTS[event](judge, event, args)
@@ -79,7 +81,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     # The interpreter's event carries a socket and an address; other code may raise an event of the same name.
-    if len(args) != 2 or type(args[1]) is Permitted or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
+    if len(args) != 2 or not issubclass(type(args[0]), _socket.socket):  # noqa: PLR2004 - (socket, address)
         return
     sock, address = args
     kind = _KINDS[event]

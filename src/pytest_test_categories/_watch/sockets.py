@@ -149,7 +149,7 @@ class _Table:
 
     def direct(self, kind: Kind, route: str, wrapper: Any) -> Callable[[Any], Callable[..., Any]]:
         """Return what makes, of a C method, the function that its calls run: what the memo holds costs one look."""
-        lengths = _ADDRESSED[route.rpartition(".")[2]]
+        fewest = _FEWEST_ARGUMENTS[route]
 
         def make(method: Any) -> Callable[..., Any]:
             bound = method.__get__
@@ -158,16 +158,14 @@ class _Table:
                 __tracebackhide__ = True
                 scope = current.get()
                 memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
-                if memo and len(args) in lengths:
+                if memo and (count := len(args)) >= fewest and not kwargs:
                     address = args[-1]
-                    try:
-                        # Plain types only: a subclass may compare equal to a permitted address.
-                        plain = type(address) is tuple and type(address[0]) is str
-                        permitted = memo.get((kind, family_of(sock), address)) if plain else None
+                    try:  # 80.0 equals 80, and is refused by the call itself
+                        permitted = memo.get((kind, family_of(sock), address)) if type(address[1]) is int else None
                     except (TypeError, IndexError):  # an address that every call refuses
                         permitted = None
                     if permitted is not None:  # the audit hook recognizes it
-                        return method(sock, *args[:-1], permitted, **kwargs)
+                        return method(sock, permitted) if count == 1 else method(sock, *args[:-1], permitted)
                 return wrapper(bound(sock), sock, args, kwargs)
 
             return call
@@ -410,14 +408,8 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
-_ADDRESSED: Final = {
-    "connect": frozenset({1}),
-    "connect_ex": frozenset({1}),
-    "bind": frozenset({1}),
-    "sendto": frozenset({2, 3}),
-    "sendmsg": frozenset({4}),
-}
-"""How many arguments a method takes together with an address, which comes last."""
+_FEWEST_ARGUMENTS: Final = {"connect": 1, "connect_ex": 1, "bind": 1, "sendto": 2, "sendmsg": 4}
+"""How many arguments a method takes at least together with an address, which comes last."""
 _PROACTOR: Final = (  # method, kind, route, and where the address is: these methods look up no names
     ("connect", Kind.CONNECT, "loop.sock_connect", 1, "address"),
     ("sendto", Kind.SEND, "loop.sock_sendto", 3, "addr"),
