@@ -160,8 +160,10 @@ class _Table:
                 memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
                 if memo and (count := len(args)) >= fewest and not kwargs:
                     address = args[-1]
-                    try:  # 80.0 equals 80, and is refused by the call itself
-                        permitted = memo.get((kind, family_of(sock), address)) if type(address[1]) is int else None
+                    try:
+                        # Plain types only: others may equal what was permitted, as 80.0 does, which the call refuses.
+                        plain = type(address[0]) is str and type(address[1]) is int
+                        permitted = memo.get((kind, family_of(sock), address)) if plain else None
                     except (TypeError, IndexError):  # an address that every call refuses
                         permitted = None
                     if permitted is not None:  # the audit hook recognizes it
