@@ -43,17 +43,24 @@ KEPT: Final = 256
 """The number of remembered sockets from which closed ones are first removed."""
 
 
+class _Cleared(weakref.ref[Any]):
+    """A reference to a socket, with the guard that has permitted it to send."""
+
+    __slots__ = ("scope",)
+    scope: Scope
+
+
 class _Seen:
     """What is known about sockets, by identity: the mutable state of this module.
 
     Attributes:
-        cleared: The guard that has permitted a socket to send.
+        cleared: For each socket that a guard has permitted to send, a reference that knows the guard.
         reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
         sweep_at: The number of entries in ``cleared`` from which those of deleted sockets are removed.
     """
 
     def __init__(self) -> None:
-        self.cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}
+        self.cleared: dict[int, _Cleared] = {}
         self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
         self.sweep_at = KEPT
 
@@ -71,8 +78,8 @@ _FORMAT, _SOCKET = 0o170000, 0o140000  # S_IFMT and S_IFSOCK of stat.h: the file
 
 def _known_as(descriptor: int) -> Any:
     """Return the remembered socket that has this descriptor; None if there is none."""
-    for known in (*list(seen.cleared.values()), *list(seen.reported.values())):
-        sock = known[1]()
+    for known in (*list(seen.cleared.values()), *(known for _, known in list(seen.reported.values()))):
+        sock = known()
         with contextlib.suppress(Exception):  # an unknown class, whose fileno() may raise anything
             if sock is not None and sock.fileno() == descriptor:
                 return sock
@@ -174,7 +181,7 @@ def _peer_of(descriptor: int) -> tuple[int, Any, int]:
 def _cleared_for(sock: Any) -> Scope | None:
     """Return the guard that has permitted a socket to send, if any."""
     known = seen.cleared.get(identity(sock))
-    return known[0] if known is not None and known[1]() is sock else None
+    return known.scope if known is not None and known() is sock else None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
@@ -182,9 +189,11 @@ def _clear(sock: Any, scope: Scope) -> None:
     if len(seen.cleared) >= seen.sweep_at:
         _sweep()
     try:
-        seen.cleared[identity(sock)] = (scope, weakref.ref(sock))
+        known = _Cleared(sock)
     except TypeError:  # it takes no weak reference: the judge is asked each time
         return
+    known.scope = scope
+    seen.cleared[identity(sock)] = known
 
 
 def note_connected(sock: Any) -> None:
@@ -200,7 +209,7 @@ def note_connected(sock: Any) -> None:
 def _sweep() -> None:
     """Forget deleted sockets: a sweep costs a fraction of weak references with a callback."""
     for number, entry in seen.cleared.copy().items():
-        if entry[1]() is None:
+        if entry() is None:
             taken = seen.cleared.pop(number, entry)
             if taken is not entry:  # another thread has stored a new socket with the same identity
                 seen.cleared.setdefault(number, taken)
@@ -271,15 +280,20 @@ class Sends:
 
     def direct(self, route: str) -> Callable[[Any], Callable[..., Any]]:
         """Return what makes, of a C method that sends, the function that its calls run."""
-        check = self.check
+        check, cleared = self.check, seen.cleared.get
 
         def make(method: Any) -> Callable[..., Any]:
             def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
-                known = seen.cleared.get(identity(sock))
-                if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not sock:
-                    __tracebackhide__ = True
+                __tracebackhide__ = True
+                known = cleared(identity(sock))
+                if (
+                    known is None
+                    or known() is not sock
+                    or (scope := known.scope) is not current.get()
+                    or not scope.open
+                ):
                     check(route, sock)
-                return method(sock, *args, **kwargs)
+                return method(sock, args[0]) if len(args) == 1 and not kwargs else method(sock, *args, **kwargs)
 
             return call
 
