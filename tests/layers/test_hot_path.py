@@ -7,22 +7,33 @@ import contextvars
 import socket
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
 
 import pytest
 import wrapt
 
-from pytest_test_categories import NetworkAccessViolationError, _judge, expect_network_violation, network_guard
+from pytest_test_categories import (
+    NetworkAccessViolationError,
+    NetworkAccessWarning,
+    _judge,
+    expect_network_violation,
+    network_guard,
+)
 from pytest_test_categories._attribution import origin
 from pytest_test_categories._attribution.carriers.executors import carrying
 from pytest_test_categories._attribution.origin import Scope, ScopeKind
+from pytest_test_categories._host import names
+from pytest_test_categories._host.c_library import asks_for_local_names
 from pytest_test_categories._rules import policy
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import Policy, TestSize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Address = tuple[str, int]
 
@@ -349,3 +360,214 @@ def test_a_thread_keeps_its_guard_no_longer_than_others_do(listener: Address) ->
     with network_guard("medium", "strict"):
         in_thread(lambda: connect(listener))
         assert getattr(origin.state.running, "carrier", None) is None  # the main thread carries none
+
+
+# -- look-ups ----------------------------------------------------------------------------------------------------------
+
+
+class Resolver:
+    """Stands for what the interpreter asks: notes each question, and answers as it is told to."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+        self.asked: list[Any] = []
+
+    def __call__(self, host: Any, port: Any = 0, *_args: Any, **_kwargs: Any) -> list[Any]:
+        """Return the answer of getaddrinfo."""
+        self.asked.append(host)
+        address = self.answers.get(str(host).partition(".")[0], "127.0.0.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
+    stand_in = Resolver()
+    monkeypatch.setattr(_socket, "getaddrinfo", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hosts file of the test's own."""
+    path = tmp_path / "hosts"
+    path.write_text("127.0.0.1 localhost\n127.0.0.1 here.test\n", encoding="utf-8")
+    monkeypatch.setattr(names, "hosts_file", names.HostsFile(str(path)))
+    return path
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["localhost", "here.test", "db.example"])
+def test_rule_15_a_permitted_name_is_judged_once(
+    name: str,
+    place: Callable[[Callable[[], object]], None],
+    listener: Address,
+    judged: list[Any],
+    hosts: Path,
+    resolver: Resolver,
+) -> None:
+    counts = []
+
+    def often() -> None:
+        for _ in range(4):
+            socket.create_connection((name, listener[1])).close()
+            counts.append(len(judged))
+
+    with network_guard("medium", "strict", allow=["db.example"]):
+        place(often)
+    assert counts[0] == counts[-1] > 0
+
+
+def test_a_look_up_of_localhost_asks_no_server_once_the_hosts_file_lacks_it(hosts: Path, resolver: Resolver) -> None:
+    with network_guard("medium", "strict"):
+        for _ in range(3):
+            socket.getaddrinfo("localhost", 80)
+        assert resolver.asked == ["localhost"] * 3
+        hosts.write_text("127.0.0.1 here.test\n", encoding="utf-8")
+        socket.getaddrinfo("localhost", 80)
+    assert resolver.asked[-1] == "127.0.0.1"
+
+
+def test_a_name_that_the_hosts_file_no_longer_has_is_foreign(hosts: Path, resolver: Resolver) -> None:
+    with network_guard("medium", "strict"):
+        for _ in range(3):
+            socket.getaddrinfo("here.test", 80)
+        hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
+        with expect_network_violation():
+            socket.getaddrinfo("here.test", 80)
+    assert resolver.asked == ["here.test"] * 3
+
+
+def test_a_name_that_was_local_and_is_warned_about_is_warned_about_each_time(
+    hosts: Path,
+    resolver: Resolver,
+) -> None:
+    with warnings.catch_warnings(), network_guard("medium", "warn") as guard:
+        warnings.simplefilter("ignore", NetworkAccessWarning)
+        for _ in range(3):
+            socket.getaddrinfo("here.test", 80)
+        hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
+        for _ in range(3):
+            socket.getaddrinfo("here.test", 80)
+    assert [violation.count for violation in guard.violations] == [3]
+
+
+def test_what_a_wrapper_answers_itself_is_not_permitted_to_who_bypasses_it(
+    hosts: Path,
+) -> None:
+    """The wrapper asks for localhost instead of app.localhost, which the C library would ask a server for."""
+    if not asks_for_local_names():
+        pytest.skip("this machine's C library asks nobody for it")
+    with network_guard("medium", "strict"):
+        for _ in range(3):
+            socket.getaddrinfo("app.localhost", 80, 0, 0, 0)
+        with expect_network_violation():
+            _socket.getaddrinfo("app.localhost", 80, 0, 0, 0)
+
+
+def test_a_loopback_address_without_a_name_is_named_here_each_time(
+    hosts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(_socket, "gethostbyaddr", asked.append)
+    with network_guard("medium", "strict"):
+        assert [socket.gethostbyaddr("127.0.0.2")[0] for _ in range(3)] == ["localhost"] * 3
+    assert asked == []
+
+
+def test_an_allowed_names_new_address_is_permitted_and_no_other_is(resolver: Resolver) -> None:
+    def reach(address: str) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.sendto(b"", (address, 9))
+
+    resolver.answers["db"] = "127.0.0.1"
+    with network_guard("small", "strict", allow=["db.example"]):
+        for address in ("127.0.0.1", "127.0.0.1", "127.0.0.3", "127.0.0.3"):
+            resolver.answers["db"] = address
+            socket.getaddrinfo("db.example", 9)
+            reach(address)
+        for _ in range(2):
+            with expect_network_violation():
+                reach("127.0.0.4")
+        with expect_network_violation():
+            socket.getaddrinfo("other.example", 9)
+
+
+def test_a_resolver_that_answers_a_foreign_address_for_localhost_later_on_does_not_get_through(
+    resolver: Resolver,
+) -> None:
+    """DNS rebinding: the name was permitted, and so was its address."""
+    with network_guard("medium", "strict"), socket.socket(type=socket.SOCK_DGRAM) as sock:
+        for _ in range(3):
+            sock.sendto(b"", ("127.0.0.1", 9))
+            socket.getaddrinfo("localhost", 9)
+        resolver.answers["localhost"] = "198.51.100.1"
+        for _ in range(2):
+            with expect_network_violation() as seen:
+                socket.create_connection(("localhost", 9), 1)
+            assert [violation.address for violation in seen] == ["198.51.100.1:9"]
+
+
+def test_a_call_that_takes_an_allowed_name_has_its_address_judged_each_time(resolver: Resolver) -> None:
+    with network_guard("medium", "strict", allow=["db.example:9"]), socket.socket(type=socket.SOCK_DGRAM) as sock:
+        for _ in range(3):
+            sock.sendto(b"", ("localhost", 9))
+        resolver.answers["localhost"] = "198.51.100.1"
+        with expect_network_violation():
+            sock.sendto(b"", ("localhost", 9))
+
+
+def test_the_name_that_a_refusal_shows_is_the_latest_although_look_ups_are_remembered(
+    hosts: Path,
+    resolver: Resolver,
+) -> None:
+    hosts.write_text("127.0.0.1 localhost one.test two.test\n", encoding="utf-8")
+    seen = []
+    with network_guard("small", "strict"):
+        for name in ("one.test", "one.test", "two.test", "one.test", "two.test", "two.test"):
+            socket.getaddrinfo(name, 9)
+            with expect_network_violation() as violations, socket.socket() as sock:
+                sock.connect(("127.0.0.1", 9))
+            seen += [violation.target.partition(":")[0] for violation in violations]
+    assert seen == ["one.test", "one.test", "two.test", "one.test", "two.test", "two.test"]
+
+
+def test_a_fake_that_comes_later_is_called_with_what_the_caller_gave(
+    hosts: Path,
+    resolver: Resolver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = mock.Mock(return_value=[])
+    with network_guard("medium", "strict"):
+        for _ in range(3):
+            socket.getaddrinfo("localhost", 80)
+        monkeypatch.setattr(socket, "getaddrinfo", fake)
+        socket.getaddrinfo("localhost", 80)
+        monkeypatch.undo()
+    assert type(fake.call_args.args[0]) is str
+    assert len(resolver.asked) == 3
+
+
+def test_an_answer_that_its_caller_changes_is_recorded_again(
+    hosts: Path,
+    resolver: Resolver,
+) -> None:
+    with network_guard("small", "strict", allow=["localhost:9"]), socket.socket(type=socket.SOCK_DGRAM) as sock:
+        for _ in range(3):
+            socket.getaddrinfo("localhost", 9).clear()
+            sock.sendto(b"", ("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize("args", [("localhost", [80]), ("localhost", 80.5), ("localhost", 80, 0, 0, 0, "flags")])
+def test_wrong_arguments_of_a_look_up_raise_what_they_raise_without_a_guard(args: tuple[Any, ...]) -> None:
+    def attempt() -> tuple[type, str]:
+        with pytest.raises(Exception) as raised:
+            socket.getaddrinfo(*args)
+        return raised.type, str(raised.value)
+
+    bare = attempt()
+    with network_guard("medium", "strict"):
+        for _ in range(2):
+            socket.getaddrinfo("localhost", 80)
+        assert attempt() == bare

@@ -29,7 +29,7 @@ from pytest_test_categories._watch.endpoints import (
     reader_of_connect,
     unanswered,
 )
-from pytest_test_categories._watch.passes import Permitted, passed
+from pytest_test_categories._watch.passes import Permitted, PermittedHost, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
     if memo:
         try:
-            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in memo:
+            if type(address) is tuple and type(address[0]) is str and (kind, address) in memo:
                 return
         except (TypeError, IndexError):  # an address that every call refuses
             pass
@@ -140,7 +140,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     kind = _KINDS[event]
     if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
         return  # nothing is looked up
-    if subject is None or passed(event, subject, None):
+    if subject is None or type(subject) is PermittedHost or passed(event, subject, None):
         return
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)

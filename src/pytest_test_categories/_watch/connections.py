@@ -321,7 +321,7 @@ class Sends:
         if here is not None and here.memo and isinstance(sock, _socket.socket):
             # The guard has permitted a connect to this peer, usually that of this socket.
             try:
-                if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
+                if (Kind.CONNECT, _socket.socket.getpeername(sock)) in here.memo:
                     _clear(sock, here)
                     return
             except OSError:  # not connected: the call itself raises the error

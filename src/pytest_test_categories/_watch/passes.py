@@ -19,6 +19,12 @@ class Permitted(tuple[Any, ...]):
     __slots__ = ()
 
 
+class PermittedHost(str):
+    """The same for the host of a look-up."""
+
+    __slots__ = ()
+
+
 class _Passes(threading.local):
     """The passes of one thread: they must not permit another thread's call."""
 
