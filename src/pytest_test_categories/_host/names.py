@@ -82,7 +82,11 @@ class HostsFile:
 
     def stamp(self) -> tuple[int, int, int] | None:
         """Return a value that changes whenever the file changes."""
-        return System.stamp(self._path)
+        try:
+            found = System.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def names(self) -> dict[str, set[str]]:
         """Return all names in the file, each with its addresses."""

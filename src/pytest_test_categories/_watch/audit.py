@@ -132,15 +132,21 @@ def _pipe_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         judge(Kind.CONNECT, event, AF_PIPE, (path,), None, read_pipe)
 
 
+def _name_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    # The commonest calls that are permitted: a wrapper has judged it, or nothing is looked up.
+    if args and (type(host := args[0]) is PermittedHost or (type(host) is str and parse_ip(host) is not None)):
+        return
+    _lookup_event(judge, event, args)
+
+
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     if len(args) < _FEWEST.get(event, 1):  # not raised by the interpreter
         return
     subject = args[0]
     kind = _KINDS[event]
-    if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
-        return  # nothing is looked up
-    if subject is None or type(subject) is PermittedHost or passed(event, subject, None):
+    if subject is None or passed(event, subject, None):
         return
     if event == "socket.getnameinfo":
         subject = numeric_host(subject)
@@ -156,7 +162,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 def _flags() -> int:
     """Return the flags of the ``socket.getaddrinfo`` call that raised an event: the event does not carry them."""
     try:
-        frame = sys._getframe(3)
+        frame = sys._getframe(4)
     except ValueError:  # called from native code
         return 0
     if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
@@ -181,6 +187,8 @@ _FEWEST: Final = {"socket.getaddrinfo": 2}
 EVENTS: Final = {
     event: _socket_event
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+    else _name_event
+    if _KINDS[event] is Kind.LOOKUP
     else _lookup_event
     for event in _KINDS
 } | {

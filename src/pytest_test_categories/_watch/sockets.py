@@ -290,13 +290,10 @@ class _Table:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = called = args[0] if args else kwargs.get("host")
-            if looks_up and type(host) is str:
-                if (ip := parse_ip(host)) is not None:
-                    if hexadecimal and "x" in host:  # the C library would ask a server for it
-                        args = (str(ip), *args[1:])
-                    return wrapped(*args, **kwargs)  # nothing is looked up
-                if not kwargs and (known := _known_look_up(route, wrapped, args)) is not None:
-                    return self._again(known, args)
+            if looks_up and type(host) is str and (ip := parse_ip(host)) is not None:
+                if hexadecimal and "x" in host:  # the C library would ask a server for it
+                    args = (str(ip), *args[1:])
+                return wrapped(*args, **kwargs)  # nothing is looked up
             stamp = names.hosts_file.stamp() if looks_up else None  # what changes from here on is found out later
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
@@ -345,14 +342,32 @@ class _Table:
 
         return wrapper
 
-    def _again(self, known: _LookUp, args: tuple[Any, ...]) -> Any:
-        """Look up what was permitted before; an answer that is on record need not be recorded again."""
-        __tracebackhide__ = True
-        answer = known.function(known.host, *args[1:])
-        if not known.is_on_record(answer):
-            self._keep(args[0], answer)
-            known.note(answer)
-        return answer
+    def look_up(self, route: str, wrapper: Any) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a resolver function of Python, the function that its calls run."""
+
+        def make(function: Any) -> Callable[..., Any]:
+            def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                if args and not kwargs and type(host := args[0]) is str:
+                    if parse_ip(host) is not None:
+                        return function(*args)  # nothing is looked up
+                    scope = current.get()
+                    memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+                    try:
+                        known: _LookUp | None = memo.get((route, args)) if memo else None
+                    except TypeError:  # an argument that can't be hashed: the call itself raises the error
+                        known = None
+                    if known is not None and known.function is function and known.stamp == names.hosts_file.stamp():
+                        answer = function(known.host, *args[1:])
+                        if known.latest is not look_ups.latest or answer != known.answer:
+                            self._keep(host, answer)
+                            known.note(answer)
+                        return answer
+                return wrapper(function, None, args, kwargs)
+
+            return call
+
+        return make
 
     def _keep(self, host: Any, answer: Any) -> None:
         if not isinstance(host, (str, bytes, bytearray)) or parse_ip(name := host_text(host)) is not None:
@@ -373,6 +388,18 @@ class _Table:
             return wrapped(*args, **kwargs)
         finally:
             asked.reset(token)
+
+    def connection(self, function: Any) -> Callable[..., Any]:
+        """Make the function that the calls of ``create_connection`` run: at a number there is a single step."""
+
+        def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            address = args[0] if args else None
+            if type(address) is tuple and address and type(host := address[0]) is str and parse_ip(host) is not None:
+                return function(*args, **kwargs)
+            return self.create_connection(function, None, args, kwargs)
+
+        return call
 
     def labelled(self, method: Any) -> Any:
         """Return a wrapper for a method that calls other entry points: their steps are the same attempt."""
@@ -447,9 +474,11 @@ class _LookUp:
         function: What the wrapper calls. Another tool may patch that meanwhile.
         host: The host, which the audit hook recognizes.
         stamp: The stamp of the hosts file from before it was read.
+        answer: The answer that is on record.
+        latest: The state of the table of look-ups when it was recorded.
     """
 
-    __slots__ = ("_answer", "_latest", "function", "host", "stamp")
+    __slots__ = ("answer", "function", "host", "latest", "stamp")
 
     def __init__(self, function: Any, host: str, stamp: tuple[int, int, int] | None, answer: Any) -> None:
         self.function = function
@@ -459,34 +488,18 @@ class _LookUp:
 
     def note(self, answer: Any) -> None:
         """Note that an answer is on record, as the latest of all."""
-        self._answer = list(answer) if type(answer) is list else answer  # the caller may change its list
-        self._latest = look_ups.latest
-
-    def is_on_record(self, answer: Any) -> bool:
-        """Return whether an answer is the one on record, and no other was recorded since."""
-        return self._latest is look_ups.latest and bool(answer == self._answer)
+        self.answer = list(answer) if type(answer) is list else answer  # the caller may change its list
+        self.latest = look_ups.latest
 
 
 def _note_look_up(call: tuple[str, tuple[Any, ...]], subject: tuple[Any, ...], known: _LookUp) -> None:
     """Remember a look-up for the next such call, if the judge remembers that it is permitted."""
     scope = scope_here()
-    if scope is not None and "gevent" not in sys.modules:  # there it goes on in a thread
+    # Only for the module's own function: gevent's goes on in other threads, and C code has no direct form.
+    if scope is not None and getattr(known.function, "__globals__", None) is _SOCKET_GLOBALS:
         with contextlib.suppress(TypeError):  # an argument that can't be hashed
             if (Kind.LOOKUP, subject) in scope.memo or scope.memo.get((Reach.NOWHERE, subject), "") == known.stamp:
                 scope.memo[call] = known
-
-
-def _known_look_up(route: str, function: Any, args: tuple[Any, ...]) -> _LookUp | None:
-    """Return what is known about a call of a resolver function; None if it has to be judged."""
-    scope = current.get()
-    memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
-    try:
-        known: _LookUp | None = memo.get((route, args)) if memo else None
-    except TypeError:  # an argument that can't be hashed: the call itself raises the error
-        return None
-    if known is None or known.function is not function or known.stamp != names.hosts_file.stamp():
-        return None
-    return known
 
 
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -598,8 +611,13 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     _known_classes[:] = _real_classes()
     return [
         *(row for cls in _known_classes for row in _class_rows(table, cls)),
-        *(EntryPoint("socket", name, wrap) for name, wrap in table.look_ups("socket")),
-        EntryPoint("socket", "create_connection", table.create_connection),
+        *(
+            EntryPoint(
+                "socket", name, wrap, direct=table.look_up(f"socket.{name}", wrap) if name == "getaddrinfo" else None
+            )
+            for name, wrap in table.look_ups("socket")
+        ),
+        EntryPoint("socket", "create_connection", table.create_connection, direct=table.connection),
         *_gevent_rows(table),
         *connections.entry_points(table.sends),
         *(
