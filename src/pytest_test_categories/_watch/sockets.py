@@ -390,14 +390,20 @@ class _Table:
             asked.reset(token)
 
     def connection(self, function: Any) -> Callable[..., Any]:
-        """Make the function that the calls of ``create_connection`` run: at a number there is a single step."""
+        """Make the function that the calls of ``create_connection`` run."""
 
         def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             address = args[0] if args else None
-            if type(address) is tuple and address and type(host := address[0]) is str and parse_ip(host) is not None:
+            if type(address) is not tuple or len(address) != 2 or type(host := address[0]) is not str:  # noqa: PLR2004 - (host, port)
+                return self.create_connection(function, None, args, kwargs)
+            if parse_ip(host) is not None:  # a single step, which connects to the address that the caller gave
                 return function(*args, **kwargs)
-            return self.create_connection(function, None, args, kwargs)
+            token = asked.set(Asked(host, address[1]))
+            try:
+                return function(*args, **kwargs)
+            finally:
+                asked.reset(token)
 
         return call
 
