@@ -18,7 +18,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import asked, charge, scope_here
+from pytest_test_categories._attribution.origin import asked_here, charge, scope_here
 from pytest_test_categories._host import names
 from pytest_test_categories._host.names import look_ups, reach_of_address
 from pytest_test_categories._host.unix_sockets import names_denied
@@ -220,7 +220,7 @@ def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:
     """Return the facts for a decision: what the layer has seen, and what this process knows about the address."""
     reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
     names = () if ip is None else look_ups.names_of(ip)
-    label = asked.get()
+    label = asked_here()
     meant = None if label is None else Endpoint(label.host, label.port)
     return Attempt(kind, sight.endpoint, reach or Reach.BEYOND, names, meant)
 

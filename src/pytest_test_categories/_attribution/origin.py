@@ -285,6 +285,25 @@ _mark: ContextVar[_Mark | None] = ContextVar("network_guard_mark", default=None)
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
 
+
+class _ThreadsOwn(threading.local):
+    """What a blocking call of this thread was asked for: setting a context variable costs several times as much."""
+
+    address: tuple[str, Any] | None = None
+    asked: Asked | None = None  # made of the address when somebody asks for it
+
+
+asked_in_thread: Final = _ThreadsOwn()
+
+
+def asked_here() -> Asked | None:
+    """Return the label of the attempt that the running call is a step of."""
+    label = asked.get()
+    if label is None and (label := asked_in_thread.asked) is None and (address := asked_in_thread.address) is not None:
+        label = asked_in_thread.asked = Asked(*address)
+    return label
+
+
 resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
 """Whether a judged look-up is running here: where gevent passes it to a thread, it is not judged again."""
 

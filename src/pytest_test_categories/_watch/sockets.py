@@ -16,6 +16,8 @@ from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.origin import (
     Asked,
     asked,
+    asked_here,
+    asked_in_thread,
     charge,
     current,
     memo_of_thread,
@@ -82,7 +84,7 @@ def _is_fake(function: Any, address: Any = None) -> bool:
 
 def _named(address: Any) -> Asked | None:
     """Return a label for an address with a host name: the look-up and the access to its address are one attempt."""
-    if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked.get() is not None:  # noqa: PLR2004 - (host, port)
+    if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked_here() is not None:  # noqa: PLR2004 - (host, port)
         return None
     name = host_text(address[0]) if isinstance(address[0], (str, bytes, bytearray)) else ""
     return None if name in _NO_NAMES or parse_ip(name) is not None else Asked(name, address[1])
@@ -399,11 +401,13 @@ class _Table:
                 return self.create_connection(function, None, args, kwargs)
             if parse_ip(host) is not None:  # a single step, which connects to the address that the caller gave
                 return function(*args, **kwargs)
-            token = asked.set(Asked(host, address[1]))
+            if asked.get() is not None or asked_in_thread.address is not None or "greenlet" in sys.modules:
+                return self.create_connection(function, None, args, kwargs)
+            asked_in_thread.address = address
             try:
                 return function(*args, **kwargs)
             finally:
-                asked.reset(token)
+                asked_in_thread.address = asked_in_thread.asked = None
 
         return call
 
@@ -414,7 +418,7 @@ class _Table:
             __tracebackhide__ = True
             address = args[-1] if args else None
             sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
-            if sight is None or asked.get() is not None:
+            if sight is None or asked_here() is not None:
                 return method(wrapped, instance, args, kwargs)
             token = asked.set(Asked(sight.endpoint.host, sight.endpoint.port))
             try:
