@@ -168,7 +168,7 @@ class Judge:
         """Remember a permitted attempt in the innermost scope; never a datagram socket's connect.
 
         That connect sends nothing, but has the same key as a stream's connect, which does. Of a look-up, ``ask``'s
-        answer is remembered; of one that sends nothing, as the hosts file is now, only that file's stamp.
+        answer is remembered; of a local name, which the hosts file may lose, only that file's stamp, for the wrappers.
         """
         scope = scope_here()
         if scope is None or charged.scopes[0] is not scope:
@@ -181,9 +181,10 @@ class Judge:
             return
         known: object = restricted if looks_up else Permitted(key[1])
         if restricted and not _is_permitted_for_good(charged, attempt, ip):
-            if kind is not Kind.LOOKUP or reach is not Reach.NOWHERE:
+            here = Reach.NOWHERE if kind is Kind.LOOKUP else Reach.MACHINE
+            if ip is not None or reach is not here or self.outside is not None:
                 return
-            known, key = names.hosts_file.stamp(), (reach, key[1])
+            known, key = names.hosts_file.stamp(), (here, key)
         for link in charged.scopes:
             # A later look-up may give the address a name that is denied.
             if link.observe is not None or (link.policy is not None and link.policy.deny and link.policy.denies_names):

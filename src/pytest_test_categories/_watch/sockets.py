@@ -133,6 +133,8 @@ class _Table:
                 if not isinstance(real, _socket.socket):  # not a socket at all: the call itself raises the error
                     return wrapped(*args, **kwargs)
                 family = family_of(real)
+            if type(wrapped) is BuiltinFunctionType and (sent := self._known(kind, family, address)) is not None:
+                return wrapped(*(sent if arg is address else arg for arg in args), **kwargs)
             asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
             reads = read_address if asks is not Kind.CONNECT else reader_of_connect(asks, family, real)
             label = _named(address) if family in IP_FAMILIES else None
@@ -230,7 +232,9 @@ class _Table:
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, family, address, sock, read_bound_name)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
-        asked_for = spelled_here(host, family) or asked_for
+        stamp = names.hosts_file.stamp()
+        spelled = spelled_here(host, family)
+        asked_for = spelled or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         passes.allow(one_shot)
         try:
@@ -241,7 +245,34 @@ class _Table:
         self.remember(host, [first])
         resolved = (first, *address[1:])
         self.judge(kind, route, family, resolved, sock, read)
+        scope = scope_here()
+        if spelled is None and type(host) is type(address[0]) and scope is not None:
+            with contextlib.suppress(TypeError):  # an item that can't be hashed
+                if scope.memo.get((Reach.MACHINE, (kind, address)), "") == stamp:
+                    scope.memo[kind, family, address] = _LookUp(_socket.getaddrinfo, host, stamp, first)
         return resolved
+
+    def _known(self, kind: Kind, family: int, address: Any) -> Any:
+        """Return the permitted address of a name that was permitted to the guard before; None if it has to be judged.
+
+        The name is looked up each time, as the call would do.
+        """
+        scope = scope_here()
+        if scope is None or type(address) is not tuple or not address or type(address[0]) is not str:
+            return None
+        try:
+            known: _LookUp | None = scope.memo.get((kind, family, address))
+        except TypeError:  # an item that can't be hashed
+            return None
+        if known is None or type(address[1]) is not int:  # 80.0 equals 80, and is refused by the call itself
+            return None
+        if known.function is not _socket.getaddrinfo or known.stamp != names.hosts_file.stamp():
+            return None
+        first = str(known.function(known.host, None, family, _socket.SOCK_DGRAM)[0][4][0])
+        if known.latest is not look_ups.latest or first != known.answer:
+            self.remember(address[0], [first])
+            known.note(first)
+        return scope.memo.get((kind, (first, *address[1:])))
 
     def listen(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge ``listen`` on an unbound socket as a bind: the system chooses the port."""
@@ -508,7 +539,8 @@ def _note_look_up(call: tuple[str, tuple[Any, ...]], subject: tuple[Any, ...], k
     # Only for the module's own function: gevent's goes on in other threads, and C code has no direct form.
     if scope is not None and getattr(known.function, "__globals__", None) is _SOCKET_GLOBALS:
         with contextlib.suppress(TypeError):  # an argument that can't be hashed
-            if (Kind.LOOKUP, subject) in scope.memo or scope.memo.get((Reach.NOWHERE, subject), "") == known.stamp:
+            judged = (Kind.LOOKUP, subject)
+            if judged in scope.memo or scope.memo.get((Reach.NOWHERE, judged), "") == known.stamp:
                 scope.memo[call] = known
 
 
