@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks.inner import KERNEL, MEDIUM, SMALL, Machine, valgrind
+from tests.benchmarks.inner import KERNEL, MEDIUM, SMALL, Machine, UnmeasuredError, valgrind
 from tests.benchmarks.table import Figure
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ class _Test:
             ]
         orders, self._orders = os.pipe()
         self._answers, answers = os.pipe()
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115: closed with the process
+        self._said = tempfile.TemporaryFile("w+")  # closed with the process
+        self._command = command
         self._process = subprocess.Popen(
             command,
             cwd=work,
@@ -167,7 +168,7 @@ class _Test:
         """Return how many microseconds a call took, by block.
 
         Raises:
-            SystemExit: The test ended.
+            UnmeasuredError: The test ended.
         """
         try:
             print(json.dumps([block, blocks, times, address]), file=self._write, flush=True)
@@ -177,7 +178,7 @@ class _Test:
         if not answer:
             self._process.wait(60)
             self._said.seek(0)
-            raise SystemExit(f"{self._process.args} ended:\n{self._said.read()[-3000:]}")
+            raise UnmeasuredError(f"{self._command} ended:\n{self._said.read()[-3000:]}")
         return [taken / 1000 / max(times, 1) for taken in json.loads(answer)]
 
     def count(self, block: str, times: int, address: Address) -> float:

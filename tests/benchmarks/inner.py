@@ -47,6 +47,10 @@ def empty():
 """
 
 
+class UnmeasuredError(Exception):
+    """A row can't be measured here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a process took.
@@ -107,7 +111,7 @@ class Machine:
         """Run a command, and return what it took.
 
         Raises:
-            SystemExit: The command failed.
+            UnmeasuredError: The command failed.
         """
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
@@ -117,7 +121,7 @@ class Machine:
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 output.seek(0)
-                raise SystemExit(f"{command} failed:\n{output.read().decode(errors='replace')[-2000:]}")
+                raise UnmeasuredError(f"{command} failed:\n{output.read().decode(errors='replace')[-2000:]}")
         return Usage(used.ru_utime + used.ru_stime, used.ru_maxrss)
 
     def warm(self, command: list[str], directory: Path) -> None:
@@ -130,7 +134,7 @@ class Machine:
         """Return how many instructions a command takes, by callgrind.
 
         Raises:
-            SystemExit: valgrind is missing, or the command fails under it.
+            UnmeasuredError: valgrind is missing, or the command fails under it.
         """
         self.warm(command, directory)
         done = subprocess.run(
@@ -143,7 +147,7 @@ class Machine:
         )
         collected = re.search(r"Collected : (\d+)", done.stderr)
         if done.returncode != 0 or collected is None:
-            raise SystemExit(f"{command} failed under valgrind:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+            raise UnmeasuredError(f"{command} failed under valgrind:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return int(collected[1])
 
 
@@ -151,11 +155,11 @@ def valgrind() -> str:
     """Return where valgrind is.
 
     Raises:
-        SystemExit: It is not installed.
+        UnmeasuredError: It is not installed.
     """
     found = shutil.which("valgrind")
     if found is None:
-        raise SystemExit("valgrind is not installed: instructions can't be counted")
+        raise UnmeasuredError("valgrind is not installed: instructions can't be counted")
     return found
 
 

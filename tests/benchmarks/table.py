@@ -61,6 +61,11 @@ class Figure:
     notes: str = ""
 
 
+def passed(reach: Reach, figure: Figure) -> bool | None:
+    """Return whether the limit is kept, if there is one."""
+    return None if reach.limit is None else round(reach.of(figure.values), 6) <= reach.limit
+
+
 def number(value: float | None) -> str:
     """Return a number with as many places as it is good for."""
     if value is None:
@@ -78,7 +83,7 @@ def header() -> str:
 def line(name: str, unit: str, reach: Reach, figure: Figure) -> str:
     """Return the line of a row."""
     found = reach.of(figure.values)
-    verdict = "" if reach.limit is None else "PASS" if found <= reach.limit else "FAIL"
+    verdict = {None: "", True: "PASS", False: "FAIL"}[passed(reach, figure)]
     counted = figure.instructions
     more = f"{reach_of(counted):.2f} x ({counted['ours'] - counted['bare']:+,.1f} k)" if "bare" in counted else ""
     if counted and "bare" not in counted:
@@ -120,7 +125,7 @@ def as_json(figures: Iterable[tuple[str, str, Reach, Figure]]) -> dict[str, obje
             "kind": reach.kind,
             "found": reach.of(figure.values),
             "reach": reach.limit,
-            "passed": None if reach.limit is None else reach.of(figure.values) <= reach.limit,
+            "passed": passed(reach, figure),
             "notes": figure.notes,
         }
         for name, unit, reach, figure in figures
