@@ -13,7 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -144,23 +144,18 @@ def refused(times: int, _address: Address) -> int:
 
 
 @dataclass
-class _Inner:
-    name: str = "inner"
-    values: list[int] = field(default_factory=lambda: [1, 2, 3])
+class _Record:
+    """Copying it calls ``id()`` twelve times, and each call raises an audit event."""
 
-
-@dataclass
-class _Outer:
-    name: str = "outer"
-    inner: _Inner = field(default_factory=_Inner)
-    tags: dict[str, str] = field(default_factory=lambda: {"a": "b"})
+    size: int = 1
+    name: str = ""
 
 
 def deepcopy(times: int, _address: Address) -> int:
-    outer = _Outer()
+    record = _Record()
     start = perf_counter_ns()
     for _ in range(times):
-        copy.deepcopy(outer)
+        copy.deepcopy(record)
     return perf_counter_ns() - start
 
 
