@@ -122,6 +122,7 @@ class Scope:
     late: dict[tuple[str, ...], Record] | None = None
     awaits: Expecting | None = None  # for a block that expects violations only if one of them ends it
     home: tuple[str, int] | None = None  # in a started child process: the directory to report to, and the serial
+    outside: stack.Outside | None = None  # for a test: what the stack outside of the running phase says
     resolved: dict[str, int] | None = (
         None  # names whose look-up went on with a warning: the connect belongs to the same attempt
     )
@@ -428,6 +429,7 @@ def running_phase() -> Scope | None:
 
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
+    scope.outside = None
     if scope in state.phases:  # only its own thread removes it
         state.phases.remove(scope)
 

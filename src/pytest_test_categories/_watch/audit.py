@@ -70,7 +70,8 @@ hook: Final = AuditHook()
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event in EVENTS:
+    # By far the commonest event, of calls such as copy.deepcopy's: comparing costs less than the hash of a new text.
+    if event != "builtins.id" and event in EVENTS:
         judge = hook.judge
         if judge is not None:
             EVENTS[event](judge, event, args)
