@@ -436,4 +436,4 @@ def strict_of(scope: Scope) -> bool:
 
 def to_tell(records: Iterable[Record]) -> list[Violation]:
     """Return the violations that no block expected, each once."""
-    return list({id(record): record.snapshot() for record in records if record.count > record.expected}.values())
+    return list({identity(record): record.snapshot() for record in records if record.count > record.expected}.values())

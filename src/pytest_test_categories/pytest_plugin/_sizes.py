@@ -270,13 +270,13 @@ def _levels(node: Any) -> Iterator[tuple[str, list[Any]]]:
     if isinstance(node, pytest.Class):
         # pytest puts the markers of all base classes in one list; the most derived class wins.
         by_class = [(f"class {cls.__name__}", _marks_of(cls)) for cls in node.obj.__mro__]
-        written = {id(mark) for _, marks in by_class for mark in marks}
-        yield "the collected class", [mark for mark in own if id(mark) not in written]
+        written = {identity(mark) for _, marks in by_class for mark in marks}
+        yield "the collected class", [mark for mark in own if identity(mark) not in written]
         yield from by_class
     elif marks := _private.parameter_marks(node):
-        of_set = {id(mark) for mark in marks}
+        of_set = {identity(mark) for mark in marks}
         yield "the parameter set", list(marks)
-        yield "the test", [mark for mark in own if id(mark) not in of_set]
+        yield "the test", [mark for mark in own if identity(mark) not in of_set]
     elif isinstance(node, pytest.Item):
         yield "the test", own
     else:
