@@ -197,9 +197,9 @@ class Phases:
         known = None if self._run.baseline is None else self._run.baseline.of(test, fixture, home)
         return policy._replace(known=known) if known else policy
 
-    def note_items(self, items: Iterable[pytest.Item]) -> None:
+    def note_items(self, items: list[pytest.Item]) -> None:
         """Note the collected items: each is counted once, and items into which a runner groups them are not."""
-        self._uncounted.update((identity(item), item) for item in items)
+        self._uncounted.update(zip(map(identity, items), items, strict=True))
 
     @property
     def scope(self) -> Scope | None:
