@@ -31,18 +31,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.docs.test_reference import PAGES as SITE
+from tests.docs.test_reference import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ROOT: Final = Path(__file__).parents[2]
 ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
 """Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
-PAGES: Final = [
-    page
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if page.relative_to(ROOT).as_posix() not in ELSEWHERE
-]
+PAGES: Final = [page for page in [ROOT / "README.md", *SITE] if page.relative_to(ROOT).as_posix() not in ELSEWHERE]
 UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
 
