@@ -29,6 +29,7 @@ from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.filter import MACHINES
 from pytest_test_categories._kernel.names import (
     LONGEST_QUERY,
+    PORTS,
     RESOLVER_SOCKETS,
     SYSTEM_SOCKETS,
     Detour,
@@ -77,6 +78,8 @@ _SOCKETCALLS: Final = {
     16: "sendmsg",
     20: "sendmmsg",
 }
+_ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
+"""The argument that points to the address, for calls that medium tests repeat and that are permitted for good."""
 _CALL_KINDS: Final = {
     "connect": Kind.CONNECT,
     "bind": Kind.BIND,
@@ -173,7 +176,8 @@ class Watched:
         self.look_ups = LookUps()
         self.family = Family(pid)
         self.held: dict[tuple[int, int], LookUp] = {}
-        self.passed: set[tuple[int, bytes]] = set()
+        self.passed: set[tuple[int, str, bytes]] = set()
+        self._memory = -1
         self._origins: dict[int, tuple[int, int, int]] = {}  # by thread: when it and the tests began, and its word
         self._jobs: dict[int, _Jobs] = {}
         self._told: deque[wire.Report] = deque(maxlen=_REMEMBERED)
@@ -196,6 +200,7 @@ class Watched:
         if what == "policies":
             index, policies = rest
             self.policies[int(index)] = tuple(map(Policy.from_data, policies))
+            self.passed.clear()  # the last index stands for all policies from there on
         elif what == "vouch":
             thread, look_up = rest
             if len(self.vouched) > _HELD:  # for calls that the kernel did not ask about
@@ -257,6 +262,21 @@ class Watched:
             return self.page.word_at(moment, number)
         return self._word_at(parent, since, pid, steps + 1)
 
+    def glance(self, thread: int, address: int, size: int) -> bytes:
+        """Return the bytes at an address of a thread that the process has published, or the main thread; else none.
+
+        The descriptor is opened once, and a read with it takes a third of the time of ``process_vm_readv``. It belongs
+        to the memory of the program that the process runs, and not to its number: after an ``execv`` it has nothing.
+        """
+        if thread != self.pid and self.page.word_of(thread) is None:
+            return b""
+        try:
+            if self._memory < 0:
+                self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._memory, size, address)
+        except (OSError, OverflowError):  # it may not be read, or the pointer is invalid
+            return b""
+
     def take_job(self, thread: int, word: int) -> None:
         """Hold a thread that runs jobs for other processes to the word of the job that it takes now."""
         since, _ = start_of(thread)
@@ -289,6 +309,8 @@ class Watched:
         os.close(self.listener)
         os.close(self.reports)
         os.close(self.control.descriptor)
+        if self._memory >= 0:
+            os.close(self._memory)
 
 
 class Supervisor:
@@ -307,8 +329,10 @@ class Supervisor:
         self._handlers: dict[int, Callable[[], None]] = {}
         self.watched: dict[int, Watched] = {}
         self._memory = wire.Memory()
+        # Kept, since ioctl takes longer for bytes than for a buffer that may be changed.
         self._question = bytearray(wire.QUESTION.size)
         self._nothing = bytes(wire.QUESTION.size)
+        self._answer = bytearray(wire.ANSWER.size)
         self._servers = NameServers()
         self._complaints = 0
         self._unheard: list[wire.Report] = []
@@ -403,12 +427,12 @@ class Supervisor:
                 return
             word, known = watched.held_to(thread)
             if not watched.unjudged and (word & wire.LARGEST_INDEX or name == "bind"):
-                key = self._key(thread, arguments, word) if name == "connect" else None
+                key = self._key(watched, thread, name, arguments, word) if name in _ADDRESS_AT else None
                 if key is None or key not in watched.passed:
                     old = arch != self._arch
                     question = Question(number, thread, name, tuple(arguments), old, word, known)
                     verdict = self._judge(watched, question)
-                    if key is not None and verdict == _PERMITTED and self._always_passes(watched, word, key[1]):
+                    if key is not None and verdict == _PERMITTED and self._always_passes(watched, *key):
                         watched.passed.add(key)
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may wait for ever
             self._complain(error)
@@ -417,12 +441,10 @@ class Supervisor:
             self._send(watched, number, verdict)
 
     def _send(self, watched: Watched, number: int, verdict: int) -> None:
-        if verdict == _PERMITTED:
-            answer = wire.ANSWER.pack(number, 0, 0, wire.GO_ON)
-        else:
-            answer = wire.ANSWER.pack(number, 0, 0 if verdict == _PRETENDED else -verdict, 0)
+        error = 0 if verdict == _PRETENDED else -verdict
+        wire.ANSWER.pack_into(self._answer, 0, number, 0, error, wire.GO_ON if verdict == _PERMITTED else 0)
         try:
-            fcntl.ioctl(watched.listener, wire.SEND, answer)
+            fcntl.ioctl(watched.listener, wire.SEND, self._answer, True)
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.EINPROGRESS}:  # the caller is gone, or already has its answer
                 raise
@@ -544,24 +566,34 @@ class Supervisor:
                 return verdict
         return _PERMITTED
 
-    def _key(self, thread: int, arguments: list[int], word: int) -> tuple[int, bytes] | None:
-        """Return the key to recognize a connect that was permitted before: medium tests mostly repeat such connects."""
+    def _key(
+        self, watched: Watched, thread: int, call: str, arguments: list[int], word: int
+    ) -> tuple[int, str, bytes] | None:
+        """Return the key to recognize a call that was permitted before: medium tests mostly repeat such calls.
+
+        Nobody checks here whether the caller is still there: if not, the kernel takes no answer for it.
+        """
+        at = _ADDRESS_AT[call]
+        address, size = arguments[at], min(arguments[at + 1] & 0xFFFFFFFF, _LONGEST_ADDRESS)
+        if not size:
+            return None
         try:
-            raw = self._memory.read(thread, arguments[1], min(arguments[2] & 0xFFFFFFFF, _LONGEST_ADDRESS))
+            raw = watched.glance(thread, address, size) or self._memory.read(thread, address, size)
         except OSError:
             return None
-        return (word & wire.LARGEST_INDEX, raw)
+        return (word & wire.LARGEST_INDEX, call, raw)
 
-    def _always_passes(self, watched: Watched, word: int, raw: bytes) -> bool:
+    def _always_passes(self, watched: Watched, index: int, call: str, raw: bytes) -> bool:
+        """Tell whether policies permit a call for good: nothing that may change later has a part in the verdict."""
         if len(watched.passed) >= _HELD:
             return False
-        endpoint = wire.read_sockaddr(raw)
+        endpoint = wire.read_sockaddr(raw, sending=call == "sendto")
         ip = None if endpoint is None or endpoint.family != "ip" else parse_ip(endpoint.host)
-        if endpoint is None or ip is None or not is_local_ip(ip) or self._servers.asks(endpoint):
+        if endpoint is None or ip is None or not is_local_ip(ip) or endpoint.port in PORTS:
             return False
-        if any(policy.denies_names for policy in self._policies(watched, word)):
+        if any(policy.denies_names for policy in self._policies(watched, index)):
             return False  # a later look-up may give the address a denied name
-        return not self._refusing(watched, word, Attempt(Kind.CONNECT, endpoint, Reach.MACHINE))
+        return not self._refusing(watched, index, Attempt(_CALL_KINDS[call], endpoint, Reach.MACHINE))
 
     def _judge_aim(self, watched: Watched, question: Question, aim: Aim) -> int | None:
         endpoint = aim.endpoint
