@@ -247,6 +247,9 @@ class Page:
     def word_of(self, thread: int) -> int | None:
         """Return the word in force for a thread; None if none was put in force."""
         words = self._words
+        at = self._THREAD_AT + 2 * (thread % self._THREAD_COUNT)
+        if words[at] == thread:  # nearly always, if one was
+            return words[at + 1]
         return next((words[at + 1] for at in self._places(thread) if words[at] == thread), None)
 
     def _places(self, thread: int) -> list[int]:
