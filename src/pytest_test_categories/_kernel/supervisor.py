@@ -335,9 +335,6 @@ class Supervisor:
         self._calls |= {(numbers.old_arch, number): name for name, number in numbers.old_calls.items()}
         self._arch = numbers.arch
         self._polled = select.epoll()
-        # Listeners are polled by themselves: only so the kernel wakes this process where the caller has been running.
-        self._listeners = select.poll()
-        self._listeners.register(self._polled.fileno(), select.POLLIN)
         self._handlers: dict[int, Callable[[], None]] = {}
         self.watched: dict[int, Watched] = {}
         self._memory = wire.Memory()
@@ -370,28 +367,24 @@ class Supervisor:
         with contextlib.suppress(OSError):
             # From Linux 6.6 on, the two processes then take turns on one processor, which is faster.
             fcntl.ioctl(watched.listener, wire.SET_FLAGS, wire.SYNC_WAKE_UP)
-        self._listeners.register(watched.listener, select.POLLIN)
+        self._polled.register(watched.listener, select.EPOLLIN)
         self.on(watched.control.descriptor, lambda: self._hear(watched))
 
     def run(self, until: Callable[[], bool]) -> None:
         """Answer questions until a condition holds."""
         while not until():
-            for descriptor, event in self._listeners.poll(1000 * self._timeout() if self._holding else None):
+            for descriptor, event in self._polled.poll(self._timeout() if self._holding else -1):
                 watched = self.watched.get(descriptor)
                 if watched is None:
-                    self._handle()
-                elif event & select.POLLIN:
+                    handler = self._handlers.get(descriptor)
+                    if handler is not None:
+                        handler()
+                elif event & select.EPOLLIN:
                     self.answer(watched)
                 else:  # no process with that filter is left
                     self._forget(watched)
             if self._holding:
                 self._tell_nameless()
-
-    def _handle(self) -> None:
-        for descriptor, _event in self._polled.poll(0):
-            handler = self._handlers.get(descriptor)
-            if handler is not None:  # else another handler has removed it
-                handler()
 
     def unheard(self) -> list[wire.Report]:
         """Return the reports to processes that have not read them: they became other programs, or have ended."""
@@ -411,7 +404,7 @@ class Supervisor:
             self.off(watched.control.descriptor)
 
     def _forget(self, watched: Watched) -> None:
-        self._listeners.unregister(watched.listener)
+        self._polled.unregister(watched.listener)
         if watched.control.descriptor in self._handlers:
             self.off(watched.control.descriptor)
         del self.watched[watched.listener]
