@@ -215,8 +215,8 @@ class Client:
         if len(self._order) > _PUBLISHED:
             oldest = self._order.popleft()
             first = published[oldest][0]
-            in_force = any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values()))
-            if in_force or ((first.open or first.held) and not first.kind.observes):
+            in_force = (first.open or first.held) and not first.kind.observes
+            if in_force or any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values())):
                 self._order.append(oldest)
             else:
                 del published[oldest]
@@ -225,8 +225,8 @@ class Client:
     def _last_process(self) -> int:
         """Return the id of the process that started last: times in /proc are only precise to hundredths of a second."""
         try:
-            return int(os.pread(self._load, 100, 0).split()[-1])
-        except (OSError, ValueError, IndexError):
+            return int(os.pread(self._load, 100, 0).rpartition(b" ")[2])
+        except (OSError, ValueError):
             return 0
 
     def _index(self, scopes: tuple[Scope, ...]) -> int:
