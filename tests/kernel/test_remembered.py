@@ -154,3 +154,28 @@ def test_replaced(way):
         assert "PermissionError" in outcome.text, outcome.text
         assert outcome.text.startswith("packets: 0")
         assert f"    {FOREIGN}:9 by " in outcome.text
+
+
+def test_a_layers_word_for_one_call_does_not_hold_for_the_next(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    """The bind of an import is vouched for, since imports are not published; the kernel lets it pass without that."""
+    pytester.makepyfile(
+        test_imported=f"""
+{HELP}
+datagrams = socket.socket(type=socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 0))
+
+
+@ways
+@pytest.mark.medium
+def test_foreign(way):
+    put("{FOREIGN}")
+    assert call(way) == errno.EACCES
+"""
+    )
+    for way in ("connect", "sendto"):
+        outcome = run("-q", "-k", way)
+        assert outcome.counts == {"failed": 1}, outcome.text
+        assert "AssertionError" not in outcome.text, outcome.text
+        assert outcome.packets == 0

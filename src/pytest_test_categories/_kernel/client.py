@@ -18,20 +18,18 @@ from pytest_test_categories._host.system import System
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Reach
-from pytest_test_categories._rules.policy import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._rules.address import AllowEntry
-    from pytest_test_categories._rules.policy import Policy
+    from pytest_test_categories._rules.policy import Kind, Policy
 
 _PUBLISHED: Final = 512
 """How many publications are kept, to find the scopes of a report; those still in force are kept in addition."""
 _POLICIES: Final = 4096
 _SETTLE_SECONDS: Final = 1.0
-_LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
 
 
 class Client:
@@ -261,7 +259,8 @@ class Client:
             reach: How far it goes.
         """
         if self._held_here()[1] & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
-            self._say("vouch", get_native_id(), kind in _LOOK_UPS)
+            self._say("vouch", get_native_id(), kind.value)
+            self._page.vouched += 1
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
@@ -269,7 +268,7 @@ class Client:
         # sends nothing.
         return (
             scopes == self._held_here()[0]
-            and (kind in _LOOK_UPS) is (reach is Reach.NOWHERE)
+            and (kind in wire.LOOK_UPS) is (reach is Reach.NOWHERE)
             and not (self._enclosing and scopes and scopes[0] in self._enclosing)
         )
 

@@ -172,7 +172,8 @@ class Watched:
         self.control = wire.Messages(control)
         self.pid = pid
         self.policies: dict[int, tuple[Policy, ...]] = {0: ()}
-        self.vouched: dict[int, tuple[bool, float]] = {}
+        self.vouched: dict[int, tuple[Kind, float]] = {}  # by thread: what was judged, and until when it holds
+        self.heard = 0
         self.look_ups = LookUps()
         self.family = Family(pid)
         self.held: dict[tuple[int, int], LookUp] = {}
@@ -186,6 +187,7 @@ class Watched:
 
     def hear(self) -> None:
         """Read the messages of the process, and drop invalid ones."""
+        self.heard = self.page.vouched
         for message in self.control.read():
             try:
                 self._take(message)
@@ -202,11 +204,11 @@ class Watched:
             self.policies[int(index)] = tuple(map(Policy.from_data, policies))
             self.passed.clear()  # the last index stands for all policies from there on
         elif what == "vouch":
-            thread, look_up = rest
+            thread, kind = rest
             if len(self.vouched) > _HELD:  # for calls that the kernel did not ask about
                 del self.vouched[next(iter(self.vouched))]
-            seconds = _LOOK_UP_SECONDS if look_up else _VOUCHED_SECONDS
-            self.vouched[int(thread)] = (bool(look_up), time.monotonic() + seconds)
+            seconds = _LOOK_UP_SECONDS if Kind(kind) in wire.LOOK_UPS else _VOUCHED_SECONDS
+            self.vouched[int(thread)] = (Kind(kind), time.monotonic() + seconds)
         elif what == "names":
             thread, name, allow, addresses = rest
             self.vouched.pop(thread, None)
@@ -271,7 +273,7 @@ class Watched:
         process's number: after an ``execv`` it has nothing.
         """
         word = self.page.now if thread == self.pid else self.page.word_of(thread)
-        if word is None or size > _LONGEST_ADDRESS:
+        if word is None or size > _LONGEST_ADDRESS or thread in self.vouched:
             return False
         try:
             raw = os.pread(self._memory, size, address)
@@ -285,6 +287,11 @@ class Watched:
         if self._memory < 0:
             with contextlib.suppress(OSError):
                 self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+
+    def spend(self, thread: int, kind: Kind | None) -> None:
+        """Note that a call passes that a Python layer may have vouched for: its word does not hold for another call."""
+        if thread in self.vouched and self.vouched[thread][0] is kind:
+            del self.vouched[thread]
 
     def take_job(self, thread: int, word: int) -> None:
         """Hold a thread that runs jobs for other processes to the word of the job that it takes now."""
@@ -435,6 +442,8 @@ class Supervisor:
                 self._send(watched, number, _PRETENDED)
                 return
             at = _ADDRESS_AT.get(name)
+            if watched.page.vouched != watched.heard:
+                watched.hear()
             if at is not None and watched.has_passed(thread, name, arguments[at], arguments[at + 1]):
                 self._send(watched, number, _PERMITTED)
                 return
@@ -447,6 +456,8 @@ class Supervisor:
                     verdict = self._judge(watched, question)
                     if key is not None and verdict == _PERMITTED and self._always_passes(watched, *key):
                         watched.pass_for_good(key)
+                if verdict == _PERMITTED:
+                    watched.spend(thread, _CALL_KINDS.get(name))
         except Exception as error:  # noqa: BLE001 - whatever it is: nobody may wait for ever
             self._complain(error)
             verdict = _PERMITTED
@@ -674,12 +685,14 @@ class Supervisor:
         found = watched.vouched.get(question.thread)
         if found is None:
             return False
-        for_look_up, deadline = found
+        kind, deadline = found
         if time.monotonic() > deadline:
             del watched.vouched[question.thread]
             return False
-        if for_look_up:
+        if kind in wire.LOOK_UPS:  # it makes several calls
             return look_up
+        if not look_up and (kind is Kind.REUSE or (kind is Kind.BIND) is not (_CALL_KINDS[question.call] is Kind.BIND)):
+            return False
         del watched.vouched[question.thread]
         return True
 
