@@ -15,9 +15,10 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pytest_test_categories._attribution import stack, tasks
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,6 +123,7 @@ class Scope:
     late: dict[tuple[str, ...], Record] | None = None
     awaits: Expecting | None = None  # for a block that expects violations only if one of them ends it
     home: tuple[str, int] | None = None  # in a started child process: the directory to report to, and the serial
+    outside: stack.Outside | None = None  # for a test: what the stack outside of the running phase says
     resolved: dict[str, int] | None = (
         None  # names whose look-up went on with a warning: the connect belongs to the same attempt
     )
@@ -476,8 +478,11 @@ def begin_phase(scope: Scope) -> None:
 
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
-    if scope in state.phases:  # only its own thread removes it
+    scope.outside = None
+    try:  # one call; a context manager would cost more than it, and this runs three times for each test
         state.phases.remove(scope)
+    except ValueError:
+        return
 
 
 def _stand(scope: Scope) -> None:

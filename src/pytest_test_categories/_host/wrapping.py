@@ -6,6 +6,7 @@ never uses a guard does not pay for the import.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import copy
 import functools
@@ -13,26 +14,55 @@ import importlib
 import operator
 import sys
 import threading
+from importlib.machinery import PathFinder, SourceFileLoader
 from types import FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from importlib.machinery import ModuleSpec
     from typing import SupportsIndex
 
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class _Later(ModuleType):
-    """A placeholder for a module, which is imported at the first access to one of its attributes."""
+    """A module as one module of wrapt knows it: imported at the first access to one of its attributes."""
 
     def __getattr__(self, name: str) -> Any:
         """Import the module."""
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
+
+
+class _WithoutAsyncio(SourceFileLoader):
+    """Loads a module whose functions use asyncio, and in which ``import asyncio`` itself imports nothing yet.
+
+    Only that module is affected: it gets its own ``__import__``, and ``sys.modules`` holds what it would hold anyway.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module."""
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        super().exec_module(module)
+
+    @staticmethod
+    def _import(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "asyncio" and name not in sys.modules and not (args[2:3] or (kwargs.get("fromlist"),))[0]:
+            return _Later(name)
+        return builtins.__import__(name, *args, **kwargs)
+
+
+class _Finder:
+    """Finds the module of wrapt that imports asyncio, for a decorator that is not used here."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
+        """Find that module, and leave all others to the next finder."""
+        spec = PathFinder.find_spec(name, path) if name == "wrapt.synchronization" else None
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = _WithoutAsyncio(spec.loader.name, spec.loader.path)
+        return spec
 
 
 class _Writing:
@@ -51,21 +81,16 @@ writing: Final = _Writing()
 
 
 def load() -> None:
-    """Import wrapt without importing asyncio.
-
-    wrapt needs asyncio for a decorator that is not used here, and importing it takes four times as long as wrapt
-    itself. Other threads must not see the placeholder, so it is used only if there are none.
-    """
+    """Import wrapt without importing asyncio, which takes four times as long as wrapt itself."""
     if "wrapt" in sys.modules:
         return
-    later = None
-    if "asyncio" not in sys.modules and threading.active_count() == 1:
-        later = sys.modules["asyncio"] = _Later("asyncio")
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
     try:
         import wrapt  # noqa: F401
     finally:
-        if later is not None and sys.modules.get("asyncio") is later:
-            del sys.modules["asyncio"]
+        if finder in sys.meta_path:  # other code may have replaced the list
+            sys.meta_path.remove(finder)
 
 
 class EntryPoint:

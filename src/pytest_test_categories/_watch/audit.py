@@ -70,7 +70,8 @@ hook: Final = AuditHook()
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event in EVENTS:
+    # By far the commonest event, of calls such as copy.deepcopy's: comparing costs less than the hash of a new text.
+    if event != "builtins.id" and event in EVENTS:
         if args and type(args[-1]) is Permitted:  # the commonest call that is permitted
             return
         judge = hook.judge

@@ -56,12 +56,14 @@ class _Seen:
     Attributes:
         cleared: For each socket that a guard has permitted to send, a reference that knows the guard.
         reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
+        proofs: By descriptor, the cheap proof that was the right one the last time.
         sweep_at: The number of entries in ``cleared`` from which those of deleted sockets are removed.
     """
 
     def __init__(self) -> None:
         self.cleared: dict[int, _Cleared] = {}
         self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
+        self.proofs: dict[int, Callable[[int], bool]] = {}
         self.sweep_at = KEPT
 
 
@@ -73,7 +75,8 @@ _NONBLOCKING: Final = getattr(_socket, "SOCK_NONBLOCK", 0)
 _DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 _CLOSE_FROM: Final = getattr(os, "POSIX_SPAWN_CLOSEFROM", -1)  # from 3.13 on
 _NUMBERS: Final = 3  # the leading parts of a file action: the operation, and up to two descriptors
-_FORMAT, _SOCKET = 0o170000, 0o140000  # S_IFMT and S_IFSOCK of stat.h: the file type's bits, and a socket's type
+# S_IFMT, S_IFSOCK and S_IFIFO of stat.h: the file type's bits, a socket's type, and a pipe's
+_FORMAT, _SOCKET, _PIPE = 0o170000, 0o140000, 0o010000
 
 
 def _known_as(descriptor: int) -> Any:
@@ -132,9 +135,55 @@ def _is_foreign_socket(descriptor: int) -> bool:
     """
     mode, *which = System.fstat(descriptor)[:3]
     if mode & _FORMAT != _SOCKET:
+        _find_proof(descriptor, mode, which[1])
         return False
     # Where the system gives sockets no inode numbers, only the standard descriptors themselves can be recognized.
     return tuple(which) not in _own or not (which[0] or descriptor in _STANDARD)
+
+
+# Proofs that a descriptor is no socket. ``fstat`` would be one, too, but takes twice to three times as long. What is
+# remembered is which proof to try first, and never its answer: nobody is told when a descriptor is closed and native
+# code opens a socket that gets the same number.
+
+
+def _has_position(descriptor: int) -> bool:
+    """Return whether a descriptor has a position, which no socket has.
+
+    Raises:
+        OSError: It has none.
+    """
+    return System.lseek(descriptor, 0, os.SEEK_CUR) >= 0
+
+
+def _is_on(device: int) -> Callable[[int], bool]:
+    """Return a proof that a descriptor is on a device that is not that of sockets: Linux has one for pipes."""
+    return lambda descriptor: System.fstatvfs(descriptor).f_fsid == device
+
+
+def _is_no_socket(descriptor: int) -> bool:
+    """Return whether a cheap proof shows that a descriptor is no socket."""
+    try:
+        return seen.proofs[descriptor](descriptor)
+    except (KeyError, OSError):
+        return False
+
+
+def _find_proof(descriptor: int, mode: int, device: int) -> None:
+    """Note which cheap proof shows that a descriptor is no socket, if any does.
+
+    Args:
+        descriptor: The descriptor.
+        mode: Its file type.
+        device: Its device. On Linux, that of pipes and that of sockets are also the ids of their file systems.
+    """
+    candidates: tuple[Callable[[int], bool], ...] = (_has_position, System.isatty)
+    if mode & _FORMAT == _PIPE:
+        candidates = (_is_on(device),) if sys.platform == "linux" and device else ()
+    for candidate in candidates:
+        with contextlib.suppress(OSError):
+            if candidate(descriptor):
+                seen.proofs[descriptor] = candidate
+                return
 
 
 def _inheritable_sockets() -> set[tuple[int, int, int]]:
@@ -235,6 +284,7 @@ def forget() -> None:
     seen.sweep_at = KEPT
     seen.cleared.clear()
     seen.reported.clear()
+    seen.proofs.clear()
 
 
 def _first(_instance: Any, args: tuple[Any, ...]) -> Any:
@@ -358,11 +408,12 @@ class Sends:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             given = args[at] if at < len(args) else kwargs.get(name)
-            number = _number(given)
-            if number is not given:  # converted once: the next __index__ call may return another descriptor
-                args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
-                kwargs = kwargs if at < len(args) else {**kwargs, name: number}
-            check(route, number)
+            if type(given) is not int or not _is_no_socket(given):
+                number = _number(given)
+                if number is not given:  # converted once: the next __index__ call may return another descriptor
+                    args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
+                    kwargs = kwargs if at < len(args) else {**kwargs, name: number}
+                check(route, number)
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -451,7 +502,7 @@ class Sends:
     def _check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
         number = _number(descriptor)
-        if type(number) is int and number >= 0:
+        if type(number) is int and number >= 0 and not _is_no_socket(number):
             try:
                 foreign = _is_foreign_socket(number)
             except (OSError, OverflowError):  # the call itself raises the error
