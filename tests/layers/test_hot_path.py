@@ -105,7 +105,13 @@ def in_pool(function: Callable[[], object]) -> None:
         pool.submit(function).result()
 
 
-PLACES: Final = (here, in_thread, in_pool)
+def in_a_job_each(function: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            pool.submit(function).result()
+
+
+PLACES: Final = (here, in_thread, in_pool, in_a_job_each)
 
 
 @pytest.fixture

@@ -264,6 +264,17 @@ def memo_of_thread(scope: Scope | None) -> dict[object, Any]:
     return carrier.memo if carrier is not None and (carrier.open or carrier.held) else _NO_MEMO
 
 
+def carrier_of(carried: Carried) -> Scope | None:
+    """Return what a thread or job carries if that, while it judges, decides who is charged in contexts without a guard.
+
+    It does so until another job or a phase begins in the thread. The layer outside of this process has to be told of
+    each call.
+    """
+    if not isinstance(carried, Scope) or not carried.kind.judges or state.on_change is not None:
+        return None
+    return None if "greenlet" in sys.modules and state.greenlets else carried
+
+
 _NO_MEMO: Final[dict[object, Any]] = {}
 
 
@@ -609,9 +620,8 @@ def _charge_of_this_process() -> Charge | None:
     if isinstance(carried, Scope):
         closed = _closed_inside(carried, threads=True)
         if closed is None and (scopes := _open_chain(carried, threads=True)):
-            if scopes[0] is carried and not state.greenlets and state.on_change is None:
-                # What the thread or the job carries comes first, and stays until another job or a phase begins there.
-                state.running.carrier = carried
+            if scopes[0] is carried:
+                state.running.carrier = carrier_of(carried)
             return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
         # With a kept runner's context in a worker thread, the work is newer than the worker: no leftover of its guard.
         if not kept:
