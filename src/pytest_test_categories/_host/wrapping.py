@@ -13,7 +13,7 @@ import importlib
 import operator
 import sys
 import threading
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
@@ -76,13 +76,23 @@ class EntryPoint:
         name: The attribute's dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
         owner: An object whose attribute is wrapped, instead of that of the imported module.
+        plain: For a function of a module that is called very often, returns the function that takes its place: a proxy
+            costs as much again as the call. Its first parameter has no meaning.
     """
 
-    def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        wrapper: Wrapper,
+        owner: object = None,
+        plain: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
+        self.plain = plain
         self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
         self._wanted = False
 
@@ -110,8 +120,12 @@ class EntryPoint:
             return
         # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+            factory: Callable[..., Any] = _proxy()
+            # On top of somebody's proxy, only a proxy lets them remove theirs.
+            if self.plain is not None and type(current) in {BuiltinFunctionType, FunctionType}:
+                factory = functools.partial(_plain, self)
             try:
-                _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
+                _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, (self.wrapper,)))
             except TypeError:  # a type that can't be changed
                 return
             made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
@@ -121,7 +135,9 @@ class EntryPoint:
             self._targets.append((holder, attribute))
 
     def _is_ours(self, link: object) -> bool:
-        return getattr(link, "_self_wrapper", None) is self.wrapper
+        home = link.__self__ if type(link) is MethodType else None
+        wrapper = home.wrapper if type(home) is _Home else getattr(link, "_self_wrapper", None)
+        return wrapper is self.wrapper
 
     def remove(self) -> None:
         """Remove our wrapper; if another tool has wrapped or replaced it, it stays in place and does nothing."""
@@ -140,6 +156,37 @@ class EntryPoint:
             handle = wrapt.find_wrapper(current, predicate=self._is_ours)
             if handle is not None:
                 _writing(holder, lambda: wrapt.unwrap_object(holder, attribute, handle, missing_ok=True))
+
+
+class _Home:
+    """What a plain wrapper is bound to, so that it is no method in a class that has it as an attribute."""
+
+    def __init__(self, module: str, wrapper: Wrapper) -> None:
+        self.module = module
+        self.wrapper = wrapper
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module has, as copying a bound method asks for."""
+        return getattr(sys.modules[self.module], name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Home:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as the module: a bound method is pickled as an attribute of what it is bound to."""
+        return importlib.import_module, (self.module,)
+
+
+def _plain(entry_point: EntryPoint, wrapped: Any, wrapper: Wrapper) -> Any:
+    """Return a wrapper that is no proxy."""
+    import inspect
+
+    assert entry_point.plain is not None
+    function = entry_point.plain(wrapped)
+    function.__annotations__ = {}
+    function.__signature__ = inspect.signature(function)
+    functools.update_wrapper(function, wrapped)
+    return MethodType(function, _Home(entry_point.module, wrapper))
 
 
 @functools.cache
