@@ -10,11 +10,12 @@ import functools
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pytest_test_categories._attribution import client_requests, tasks
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

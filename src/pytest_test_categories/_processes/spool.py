@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.system import System
@@ -26,6 +26,7 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     program_name,
 )
 from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import Attempt
 from pytest_test_categories._rules.violation import Violation
 

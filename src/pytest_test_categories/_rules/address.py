@@ -12,7 +12,9 @@ import functools
 import ipaddress
 import re
 import socket
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

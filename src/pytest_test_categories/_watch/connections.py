@@ -17,7 +17,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current, scope_here
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_process
@@ -43,11 +43,18 @@ KEPT: Final = 256
 """The number of remembered sockets from which closed ones are first removed."""
 
 
+class _Cleared(weakref.ref[Any]):
+    """A reference to a socket, with the guard that has permitted it to send."""
+
+    __slots__ = ("scope",)
+    scope: Scope
+
+
 class _Seen:
     """What is known about sockets, by identity: the mutable state of this module.
 
     Attributes:
-        cleared: The guard that has permitted a socket to send.
+        cleared: For each socket that a guard has permitted to send, a reference that knows the guard.
         reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
         proofs: By descriptor, the cheap proof that was the right one the last time.
         sends: The wrappers that are in place.
@@ -55,7 +62,7 @@ class _Seen:
     """
 
     def __init__(self) -> None:
-        self.cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}
+        self.cleared: dict[int, _Cleared] = {}
         self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
         self.proofs: dict[int, Callable[[int], bool]] = {}
         self.sends: Sends | None = None
@@ -77,8 +84,8 @@ _FORMAT, _SOCKET, _PIPE = 0o170000, 0o140000, 0o010000
 
 def _known_as(descriptor: int) -> Any:
     """Return the remembered socket that has this descriptor; None if there is none."""
-    for known in (*list(seen.cleared.values()), *list(seen.reported.values())):
-        sock = known[1]()
+    for known in (*list(seen.cleared.values()), *(known for _, known in list(seen.reported.values()))):
+        sock = known()
         with contextlib.suppress(Exception):  # an unknown class, whose fileno() may raise anything
             if sock is not None and sock.fileno() == descriptor:
                 return sock
@@ -227,7 +234,7 @@ def _peer_of(descriptor: int) -> tuple[int, Any, int]:
 def _cleared_for(sock: Any) -> Scope | None:
     """Return the guard that has permitted a socket to send, if any."""
     known = seen.cleared.get(identity(sock))
-    return known[0] if known is not None and known[1]() is sock else None
+    return known.scope if known is not None and known() is sock else None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
@@ -235,9 +242,11 @@ def _clear(sock: Any, scope: Scope) -> None:
     if len(seen.cleared) >= seen.sweep_at:
         _sweep()
     try:
-        seen.cleared[identity(sock)] = (scope, weakref.ref(sock))
+        known = _Cleared(sock)
     except TypeError:  # it takes no weak reference: the judge is asked each time
         return
+    known.scope = scope
+    seen.cleared[identity(sock)] = known
 
 
 def note_connected(sock: Any) -> None:
@@ -253,7 +262,7 @@ def note_connected(sock: Any) -> None:
 def _sweep() -> None:
     """Forget deleted sockets: a sweep costs a fraction of weak references with a callback."""
     for number, entry in seen.cleared.copy().items():
-        if entry[1]() is None:
+        if entry() is None:
             taken = seen.cleared.pop(number, entry)
             if taken is not entry:  # another thread has stored a new socket with the same identity
                 seen.cleared.setdefault(number, taken)
@@ -341,13 +350,32 @@ class Sends:
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            known = seen.cleared.get(identity(instance))
-            if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not instance:
-                __tracebackhide__ = True
-                check(route, instance)
+            __tracebackhide__ = True
+            check(route, instance)
             return wrapped(*args, **kwargs)
 
         return wrapper
+
+    def direct(self, route: str) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a C method that sends, the function that its calls run."""
+        check, cleared = self.check, seen.cleared.get
+
+        def make(method: Any) -> Callable[..., Any]:
+            def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                known = cleared(identity(sock))
+                if (
+                    known is None
+                    or known() is not sock
+                    or (scope := known.scope) is not current.get()
+                    or not scope.open
+                ):
+                    check(route, sock)
+                return method(sock, args[0]) if len(args) == 1 and not kwargs else method(sock, *args, **kwargs)
+
+            return call
+
+        return make
 
     def function(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a function that sends; ``find`` returns its socket, or None, from the call."""
@@ -365,13 +393,13 @@ class Sends:
         known = _cleared_for(sock)
         if known is _HERE:
             return
-        here = current.get()
-        if here is not None and here is known and here.open:
+        here = scope_here()
+        if here is not None and here is known:
             return
-        if here is not None and here.memo and here.open and isinstance(sock, _socket.socket):
+        if here is not None and here.memo and isinstance(sock, _socket.socket):
             # The guard has permitted a connect to this peer, usually that of this socket.
             try:
-                if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
+                if (Kind.CONNECT, _socket.socket.getpeername(sock)) in here.memo:
                     _clear(sock, here)
                     return
             except OSError:  # not connected: the call itself raises the error
@@ -577,7 +605,7 @@ def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
     """Return the rows for ``socket.socket`` itself, except its ``sendmsg``, which may carry an address."""
     return [
         *(
-            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls)
+            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls, direct=sends.direct(f"socket.{name}"))
             for name in ("send", "sendall", "sendfile")
         ),
         EntryPoint("socket", "accept", sends.accept, owner=cls),
@@ -591,7 +619,7 @@ def entry_points(sends: Sends) -> list[EntryPoint]:
         EntryPoint("socket", "socketpair", sends.pair),
         EntryPoint("socket", "_fallback_socketpair", sends.pair),
         # These write to the descriptor in C.
-        EntryPoint("os", "write", sends.descriptor("os.write", 0), plain=_writing),
+        EntryPoint("os", "write", sends.descriptor("os.write", 0), direct=_writing),
         *(EntryPoint("os", name, sends.descriptor(f"os.{name}", 0, "out_fd")) for name in ("writev", "sendfile")),
         *([] if os.name == "nt" else [EntryPoint("multiprocessing.connection", "Connection._send", sends.connection)]),
         EntryPoint("os", "splice", sends.descriptor("os.splice", 1, "dst")),
