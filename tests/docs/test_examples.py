@@ -9,7 +9,7 @@ How a block is run:
 - ``yaml``: parsed, and written if it has a title (``test_recipes`` runs the commands in it);
 - ``json`` and ``markdown`` below ``<!-- part of: NAME -->``: lines of a file that a command has written, compared as a
   transcript is;
-- ``bash`` below ``<!-- ci: NAME -->``: README's two commands, which CI and ``test_quickstart`` run; below
+- ``bash`` below ``<!-- ci: NAME -->``: README's commands, which CI and ``test_quickstart`` run; below
   ``<!-- not run: REASON -->``: a command that no test can run.
 
 Comments that a reader doesn't see: ``<!-- file: NAME -->`` names a block's file where a title would not show,
@@ -207,7 +207,7 @@ def _parse_yaml(piece: Piece, project: Project) -> None:
 
 
 def _check_shell(piece: Piece, _project: Project) -> None:
-    if piece.name not in {"quickstart", "test", UNRUN}:
+    if piece.name not in {"quickstart", "quick", "test", UNRUN}:
         raise ExampleError(f"line {piece.line}: nothing runs this {piece.kind} block")
 
 

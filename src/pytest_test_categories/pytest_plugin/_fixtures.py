@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
@@ -14,6 +14,7 @@ from pytest_test_categories._guard import finish
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private

@@ -384,7 +384,7 @@ class Phases:
         # If fixtures have entered a guard for the test, it holds in the phases that follow.
         inner = test.inner
         current.set(test if inner is None else inner)
-        state.phases.append(test)
+        origin.begin_phase(test)
         if state.on_change is not None:
             state.on_change(test.chain if inner is None and not self._run.standing else None)
 
