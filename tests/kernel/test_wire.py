@@ -173,7 +173,8 @@ def test_what_is_no_message_is_dropped_and_the_next_one_is_read(pipe: tuple[wire
         pytest.param(["policies", 1, [["huge", "strict", [], []]]], id="no size"),
         pytest.param(["policies", [], []], id="no index"),
         pytest.param(["policies", 1, [["small", "strict", ["::::"], []]]], id="no entry"),
-        pytest.param(["vouch", {}, 1], id="no thread"),
+        pytest.param(["vouch", {}, "connect"], id="no thread"),
+        pytest.param(["vouch", 5, "dial"], id="no kind"),
         pytest.param(["names", [], 1, 2, 3], id="no names"),
         pytest.param([["nested"]], id="no word"),
         pytest.param(["other", 1], id="unknown"),
@@ -187,7 +188,7 @@ def test_the_supervisor_survives_whatever_a_client_writes(
     theirs, reports = os.pipe()
     control, mine = os.pipe()
     watched = Watched(os.open(os.devnull, os.O_RDONLY), page, reports, control, os.getpid())
-    for sent in (message, ["vouch", 5, True], message):
+    for sent in (message, ["vouch", 5, "lookup"], message):
         os.write(mine, wire.encode(sent)[0])
     watched.hear()
     assert 5 in watched.vouched

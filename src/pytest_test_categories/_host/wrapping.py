@@ -15,7 +15,7 @@ import operator
 import sys
 import threading
 from importlib.machinery import PathFinder, SourceFileLoader
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
@@ -101,13 +101,25 @@ class EntryPoint:
         name: The attribute's dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
         owner: An object whose attribute is wrapped, instead of that of the imported module.
+        direct: Returns, given what is wrapped, the function that a call runs: for a method that C code implements, a
+            call on an instance; for a function of a module, which then gets the wrapper itself as first argument.
+            wrapt's own way costs several times as much.
     """
 
-    def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        wrapper: Wrapper,
+        owner: object = None,
+        direct: Callable[[Any], Callable[..., Any]] | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
+        self.direct = direct
+        self._made: tuple[object, type[Any]] | None = None
         # Where we have wrapped it or found it wrapped, and our wrapper if it replaced what stood there itself.
         self._targets: list[tuple[object, str, object]] = []
         self._wanted = False
@@ -139,7 +151,13 @@ class EntryPoint:
         if not hasattr(current, "__wrapped__") or not wrapt.is_wrapped_by(current, predicate=self._is_ours):
             own = attribute in there
             try:
-                _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
+                factory = _proxy()
+                args: tuple[Any, ...] = (self.wrapper,)
+                if self.direct is not None and type(current) is FunctionType and isinstance(holder, ModuleType):
+                    factory = self._function_proxy(current)
+                elif self.direct is not None and type(current) is MethodDescriptorType:
+                    factory, args = _method_proxy(), (self.wrapper, functools.wraps(current)(self.direct(current)))
+                _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, args))
             except TypeError:  # a type that can't be changed
                 return
             made = there.get(attribute)
@@ -148,6 +166,14 @@ class EntryPoint:
             replacing = made if own else None
         if all(known is not holder for known, _, _ in self._targets):
             self._targets.append((holder, attribute, replacing))
+
+    def _function_proxy(self, function: Any) -> type[Any]:
+        """Return a class of wrappers for one function of a module."""
+        if self._made is None or self._made[0] is not function:  # it is wrapped again with each guard in turn
+            assert self.direct is not None
+            call = functools.wraps(function)(self.direct(function))
+            self._made = function, type("Function", (_proxy(),), {"__slots__": (), "__call__": call})
+        return self._made[1]
 
     def _is_ours(self, link: object) -> bool:
         return getattr(link, "_self_wrapper", None) is self.wrapper
@@ -223,6 +249,29 @@ def _proxy() -> type[Any]:
             return self
 
     return Proxy
+
+
+@functools.cache
+def _method_proxy() -> type[Any]:
+    """Return the class of our wrappers on methods of C code: on an instance they are a plain method."""
+    import wrapt
+
+    class Method(wrapt.FunctionWrapper[..., Any]):
+        __slots__ = ("_self_direct",)
+
+        def __init__(self, wrapped: Any, wrapper: Wrapper, direct: Callable[..., Any]) -> None:
+            super().__init__(wrapped, wrapper)
+            set_direct(self, direct)
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            # This runs for each access on an instance: nothing here may cost more than it must.
+            if instance is None:
+                return super().__get__(instance, owner)
+            return MethodType(direct_of(self), instance)
+
+    slot: Any = vars(Method)["_self_direct"]
+    direct_of, set_direct = slot.__get__, slot.__set__  # wrapt's own way to attributes is several times slower
+    return Method
 
 
 _IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has, too

@@ -18,20 +18,18 @@ from pytest_test_categories._host.system import System
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Reach
-from pytest_test_categories._rules.policy import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._rules.address import AllowEntry
-    from pytest_test_categories._rules.policy import Policy
+    from pytest_test_categories._rules.policy import Kind, Policy
 
 _PUBLISHED: Final = 512
 """How many publications are kept, to find the scopes of a report; those still in force are kept in addition."""
 _POLICIES: Final = 4096
 _SETTLE_SECONDS: Final = 1.0
-_LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
 
 
 class Client:
@@ -215,8 +213,8 @@ class Client:
         if len(self._order) > _PUBLISHED:
             oldest = self._order.popleft()
             first = published[oldest][0]
-            in_force = any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values()))
-            if in_force or ((first.open or first.held) and not first.kind.observes):
+            in_force = (first.open or first.held) and not first.kind.observes
+            if in_force or any(word >> wire.WORD_BITS == oldest for _scopes, word in list(self._threads.values())):
                 self._order.append(oldest)
             else:
                 del published[oldest]
@@ -225,8 +223,8 @@ class Client:
     def _last_process(self) -> int:
         """Return the id of the process that started last: times in /proc are only precise to hundredths of a second."""
         try:
-            return int(os.pread(self._load, 100, 0).split()[-1])
-        except (OSError, ValueError, IndexError):
+            return int(os.pread(self._load, 100, 0).rpartition(b" ")[2])
+        except (OSError, ValueError):
             return 0
 
     def _index(self, scopes: tuple[Scope, ...]) -> int:
@@ -261,7 +259,8 @@ class Client:
             reach: How far it goes.
         """
         if self._held_here()[1] & wire.LARGEST_INDEX and not self.agrees(kind, scopes, reach):
-            self._say("vouch", get_native_id(), kind in _LOOK_UPS)
+            self._say("vouch", get_native_id(), kind.value)
+            self._page.vouched += 1
 
     def agrees(self, kind: Kind, scopes: tuple[Scope, ...], reach: Reach) -> bool:
         """Tell whether the supervisor judges by ``scopes`` now, and sees the access as the Python layers do."""
@@ -269,7 +268,7 @@ class Client:
         # sends nothing.
         return (
             scopes == self._held_here()[0]
-            and (kind in _LOOK_UPS) is (reach is Reach.NOWHERE)
+            and (kind in wire.LOOK_UPS) is (reach is Reach.NOWHERE)
             and not (self._enclosing and scopes and scopes[0] in self._enclosing)
         )
 

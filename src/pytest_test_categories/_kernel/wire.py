@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from pytest_test_categories._kernel.filter import libc
 from pytest_test_categories._kernel.processes import ticks
 from pytest_test_categories._rules.address import Endpoint
+from pytest_test_categories._rules.policy import Kind
 
 # -- the kernel's side: linux/seccomp.h --------------------------------------------------------------------------------
 
@@ -178,9 +179,11 @@ class Page:
         taken: How many of both the test process knows about.
         pending: The number of look-ups that are held up until their name is known: their reports may still come.
         first: Processes and threads that started earlier belong to no test; 0 until anything has been watched.
+        vouched: The number of calls that the test process has vouched for.
     """
 
     now, reports, pending, lost, first, taken = map(_Word, range(6))
+    vouched = _Word(8)
     _NOW, _MOMENTS, _SPANS = 0, 6, 7
 
     SIZE: Final = 81920
@@ -247,6 +250,9 @@ class Page:
     def word_of(self, thread: int) -> int | None:
         """Return the word in force for a thread; None if none was put in force."""
         words = self._words
+        at = self._THREAD_AT + 2 * (thread % self._THREAD_COUNT)
+        if words[at] == thread:  # nearly always, if one was
+            return words[at + 1]
         return next((words[at + 1] for at in self._places(thread) if words[at] == thread), None)
 
     def _places(self, thread: int) -> list[int]:
@@ -347,6 +353,8 @@ class Report(NamedTuple):
     before: bool = False
 
 
+LOOK_UPS: Final = frozenset({Kind.LOOKUP, Kind.REVERSE_LOOKUP})
+"""What a thread's calls are vouched for as long as it lasts, and not only the next call."""
 _PIECE: Final = struct.Struct("=4sHHHxxQ")
 """The header of a piece of a message: mark, size, position, number of pieces, and an id of the message."""
 _MARK: Final = b"\xf5tc\xf6"
