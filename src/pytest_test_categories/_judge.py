@@ -18,13 +18,15 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import asked, charge, current
+from pytest_test_categories._attribution.origin import asked, charge, scope_here
+from pytest_test_categories._host import names
 from pytest_test_categories._host.names import look_ups, reach_of_address
 from pytest_test_categories._host.unix_sockets import names_denied
 from pytest_test_categories._ledger.records import Refusal
 from pytest_test_categories._rules.address import Endpoint, Reach, is_local_ip, parse_ip
 from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind, decide
 from pytest_test_categories._watch import connections
+from pytest_test_categories._watch.passes import Permitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,13 +84,13 @@ class Judge:
             NetworkAccessViolationError: A strict guard refuses it.
         """
         __tracebackhide__ = True
-        key = (kind, family, address)
-        scope = current.get()
+        key = (kind, address)
+        scope = scope_here()
         plain = type(address) is tuple and bool(address) and type(address[0]) is str
-        if plain and scope is not None and scope.open:
+        if plain and scope is not None:
             try:
-                if key in scope.memo:
-                    return False
+                if (known := scope.memo.get(key)) is not None:
+                    return known is True
             except TypeError:  # an unhashable address: the call itself raises the right error
                 pass
         charged = charge()
@@ -130,8 +132,8 @@ class Judge:
             self._ledger.observe(watching, charged, attempt, route)
         else:
             unrestricted = _is_unrestricted(charged.scopes) and not self.listing
-            if plain and not on_record and (unrestricted or (ip is not None and is_local_ip(ip))):
-                self._memoize(scope, charged, key, attempt)
+            if plain and not on_record:
+                self._memoize(charged, key, attempt, ip, restricted=not unrestricted)
             self._vouch(kind, charged.scopes, attempt.reach)
             return not unrestricted
         self._vouch(kind, (), attempt.reach)  # warned about, observed, or not charged to a test: it goes on
@@ -154,25 +156,56 @@ class Judge:
         if (outside := self.outside) is not None:  # another thread may set it to None meanwhile
             outside.vouch(kind, scopes, reach)
 
-    def _memoize(self, scope: Scope | None, charged: Charge, key: object, attempt: Attempt) -> None:
+    def _memoize(
+        self,
+        charged: Charge,
+        key: tuple[Kind | Reach, Any],
+        attempt: Attempt,
+        ip: IPAddress | None,
+        *,
+        restricted: bool,
+    ) -> None:
         """Remember a permitted attempt in the innermost scope; never a datagram socket's connect.
 
-        That connect sends nothing, but has the same key as a stream's connect, which does.
+        That connect sends nothing, but has the same key as a stream's connect, which does. Of a look-up, ``ask``'s
+        answer is remembered; of one that sends nothing, as the hosts file is now, only that file's stamp.
         """
+        scope = scope_here()
         if scope is None or charged.scopes[0] is not scope:
             return
-        if attempt.kind is Kind.CONNECT and attempt.reach is Reach.NOWHERE:
+        kind, reach = attempt.kind, attempt.reach
+        if kind is Kind.CONNECT and reach is Reach.NOWHERE:
             return
+        looks_up = kind is Kind.LOOKUP or kind is Kind.REVERSE_LOOKUP
+        if looks_up and self.outside is not None:  # it is told each answer
+            return
+        known: object = restricted if looks_up else Permitted(key[1])
+        if restricted and not _is_permitted_for_good(charged, attempt, ip):
+            if kind is not Kind.LOOKUP or reach is not Reach.NOWHERE:
+                return
+            known, key = names.hosts_file.stamp(), (reach, key[1])
         for link in charged.scopes:
             # A later look-up may give the address a name that is denied.
             if link.observe is not None or (link.policy is not None and link.policy.deny and link.policy.denies_names):
                 return
         with contextlib.suppress(TypeError):
             if len(scope.memo) < MEMO_ENTRIES:
-                scope.memo.add(key)
+                scope.memo[key] = known
             # A layer outside that needs to see each call empties the memos first, and may have done so just now.
-            if (outside := self.outside) and not outside.agrees(attempt.kind, charged.scopes, attempt.reach):
-                scope.memo.discard(key)
+            if (outside := self.outside) and not outside.agrees(kind, charged.scopes, reach):
+                scope.memo.pop(key, None)
+
+
+def _is_permitted_for_good(charged: Charge, attempt: Attempt, ip: IPAddress | None) -> bool:
+    """Tell whether guards permit an attempt whatever changes while they last: this machine's names and addresses.
+
+    That holds for loopback, and for what an allow entry permits. An address that such an entry permits by a name stays
+    permitted when the name gets another one, and would be permitted without the memo as well. Of a call that takes a
+    name and looks it up by itself, the address is judged each time.
+    """
+    if ip is None:
+        return attempt.kind is Kind.LOOKUP and not _somebody_minds(charged, attempt._replace(reach=Reach.BEYOND))
+    return is_local_ip(ip) or not _somebody_minds(charged, attempt._replace(reach=Reach.BEYOND))
 
 
 def _is_unrestricted(scopes: tuple[Scope, ...]) -> bool:

@@ -60,6 +60,7 @@ class Runtime:
         self._collecting = threading.RLock()
         self._entry_points: list[EntryPoint] = []
         self._children: ChildReports | None = None
+        self._loads: tuple[object, str] = (None, "")  # what children wait for, and what it was made from
         self._spawned = Spawned(self._companions)
         self._spawned.offers_fakes = self.offers_fakes
         self.process: Inherited | None = None
@@ -276,10 +277,12 @@ class Runtime:
     def _companions(self) -> tuple[str, str]:
         # Children load the layers when they import a module with entry points, apart from those that the child's
         # module handles itself, or our own package: code that imports it may be about to expect our errors.
-        waiting = {entry.module for entry in self._entry_points}.union(clients.modules())
-        loads = sorted({*(waiting - _KNOWN_TO_CHILDREN), _PACKAGE})
+        key = (len(self._entry_points), clients.modules())
+        if self._loads[0] != key:
+            waiting = {entry.module for entry in self._entry_points}.union(key[1])
+            self._loads = (key, ",".join(sorted({*(waiting - _KNOWN_TO_CHILDREN), _PACKAGE})))
         wrapt = getattr(sys.modules.get("wrapt"), "__file__", None) or ""
-        return os.path.dirname(os.path.dirname(wrapt)), ",".join(loads)
+        return os.path.dirname(os.path.dirname(wrapt)), self._loads[1]
 
     def inherit(self, child: ModuleType) -> None:
         """Set up a child process of a guarded one: enforce the guards that it received for as long as it lives."""

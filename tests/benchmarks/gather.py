@@ -1,17 +1,16 @@
-"""How the cost of decorated coroutines that run at once grows: ``python -m tests.benchmarks.gather``.
+"""How the cost of decorated coroutines that run at once grows: run by itself, in the environment that is measured.
 
-Runs of few and of many, guarded and not, take turns; the least processor time of each counts.
+Runs of few and of many, guarded and not, take turns; the least processor time of each counts. Prints what guarding few
+and guarding many costs, in milliseconds.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import json
 import sys
 import time
 from typing import TYPE_CHECKING, Final
-
-from tests.benchmarks.figures import Figure, report
 
 from pytest_test_categories import network_guard
 
@@ -70,21 +69,5 @@ def growth(work: Work, rounds: int) -> tuple[float, float]:
     return few_guarded - few, many_guarded - many
 
 
-def main() -> int:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of each (%(default)s)")
-    rounds = parser.parse_args().rounds
-    figures = []
-    for what, work, limit in (
-        ("decorated coroutines in gather", wait, 5),
-        ("the same, each under a timeout", wait_in_time, 10),
-        ("the same, each leaving a task behind", leave_a_task, 12),
-    ):
-        few, many = growth(work, rounds)
-        figures.append(Figure(f"{MANY:,} over {FEW} {what}", many, few, limit, "ms"))
-    return report(figures)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    print(json.dumps(growth(globals()[sys.argv[1]], int(sys.argv[2]))))

@@ -1,24 +1,17 @@
-"""The way of one refusal through the code: ``python -m tests.benchmarks.walk``.
+"""The way of one refusal through the code.
 
 A small test in strict mode dials by ``sock.connect`` and swallows the refusal. From that call to the writing of the
-summary's line every call of a function of the project's is noted by cProfile; the walk is printed by file and line, and
-below it how many calls there were, and of how many files. The counts repeat exactly.
+summary's line every call of a function of the project's is noted by cProfile. The counts repeat exactly.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.figures import INI, PLUGIN, STRICT, Figure, environment, pytest_command, report
-
-_CALLS: Final = 180
-_FILES: Final = 11
+from tests.benchmarks.inner import STRICT, Machine, UnmeasuredError
+from tests.benchmarks.table import Figure
 
 _CONFTEST: Final = """
 import cProfile
@@ -75,61 +68,43 @@ def test_dials_and_swallows():
 """
 
 
-def walk(work: Path) -> list[tuple[str, int, str, int]]:
+def walk(machine: Machine) -> list[tuple[str, int, str, int]]:
     """Return the functions of the project's that were called: file, first line, qualified name, calls.
 
     Raises:
-        SystemExit: The run did not end as it should: with one test that passes and a violation in the summary.
+        UnmeasuredError: The run did not end as it should: with one test that passes and a violation in the summary.
     """
-    (work / "pytest.ini").write_text(INI, encoding="utf-8")
+    work = machine.directory("walk")
     (work / "conftest.py").write_text(_CONFTEST, encoding="utf-8")
     (work / "test_walk.py").write_text(_TEST, encoding="utf-8")
     done = subprocess.run(
-        pytest_command(*STRICT, "test_walk.py"),
+        machine.pytest(*STRICT, "test_walk.py"),
         cwd=work,
-        env=environment(work),
+        env=machine.environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 1 or "198.51.100.1:9" not in done.stdout:
-        raise SystemExit(f"the run with {PLUGIN} did not go as expected:\n{done.stdout}\n{done.stderr}")
+        raise UnmeasuredError(f"the run did not go as expected:\n{done.stdout}\n{done.stderr}")
     rows = json.loads((work / "walk.json").read_text(encoding="utf-8"))
-    return [(str(file), int(line), str(name), int(calls)) for file, line, name, calls in rows]
+    return [
+        (str(file).rpartition("pytest_test_categories/")[2], int(line), str(name), int(calls))
+        for file, line, name, calls in rows
+    ]
 
 
-def main() -> int:
-    """Print the walk and its figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--by-file", action="store_true", help="print how many calls each file takes instead of functions"
-    )
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        rows = walk(Path(name))
-    files: dict[str, int] = {}
-    for file, _line, _name, calls in rows:
-        short = file.rpartition("pytest_test_categories/")[2]
-        files[short] = files.get(short, 0) + calls
-    if given.by_file:
-        for file, calls in sorted(files.items(), key=lambda item: -item[1]):
-            print(f"{calls:>5}  {file}")
-    else:
-        for file, line, name, calls in sorted(rows):
-            print(f"{calls:>5}  {file.rpartition('pytest_test_categories/')[2]}:{line} {name}")
-    return report(
-        [
-            Figure(
-                "calls of ours from a swallowed refused connect to the summary",
-                sum(files.values()),
-                None,
-                _CALLS,
-                "calls",
-            ),
-            Figure("files that they are in", len(files), None, _FILES, "files"),
-        ]
-    )
+def calls(machine: Machine) -> Figure:
+    """Count the calls; name each function."""
+    rows = walk(machine)
+    notes = "".join(f"\n{times:>5}  {file}:{line} {name}" for file, line, name, times in sorted(rows))
+    return Figure({"ours": sum(times for *_, times in rows)}, notes=notes)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def files(machine: Machine) -> Figure:
+    """Count the files; name each with its calls."""
+    found: dict[str, int] = {}
+    for file, _line, _name, times in walk(machine):
+        found[file] = found.get(file, 0) + times
+    notes = "".join(f"\n{times:>5}  {file}" for file, times in sorted(found.items(), key=lambda item: -item[1]))
+    return Figure({"ours": len(found)}, notes=notes)

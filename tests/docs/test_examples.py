@@ -9,7 +9,7 @@ How a block is run:
 - ``yaml``: parsed, and written if it has a title (``test_recipes`` runs the commands in it);
 - ``json`` and ``markdown`` below ``<!-- part of: NAME -->``: lines of a file that a command has written, compared as a
   transcript is;
-- ``bash`` below ``<!-- ci: NAME -->``: README's two commands, which CI and ``test_quickstart`` run; below
+- ``bash`` below ``<!-- ci: NAME -->``: README's commands, which CI and ``test_quickstart`` run; below
   ``<!-- not run: REASON -->``: a command that no test can run.
 
 Comments that a reader doesn't see: ``<!-- file: NAME -->`` names a block's file where a title would not show,
@@ -31,18 +31,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.docs.test_reference import PAGES as SITE
+from tests.docs.test_reference import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ROOT: Final = Path(__file__).parents[2]
 ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
 """Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
-PAGES: Final = [
-    page
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if page.relative_to(ROOT).as_posix() not in ELSEWHERE
-]
+PAGES: Final = [page for page in [ROOT / "README.md", *SITE] if page.relative_to(ROOT).as_posix() not in ELSEWHERE]
 UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
 
@@ -210,7 +207,7 @@ def _parse_yaml(piece: Piece, project: Project) -> None:
 
 
 def _check_shell(piece: Piece, _project: Project) -> None:
-    if piece.name not in {"quickstart", "test", UNRUN}:
+    if piece.name not in {"quickstart", "quick", "test", UNRUN}:
         raise ExampleError(f"line {piece.line}: nothing runs this {piece.kind} block")
 
 

@@ -73,7 +73,7 @@ def test_the_wrong_size_fails_in_strict_mode(quickstart: Path) -> None:
     assert "@pytest.mark.medium is enough" in output
 
 
-@pytest.mark.parametrize("name", ["quickstart", "test"])
+@pytest.mark.parametrize("name", ["quickstart", "quick", "test"])
 def test_readmes_commands_need_only_python_and_pip(name: str) -> None:
     programs = {command[1] if command[0] == "!" else command[0] for command in commands(name)}
     assert programs <= {"cd", "echo", "python3", PYTHON}
@@ -91,7 +91,7 @@ def test_readmes_line_fixes_the_violation(quickstart: Path) -> None:
     assert status == pytest.ExitCode.OK, output
 
 
-@pytest.mark.parametrize("name", ["quickstart", "test"])
+@pytest.mark.parametrize("name", ["quickstart", "quick", "test"])
 def test_readmes_commands_say_what_they_do_before_each_step_that_takes_time(name: str) -> None:
     programs = [command[0] for command in commands(name) if command[0] != "cd"]
     assert programs[0] == "echo"

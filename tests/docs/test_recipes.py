@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from tests.docs.recipes import commands
-from tests.docs.test_examples import ROOT, Project, pieces, run_piece
+from tests.docs.test_examples import Project, pieces, run_piece
+from tests.docs.test_reference import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

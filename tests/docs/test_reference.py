@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 PACKAGE: Final = Path(wording.__file__).parents[1]
+PAGES: Final = sorted(page for page in DOCS.rglob("*.md") if "/." not in page.as_posix().removeprefix(DOCS.as_posix()))
+"""Those of the site. README's first command leaves an environment below ``docs``, with texts of its own."""
 
 
 def table(page: Path, heading: str) -> list[list[str]]:
@@ -108,7 +110,7 @@ def test_the_report_links_to_the_page_of_its_code() -> None:
 
 def test_each_page_is_in_the_navigation() -> None:
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+    pages = [page.relative_to(DOCS).as_posix() for page in PAGES]
     assert sorted(listed) == sorted(pages)
 
 
@@ -132,7 +134,7 @@ def test_the_page_on_1x_says_of_each_setting_what_the_run_says() -> None:
     assert arguments == list(_from_1x.MARKER_ARGUMENTS)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
 def test_no_install_line_takes_version_1_from_the_index(page: Path) -> None:
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "pip install" in line]
     assert [

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from tests.docs.recipes import commands
-from tests.docs.test_examples import ROOT, ExampleError, Project, check_used, pieces, run_piece
+from tests.docs.test_examples import ExampleError, Project, check_used, pieces, run_piece
+from tests.docs.test_reference import ROOT
 from tests.ecosystem import private_network
 
 if TYPE_CHECKING:

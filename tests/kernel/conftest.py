@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,10 @@ sys.exit(status if status >= 0 else 128 - status)
 """
 """Runs a command where nothing gets further than an interface that swallows it, and says how many packets have."""
 
+MARK: Final = "TESTS_OF_THE_KERNEL_LAYER"
+MARKED: Final = f"{os.getpid()}-{time.time_ns()}"
+"""In the environment of what these tests start: the same tests may run in another checkout at the same time."""
+os.environ[MARK] = MARKED
 PLUGIN: Final = ("-p", "pytest_test_categories.pytest_plugin", "-p", "no:cacheprovider")
 PROBE: Final = """
 import os
@@ -174,14 +179,16 @@ def unprivileged(pytester: pytest.Pytester) -> tuple[str, ...]:
 
 
 def left_over(marker: str) -> list[str]:
-    """Return the command lines of processes that hold a text."""
+    """Return the command lines that hold a text, of processes that this process or a descendant started."""
     found = []
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
                 line = file.read().replace(b"\0", b" ").decode(errors="replace")
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                ours = f"{MARK}={MARKED}".encode() in file.read().split(b"\0")
         except OSError:
             continue
-        if marker in line and int(pid) != os.getpid():
+        if marker in line and ours:
             found.append(line)
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pexpect
 import pytest
 from tests.kernel.conftest import left_over
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,14 +59,21 @@ def test_group():
     signal.signal(signal.SIGUSR1, lambda *_: got.append(1))
     os.killpg(0, signal.SIGUSR1)
     subprocess.run([sys.executable, "-S", "-c", "import os, signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN); os.killpg(0, signal.SIGUSR1)"])
-    time.sleep(0.3)
+    end = time.monotonic() + 10
+    while len(got) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
     assert len(got) == 2
 
 def test_no_zombies():
     subprocess.run(["sh", "-c", "sleep 0.1 & sleep 0.1 & exit 0"])
-    time.sleep(0.4)
-    with open("/proc/%d/task/%d/children" % (os.getppid(), os.getppid())) as children:
-        assert children.read().split() == [str(os.getpid())]
+    end = time.monotonic() + 10
+    while True:
+        with open("/proc/%d/task/%d/children" % (os.getppid(), os.getppid())) as children:
+            found = children.read().split()
+        if found == [str(os.getpid())] or time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    assert found == [str(os.getpid())]
 """
 
 
@@ -194,10 +202,7 @@ def test_without_its_supervisor_nothing_connects(
     )
     process = subprocess.run(command("-s", "test_orphan.py"), capture_output=True, text=True, check=False, timeout=30)
     assert process.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 5
-    while left_over("test_orphan.py") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert left_over("test_orphan.py") == []
+    assert until(lambda: not left_over("test_orphan.py"))
     assert "curl: 7" in process.stdout or "curl:" not in process.stdout
 
 
@@ -253,6 +258,11 @@ def test_the_debugger(command: Callable[..., list[str]], guard: str) -> None:
     assert child.exitstatus == 0
 
 
+def state_of(pid: int) -> str:
+    """Return the letter of the state of a process: S if it sleeps, T if it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @pytest.mark.parametrize("guard", ["off", "require"])
 def test_control_z_and_fg(command: Callable[..., list[str]], guard: str) -> None:
     bash = shutil.which("bash")
@@ -265,10 +275,9 @@ def test_control_z_and_fg(command: Callable[..., list[str]], guard: str) -> None
     pid = int(shell.match[1])
     shell.sendcontrol("z")
     shell.expect("Stopped")
-    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    assert state_of(pid) == "T"
     shell.sendline("fg")
-    time.sleep(0.5)
-    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    assert until(lambda: state_of(pid) == "S")
     shell.sendintr()
     shell.expect("! KeyboardInterrupt !")
     shell.sendline("echo status $?")
@@ -285,8 +294,7 @@ def test_a_stopped_test_process_stops_the_run(command: Callable[..., list[str]])
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         os.kill(process.pid, signal.SIGCONT)
-        time.sleep(0.3)
-        assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        assert until(lambda: state_of(pid) == "S")
 
 
 # -- what outlives and what measures -----------------------------------------------------------------------------------
@@ -331,10 +339,7 @@ def test_a_daemon_goes_on_when_the_run_has_ended(
     assert done.returncode == 0, done.stdout
     then = len(log.read_text().splitlines())
     assert then < 40  # the run, and those who read its output, did not wait
-    deadline = time.monotonic() + 30
-    while left_over("test_daemon.py") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left_over("test_daemon.py") == []  # nor does the keeper stay when it has gone
+    assert until(lambda: not left_over("test_daemon.py"))  # nor does the keeper stay when it has gone
     assert log.read_text().splitlines() == ["ok"] * 40
 
 

@@ -441,6 +441,90 @@ def test_descriptors_of_pairs_pipes_and_accepted_sockets_are_written_to() -> Non
             os.write(1 << 20, b"ping")
 
 
+@contextlib.contextmanager
+def something_to_write_to(what: str, tmp_path: Path) -> Iterator[int]:
+    """Yield a descriptor that is no socket."""
+    other = None
+    if what == "pipe":
+        other, descriptor = os.pipe()
+    elif what == "named pipe":
+        os.mkfifo(tmp_path / "pipe")
+        other = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(tmp_path / "pipe", os.O_WRONLY)
+    elif what == "terminal":
+        other, descriptor = os.openpty()
+    else:
+        descriptor = os.open(tmp_path / "file" if what == "file" else os.devnull, os.O_WRONLY | os.O_CREAT)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+        if other is not None:
+            os.close(other)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+@pytest.mark.parametrize("then", ["pipe", "named pipe", "terminal", "file", "device"])
+@pytest.mark.parametrize("first", ["pipe", "named pipe", "terminal", "file", "device"])
+def test_a_number_that_was_written_to_is_looked_at_again(
+    first: str, then: str, tmp_path: Path, sink: Sink, opened: socket.socket
+) -> None:
+    """Nobody is told when a number gets another meaning: native code may do that, too."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "then").mkdir()
+    with (
+        something_to_write_to(first, tmp_path / "first") as descriptor,
+        something_to_write_to(then, tmp_path / "then") as other,
+        pytest.raises(NetworkAccessViolationError),
+        network_guard("small", "strict") as guard,
+    ):
+        for meaning in (descriptor, other):
+            os.dup2(meaning, descriptor)
+            assert [os.write(descriptor, b"ping") for _ in range(3)] == [4, 4, 4]
+            assert guard.violations == []
+        os.dup2(opened.fileno(), descriptor)
+        os.write(descriptor, b"ping")
+    assert [violation.kind for violation in guard.violations] == ["reuse"]
+    opened.sendall(b"last")
+    assert sink.got(b"last")
+    assert sink.received == b"last"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+@pytest.mark.parametrize("what", ["pipe", "terminal", "file"])
+@pytest.mark.parametrize("tell", [Descriptor, Number], ids=["index", "derived"])
+def test_a_descriptor_that_says_it_is_what_was_written_to_is_read_as_c_code_does(
+    what: str, tell: Callable[[int], Any], tmp_path: Path, opened: socket.socket
+) -> None:
+    class Same(Number):
+        def __eq__(self, other: object) -> bool:
+            return other == written
+
+        def __hash__(self) -> int:
+            return hash(written)
+
+    with something_to_write_to(what, tmp_path) as written, network_guard("small", "strict") as guard:
+        os.write(written, b"ping")
+        assert os.write(tell(written), b"ping") == 4
+        with pytest.raises(NetworkAccessViolationError):
+            os.write(Same(opened.fileno()), b"ping")
+    assert [violation.kind for violation in guard.violations] == ["reuse"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
+@pytest.mark.parametrize("what", ["pipe", "terminal", "file", "device"])
+def test_what_a_write_refuses_is_its_own_error(what: str, tmp_path: Path) -> None:
+    with network_guard("small", "strict"):
+        with something_to_write_to(what, tmp_path) as descriptor:
+            os.write(descriptor, b"ping")
+            bad: list[tuple[Any, ...]] = [(), (descriptor,), (descriptor, "text"), (f"{descriptor}", b""), ([], b"")]
+            for arguments in (*bad, (float(descriptor), b"")):
+                with pytest.raises(TypeError):
+                    os.write(*arguments)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(descriptor, b"ping")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sockets are no descriptors there")
 def test_warn_mode_says_once_what_was_connected_and_written_to(sink: Sink) -> None:
     with pytest.warns(NetworkAccessWarning), network_guard("small", "warn") as guard:
@@ -667,15 +751,15 @@ def test_what_a_thread_learns_while_another_forgets_stays(sink: Sink, monkeypatc
     """A number may be a new socket's by the time that its old one is found to be gone."""
     from pytest_test_categories._watch import connections
 
-    fresh = (connections._HERE, lambda: sink)
+    fresh: Any = lambda: sink  # noqa: E731 - it stands for a reference
 
     class Late(dict[int, Any]):
         def pop(self, number: int, *default: Any) -> Any:
             gone = super().pop(number, *default)
-            assert gone[1]() is None
+            assert gone() is None
             return fresh
 
-    known: Any = Late({1: (connections._HERE, lambda: None)})
+    known: Any = Late({1: lambda: None})
     monkeypatch.setattr(connections.seen, "cleared", known)
     connections._sweep()
     assert known == {1: fresh}

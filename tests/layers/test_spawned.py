@@ -670,6 +670,35 @@ def test_an_environment_that_a_test_has_changed_is_what_a_child_gets(
         assert os.system(f"{sys.executable} {worker} 198.51.100.1 9") >> 8 == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rule_9_a_child_gets_what_c_code_has_put_into_the_environment() -> None:
+    """As readline does with COLUMNS and LINES: ``os.environ`` doesn't know."""
+    code = """
+        import ctypes, os, readline, subprocess
+        from pytest_test_categories import network_guard
+
+        def given(**kwargs):
+            text = subprocess.run(["cat", "/proc/self/environ"], stdout=subprocess.PIPE, **kwargs).stdout
+            return sorted(e for e in text.split(b"\\0") if not e.startswith((b"TEST_CATEGORIES_CHILD=", b"PYTHONPATH=")))
+
+        os.environ["CHANGED"] = "before"
+        for changed in ("first", "second"):
+            os.putenv("SET_BY_C", changed)
+            os.putenv("CHANGED", changed)
+            plain = given()
+            with network_guard("small", "strict"):
+                assert given() == plain, (plain, given())
+                assert b"SET_BY_C=" + changed.encode() in given()
+                assert given(env={"A": "b"}) == [b"", b"A=b"]
+                os.environ["LATER"] = changed
+                assert b"LATER=" + changed.encode() in given()
+        ctypes.CDLL(None).clearenv()
+        with network_guard("small", "strict"):
+            assert given() == [b""]
+    """
+    assert run_code(code).stderr == ""
+
+
 def test_without_a_restricting_guard_the_environment_is_untouched() -> None:
     code = "import os, sys; print('TEST_CATEGORIES_CHILD' in os.environ, 'pytest_test_categories_child' in sys.modules)"
     assert run_code(code).stdout.split() == ["False", "False"]

@@ -6,6 +6,11 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from tests.waiting import until
+
+from pytest_test_categories._attribution import origin
+from pytest_test_categories._ledger.runs import runs
+from pytest_test_categories._runtime import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +131,8 @@ def test_a_guard_above_a_fixture_says_to_swap_the_two(
 def test_nothing_stays_patched_after_a_run_in_this_process(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The check itself is the autouse fixture of all our tests.
+    # The check itself is the autouse fixture of all our tests. A thread that an earlier test left keeps a run's guard.
+    assert until(lambda: not origin.threads_left())
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(BINDS)
     for mode, counts in (
@@ -142,9 +148,6 @@ def test_nothing_stays_patched_after_a_run_in_this_process(
             f"--test-categories-enforcement={mode}",
         )
         result.assert_outcomes(**counts)
-    from pytest_test_categories._ledger.runs import runs
-    from pytest_test_categories._runtime import runtime
-
     assert (runs, runtime.holders) == ([], 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -34,8 +33,8 @@ ARGUMENTS: Final = [
     "--disable-sync",
     "--no-first-run",
 ]
-SECONDS: Final = 2.0
-"""What opening a report of 10,000 tests and 200 hosts may take."""
+ELEMENTS: Final = 8_000
+"""What may be drawn at a time of a report of 10,000 tests and 200 hosts: each element takes time."""
 
 HOSTILE: Final = "t.py::test[</script><script>document.title='owned'</script><!-- <img src=x onerror=alert(1)> & \"']"
 
@@ -656,31 +655,25 @@ def test_it_tells_no_secret_and_is_the_same_each_time() -> None:
         pytest.param({"host": "service002.example.com"}, "#hosts .card", id="link"),
     ],
 )
-def test_a_big_report_opens_in_no_time(
-    open_page: Open, place: dict[str, str], first: str, record_property: Callable[[str, object], None]
-) -> None:
-    started = time.perf_counter()
+def test_a_big_report_draws_what_is_in_sight_alone(open_page: Open, place: dict[str, str], first: str) -> None:
+    """How long that takes, the benchmarks say."""
     page = open_page("big", **place)
     page.wait_for_selector(first)
-    seconds = time.perf_counter() - started
-    record_property("seconds", round(seconds, 2))
-    print(f"{place}: {seconds:.2f} s")
-    assert seconds < SECONDS
+    drawn = page.evaluate("document.getElementsByTagName('*').length")
+    assert drawn < ELEMENTS
 
 
-def test_a_big_report_answers_a_search_in_no_time(open_page: Open) -> None:
+def test_a_big_report_answers_a_search_before_it_does_anything_else(open_page: Open) -> None:
     page = open_page("big", view="hosts")
-    seconds = page.evaluate(
+    said, drawn = page.evaluate(
         """() => {
-            const before = performance.now();
             history.replaceState(null, "", "#view=hosts&q=module123+client");
             dispatchEvent(new HashChangeEvent("hashchange"));
-            return (performance.now() - before) / 1000;
+            return [document.getElementById("status").innerText, document.getElementsByTagName("*").length];
         }"""
     )
-    print(f"search: {seconds:.2f} s")
-    assert seconds < 1
-    assert "match the filter" in status(page)
+    assert "match the filter" in said
+    assert drawn < ELEMENTS
 
 
 def test_a_run_that_reached_for_nothing_has_a_page_too(open_page: Open) -> None:

@@ -145,7 +145,10 @@ def test_what_only_looks_like_an_address_is_a_name(text: str) -> None:
     [
         pytest.param("127.0.0.1", True, id="loopback"),
         pytest.param("127.255.255.254", True, id="end-of-loopback"),
+        pytest.param("126.255.255.255", False, id="before-loopback"),
         pytest.param("128.0.0.0", False, id="after-loopback"),
+        pytest.param("0.0.0.1", False, id="after-unspecified"),
+        pytest.param("::7f00:1", False, id="ipv6-with-the-number-of-loopback"),
         pytest.param("::1", True, id="ipv6-loopback"),
         pytest.param("::1%lo", True, id="ipv6-loopback-with-scope"),
         pytest.param("::2", False, id="after-ipv6-loopback"),

@@ -11,6 +11,7 @@ import inspect
 import os
 import pickle
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_test_categories import network_guard
-from pytest_test_categories._attribution import origin, tasks
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+from pytest_test_categories._attribution import origin, stack, tasks
 from pytest_test_categories._attribution.carriers.executors import Job
 from pytest_test_categories._attribution.origin import FREE, Scope, ScopeKind, charge, current, free_threads
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
@@ -525,3 +526,22 @@ def test_looking_who_is_charged_registers_no_thread_that_python_did_not_start() 
     assert found[0] is None
     assert str(found[1]).startswith("native ")
     assert found[2] == 0
+
+
+@pytest.mark.parametrize("kind", ["test", "block"])
+def test_a_refusal_holds_the_runners_frame_only_while_the_phase_runs(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frame keeps what a failed test has left."""
+    monkeypatch.setitem(stack.state.aside, "_multicall", [lambda _frame, _called: False])
+    phase = scope(kind)
+    phase.file = __file__
+    with phase.entered(phase=kind == "test"):
+        with pytest.raises(NetworkAccessViolationError):
+            socket.create_connection(("198.51.100.1", 9))
+        if kind == "block":
+            assert phase.outside is None
+        elif "greenlet" not in sys.modules:
+            assert phase.outside is not None
+            assert phase.outside.frame is not None
+    assert phase.outside is None

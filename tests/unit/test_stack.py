@@ -61,7 +61,7 @@ GRAB = library("grabbed", "def grab():\n    return here()\n", here=here)["grab"]
 
 @pytest.fixture(autouse=True)
 def _no_exemptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.state, "aside", {})
+    monkeypatch.setattr(stack.state, "aside", stack._State().aside)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -211,6 +211,104 @@ def test_a_cassette_on_the_stack_is_told_beside_the_library() -> None:
     found = fetch(stack, GRAB)
     assert (found.cassette, found.library) == (True, "requests")
     assert not fetch(library("requests")["call"], GRAB).cassette
+
+
+class Runner:
+    """Calls phases of tests, as pytest does: each by one frame, further out of which nothing changes meanwhile."""
+
+    def __init__(self) -> None:
+        self.outside = stack.Outside()
+        self.asked: list[str] = []
+        self.aside = False
+        stack.set_aside("phase", self._note)
+        stack.set_aside("session", self._note)
+
+    def _note(self, frame: FrameType, _called: FrameType | None) -> bool:
+        self.asked.append(frame.f_code.co_name)
+        return self.aside and frame.f_code.co_name == "session"
+
+    def read(self) -> Trace:
+        return stack.read(sys._getframe(1), TEST, outside=self.outside)
+
+    def run(self, test: Callable[[Callable[[], Trace]], object]) -> object:
+        session = library("pytest", "def session(then):\n    return then()\n")["session"]
+        call = library("pluggy", "def phase(then):\n    return then()\n")["phase"]
+        grab = library("grabbed", "def grab():\n    return read()\n", read=self.read)["grab"]
+        return session(functools.partial(call, functools.partial(test, grab)))
+
+
+TWICE = project("def test_it(then):\n    return then(), then()\n", TEST)["test_it"]
+
+
+def test_what_is_outside_of_a_phase_is_read_once() -> None:
+    runner = Runner()
+    expected = Trace(Place(TEST, 2, "test_it"))
+    assert runner.run(TWICE) == (expected, expected)
+    assert runner.asked == ["phase", "session", "phase"]
+    assert runner.run(TWICE) == (expected, expected)  # the same functions, called again
+    assert runner.asked[3:] == ["phase", "session", "phase"]
+
+
+def test_what_is_outside_is_read_again_if_it_may_stand_aside_by_now() -> None:
+    runner = Runner()
+    stack.unset_aside("session", runner._note)
+    runner.aside = True
+
+    def test(then: Callable[[], Trace]) -> list[bool]:
+        found = [then().aside]
+        stack.set_aside("session", runner._note)
+        return [*found, then().aside, then().aside]
+
+    body = project("def test_it(then):\n    return test(then)\n", TEST, test=test)["test_it"]
+    assert runner.run(body) == [False, True, True]
+
+
+def test_what_is_outside_of_one_thread_is_not_taken_for_that_of_another() -> None:
+    runner = Runner()
+    found: list[object] = []
+
+    def test(then: Callable[[], Trace]) -> list[bool]:
+        before = then().aside
+        runner.aside = True
+        thread = threading.Thread(target=lambda: found.append(runner.run(TWICE)))
+        thread.start()
+        thread.join()
+        runner.aside = False
+        return [before, then().aside]
+
+    body = project("def test_it(then):\n    return test(then)\n", TEST, test=test)["test_it"]
+    assert runner.run(body) == [False, False]
+    assert found == [(Trace(aside=True), Trace(aside=True))]
+
+
+def test_an_import_outside_of_a_phase_is_told_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a module that runs tests when it is imported."""
+    runner = Runner()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "runner_of_this", types.SimpleNamespace(found=lambda: runner.run(TWICE)))
+    (tmp_path / "that_runs.py").write_text("import runner_of_this\nfound = runner_of_this.found()\n")
+    found = importlib.import_module("that_runs").found
+    monkeypatch.delitem(sys.modules, "that_runs")
+    assert [trace.importing for trace in found] == ["that_runs", "that_runs"]
+    assert [trace.importing for trace in runner.run(TWICE)] == ["", ""]  # type: ignore[attr-defined]
+
+
+def test_an_import_inside_of_a_phase_is_told_and_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "that_dials.py").write_text("import it_grabs\nfound = it_grabs.then()\n")
+
+    def test(then: Callable[[], Trace]) -> list[str]:
+        monkeypatch.setitem(sys.modules, "it_grabs", types.SimpleNamespace(then=then))
+        before = then().importing
+        during = importlib.import_module("that_dials").found.importing
+        monkeypatch.delitem(sys.modules, "that_dials")
+        return [before, during, then().importing]
+
+    body = project("def test_it(then):\n    return test(then)\n", TEST, test=test)["test_it"]
+    assert runner.run(body) == ["", "that_dials", ""]
 
 
 def test_traffic_that_stands_aside_is_nobodys() -> None:

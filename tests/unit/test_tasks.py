@@ -185,7 +185,7 @@ def test_what_takes_no_attributes_stays_without_a_mark() -> None:
         __slots__ = ()
 
     task = Slotted()
-    tasks.mark(task, tasks.known.now)
+    tasks.mark(task, tasks.of_now())
     assert tasks.born(task) is None
 
 

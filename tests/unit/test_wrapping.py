@@ -535,19 +535,41 @@ def test_a_bound_method_is_copied_with_its_object() -> None:
     [
         pytest.param("", False, id="nobody else wants it"),
         pytest.param("import asyncio", True, id="it is there"),
-        pytest.param("threading.Thread(target=time.sleep, args=[9], daemon=True).start()", True, id="threads"),
+        pytest.param("threading.Thread(target=time.sleep, args=[9], daemon=True).start()", False, id="threads"),
     ],
 )
-def test_asyncio_comes_with_wrapt_only_where_somebody_may_see_it(before: str, there: bool) -> None:
+def test_asyncio_comes_with_wrapt_only_where_somebody_else_has_imported_it(before: str, there: bool) -> None:
     script = (
         f"import sys, threading, time\n{before}\n"
-        "from pytest_test_categories._host import wrapping\nwrapping.load()\n"
+        "from pytest_test_categories._host import wrapping\nfinders = list(sys.meta_path)\nwrapping.load()\n"
         "print('asyncio' in sys.modules)\n"
+        "assert sys.meta_path == finders\n"
         "import wrapt\n"
         "async def one(): return 1\n"
         "assert wrapt.async_to_sync(one)() == 1\n"
         "import asyncio, asyncio.events\n"
         "assert asyncio.__name__ == 'asyncio' and type(asyncio) is type(sys)\n"
+        "assert asyncio.run is wrapt.synchronization.asyncio.run\n"
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == str(there)
+
+
+def test_sys_modules_has_no_stand_in_while_wrapt_is_imported() -> None:
+    """Whatever another thread imports or finds meanwhile is the module itself."""
+    script = (
+        "import sys\n"
+        "seen = set()\n"
+        "class Spy:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        seen.add(type(sys.modules.get('asyncio')).__name__)\n"
+        "from pytest_test_categories._host import wrapping\n"
+        "sys.meta_path.insert(0, Spy())\nwrapping.load()\n"
+        "import wrapt.decorators\n"
+        "assert sys.modules['wrapt.synchronization'] is wrapt.synchronization\n"
+        "import inspect\n"
+        "assert 'import asyncio' in inspect.getsource(wrapt.synchronization)\n"
+        "print(*seen)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "NoneType"

@@ -15,9 +15,10 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pytest_test_categories._attribution import stack, tasks
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,6 +123,7 @@ class Scope:
     late: dict[tuple[str, ...], Record] | None = None
     awaits: Expecting | None = None  # for a block that expects violations only if one of them ends it
     home: tuple[str, int] | None = None  # in a started child process: the directory to report to, and the serial
+    outside: stack.Outside | None = None  # for a test: what the stack outside of the running phase says
     resolved: dict[str, int] | None = (
         None  # names whose look-up went on with a warning: the connect belongs to the same attempt
     )
@@ -145,7 +147,7 @@ class Scope:
         self.where = where
         self.open = True
         self.records: dict[tuple[str, ...], Record] = {}
-        self.memo: set[object] = set()
+        self.memo: dict[object, Any] = {}
         self.serial = next(state.serials)
         self.thread = this_thread()
 
@@ -207,7 +209,7 @@ class Entered:
         current.set(scope)
         _mark.set(mark)
         if self._phase:
-            state.phases.append(scope)
+            begin_phase(scope)
         elif not scope.kind.expects or scope.awaits is not None:
             _stand(scope)
         changed()
@@ -250,6 +252,28 @@ class Asked:
         self.host = host
         self.port = port
         self.reported: set[int] = set()
+
+
+def memo_of_thread(scope: Scope | None) -> dict[object, Any]:
+    """Return what is permitted to the guard that this thread or its job carries; empty if that is not known.
+
+    Args:
+        scope: The innermost scope of the context: where there is one, it decides, and not what the thread carries.
+    """
+    carrier: Scope | None = getattr(state.running, "carrier", None) if scope is None else None
+    return carrier.memo if carrier is not None and (carrier.open or carrier.held) else _NO_MEMO
+
+
+_NO_MEMO: Final[dict[object, Any]] = {}
+
+
+def scope_here() -> Scope | None:
+    """Return the open scope that judges what runs here, if that is known without a search."""
+    scope = current.get()
+    if scope is not None:
+        return scope if scope.open else None
+    carrier: Scope | None = getattr(state.running, "carrier", None)
+    return carrier if carrier is not None and (carrier.open or carrier.held) else None
 
 
 class _Mark:
@@ -368,8 +392,9 @@ class _State:
         serials: Serial numbers for new scopes.
         local: Per thread: ``thread`` identifies it.
         blocks: Per system thread: ``open`` lists the blocks that judge it in contexts without a guard.
-        running: Per thread: ``job`` is the submitted work that it runs; ``heir`` is the mark for the task that a
-            leftover is creating there, which may run eagerly before it has the mark.
+        running: Per thread: ``job`` is the submitted work that it runs; ``carrier`` is the guard that the thread or the
+            job carries, if that judges contexts without a guard there, as far as that is known; ``heir`` is the mark
+            for the task that a leftover is creating there, which may run eagerly before it has the mark.
     """
 
     def __init__(self) -> None:
@@ -426,10 +451,19 @@ def running_phase() -> Scope | None:
     return latest[0] if latest else None
 
 
+def begin_phase(scope: Scope) -> None:
+    """Let a phase judge this thread, whatever the thread carries."""
+    state.phases.append(scope)
+    state.running.carrier = None
+
+
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
-    if scope in state.phases:  # only its own thread removes it
+    scope.outside = None
+    try:  # one call; a context manager would cost more than it, and this runs three times for each test
         state.phases.remove(scope)
+    except ValueError:
+        return
 
 
 def _stand(scope: Scope) -> None:
@@ -515,6 +549,7 @@ def take_job(scope: Scope | None) -> None:
     state.blocks.open = []
     current.set(scope)
     state.running.job = _FreeWork() if scope is None else None
+    state.running.carrier = None
 
 
 def charge() -> Charge | None:
@@ -555,6 +590,9 @@ def _charge_of_this_process() -> Charge | None:
     if isinstance(carried, Scope):
         closed = _closed_inside(carried, threads=True)
         if closed is None and (scopes := _open_chain(carried, threads=True)):
+            if scopes[0] is carried and not state.greenlets and state.on_change is None:
+                # What the thread or the job carries comes first, and stays until another job or a phase begins there.
+                state.running.carrier = carried
             return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
         # With a kept runner's context in a worker thread, the work is newer than the worker: no leftover of its guard.
         if not kept:

@@ -10,11 +10,12 @@ import functools
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pytest_test_categories._attribution import client_requests, tasks
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,13 +49,16 @@ class _State:
         owners: By file, what it belongs to: the project, a client library, or something else.
         aside: By function name, checks that receive the function's frame and the frame that it called. They return
             whether attempts below are exempt, such as the runner's own traffic or those of the pure-Python
-            ``socketpair``.
+            ``socketpair``. It also names the functions that tell of an import: a stack is long, and of most of its
+            frames ``read`` needs to know only that their names are not here.
+        changes: How often the checks have changed.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, bool] = {}
         self.owners: dict[str, int] = {}
-        self.aside: dict[str, list[Aside]] = {}
+        self.aside: dict[str, list[Aside]] = {"<module>": [], "_load_unlocked": []}
+        self.changes = 0
 
 
 state: Final = _State()
@@ -150,14 +154,47 @@ class Trace(NamedTuple):
     replace: str = ""
 
 
+class Outside:
+    """What was read outside of the frame by which a test runner calls a phase of a test.
+
+    Reading a frame's code raises an audit event, and most frames of a stack are the runner's. Those outside of a frame
+    stay as they are until it ends, and so does what they say. The frame is held, so that no other one can be taken for
+    it: only while the phase runs, or the frame would keep what a failed test has left.
+
+    Attributes:
+        frame: The frame; None before the first reading.
+        changes: How often the checks for exempt attempts had changed by then: none of them applies outside.
+        importing: As in ``Trace``.
+        conftest: The innermost line of a conftest that is being imported there.
+    """
+
+    __slots__ = ("changes", "conftest", "frame", "importing")
+
+    def __init__(self) -> None:
+        self.frame: FrameType | None = None
+        self.changes = 0
+        self.importing = ""
+        self.conftest: Place | None = None
+
+    def note(self, frame: FrameType, importing: str, conftest: Place | None) -> None:
+        """Remember what was read outside of a frame."""
+        self.frame, self.changes, self.importing, self.conftest = frame, state.changes, importing, conftest
+
+    def is_of(self, frame: FrameType) -> bool:
+        """Return whether this is what was read outside of a frame."""
+        return frame is self.frame and self.changes == state.changes
+
+
 def set_aside(name: str, aside: Aside) -> None:
     """Add a check for functions of a name: it decides whether attempts below their frames are exempt."""
     state.aside.setdefault(name, []).append(aside)
+    state.changes += 1
 
 
 def unset_aside(name: str, aside: Aside) -> None:
     """Remove a check that ``set_aside`` added."""
     state.aside[name].remove(aside)
+    state.changes += 1
 
 
 identity: Final = object.__hash__
@@ -187,9 +224,10 @@ def read(
     frame: FrameType | None,
     test_file: str = "",
     task: Any = None,
-    made: Made | None = None,
+    made: Callable[[], Made | None] | None = None,
     *,
     requests: bool = False,
+    outside: Outside | None = None,
 ) -> Trace:
     """Read the stack outwards from ``frame``.
 
@@ -198,32 +236,42 @@ def read(
         test_file: File of the running test; counts as the project's own wherever it is.
         task: The asyncio or trio task that runs here, or that waits for this job of an executor's thread. Where the
             stack ends at it, the frames of the tasks that wait for it are read next.
-        made: The line that created this task, thread or job. It is used if no frame of the task itself is the
+        made: Returns the line that created this task, thread or job. It is used if no frame of the task itself is the
             project's; for other work, if no frame of the waiting tasks is, either.
         requests: Whether to read the client's request, too.
+        outside: What has been read before in this phase.
     """
+    if "greenlet" in sys.modules:  # whose switches change what is outside of a frame
+        outside = None
     found = _Reading(test_file, requests=requests)
     edge = None if task is None else _edge_of(task)
     importing = module = ""
     conftest = None
     self_test = settled = False
     installed_test = bool(test_file) and not is_project_file(test_file)
-    called = None
+    called = begun = None
+    special = state.aside
     while frame is not None:
         code = frame.f_code
-        name, filename = code.co_name, code.co_filename
-        if name in state.aside:
-            for aside in state.aside[name]:
+        if code.co_name in special:
+            name, filename = code.co_name, code.co_filename
+            for aside in special[name]:
                 if aside(frame, called):
                     return Trace(aside=True)
-        elif name == "_load_unlocked" and filename == _IMPORT_CODE and not importing and module:
-            importing = module
-            self_test = found.at is None
-        elif name == "<module>":
-            module = frame.f_globals.get("__name__") or ""
-            if filename.endswith(_CONFTEST):  # the outermost counts: it is the one that pytest imports
-                conftest = _place(frame, filename, None)
+            if begun is None and settled and outside is not None and special[name] and task is None:
+                if outside.is_of(frame) and not (importing or module or conftest):
+                    importing, conftest = outside.importing, outside.conftest
+                    break
+                begun = None if importing or module or conftest else frame
+            if name == "_load_unlocked" and filename == _IMPORT_CODE and not importing and module:
+                importing = module
+                self_test = found.at is None
+            elif name == "<module>":
+                module = frame.f_globals.get("__name__") or ""
+                if filename.endswith(_CONFTEST):  # the outermost counts: it is the one that pytest imports
+                    conftest = _place(frame, filename, None)
         if not settled:
+            filename = code.co_filename
             whose = state.owners.get(filename)
             if whose is None:
                 whose = _whose(frame)
@@ -234,6 +282,8 @@ def read(
             settled = settled or found.settled
             task = made = None
         called, frame = frame, frame.f_back
+    if begun is not None and outside is not None:
+        outside.note(begun, importing, conftest)
     if task is not None:
         for suspended in _frames_of(task):
             found.take(suspended, suspended.f_code.co_filename)
@@ -292,16 +342,17 @@ class _Reading:
         """Whether frames further out have nothing to add."""
         return self.at is not None and (self.test is not None or not self.test_file)
 
-    def take_made(self, made: Made | None) -> None:
+    def take_made(self, made: Callable[[], Made | None] | None) -> None:
         """Use the line that created the work instead."""
-        if made is None:
+        line_of_maker = None if made is None else made()
+        if line_of_maker is None:
             return
-        code, line = made
+        code, line = line_of_maker
         self.at = Place(code.co_filename, line, code.co_name)
         if code.co_filename == self.test_file:
             self.test = self.at
 
-    def take_waiting(self, task: Any, made: Made | None) -> None:
+    def take_waiting(self, task: Any, made: Callable[[], Made | None] | None) -> None:
         """Read the suspended tasks that wait for a task that has been read, the nearest first.
 
         If no frame of the task itself is the project's, the line that created it says more than the line that waits

@@ -26,13 +26,15 @@ class Era:
     Attributes:
         claimed: Whether it has ended.
         owner: The guard that its tasks are then leftovers of; None if they are charged to the running phase.
+        used: Whether a task has, or is about to get, a mark of it.
     """
 
-    __slots__ = ("claimed", "owner")
+    __slots__ = ("claimed", "owner", "used")
 
     def __init__(self, owner: Scope | None = None) -> None:
         self.owner = owner
         self.claimed = owner is not None
+        self.used = False
 
 
 class Born:
@@ -67,6 +69,13 @@ _moments: Final = itertools.count(1)
 known: Final = _Known()
 
 
+def of_now() -> Born:
+    """Return the mark for a task that is about to be created."""
+    now = known.now
+    now.era.used = True
+    return now
+
+
 def mark(task: Any, born: Born) -> None:
     """Mark a new task, unless it accepts no attributes."""
     try:  # faster than a context manager; this runs for each task
@@ -90,7 +99,10 @@ def is_claimed(task: Any) -> bool:
 def moment() -> int:
     """Begin a new mark for later tasks; return the current moment, for ``was_there``."""
     at = next(_moments)
-    known.now = Born(known.now.era)  # the new mark's moment is later
+    if known.now.era.used:
+        known.now = Born(known.now.era)  # the new mark's moment is later
+    else:  # no task has the mark
+        known.now.moment = next(_moments)
     return at
 
 
@@ -115,11 +127,14 @@ def claim(owner: Scope | None) -> int:
     """
     at = next(_moments)
     era = known.now.era
+    if not era.used:  # most tests create no task, and leave the era to the next one
+        known.now.moment = next(_moments)
+        return at
     era.owner, era.claimed = owner, True
     known.now = Born(Era())
     mine = current()
     if mine is not None and (found := born(mine)) is not None and found.era is era:
-        mark(mine, known.now)
+        mark(mine, of_now())
     return at
 
 

@@ -80,9 +80,17 @@ class HostsFile:
         """Return the addresses of a name in the file; an empty set if it does not contain the name."""
         return self.names().get(normal_name(name), set())
 
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Return a value that changes whenever the file changes."""
+        try:
+            found = System.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def names(self) -> dict[str, set[str]]:
         """Return all names in the file, each with its addresses."""
-        stamp = System.stamp(self._path)
+        stamp = self.stamp()
         known, names = self._held
         if stamp != known:
             names = self._read()
@@ -316,13 +324,18 @@ def _has_family(addresses: set[str], family: object) -> bool:
 
 
 class LookUps:
-    """A bounded table of names and the addresses they resolved to."""
+    """A bounded table of names and the addresses they resolved to.
+
+    Attributes:
+        latest: Another object after each change.
+    """
 
     def __init__(self, size: int = REMEMBERED_ADDRESSES) -> None:
         self._size = size
         self._by_address: OrderedDict[IPAddress, OrderedDict[tuple[str, int], LookedUp]] = OrderedDict()
         self._nothing = True  # not the same as an empty table: an entry is removed while it is being replaced
         self.lock = threading.RLock()  # a forked child needs a new one
+        self.latest = object()
 
     def remember(self, name: str, allow: tuple[AllowEntry, ...], addresses: Iterable[str], context: int) -> None:
         """Remember the answer of a look-up made under ``allow``; ``context`` identifies the guard it was made for."""
@@ -332,6 +345,7 @@ class LookUps:
                 continue
             with self.lock:
                 self._nothing = False
+                self.latest = object()
                 names = self._by_address.pop(ip, None) or OrderedDict()
                 names.pop((name, context), None)
                 names[name, context] = LookedUp(name, allow)
@@ -371,6 +385,7 @@ class LookUps:
         with self.lock:
             self._by_address.clear()
             self._nothing = True
+            self.latest = object()
 
 
 look_ups = LookUps()

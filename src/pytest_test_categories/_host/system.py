@@ -20,6 +20,9 @@ class System:
 
     stat = staticmethod(os.stat)
     fstat = staticmethod(os.fstat)
+    fstatvfs = staticmethod(getattr(os, "fstatvfs", os.fstat))
+    isatty = staticmethod(os.isatty)
+    lseek = staticmethod(os.lseek)
     getcwd = staticmethod(os.getcwd)
     open = staticmethod(os.open)
     close = staticmethod(os.close)

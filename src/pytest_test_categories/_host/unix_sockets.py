@@ -26,9 +26,10 @@ import struct
 import sys
 import tempfile
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pytest_test_categories._host.system import System
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import LookedUp
 
 if TYPE_CHECKING:

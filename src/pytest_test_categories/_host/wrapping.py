@@ -6,6 +6,7 @@ never uses a guard does not pay for the import.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import copy
 import functools
@@ -13,26 +14,55 @@ import importlib
 import operator
 import sys
 import threading
-from types import FunctionType, ModuleType
+from importlib.machinery import PathFinder, SourceFileLoader
+from types import FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from importlib.machinery import ModuleSpec
     from typing import SupportsIndex
 
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class _Later(ModuleType):
-    """A placeholder for a module, which is imported at the first access to one of its attributes."""
+    """A module as one module of wrapt knows it: imported at the first access to one of its attributes."""
 
     def __getattr__(self, name: str) -> Any:
         """Import the module."""
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
+
+
+class _WithoutAsyncio(SourceFileLoader):
+    """Loads a module whose functions use asyncio, and in which ``import asyncio`` itself imports nothing yet.
+
+    Only that module is affected: it gets its own ``__import__``, and ``sys.modules`` holds what it would hold anyway.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module."""
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        super().exec_module(module)
+
+    @staticmethod
+    def _import(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "asyncio" and name not in sys.modules and not (args[2:3] or (kwargs.get("fromlist"),))[0]:
+            return _Later(name)
+        return builtins.__import__(name, *args, **kwargs)
+
+
+class _Finder:
+    """Finds the module of wrapt that imports asyncio, for a decorator that is not used here."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
+        """Find that module, and leave all others to the next finder."""
+        spec = PathFinder.find_spec(name, path) if name == "wrapt.synchronization" else None
+        if spec is not None and type(spec.loader) is SourceFileLoader:
+            spec.loader = _WithoutAsyncio(spec.loader.name, spec.loader.path)
+        return spec
 
 
 class _Writing:
@@ -51,21 +81,16 @@ writing: Final = _Writing()
 
 
 def load() -> None:
-    """Import wrapt without importing asyncio.
-
-    wrapt needs asyncio for a decorator that is not used here, and importing it takes four times as long as wrapt
-    itself. Other threads must not see the placeholder, so it is used only if there are none.
-    """
+    """Import wrapt without importing asyncio, which takes four times as long as wrapt itself."""
     if "wrapt" in sys.modules:
         return
-    later = None
-    if "asyncio" not in sys.modules and threading.active_count() == 1:
-        later = sys.modules["asyncio"] = _Later("asyncio")
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
     try:
         import wrapt  # noqa: F401
     finally:
-        if later is not None and sys.modules.get("asyncio") is later:
-            del sys.modules["asyncio"]
+        if finder in sys.meta_path:  # other code may have replaced the list
+            sys.meta_path.remove(finder)
 
 
 class EntryPoint:
@@ -76,13 +101,25 @@ class EntryPoint:
         name: The attribute's dotted path in the module.
         wrapper: Called as ``wrapper(wrapped, instance, args, kwargs)``.
         owner: An object whose attribute is wrapped, instead of that of the imported module.
+        direct: Returns, given what is wrapped, the function that a call runs: for a method that C code implements, a
+            call on an instance; for a function of a module, which then gets the wrapper itself as first argument.
+            wrapt's own way costs several times as much.
     """
 
-    def __init__(self, module: str, name: str, wrapper: Wrapper, owner: object = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        wrapper: Wrapper,
+        owner: object = None,
+        direct: Callable[[Any], Callable[..., Any]] | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self.wrapper = wrapper
         self.owner = owner
+        self.direct = direct
+        self._made: tuple[object, type[Any]] | None = None
         self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
         self._wanted = False
 
@@ -111,7 +148,13 @@ class EntryPoint:
         # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
         if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
             try:
-                _writing(holder, lambda: wrapt.wrap_object(target, self.name, _proxy(), (self.wrapper,)))
+                factory = _proxy()
+                args: tuple[Any, ...] = (self.wrapper,)
+                if self.direct is not None and type(current) is FunctionType and isinstance(holder, ModuleType):
+                    factory = self._function_proxy(current)
+                elif self.direct is not None and type(current) is MethodDescriptorType:
+                    factory, args = _method_proxy(), (self.wrapper, functools.wraps(current)(self.direct(current)))
+                _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, args))
             except TypeError:  # a type that can't be changed
                 return
             made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
@@ -119,6 +162,14 @@ class EntryPoint:
                 made._self_home = (holder.__name__, attribute)
         if all(known is not holder for known, _ in self._targets):
             self._targets.append((holder, attribute))
+
+    def _function_proxy(self, function: Any) -> type[Any]:
+        """Return a class of wrappers for one function of a module."""
+        if self._made is None or self._made[0] is not function:  # it is wrapped again with each guard in turn
+            assert self.direct is not None
+            call = functools.wraps(function)(self.direct(function))
+            self._made = function, type("Function", (_proxy(),), {"__slots__": (), "__call__": call})
+        return self._made[1]
 
     def _is_ours(self, link: object) -> bool:
         return getattr(link, "_self_wrapper", None) is self.wrapper
@@ -189,6 +240,29 @@ def _proxy() -> type[Any]:
             return self
 
     return Proxy
+
+
+@functools.cache
+def _method_proxy() -> type[Any]:
+    """Return the class of our wrappers on methods of C code: on an instance they are a plain method."""
+    import wrapt
+
+    class Method(wrapt.FunctionWrapper[..., Any]):
+        __slots__ = ("_self_direct",)
+
+        def __init__(self, wrapped: Any, wrapper: Wrapper, direct: Callable[..., Any]) -> None:
+            super().__init__(wrapped, wrapper)
+            set_direct(self, direct)
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            # This runs for each access on an instance: nothing here may cost more than it must.
+            if instance is None:
+                return super().__get__(instance, owner)
+            return MethodType(direct_of(self), instance)
+
+    slot: Any = vars(Method)["_self_direct"]
+    direct_of, set_direct = slot.__get__, slot.__set__  # wrapt's own way to attributes is several times slower
+    return Method
 
 
 _IMMUTABLE: Final = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, which every static type has, too

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNKNOWN: Final = "<unknown>"
+_NOBODYS_VIEW: Final[dict[str, Any]] = {"test": "", "size": ""}
 NAMES_RESOLVED = 1024
 """How many look-ups of one name are counted in warn mode that no connect has followed yet."""
 
@@ -101,7 +102,7 @@ class Ledger:
         trace = _read_stack(inner.scope, requests=self._around.offers_fakes())
         if _is_nobodys(trace, attempt):
             return False
-        violation = _as_seen_by(inner, self._describe(inner.scope, charged, attempt, route, trace), attempt)
+        violation = self._describe(inner.scope, charged, attempt, route, trace, _view(inner, attempt))
         strict = None
         for number, refusal in enumerate(refusing):
             if refusal.ends_it:
@@ -345,7 +346,15 @@ class Ledger:
 
     # -- describing ------------------------------------------------------------------------------------------------
 
-    def _describe(self, scope: Scope, charged: Charge, attempt: Attempt, route: str, trace: stack.Trace) -> Violation:
+    def _describe(
+        self,
+        scope: Scope,
+        charged: Charge,
+        attempt: Attempt,
+        route: str,
+        trace: stack.Trace,
+        view: dict[str, Any] = _NOBODYS_VIEW,
+    ) -> Violation:
         where_from = self._around.root()
         late = charged.late_for(scope) or ("" if scope.home is None else self._around.late_text())
         thread = "" if origin.on_own_thread(scope) else origin.thread_name()
@@ -354,8 +363,7 @@ class Ledger:
         target, address = _target(scope, attempt)
         at, test = trace.at, trace.test
         return Violation(
-            test="",
-            size="",
+            **view,
             kind=attempt.kind._value_,
             target=target,
             route=route,
@@ -490,7 +498,10 @@ def unseen() -> list[Violation]:
 def _read_stack(scope: Scope, *, requests: bool = False) -> stack.Trace:
     awaiting = origin.awaiting_task() if stack.other_threads_stand_still() else None
     task = awaiting or tasks.current() or origin.trio_task()
-    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at(), requests=requests)
+    outside = scope.outside
+    if outside is None and scope.kind is ScopeKind.TEST and scope in origin.state.phases:
+        outside = scope.outside = stack.Outside()
+    return stack.read(sys._getframe(3), str(scope.file), task, origin.made_at, requests=requests, outside=outside)
 
 
 def _is_nobodys(trace: stack.Trace, attempt: Attempt) -> bool:
@@ -540,21 +551,26 @@ def _take_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> b
 
 
 def _as_seen_by(refusal: Refusal, violation: Violation, attempt: Attempt) -> Violation:
-    """Return a violation as one guard describes it: its test, its verdict, and the size that would permit it."""
+    """Return a violation as one guard describes it."""
+    return violation._replace(**_view(refusal, attempt))
+
+
+def _view(refusal: Refusal, attempt: Attempt) -> dict[str, Any]:
+    """Return what only one guard says of a violation: its test, its verdict, and the size that would permit it."""
     scope, policy, verdict = refusal
     strict = policy.mode is EnforcementMode.STRICT
-    return violation._replace(
-        test=scope.test,
-        size="" if policy.size is None else policy.size._value_,
-        fixture=scope.fixture,
-        fixture_home=scope.fixture_home,
-        held_by=scope.held_by,
-        test_size=scope.test_size,
-        guard=scope.guard,
-        verdict="warned" if not strict else "known" if verdict.known else "refused",
-        needs=needed_size(attempt, policy.allow)._value_,
-        because=verdict.because,
-    )
+    return {
+        "test": scope.test,
+        "size": "" if policy.size is None else policy.size._value_,
+        "fixture": scope.fixture,
+        "fixture_home": scope.fixture_home,
+        "held_by": scope.held_by,
+        "test_size": scope.test_size,
+        "guard": scope.guard,
+        "verdict": "warned" if not strict else "known" if verdict.known else "refused",
+        "needs": needed_size(attempt, policy.allow)._value_,
+        "because": verdict.because,
+    }
 
 
 def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:

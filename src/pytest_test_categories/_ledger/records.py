@@ -13,8 +13,9 @@ Guarantees:
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import refuses
 from pytest_test_categories._rules.violation import of_further_targets
 

@@ -7,10 +7,11 @@ import json
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._host.system import System
 from pytest_test_categories._ledger.records import counting
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import line_text
 

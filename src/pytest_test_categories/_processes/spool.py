@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.origin import charge
 from pytest_test_categories._host.system import System
@@ -26,6 +26,7 @@ from pytest_test_categories._processes.child.pytest_test_categories_child import
     program_name,
 )
 from pytest_test_categories._processes.forked import ChildReport, Strides, report_line
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import Attempt
 from pytest_test_categories._rules.violation import Violation
 
@@ -56,19 +57,34 @@ class _Start(NamedTuple):
         run: The run that it is counted in.
         test: The test that started it.
         program: Its name.
-        files: The program's possible files; if none of them exists, nothing was started.
-        is_ours: Whether it is this interpreter, which reports unless it is killed before it starts.
+        files: The program's possible files, as they were given.
         serial: Serial number of the guard that it was started under.
         place: The line that started it, from the ledger; None if the test runner started it.
+        blind: Whether it has reported that it can't load the layers.
     """
 
     run: Run
     test: str
     program: str
-    files: tuple[str, ...]
-    is_ours: bool = False
+    files: Sequence[Any]
     serial: int = 0
     place: Place | None = NOWHERE
+    blind: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this interpreter, which reports unless it is killed before it starts."""
+        if self.blind or " -" in self.program or sys.implementation.name != "cpython":
+            return False
+        return is_this_interpreter(_absolute(self.files))
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing was started, since none of the files exists."""
+        try:
+            return not any(System.access(file, os.F_OK) for file in self.files) and bool(_absolute(self.files))
+        except (TypeError, ValueError):  # not a path
+            return False
 
 
 class Unwatched:
@@ -119,7 +135,7 @@ class Spawned:
         self._made = False
         self._owner = 0
         self._files: dict[str, tuple[int, bytes]] = {}  # by name: descriptor, and an unfinished line
-        self._halves: tuple[object, str, str] = (None, "", "")  # the latest value for a child, without the identifier
+        self._handed_last: tuple[object, tuple[str, str, str, int, str] | None] = (None, None)
         self._pending: dict[str, _Start] = {}
         self._fresh: list[str] = []
         self._heard: set[str] = set()
@@ -231,6 +247,9 @@ class Spawned:
         charged = charge()
         if charged is None:
             return None
+        key = ([scope.serial for scope in charged.scopes], charged.late, charged.unattributed, root, self._home)
+        if self._handed_last[0] == key:
+            return self._handed_last[1]
         observed = any(scope.kind.observes for scope in charged.scopes)
         scopes = [scope for scope in charged.scopes if scope.kind.expects or observed or _restricts(scope)]
         if all(scope.policy is None for scope in scopes):
@@ -245,18 +264,16 @@ class Spawned:
             (scope.home for scope in reversed(scopes) if scope.home is not None),
             (self._home, next(scope for scope in scopes if scope.policy is not None).serial),
         )
-        key = (tuple(scope.serial for scope in scopes), late, root, self._home)
-        known, before, after = self._halves
-        if known != key:
-            policy = self._policy_text(scopes, late, root)
-            before, after = Handed(home, str(serial), "", *self._companions(), policy).halves()
-            self._halves = (key, before, after)
+        policy = self._policy_text(scopes, late, root)
+        before, after = Handed(home, str(serial), "", *self._companions(), policy).halves()
         for scope in scopes:
             if scope.home is None:
                 self.scopes[scope.serial] = scope
                 if scope.policy is None:
                     self.expecting.add(scope.serial)
-        return before, after, home, serial, charged.scopes[0].test
+        found = before, after, home, serial, charged.scopes[0].test
+        self._handed_last = ((*key[:-1], self._home), found)
+        return found
 
     def _policy_text(self, scopes: list[Scope], late: str, root: str) -> str:
         policies: list[list[object]] = []
@@ -323,8 +340,11 @@ class Spawned:
                 return
         for name in names:
             if name not in self._files:
+                path = os.path.join(self._home, name)
+                if not System.access(path, os.F_OK):  # the usual case, which would cost an exception
+                    continue
                 try:
-                    self._files[name] = (System.open(os.path.join(self._home, name), _READ), b"")
+                    self._files[name] = (System.open(path, _READ), b"")
                 except OSError:
                     continue
             file, rest = self._files[name]
@@ -370,9 +390,7 @@ class Spawned:
         if home != self._home or self._owner != os.getpid():
             append(home, json.dumps(["spawn", ident, serial, program]).encode())
         elif run is not None:
-            named = tuple(_absolute(files))
-            reports = sys.implementation.name == "cpython" and is_this_interpreter(named) and " -" not in program
-            self._keep(ident, _Start(run, test, program, named, reports, int(serial), place))
+            self._keep(ident, _Start(run, test, program, tuple(files), int(serial), place))
 
     def _keep(self, ident: str, start: _Start) -> None:
         with self._lock:
@@ -387,7 +405,7 @@ class Spawned:
         if ident in self._heard:
             self._heard.discard(ident)
         elif run is not None:
-            self._keep(ident, _Start(run, "" if scope is None else scope.test, program, (), serial=serial))
+            self._keep(ident, _Start(run, "" if scope is None else scope.test, program, (), serial))
 
     def _run(self) -> Run | None:
         from pytest_test_categories._ledger.runs import runs
@@ -401,12 +419,12 @@ class Spawned:
     def _note_blind(self, ident: str) -> None:
         start = self._pending.get(ident)
         if start is not None:
-            self._pending[ident] = start._replace(is_ours=False)
+            self._pending[ident] = start._replace(blind=True)
 
     def _forget_failed_starts(self) -> None:
         for ident in self._fresh:
             start = self._pending.get(ident)
-            if start is not None and start.files and not any(map(System.exists, start.files)):
+            if start is not None and start.failed:
                 del self._pending[ident]
         self._fresh.clear()
 

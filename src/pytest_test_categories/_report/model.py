@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._report.published import (
     is_plain,
@@ -22,6 +22,7 @@ from pytest_test_categories._report.published import (
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, library_of_route, reach_hints
 from pytest_test_categories._rules.fakes import fake
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import KERNEL, counted, facts, line_text, place_text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from pytest_test_categories._rules.address import (
     ALLOW_FORMS,
@@ -22,6 +22,7 @@ from pytest_test_categories._rules.address import (
     split_target,
     stable_target,
 )
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 _E = TypeVar("_E", bound=enum.Enum)
 

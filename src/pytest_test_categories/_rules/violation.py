@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 PROGRAM: Final = "program"
 """The kind of a violation that is not an attempt: the start of a program that no layer watches."""

@@ -14,9 +14,10 @@ import sys
 import tempfile
 import warnings
 from collections import ChainMap
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._report.model import SIZES
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._report.model import SIZES
 from pytest_test_categories._report.published import published_id
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.wording import counted
 

@@ -11,7 +11,7 @@ import _socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import current
+from pytest_test_categories._attribution.origin import current, memo_of_thread
 from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip, pipe_of
 from pytest_test_categories._rules.policy import Kind
@@ -29,7 +29,7 @@ from pytest_test_categories._watch.endpoints import (
     reader_of_connect,
     unanswered,
 )
-from pytest_test_categories._watch.passes import passed
+from pytest_test_categories._watch.passes import Permitted, PermittedHost, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,10 @@ hook: Final = AuditHook()
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event in EVENTS:
+    # By far the commonest event, of calls such as copy.deepcopy's: comparing costs less than the hash of a new text.
+    if event != "builtins.id" and event in EVENTS:
+        if args and type(args[-1]) is Permitted:  # the commonest call that is permitted
+            return
         judge = hook.judge
         if judge is not None:
             EVENTS[event](judge, event, args)
@@ -84,9 +87,10 @@ def _socket_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     sock, address = args
     kind = _KINDS[event]
     scope = current.get()
-    if scope is not None and scope.open:
+    memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+    if memo:
         try:
-            if type(address) is tuple and type(address[0]) is str and (kind, family_of(sock), address) in scope.memo:
+            if type(address) is tuple and type(address[0]) is str and (kind, address) in memo:
                 return
         except (TypeError, IndexError):  # an address that every call refuses
             pass
@@ -129,14 +133,20 @@ def _pipe_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
         judge(Kind.CONNECT, event, AF_PIPE, (path,), None, read_pipe)
 
 
+def _name_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
+    __tracebackhide__ = True
+    # The commonest calls that are permitted: a wrapper has judged it, or nothing is looked up.
+    if args and (type(host := args[0]) is PermittedHost or (type(host) is str and parse_ip(host) is not None)):
+        return
+    _lookup_event(judge, event, args)
+
+
 def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     if len(args) < _FEWEST.get(event, 1):  # not raised by the interpreter
         return
     subject = args[0]
     kind = _KINDS[event]
-    if type(subject) is str and kind is Kind.LOOKUP and parse_ip(subject) is not None:
-        return  # nothing is looked up
     if subject is None or passed(event, subject, None):
         return
     if event == "socket.getnameinfo":
@@ -153,7 +163,7 @@ def _lookup_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 def _flags() -> int:
     """Return the flags of the ``socket.getaddrinfo`` call that raised an event: the event does not carry them."""
     try:
-        frame = sys._getframe(3)
+        frame = sys._getframe(4)
     except ValueError:  # called from native code
         return 0
     if frame.f_code.co_name == "getaddrinfo" and frame.f_globals.get("__name__") == "socket":
@@ -178,6 +188,8 @@ _FEWEST: Final = {"socket.getaddrinfo": 2}
 EVENTS: Final = {
     event: _socket_event
     if event in {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+    else _name_event
+    if _KINDS[event] is Kind.LOOKUP
     else _lookup_event
     for event in _KINDS
 } | {

@@ -17,7 +17,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current
+from pytest_test_categories._attribution.origin import Scope, ScopeKind, charge, current, scope_here
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.unix_sockets import can_ask, our_family, peer_process
@@ -43,18 +43,27 @@ KEPT: Final = 256
 """The number of remembered sockets from which closed ones are first removed."""
 
 
+class _Cleared(weakref.ref[Any]):
+    """A reference to a socket, with the guard that has permitted it to send."""
+
+    __slots__ = ("scope",)
+    scope: Scope
+
+
 class _Seen:
     """What is known about sockets, by identity: the mutable state of this module.
 
     Attributes:
-        cleared: The guard that has permitted a socket to send.
+        cleared: For each socket that a guard has permitted to send, a reference that knows the guard.
         reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
+        proofs: By descriptor, the cheap proof that was the right one the last time.
         sweep_at: The number of entries in ``cleared`` from which those of deleted sockets are removed.
     """
 
     def __init__(self) -> None:
-        self.cleared: dict[int, tuple[Scope, weakref.ref[Any]]] = {}
+        self.cleared: dict[int, _Cleared] = {}
         self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
+        self.proofs: dict[int, Callable[[int], bool]] = {}
         self.sweep_at = KEPT
 
 
@@ -66,13 +75,14 @@ _NONBLOCKING: Final = getattr(_socket, "SOCK_NONBLOCK", 0)
 _DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 _CLOSE_FROM: Final = getattr(os, "POSIX_SPAWN_CLOSEFROM", -1)  # from 3.13 on
 _NUMBERS: Final = 3  # the leading parts of a file action: the operation, and up to two descriptors
-_FORMAT, _SOCKET = 0o170000, 0o140000  # S_IFMT and S_IFSOCK of stat.h: the file type's bits, and a socket's type
+# S_IFMT, S_IFSOCK and S_IFIFO of stat.h: the file type's bits, a socket's type, and a pipe's
+_FORMAT, _SOCKET, _PIPE = 0o170000, 0o140000, 0o010000
 
 
 def _known_as(descriptor: int) -> Any:
     """Return the remembered socket that has this descriptor; None if there is none."""
-    for known in (*list(seen.cleared.values()), *list(seen.reported.values())):
-        sock = known[1]()
+    for known in (*list(seen.cleared.values()), *(known for _, known in list(seen.reported.values()))):
+        sock = known()
         with contextlib.suppress(Exception):  # an unknown class, whose fileno() may raise anything
             if sock is not None and sock.fileno() == descriptor:
                 return sock
@@ -125,9 +135,55 @@ def _is_foreign_socket(descriptor: int) -> bool:
     """
     mode, *which = System.fstat(descriptor)[:3]
     if mode & _FORMAT != _SOCKET:
+        _find_proof(descriptor, mode, which[1])
         return False
     # Where the system gives sockets no inode numbers, only the standard descriptors themselves can be recognized.
     return tuple(which) not in _own or not (which[0] or descriptor in _STANDARD)
+
+
+# Proofs that a descriptor is no socket. ``fstat`` would be one, too, but takes twice to three times as long. What is
+# remembered is which proof to try first, and never its answer: nobody is told when a descriptor is closed and native
+# code opens a socket that gets the same number.
+
+
+def _has_position(descriptor: int) -> bool:
+    """Return whether a descriptor has a position, which no socket has.
+
+    Raises:
+        OSError: It has none.
+    """
+    return System.lseek(descriptor, 0, os.SEEK_CUR) >= 0
+
+
+def _is_on(device: int) -> Callable[[int], bool]:
+    """Return a proof that a descriptor is on a device that is not that of sockets: Linux has one for pipes."""
+    return lambda descriptor: System.fstatvfs(descriptor).f_fsid == device
+
+
+def _is_no_socket(descriptor: int) -> bool:
+    """Return whether a cheap proof shows that a descriptor is no socket."""
+    try:
+        return seen.proofs[descriptor](descriptor)
+    except (KeyError, OSError):
+        return False
+
+
+def _find_proof(descriptor: int, mode: int, device: int) -> None:
+    """Note which cheap proof shows that a descriptor is no socket, if any does.
+
+    Args:
+        descriptor: The descriptor.
+        mode: Its file type.
+        device: Its device. On Linux, that of pipes and that of sockets are also the ids of their file systems.
+    """
+    candidates: tuple[Callable[[int], bool], ...] = (_has_position, System.isatty)
+    if mode & _FORMAT == _PIPE:
+        candidates = (_is_on(device),) if sys.platform == "linux" and device else ()
+    for candidate in candidates:
+        with contextlib.suppress(OSError):
+            if candidate(descriptor):
+                seen.proofs[descriptor] = candidate
+                return
 
 
 def _inheritable_sockets() -> set[tuple[int, int, int]]:
@@ -174,7 +230,7 @@ def _peer_of(descriptor: int) -> tuple[int, Any, int]:
 def _cleared_for(sock: Any) -> Scope | None:
     """Return the guard that has permitted a socket to send, if any."""
     known = seen.cleared.get(identity(sock))
-    return known[0] if known is not None and known[1]() is sock else None
+    return known.scope if known is not None and known() is sock else None
 
 
 def _clear(sock: Any, scope: Scope) -> None:
@@ -182,9 +238,11 @@ def _clear(sock: Any, scope: Scope) -> None:
     if len(seen.cleared) >= seen.sweep_at:
         _sweep()
     try:
-        seen.cleared[identity(sock)] = (scope, weakref.ref(sock))
+        known = _Cleared(sock)
     except TypeError:  # it takes no weak reference: the judge is asked each time
         return
+    known.scope = scope
+    seen.cleared[identity(sock)] = known
 
 
 def note_connected(sock: Any) -> None:
@@ -200,7 +258,7 @@ def note_connected(sock: Any) -> None:
 def _sweep() -> None:
     """Forget deleted sockets: a sweep costs a fraction of weak references with a callback."""
     for number, entry in seen.cleared.copy().items():
-        if entry[1]() is None:
+        if entry() is None:
             taken = seen.cleared.pop(number, entry)
             if taken is not entry:  # another thread has stored a new socket with the same identity
                 seen.cleared.setdefault(number, taken)
@@ -226,6 +284,7 @@ def forget() -> None:
     seen.sweep_at = KEPT
     seen.cleared.clear()
     seen.reported.clear()
+    seen.proofs.clear()
 
 
 def _first(_instance: Any, args: tuple[Any, ...]) -> Any:
@@ -263,13 +322,32 @@ class Sends:
         check = self.check
 
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            known = seen.cleared.get(identity(instance))
-            if known is None or known[0] is not current.get() or not known[0].open or known[1]() is not instance:
-                __tracebackhide__ = True
-                check(route, instance)
+            __tracebackhide__ = True
+            check(route, instance)
             return wrapped(*args, **kwargs)
 
         return wrapper
+
+    def direct(self, route: str) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a C method that sends, the function that its calls run."""
+        check, cleared = self.check, seen.cleared.get
+
+        def make(method: Any) -> Callable[..., Any]:
+            def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                known = cleared(identity(sock))
+                if (
+                    known is None
+                    or known() is not sock
+                    or (scope := known.scope) is not current.get()
+                    or not scope.open
+                ):
+                    check(route, sock)
+                return method(sock, args[0]) if len(args) == 1 and not kwargs else method(sock, *args, **kwargs)
+
+            return call
+
+        return make
 
     def function(self, route: str, find: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
         """Return a wrapper for a function that sends; ``find`` returns its socket, or None, from the call."""
@@ -287,13 +365,13 @@ class Sends:
         known = _cleared_for(sock)
         if known is _HERE:
             return
-        here = current.get()
-        if here is not None and here is known and here.open:
+        here = scope_here()
+        if here is not None and here is known:
             return
-        if here is not None and here.memo and here.open and isinstance(sock, _socket.socket):
+        if here is not None and here.memo and isinstance(sock, _socket.socket):
             # The guard has permitted a connect to this peer, usually that of this socket.
             try:
-                if (Kind.CONNECT, family_of(sock), _socket.socket.getpeername(sock)) in here.memo:
+                if (Kind.CONNECT, _socket.socket.getpeername(sock)) in here.memo:
                     _clear(sock, here)
                     return
             except OSError:  # not connected: the call itself raises the error
@@ -330,11 +408,12 @@ class Sends:
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             given = args[at] if at < len(args) else kwargs.get(name)
-            number = _number(given)
-            if number is not given:  # converted once: the next __index__ call may return another descriptor
-                args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
-                kwargs = kwargs if at < len(args) else {**kwargs, name: number}
-            check(route, number)
+            if type(given) is not int or not _is_no_socket(given):
+                number = _number(given)
+                if number is not given:  # converted once: the next __index__ call may return another descriptor
+                    args = (*args[:at], number, *args[at + 1 :]) if at < len(args) else args
+                    kwargs = kwargs if at < len(args) else {**kwargs, name: number}
+                check(route, number)
             return wrapped(*args, **kwargs)
 
         return wrapper
@@ -423,7 +502,7 @@ class Sends:
     def _check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
         number = _number(descriptor)
-        if type(number) is int and number >= 0:
+        if type(number) is int and number >= 0 and not _is_no_socket(number):
             try:
                 foreign = _is_foreign_socket(number)
             except (OSError, OverflowError):  # the call itself raises the error
@@ -498,7 +577,7 @@ def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
     """Return the rows for ``socket.socket`` itself, except its ``sendmsg``, which may carry an address."""
     return [
         *(
-            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls)
+            EntryPoint("socket", name, sends.method(f"socket.{name}"), owner=cls, direct=sends.direct(f"socket.{name}"))
             for name in ("send", "sendall", "sendfile")
         ),
         EntryPoint("socket", "accept", sends.accept, owner=cls),

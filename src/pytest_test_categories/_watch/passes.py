@@ -9,6 +9,22 @@ import threading
 from typing import Any, Final
 
 
+class Permitted(tuple[Any, ...]):
+    """A socket address as it was judged and remembered: the audit event of a call that gets it is not judged again.
+
+    A wrapper passes it on in place of an equal address of the caller's. That takes no state, which another greenlet or
+    a signal handler could share, and what the C code reads is what was judged, whatever the caller's items become.
+    """
+
+    __slots__ = ()
+
+
+class PermittedHost(str):
+    """The same for the host of a look-up."""
+
+    __slots__ = ()
+
+
 class _Passes(threading.local):
     """The passes of one thread: they must not permit another thread's call."""
 

@@ -6,19 +6,29 @@ One row adds an entry point: its target, how to read the endpoint from the call,
 from __future__ import annotations
 
 import _socket
+import contextlib
 import socket
 import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import stack
-from pytest_test_categories._attribution.origin import Asked, asked, charge, current, resolving
+from pytest_test_categories._attribution.origin import (
+    Asked,
+    asked,
+    charge,
+    current,
+    memo_of_thread,
+    resolving,
+    scope_here,
+)
+from pytest_test_categories._host import names
 from pytest_test_categories._host.c_library import refuses_name_flags
 from pytest_test_categories._host.multicast import JOINS, group_joined
-from pytest_test_categories._host.names import reach_of_name, spelled_here
+from pytest_test_categories._host.names import look_ups, reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._host.wrapping import EntryPoint
-from pytest_test_categories._rules.address import Endpoint, host_text, parse_ip
+from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip
 from pytest_test_categories._rules.policy import Attempt, Kind, decide
 from pytest_test_categories._watch import connections, passes
 from pytest_test_categories._watch.endpoints import (
@@ -49,6 +59,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._watch import Judge, Remember, Sight
 
 _SOCKET_GLOBALS: Final = vars(socket)
+_NOT_GIVEN: Final = object()
 
 
 def _is_fake(function: Any, address: Any = None) -> bool:
@@ -108,16 +119,6 @@ class _Table:
         def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             address = read(args)
-            scope = current.get()
-            if scope is not None and scope.open and type(wrapped) is BuiltinFunctionType:
-                try:
-                    # Plain types only: a subclass may compare equal to a permitted address.
-                    plain = type(address) is tuple and type(address[0]) is str
-                    again = plain and (kind, family_of(instance), address) in scope.memo
-                except (TypeError, IndexError):  # not a _socket.socket, or an address that every call refuses
-                    again = False
-                if again:  # permitted to this scope before; the audit hook finds it in the memo, too
-                    return wrapped(*args, **kwargs)
             if address is None and sends is not None:
                 sends.check(route, instance)
             if address is None or (type(wrapped) is not BuiltinFunctionType and _is_fake(wrapped, address)):
@@ -156,6 +157,59 @@ class _Table:
             return result
 
         return wrapper
+
+    def direct(self, kind: Kind, wrapper: Any) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a C method with one argument, the function that its calls run.
+
+        What the memo holds costs one look.
+        """
+
+        def make(method: Any) -> Callable[..., Any]:
+            bound = method.__get__
+
+            def call(sock: Any, address: Any = _NOT_GIVEN, /, *rest: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                scope = current.get()
+                memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+                if memo and not rest and not kwargs:
+                    try:
+                        # Plain types only: others may equal what was permitted, as 80.0 does, which the call refuses.
+                        plain = type(address[0]) is str and type(address[1]) is int
+                        permitted = memo.get((kind, address)) if plain else None
+                    except (TypeError, IndexError):  # an address that every call refuses
+                        permitted = None
+                    if permitted is not None:  # the audit hook recognizes it
+                        return method(sock, permitted)
+                return wrapper(bound(sock), sock, () if address is _NOT_GIVEN else (address, *rest), kwargs)
+
+            return call
+
+        return make
+
+    def addressed(self, kind: Kind, wrapper: Any, fewest: int) -> Callable[[Any], Callable[..., Any]]:
+        """Return the same for a method that takes an address as the last of at least ``fewest`` arguments."""
+
+        def make(method: Any) -> Callable[..., Any]:
+            bound = method.__get__
+
+            def call(sock: Any, /, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                scope = current.get()
+                memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+                if memo and (count := len(args)) >= fewest and not kwargs:
+                    address = args[-1]
+                    try:
+                        plain = type(address[0]) is str and type(address[1]) is int
+                        permitted = memo.get((kind, address)) if plain else None
+                    except (TypeError, IndexError):
+                        permitted = None
+                    if permitted is not None:
+                        return method(sock, args[0], permitted) if count == 2 else method(sock, *args[:-1], permitted)  # noqa: PLR2004 - sendto(data, address)
+                return wrapper(bound(sock), sock, args, kwargs)
+
+            return call
+
+        return make
 
     def _numeric(
         self,
@@ -212,18 +266,35 @@ class _Table:
                 self.judge(Kind.SEND, "socket.setsockopt", family_of(instance), (group, None), instance, read_group)
         return wrapped(*args, **kwargs)
 
+    def option(self, method: Any) -> Callable[..., Any]:
+        """Make the function that the calls of ``setsockopt`` run: nearly all set options that send nothing."""
+
+        def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                joins = args[:2] in JOINS
+            except TypeError:  # the call itself raises the error
+                joins = False
+            if not joins:
+                return method(sock, *args, **kwargs)
+            __tracebackhide__ = True
+            return self.setsockopt(method.__get__(sock), sock, args, kwargs)
+
+        return call
+
     def lookup(self, kind: Kind, event: str, route: str, read: Callable[..., Sight | None], flags_at: int) -> Any:
         """Return a wrapper for a resolver function that takes its flags as argument number ``flags_at`` (0: none)."""
         needed = 2 if flags_at else 1
         read = answered(read)
+        looks_up, hexadecimal = kind is Kind.LOOKUP, route.endswith("_ex")
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
             host = called = args[0] if args else kwargs.get("host")
-            if kind is Kind.LOOKUP and type(host) is str and (ip := parse_ip(host)) is not None:
-                if route.endswith("_ex") and "x" in host:  # hexadecimal: the C library would ask a server for it
+            if looks_up and type(host) is str and (ip := parse_ip(host)) is not None:
+                if hexadecimal and "x" in host:  # the C library would ask a server for it
                     args = (str(ip), *args[1:])
                 return wrapped(*args, **kwargs)  # nothing is looked up
+            stamp = names.hosts_file.stamp() if looks_up else None  # what changes from here on is found out later
             flags = args[flags_at] if 0 < flags_at < len(args) else kwargs.get("flags", 0)
             port = args[1] if len(args) > 1 and flags_at > 1 else kwargs.get("port")
             short = len(args) < needed and len(args) + ("host" in kwargs) + ("port" in kwargs) < needed
@@ -232,6 +303,7 @@ class _Table:
                 self._keep(host, answer)
                 return answer
             named = None
+            subject: Any
             if event == "socket.getnameinfo":
                 subject = numeric_host(host)
                 if (
@@ -242,7 +314,9 @@ class _Table:
                     named = named_here(subject)
                     if named is not None:  # the C library only needs to name the service
                         args, kwargs = (host, flags | socket.NI_NUMERICHOST), {}
-            elif self.judge(kind, route, 0, (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read):
+            elif self.judge(
+                kind, route, 0, subject := (host, port, flags, *(rest := _wanted(event, args, kwargs))), None, read
+            ):
                 named = named_here(host) if kind is Kind.REVERSE_LOOKUP else None
                 if named is not None:
                     self.remember("", [])
@@ -254,23 +328,46 @@ class _Table:
                         self.remember("", [])
                         return host_text(host), [], [called]
                     args, kwargs = (called, *args[1:]), {name: kwargs[name] for name in kwargs if name != "host"}
-            one_shot = (event, called, None)
-            passes.allow(one_shot)
-            token = resolving.set(True) if "gevent" in sys.modules else None
-            try:
-                answer = wrapped(*args, **kwargs)
-            finally:
-                if token is not None:
-                    resolving.reset(token)
-                passes.withdraw(one_shot)
+            answer = _passed_on((event, called, None), wrapped, args, kwargs)
             if kind is Kind.REVERSE_LOOKUP:
                 self.remember("", [])  # this attempt has ended: the thread's next look-up is another one
             if named is not None:
                 return named, *answer[1:]
             self._keep(host, answer)
-            return answer if called is host else _as_of(host, called, answer)
+            if called is not host:
+                return _as_of(host, called, answer)
+            if looks_up and not kwargs and type(host) is str:
+                _note_look_up((route, args), subject, _LookUp(wrapped, host, stamp, answer))
+            return answer
 
         return wrapper
+
+    def look_up(self, route: str, wrapper: Any) -> Callable[[Any], Callable[..., Any]]:
+        """Return what makes, of a resolver function of Python, the function that its calls run."""
+
+        def make(function: Any) -> Callable[..., Any]:
+            def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                if args and not kwargs and type(host := args[0]) is str:
+                    if parse_ip(host) is not None:
+                        return function(*args)  # nothing is looked up
+                    scope = current.get()
+                    memo = scope.memo if scope is not None and scope.open else memo_of_thread(scope)
+                    try:
+                        known: _LookUp | None = memo.get((route, args)) if memo else None
+                    except TypeError:  # an argument that can't be hashed: the call itself raises the error
+                        known = None
+                    if known is not None and known.function is function and known.stamp == names.hosts_file.stamp():
+                        answer = function(known.host, *args[1:])
+                        if known.latest is not look_ups.latest or answer != known.answer:
+                            self._keep(host, answer)
+                            known.note(answer)
+                        return answer
+                return wrapper(function, None, args, kwargs)
+
+            return call
+
+        return make
 
     def _keep(self, host: Any, answer: Any) -> None:
         if not isinstance(host, (str, bytes, bytearray)) or parse_ip(name := host_text(host)) is not None:
@@ -291,6 +388,18 @@ class _Table:
             return wrapped(*args, **kwargs)
         finally:
             asked.reset(token)
+
+    def connection(self, function: Any) -> Callable[..., Any]:
+        """Make the function that the calls of ``create_connection`` run: at a number there is a single step."""
+
+        def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            address = args[0] if args else None
+            if type(address) is tuple and address and type(host := address[0]) is str and parse_ip(host) is not None:
+                return function(*args, **kwargs)
+            return self.create_connection(function, None, args, kwargs)
+
+        return call
 
     def labelled(self, method: Any) -> Any:
         """Return a wrapper for a method that calls other entry points: their steps are the same attempt."""
@@ -341,6 +450,58 @@ class _Table:
         return wrapped(*args, **kwargs)
 
 
+def _passed_on(
+    one_shot: tuple[str, Any, Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a resolver function whose audit event, and whose steps in gevent's threads, are not judged again."""
+    __tracebackhide__ = True
+    passes.allow(one_shot)
+    token = resolving.set(True) if "gevent" in sys.modules else None
+    try:
+        return function(*args, **kwargs)
+    finally:
+        if token is not None:
+            resolving.reset(token)
+        passes.withdraw(one_shot)
+
+
+class _LookUp:
+    """A permitted look-up that is passed on as it is, and what came of it last.
+
+    It holds as long as the hosts file stays: what a look-up of a local name becomes depends on the file.
+
+    Attributes:
+        function: What the wrapper calls. Another tool may patch that meanwhile.
+        host: The host, which the audit hook recognizes.
+        stamp: The stamp of the hosts file from before it was read.
+        answer: The answer that is on record.
+        latest: The state of the table of look-ups when it was recorded.
+    """
+
+    __slots__ = ("answer", "function", "host", "latest", "stamp")
+
+    def __init__(self, function: Any, host: str, stamp: tuple[int, int, int] | None, answer: Any) -> None:
+        self.function = function
+        self.host = passes.PermittedHost(host)
+        self.stamp = stamp
+        self.note(answer)
+
+    def note(self, answer: Any) -> None:
+        """Note that an answer is on record, as the latest of all."""
+        self.answer = list(answer) if type(answer) is list else answer  # the caller may change its list
+        self.latest = look_ups.latest
+
+
+def _note_look_up(call: tuple[str, tuple[Any, ...]], subject: tuple[Any, ...], known: _LookUp) -> None:
+    """Remember a look-up for the next such call, if the judge remembers that it is permitted."""
+    scope = scope_here()
+    # Only for the module's own function: gevent's goes on in other threads, and C code has no direct form.
+    if scope is not None and getattr(known.function, "__globals__", None) is _SOCKET_GLOBALS:
+        with contextlib.suppress(TypeError):  # an argument that can't be hashed
+            if (Kind.LOOKUP, subject) in scope.memo or scope.memo.get((Reach.NOWHERE, subject), "") == known.stamp:
+                scope.memo[call] = known
+
+
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Return the family, socket type and protocol that the caller of a resolver function wants."""
     if event != "socket.getaddrinfo":
@@ -378,6 +539,8 @@ _METHODS: Final = (
     ("sendto", Kind.SEND, "socket.sendto", _last_of_sendto),
     ("sendmsg", Kind.SEND, "socket.sendmsg", _fourth),
 )
+_FEWEST_ARGUMENTS: Final = {"sendto": 2, "sendmsg": 4}
+"""How many arguments a method takes at least together with an address; the others take nothing else."""
 _PROACTOR: Final = (  # method, kind, route, and where the address is: these methods look up no names
     ("connect", Kind.CONNECT, "loop.sock_connect", 1, "address"),
     ("sendto", Kind.SEND, "loop.sock_sendto", 3, "addr"),
@@ -448,8 +611,13 @@ def entry_points(judge: Judge, remember: Remember) -> list[EntryPoint]:
     _known_classes[:] = _real_classes()
     return [
         *(row for cls in _known_classes for row in _class_rows(table, cls)),
-        *(EntryPoint("socket", name, wrap) for name, wrap in table.look_ups("socket")),
-        EntryPoint("socket", "create_connection", table.create_connection),
+        *(
+            EntryPoint(
+                "socket", name, wrap, direct=table.look_up(f"socket.{name}", wrap) if name == "getaddrinfo" else None
+            )
+            for name, wrap in table.look_ups("socket")
+        ),
+        EntryPoint("socket", "create_connection", table.create_connection, direct=table.connection),
         *_gevent_rows(table),
         *connections.entry_points(table.sends),
         *(
@@ -478,9 +646,21 @@ def entry_points_of_replacement(judge: Judge, remember: Remember) -> list[EntryP
 
 def _class_rows(table: _Table, cls: type[Any]) -> list[EntryPoint]:
     return [
-        *(EntryPoint("socket", name, wrap, owner=cls) for name, wrap in table.methods("socket") if hasattr(cls, name)),
+        *(
+            EntryPoint(
+                "socket",
+                name,
+                wrap,
+                owner=cls,
+                direct=table.direct(kind, wrap)
+                if name not in _FEWEST_ARGUMENTS
+                else table.addressed(kind, wrap, _FEWEST_ARGUMENTS[name]),
+            )
+            for (name, wrap), (_, kind, *_) in zip(table.methods("socket"), _METHODS, strict=True)
+            if hasattr(cls, name)
+        ),
         EntryPoint("socket", "listen", table.listen, owner=cls),
-        EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls),
+        EntryPoint("socket", "setsockopt", table.setsockopt, owner=cls, direct=table.option),
         *connections.class_rows(table.sends, cls),
     ]
 

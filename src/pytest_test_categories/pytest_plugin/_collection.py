@@ -145,11 +145,11 @@ class Collecting:
         for item in everything:
             by_module.setdefault(item.nodeid.partition("::")[0], []).append(item)
         for name, watched in self._modules.items():
-            sizes_here = set(map(sizes.of, by_module.get(name, [])))
+            sizes_here = set(sizes.of_each(by_module.get(name, [])))
             broken = [one for scope, known in watched for one in self._broken(scope, sizes_here | {known})]
             if broken and self._mode is not EnforcementMode.OFF:
                 self._module_error(session, items, name, broken)
-        sizes_here = set(map(sizes.of, everything))
+        sizes_here = set(sizes.of_each(everything))
         for scope in self._conftests:
             for violation in self._broken(scope, sizes_here):
                 if self._mode is EnforcementMode.OFF:
@@ -164,11 +164,8 @@ class Collecting:
     ) -> None:
         """Report an error for each module with an item that was given a second size after its collection."""
         conflicts: dict[str, str] = {}
-        for item in everything:
-            try:
-                sizes.of(item)
-            except SizeConflictError as conflict:
-                conflicts.setdefault(item.nodeid.partition("::")[0], str(conflict))
+        for item, conflict in sizes.settle(everything):
+            conflicts.setdefault(item.nodeid.partition("::")[0], str(conflict))
         for name, text in conflicts.items():
             _report_error(session, items, name, text)
             everything[:] = [item for item in everything if item.nodeid.partition("::")[0] != name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+import operator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
@@ -13,12 +14,13 @@ from pytest_test_categories._guard import finish
 from pytest_test_categories._ledger.records import Delivery
 from pytest_test_categories._rules.address import Reach
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import Attempt, Policy, TestSize, decide
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._options import Settings
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _UNSIZED: Final = len(TestSize)
-_UNSETTLED: Final = _UNSIZED + 1
+_LAST: Final = operator.itemgetter(-1)
 
 # Broad fixtures of pytest's own that touch nothing.
 _HARMLESS: Final = frozenset(
@@ -84,7 +86,8 @@ class FixturePlan:
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
         self._simple: dict[int, _Fixture | None] = {}  # by identity of the definition
-        self._settled: dict[int, int] = {}  # likewise: a test of this rank or above changes nothing
+        # By rank of a test, the identities of the definitions for which such a test changes nothing.
+        self._settled: list[set[int]] = [set() for _ in range(_UNSIZED + 1)]
         self._definitions: list[Any] = []
 
     def needed(self, session: pytest.Session) -> bool:
@@ -115,20 +118,16 @@ class FixturePlan:
         """Return the names of the fixtures with their own guard that an item uses."""
         return tuple(name for name, found in _private.fixtures_of(item).items() if self.guards(found[-1]))
 
-    def compute(self, items: Iterable[pytest.Item]) -> None:
+    def compute(self, items: list[pytest.Item]) -> None:
         """Compute the sizes from all collected items, including those that are about to be deselected."""
-        size_of = self._sizes.of
-        settled = self._settled.get
-        for item in items:
-            by_name = _private.fixtures_of(item)
-            if not by_name:
-                continue
-            size = size_of(item)
+        settled = self._settled
+        for item, size, by_name in zip(
+            items, self._sizes.of_each(items), _private.fixtures_of_each(items), strict=True
+        ):
             rank = _UNSIZED if size is None else size.rank
-            for definitions in by_name.values():
-                if rank < settled(identity(definitions[-1]), _UNSETTLED):
-                    self._take(item, by_name, rank)
-                    break
+            # All of it in C: there are many tests, and most of them change nothing.
+            if not settled[rank].issuperset(map(identity, map(_LAST, by_name.values()))):
+                self._take(item, by_name, rank)
 
     def _take(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]], rank: int) -> None:
         """Apply the size of an item that may change what a fixture is held to."""
@@ -140,7 +139,12 @@ class FixturePlan:
             relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
             held = self._note((fixture.key[0], index), rank, item, relaxed=relaxed)
             if indices is None and fixture.alone and held.ranks is None:
-                self._settled[fixture.key[0]] = held.rank
+                self._settle(fixture.key[0], held.rank)
+
+    def _settle(self, definition: int, rank: int) -> None:
+        """Note that no test of this rank or above changes what a fixture definition is held to."""
+        for done in self._settled[rank:]:
+            done.add(definition)
 
     def _broad_of(self, definitions_by_name: Any) -> list[_Fixture]:
         found = []
@@ -165,7 +169,7 @@ class FixturePlan:
             alone = not (autouse or definition.params or name in definition.argnames)
             fixture = _Fixture(name, (identity(definition), 0), autouse, alone)
         elif name not in definition.argnames:
-            self._settled[identity(definition)] = 0
+            self._settle(identity(definition), 0)
         self._simple[identity(definition)] = fixture
         self._definitions.append(definition)  # keeps it alive while its identity is a key
         return fixture

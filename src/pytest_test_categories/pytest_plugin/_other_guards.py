@@ -11,10 +11,11 @@ import operator
 import socket
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.wording import counted
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
@@ -14,7 +16,6 @@ from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
 from pytest_test_categories._attribution.stack import identity
 from pytest_test_categories._guard import NetworkGuard, is_skip
 from pytest_test_categories._ledger.ledger import error_of
-from pytest_test_categories._ledger.records import counting
 from pytest_test_categories._rules.policy import (
     EnforcementMode,
     Policy,
@@ -57,40 +58,50 @@ def _hidden(info: pytest.ExceptionInfo[BaseException]) -> bool:
     return not isinstance(info.value, BaseExceptionGroup)
 
 
-class _Test:
-    """One item that runs or has run, from its set-up on. Several may run at once.
+class _Test(Scope):
+    """One item that runs or has run, from its set-up on: the scope that judges its attempts. Several may run at once.
 
     Attributes:
         item: The item; compared by identity, since two items may have the same node id.
-        scope: The scope that judges the test's attempts.
-        inner: The scope that is current in the test's phases: its own, or a guard that a fixture entered for it.
+        inner: A guard that a fixture entered for the test, and that is current in its phases; None for none.
         outer: The scope that was current before the present phase.
         has_run: Whether the body ran before the set-up, so that its refusals are still to be reported.
     """
 
-    __slots__ = ("has_run", "inner", "item", "outer", "scope")
+    inner: Scope | None = None
+    outer: Scope | None = None
+    has_run = False
+    where = ""
 
-    def __init__(self, item: pytest.Item, scope: Scope) -> None:
+    def __init__(self, item: pytest.Item, policy: Policy, parent: Scope | None) -> None:
+        # Instead of the constructor of ``Scope``: each test comes here, and most make no attempt, which needs the rest.
+        self.kind = _TEST
         self.item = item
-        self.scope = self.inner = scope
-        self.outer: Scope | None = None
-        self.has_run = False
+        self.policy = policy
+        self.parent = parent
+        self.around = () if parent is None else parent.chain
+        self.open = True
+        self.records = {}
+        self.memo = set()
+        self.serial = next(state.serials)
+        self.thread = origin.this_thread()
+
+    @functools.cached_property
+    def test(self) -> str:  # type: ignore[override]  # may be set, as in other scopes
+        """The test's node id, until a group is removed from it."""
+        return self.item.nodeid
+
+    @functools.cached_property
+    def file(self) -> object:  # type: ignore[override]
+        """The test's file."""
+        return self.item.path
 
     def end(self) -> None:
         """Close the scope; attempts of work that the test left behind count as late from now on."""
-        self.has_run = False
-        if self.scope.open:
-            self.scope.close()
-
-
-class _Counted:
-    """How many tests have run under one policy."""
-
-    __slots__ = ("count", "policy")
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self.count = 1
+        if self.has_run:
+            self.has_run = False
+        if self.open:
+            self.close()
 
 
 class Phases:
@@ -111,7 +122,7 @@ class Phases:
         self._room = _KEPT
         self._uncounted: dict[int, pytest.Item] = {}  # by identity, which stays unique while the dict holds the item
         self._process = os.getpid()
-        self._counted: dict[int, _Counted] = {}
+        self._ran: list[Policy] = []  # the policy of each test that was counted
         self._policies_below: dict[int, tuple[object, Policy]] = {}
         self.fixture_scopes: list[Scope] = []
         self.broken: dict[object, BaseException] = {}  # by fixture definition: errors that pytest doesn't keep
@@ -197,19 +208,19 @@ class Phases:
         known = None if self._run.baseline is None else self._run.baseline.of(test, fixture, home)
         return policy._replace(known=known) if known else policy
 
-    def note_items(self, items: Iterable[pytest.Item]) -> None:
+    def note_items(self, items: list[pytest.Item]) -> None:
         """Note the collected items: each is counted once, and items into which a runner groups them are not."""
-        self._uncounted.update((identity(item), item) for item in items)
+        self._uncounted.update(zip(map(identity, items), items, strict=True))
 
     @property
     def scope(self) -> Scope | None:
         """The scope of the latest test."""
-        return None if self._now is None else self._now.scope
+        return self._now
 
     def scope_of(self, item: pytest.Item) -> Scope | None:
         """Return the scope of a test; None if no report of the test is due, or if the test ended long ago."""
         test = self._known(item)
-        return None if test is None or test.has_run else test.scope
+        return None if test is None or test.has_run else test
 
     def _known(self, item: pytest.Item) -> _Test | None:
         now = self._now
@@ -222,46 +233,46 @@ class Phases:
         policy = self._policy_of(item)
         if self._run.baseline is not None:
             policy = self.with_known(policy, self.label(item))
-        scope = Scope(_TEST, policy, self.label(item), parent=self._run.base, file=item.path)
+        test = _Test(item, policy, self._run.base)
+        if self._run.groups:
+            test.test = self.label(item)
         key = identity(item)
         if self._process != os.getpid():
             _carry_sizes(item.config.pluginmanager, self)
         elif self._uncounted.pop(key, None) is not None:
-            with counting.lock:
-                try:
-                    self._counted[identity(policy)].count += 1
-                except KeyError:
-                    self._counted[identity(policy)] = _Counted(policy)
-        self._now = test = self._tests[key] = _Test(item, scope)
+            self._ran.append(policy)
+        self._now = self._tests[key] = test
         if len(self._tests) > self._room:
             for known_by, one in self._tests.copy().items():  # tests may begin in several threads at once
-                if not one.scope.open:
+                if not one.open:
                     self._tests.pop(known_by, None)
             self._room = 2 * len(self._tests) + _KEPT
         # With the value in place pytest doesn't set the fixture up, which is most of an autouse fixture's cost.
         values = _private.values_to_fill(item, _FIXTURE)
         if values is not None:
-            values[_FIXTURE] = NetworkGuard.of(scope)
+            values[_FIXTURE] = NetworkGuard.of(test)
         return test
 
     @property
     def counts(self) -> dict[str, int]:
         """How many tests of each size have run; under ``""``, those with neither a size nor a ``network_only`` list."""
-        found: dict[str, int] = {}
-        for counted in list(self._counted.values()):
-            size = counted.policy.size
-            if size is None and counted.policy.only:
-                continue
-            name = "" if size is None else size.value
-            found[name] = found.get(name, 0) + counted.count
+        times = Counter(map(identity, self._ran))
+        found: Counter[str] = Counter()
+        for policy in self._policies_of_tests():
+            if policy.size is not None or not policy.only:
+                found["" if policy.size is None else policy.size.value] += times[identity(policy)]
         return found
+
+    def _policies_of_tests(self) -> list[Policy]:
+        """Return the policies of the tests that ran, each once."""
+        return list({identity(policy): policy for policy in self._ran}.values())
 
     def largest(self) -> Policy | None:
         """Return the widest policy of the tests that ran; None if it restricts nothing, or if no test ran.
 
         Deny entries hold for all tests and are kept; ``network_only`` lists belong to single tests and are not.
         """
-        ran = [counted.policy for counted in list(self._counted.values())]
+        ran = self._policies_of_tests()
         sizes = [policy.size for policy in ran if policy.size is not None]
         size = max(sizes, key=lambda size: size.rank) if sizes and len(sizes) == len(ran) else None
         if not ran or (size is None and not self._deny):
@@ -310,7 +321,8 @@ class Phases:
         """Guard the body of a test."""
         __tracebackhide__ = _hidden
         test = self._running(item)
-        test.has_run = False  # its refusals are reported in this phase
+        if test.has_run:  # its refusals are reported in this phase
+            test.has_run = False
         self._enter(test)
         error: BaseException | None = None
         try:
@@ -319,7 +331,8 @@ class Phases:
             error = raised
             raise
         finally:
-            runtime.note_unwatched(test.scope)
+            if self._run.unwatched_fails:
+                runtime.note_unwatched(test)
             self._leave(test, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -327,7 +340,8 @@ class Phases:
         """Guard the tear-down of a test, and close the test's scope."""
         __tracebackhide__ = _hidden
         test = self._running(item)
-        test.has_run = False
+        if test.has_run:
+            test.has_run = False
         self._enter(test)
         error: BaseException | None = None
         try:
@@ -337,7 +351,8 @@ class Phases:
             raise
         finally:
             try:
-                runtime.note_unwatched(test.scope)
+                if self._run.unwatched_fails:
+                    runtime.note_unwatched(test)
                 self._leave(test, error)
             finally:
                 test.end()
@@ -346,11 +361,11 @@ class Phases:
     def body(self, item: pytest.Item) -> Iterator[None]:
         """Guard a test's body where it runs outside of the test's phases: before them, or in a thread of one."""
         test = self._known(item)
-        if test is None or not test.scope.open:
+        if test is None or not test.open:
             test = self._open(item)
             test.has_run = True
         outer = current.get()
-        current.set(test.inner)
+        current.set(test.inner or test)
         try:
             yield
         finally:
@@ -359,32 +374,31 @@ class Phases:
     def _running(self, item: pytest.Item) -> _Test:
         """Return the running test of an item; open it first if the runner skipped its set-up."""
         test = self._known(item)
-        return test if test is not None and test.scope.open else self._open(item)
+        return test if test is not None and test.open else self._open(item)
 
     def _enter(self, test: _Test) -> None:
         self._now = test
-        scope = test.scope
         if self._run.standing:
-            self._enclose(scope)
+            self._enclose(test)
         test.outer = current.get()
         # If fixtures have entered a guard for the test, it holds in the phases that follow.
         inner = test.inner
-        current.set(inner)
-        state.phases.append(scope)
-        if origin.state.on_change is not None:
-            origin.state.on_change(scope.chain if inner is scope and not self._run.standing else None)
+        current.set(test if inner is None else inner)
+        origin.begin_phase(test)
+        if state.on_change is not None:
+            state.on_change(test.chain if inner is None and not self._run.standing else None)
 
     def _leave(self, test: _Test, error: BaseException | None) -> None:
         __tracebackhide__ = True
-        scope = test.scope
-        origin.end_phase(scope)  # the last one, except for runners that run several tests at once
-        test.inner = current.get() or scope
+        origin.end_phase(test)  # the last one, except for runners that run several tests at once
+        inner = current.get()
+        test.inner = None if inner is test else inner
         current.set(test.outer)
-        if origin.state.on_change is not None:
-            origin.state.on_change(None if state.phases or test.outer is not None else ())
+        if state.on_change is not None:
+            state.on_change(None if state.phases or test.outer is not None else ())
         runtime.collect()
-        if (scope.records or self.fixture_scopes) and not test.has_run:
-            self._tell(test.item, scope, error)
+        if (test.records or self.fixture_scopes) and not test.has_run:
+            self._tell(test.item, test, error)
             runtime.ledger.warn_of_children()
 
     def _enclose(self, scope: Scope) -> None:
@@ -436,4 +450,4 @@ def strict_of(scope: Scope) -> bool:
 
 def to_tell(records: Iterable[Record]) -> list[Violation]:
     """Return the violations that no block expected, each once."""
-    return list({id(record): record.snapshot() for record in records if record.count > record.expected}.values())
+    return list({identity(record): record.snapshot() for record in records if record.count > record.expected}.values())

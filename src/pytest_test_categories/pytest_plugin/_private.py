@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.stack import is_project_file
@@ -23,6 +24,7 @@ CALLS_HOOKS: Final = "_multicall"
 """pluggy's function that calls the implementations of a hook. For what is lost without it, see ``hook_of``."""
 
 _NOTHING: Final[Mapping[str, Sequence[Any]]] = {}
+_FIXTURES: Final = operator.attrgetter("_fixtureinfo.name2fixturedefs")
 
 
 class _Applies:
@@ -100,6 +102,14 @@ def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
     """
     info: Any = getattr(item, "_fixtureinfo", None)
     return _NOTHING if info is None else getattr(info, "name2fixturedefs", _NOTHING)
+
+
+def fixtures_of_each(items: list[pytest.Item]) -> list[Mapping[str, Sequence[Any]]]:
+    """Return ``fixtures_of`` each item, without a call for each."""
+    try:
+        return list(map(_FIXTURES, items))
+    except AttributeError:  # one of them has none
+        return list(map(fixtures_of, items))
 
 
 def names_of(item: pytest.Item) -> tuple[Iterable[str], Iterable[str]]:

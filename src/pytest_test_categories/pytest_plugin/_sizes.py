@@ -35,6 +35,7 @@ class Sizes:
         self._markers = {size.value: size for size in TestSize} | dict(settings.marker_sizes)
         # By identity, with the node to keep it alive: pytest's nodes are slow to hash.
         self._nodes: dict[int, tuple[Any, TestSize | None, tuple[Any, ...]]] = {}  # and its markers at that time
+        self._unmarked: dict[int, pytest.Item] = {}  # likewise: collected items that had no markers of their own
         self._paths: dict[str, TestSize | None] = {}
         self._stated: dict[str, TestSize | None] = {}  # by path: the size that the source states
         self.have_entries = False  # whether any test, class or module has a marker with entries
@@ -43,16 +44,45 @@ class Sizes:
 
     def of(self, item: pytest.Item) -> TestSize | None:
         """Return an item's size; None if it has none and there is no default."""
-        known = self._nodes.get(identity(item))
+        key = identity(item)
+        known = self._nodes.get(key)
         if known is not None:
             return known[1]
-        size = self._own(item)
+        unmarked = not item.own_markers or key in self._unmarked
+        size = None if unmarked else self._own(item)
         if size is None:
             size = self._of_parent(item.parent)
         if size is None:
             size = self.of_path(str(item.path))
-        self._nodes[identity(item)] = (item, size, tuple(item.own_markers))
+        if not unmarked:  # the others have the size of their parent or path, which is remembered for that
+            self._nodes[key] = (item, size, tuple(item.own_markers))
         return size
+
+    def of_each(self, items: Iterable[pytest.Item]) -> Iterator[TestSize | None]:
+        """Yield the size of each item; unmarked items that follow one another in one class or module share it."""
+        parent, path, size = None, None, None
+        for item in items:
+            if item.own_markers:
+                yield self.of(item)
+            else:
+                if item.parent is not parent or item.path is not path:
+                    parent, path, size = item.parent, item.path, self.of(item)
+                yield size
+
+    def settle(self, items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, SizeConflictError]]:
+        """Determine the sizes of all items, and yield those that have two; markers that are added later don't count."""
+        unmarked = [item for item in items if not item.own_markers]
+        self._unmarked.update(zip(map(identity, unmarked), unmarked, strict=True))
+        parent = None
+        for item in items:
+            if not item.own_markers:
+                if item.parent is parent:
+                    continue
+                parent = item.parent
+            try:
+                self.of(item)
+            except SizeConflictError as conflict:
+                yield item, conflict
 
     def on_parameter_set(self, item: pytest.Item) -> bool:
         """Tell whether an item gets its size from a marker on its parameter set."""
@@ -124,9 +154,9 @@ class Sizes:
 
     def added_late(self) -> Iterator[str]:
         """Yield the size markers that were added to tests, classes and modules after their size was determined."""
-        for node, size, before in self._nodes.values():
-            if len(node.own_markers) == len(before):
-                continue
+        changed = [entry for entry in self._nodes.values() if len(entry[0].own_markers) != len(entry[2])]
+        changed += [(item, self.of(item), ()) for item in self._unmarked.values() if item.own_markers]
+        for node, size, before in changed:
             added = [mark for mark in node.own_markers if all(mark is not known for known in before)]
             held = size or self.of_path(str(node.path))
             for name in dict.fromkeys(mark.name for mark in added):
@@ -270,13 +300,13 @@ def _levels(node: Any) -> Iterator[tuple[str, list[Any]]]:
     if isinstance(node, pytest.Class):
         # pytest puts the markers of all base classes in one list; the most derived class wins.
         by_class = [(f"class {cls.__name__}", _marks_of(cls)) for cls in node.obj.__mro__]
-        written = {id(mark) for _, marks in by_class for mark in marks}
-        yield "the collected class", [mark for mark in own if id(mark) not in written]
+        written = {identity(mark) for _, marks in by_class for mark in marks}
+        yield "the collected class", [mark for mark in own if identity(mark) not in written]
         yield from by_class
     elif marks := _private.parameter_marks(node):
-        of_set = {id(mark) for mark in marks}
+        of_set = {identity(mark) for mark in marks}
         yield "the parameter set", list(marks)
-        yield "the test", [mark for mark in own if id(mark) not in of_set]
+        yield "the test", [mark for mark in own if identity(mark) not in of_set]
     elif isinstance(node, pytest.Item):
         yield "the test", own
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -20,7 +21,7 @@ SECONDS: Final = 5.0
 _MOMENT: Final = 0.5
 """How long to look at it."""
 _WORK: Final = 0.02
-"""Seconds of processor time in that moment from which on the main thread counts as working."""
+"""Seconds of that moment in which a main thread that works uses a processor, or is ready to."""
 
 
 class Waiting:
@@ -28,7 +29,7 @@ class Waiting:
 
     The ``join`` of a queue, or a lock that the thread would have released, can block forever: the refusal was raised
     only in the thread, and the test fails with it only if it reaches its end. A main thread that uses the processor
-    does not wait; where the system does not tell that, nothing is announced.
+    or is ready to does not wait; where the system does not tell that, nothing is announced.
 
     Args:
         announce: Writes a line to the terminal immediately, even while output is captured.
@@ -65,7 +66,10 @@ class Waiting:
 
 
 def _work_of_main_thread() -> float | None:
-    """Return how many seconds of processor time the main thread has used; None on systems that don't tell."""
+    """Return for how many seconds the main thread has used a processor or waited for one; None where nothing tells."""
+    main = threading.main_thread()
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{main.native_id}/schedstat", encoding="ascii") as file:
+        running, ready, *_ = map(int, file.read().split())
+        return (running + ready) / 1e9  # Linux; on a busy machine a thread that works may not run for long
     clock_of = getattr(time, "pthread_getcpuclockid", None)  # not on Windows and macOS
-    ident = threading.main_thread().ident
-    return None if clock_of is None or ident is None else time.clock_gettime(clock_of(ident))
+    return None if clock_of is None or main.ident is None else time.clock_gettime(clock_of(main.ident))

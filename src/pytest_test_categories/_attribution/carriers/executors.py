@@ -36,13 +36,13 @@ class Job:
         """Call something on behalf of the submitter."""
         __tracebackhide__ = True
         outer = getattr(state.running, "job", None)
-        state.running.job = self
+        state.running.job, state.running.carrier = self, None
         if state.on_change is not None:
             changed()
         try:
             return function(*args, **kwargs)
         finally:
-            state.running.job = outer
+            state.running.job, state.running.carrier = outer, None
             if state.on_change is not None:
                 changed()
 

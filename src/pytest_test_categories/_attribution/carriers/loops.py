@@ -20,7 +20,7 @@ def _create(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     told = None if line is None else made.set(line)
     left, older = lineage(kwargs.get("context"))
     newer = None if older is None else renewed.set(older)
-    born = tasks.known.now  # before the call: a task may run eagerly in it
+    born = tasks.of_now()  # before the call: a task may run eagerly in it
     if left is not None:
         born = tasks.Born(tasks.Era(left))
         before, state.running.heir = getattr(state.running, "heir", None), born

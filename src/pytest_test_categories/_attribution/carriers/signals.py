@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.carriers.executors import Job
 from pytest_test_categories._attribution.origin import Scope, changed, current, spawner, state
 from pytest_test_categories._host.wrapping import EntryPoint
 from pytest_test_categories._rules.errors import NetworkAccessViolationError
+from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -146,43 +146,33 @@ def _path_with_ours(path: str) -> str:
     return DIRECTORY + os.pathsep + rest if rest else DIRECTORY
 
 
-def _own_environment() -> "dict[bytes, bytes]":
+def _own_environment() -> "list[bytes]":
     """Return the environment that a child inherits; it may exceed ``os.environ``: readline sets COLUMNS, LINES in C."""
     environ: Any = os.environ
     known: Any = getattr(environ, "_data", None)  # items() of environ and environb would decode and encode each entry
-    found: dict[bytes, bytes] = {} if known is None else dict(known)
-    if known is not None and "readline" not in sys.modules:
-        return found
-    if sys.platform == "linux":
-        import ctypes
+    if sys.platform == "linux" and (known is None or "readline" in sys.modules):
+        if state.environment is None:
+            import ctypes
 
-        pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
-        for index in range(1 << 16):
-            item = pointer[index] if pointer else None
-            if item is None:
-                break
-            key, _, text = item.partition(b"=")
-            found.setdefault(key, text)
-    elif known is None:  # os.environ was replaced by another mapping
-        found = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
-    return found
+            pointer = ctypes.POINTER(ctypes.c_char_p)
+            state.environment = pointer.in_dll(ctypes.CDLL(None), "environ")
+        return (
+            list(iter(map(state.environment.__getitem__, numbers_from()).__next__, None)) if state.environment else []
+        )
+    if known is None:  # os.environ was replaced by another mapping
+        known = {os.fsencode(key): os.fsencode(text) for key, text in environ.items()}
+    return [b"%b=%b" % item for item in known.items()]
 
 
 def in_list(environment: "Iterable[bytes] | None", value: str) -> "list[bytes]":
     """Return an environment, in the form that exec takes, with the value added; None means this process's own."""
-    if environment is None:
-        own = _own_environment()
-        path = own.pop(b"PYTHONPATH", b"")
-        own.pop(_VARIABLE_IS[:-1], None)
-        found = [b"%b=%b" % item for item in own.items()]
-    else:
-        path = b""
-        found = []
-        for item in environment:
-            if not item.startswith((b"PYTHONPATH=", _VARIABLE_IS)):
-                found.append(item)
-            elif item.startswith(b"PYTHONPATH="):
-                path = item[11:]
+    path = b""
+    found = []
+    for item in _own_environment() if environment is None else environment:
+        if not item.startswith((b"PYTHONPATH=", _VARIABLE_IS)):
+            found.append(item)
+        elif item.startswith(b"PYTHONPATH="):
+            path = item[11:]
     found.append(b"PYTHONPATH=" + os.fsencode(_path_with_ours(os.fsdecode(path))))
     found.append(_VARIABLE_IS + os.fsencode(value))
     return found
@@ -193,9 +183,9 @@ _VARIABLE_IS = VARIABLE.encode() + b"="
 
 def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any, Any]":
     """Return an environment with the value added; None means this process's own."""
-    if environment is None:
-        environment = os.environ if os.name == "nt" else _own_environment()
-    found: dict[Any, Any] = dict(environment)
+    if environment is None and os.name != "nt":
+        environment = {name: text for name, _, text in (item.partition(b"=") for item in _own_environment())}
+    found: dict[Any, Any] = dict(os.environ if environment is None else environment)
     path = ""
     for key in list(found):
         name = os.fsdecode(key)
@@ -211,7 +201,8 @@ def in_mapping(environment: "Mapping[Any, Any] | None", value: str) -> "dict[Any
 
 def _shows_its_environment(argv: "Sequence[Any]") -> bool:
     """Tell whether a program only prints its environment."""
-    return program_name(argv, ()) == "printenv" or (len(argv) == 1 and program_name(argv, ()) == "env")
+    name = program_name(argv[:1], ())
+    return name == "printenv" or (name == "env" and len(argv) == 1)
 
 
 def is_this_interpreter(files: "Iterable[Any]") -> bool:
@@ -523,6 +514,7 @@ class _State:
         beside: The directory that wrapt was imported from.
         loads: Modules whose import loads the layers.
         finder: The import finder that waits for modules.
+        environment: The C library's ``environ``, a pointer to pointers, once it has been read.
     """
 
     def __init__(self) -> None:
@@ -535,6 +527,7 @@ class _State:
         self.beside = ""
         self.loads: "list[str]" = []
         self.finder = _Finder()
+        self.environment: "Any" = None
 
 
 def begin() -> None:

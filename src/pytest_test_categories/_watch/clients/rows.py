@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.wrapping import EntryPoint
+from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._watch.clients.asking import wrapper
 
 if TYPE_CHECKING:

@@ -1,0 +1,77 @@
+"""What the plugin does for a test that makes no attempt: counted, not timed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+STRICT: Final = ("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict")
+
+COUNTING: Final = """\
+import collections, json, pytest, sys
+
+EVENTS = collections.Counter()
+sys.addaudithook(lambda event, args: EVENTS.update([event]))
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "small: no network")
+    config.addinivalue_line("markers", "medium: this machine only")
+
+def pytest_collection():
+    EVENTS.clear()
+
+@pytest.fixture(scope="module")
+def broad():
+    return 1
+
+def pytest_sessionfinish():
+    counted = dict(EVENTS)  # before the summary, whose cost does not grow with the tests
+    with open("events.json", "w") as file:
+        json.dump(counted, file)
+"""
+
+MODULES: Final = {
+    "module": ("pytestmark = pytest.mark.small", "def test_{n}(): pass"),
+    "own": ("", "@pytest.mark.small\ndef test_{n}(): pass"),
+    "other": ("pytestmark = pytest.mark.small", "@pytest.mark.usefixtures('broad')\ndef test_{n}(): pass"),
+    "method": ("class TestIt:\n    pytestmark = pytest.mark.small", "    def test_{n}(self): pass"),
+    "parameters": (
+        "ONE = [pytest.param(1, marks=pytest.mark.medium)]",
+        "@pytest.mark.parametrize('parameter', ONE)\ndef test_{n}(parameter): pass",
+    ),
+    "unsized": ("", "def test_{n}(broad): pass"),
+}
+"""Tests whose sizes come from different places: what stands once in a module, and what stands there for each test."""
+
+
+def _write_tests(directory: Path, count: int) -> None:
+    for name, (once, each) in MODULES.items():
+        lines = ["import pytest", once, *(each.replace("{n}", str(number)) for number in range(count)), ""]
+        (directory / f"test_{name}.py").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_a_test_raises_no_audit_event_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (tmp_path / "conftest.py").write_text(COUNTING, encoding="utf-8")
+
+    def events(count: int, *options: str) -> dict[str, int]:
+        _write_tests(tmp_path, count)
+        command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--assert=plain", *options]
+        done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert f"{count * len(MODULES)} passed" in done.stdout, done.stdout + done.stderr
+        found: dict[str, int] = json.loads((tmp_path / "events.json").read_text(encoding="utf-8"))
+        return found
+
+    def growth(*options: str) -> dict[str, int]:
+        few, many = events(5, *options), events(25, *options)
+        return {event: count - few.get(event, 0) for event, count in many.items()}
+
+    bare, guarded = growth(), growth(*STRICT)
+    assert {event: count for event, count in guarded.items() if count > bare.get(event, 0)} == {}
