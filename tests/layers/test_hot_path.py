@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import contextlib
 import contextvars
 import socket
 import sys
@@ -160,6 +161,24 @@ def test_a_pools_thread_does_not_take_what_the_last_job_was_permitted(
             refused = pool.submit(call, listener)
             assert isinstance(refused.exception(), NetworkAccessViolationError)
             raise_it(refused.exception())
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_pools_thread_does_not_send_what_the_last_job_was_permitted_to(kind: int) -> None:
+    server = socket.create_server(("127.0.0.1", 0))  # it keeps the connection
+    with network_guard("large", "strict"), ThreadPoolExecutor(1) as pool, server, socket.socket(type=kind) as sock:
+        sock.connect(server.getsockname())
+        with network_guard("medium", "strict"):
+            for _ in range(3):
+                pool.submit(send_on, sock).result()
+        with network_guard("small", "strict"), expect_network_violation():
+            refused = pool.submit(send_on, sock)
+            raise_it(refused.exception())
+
+
+def send_on(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # nobody reads datagrams there
+        sock.send(b"x")
 
 
 def raise_it(error: BaseException | None) -> None:

@@ -367,7 +367,7 @@ class Sends:
                 if (
                     known is None
                     or known() is not sock
-                    or (scope := known.scope) is not current.get()
+                    or not ((scope := known.scope) is current.get() or scope is _HERE or scope is scope_here())
                     or not scope.open
                 ):
                     check(route, sock)
