@@ -214,6 +214,11 @@ class Runtime:
             if outside is not None:
                 outside.take()
 
+    @property
+    def has_forked(self) -> bool:
+        """Whether this process was forked, or has forked, since the layers are in place."""
+        return self._children is not None
+
     def _is_child(self) -> bool:
         return self._children is not None and self._children.is_child
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 STRICT: Final = ("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict")
@@ -125,3 +127,65 @@ def test_what_costs_most_at_the_edges_is_done_once(tmp_path: Path, monkeypatch: 
     # Most frames of a test's stack are pytest's: reading the code of one is an event.
     assert len(refusals[1]) < len(refusals[0])
     assert len(refusals[1]) == len(refusals[4]) <= 12
+
+
+WATCHED: Final = """\
+import pytest, sys
+
+class Watched(dict):
+    def values(self):
+        if sys._getframe(1).f_globals["__name__"].startswith("pytest_test_categories"):
+            print("all reports were visited")
+        return super().values()
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.stats = Watched(terminalreporter.stats)
+"""
+
+CONNECTS: Final = """\
+import contextlib, os, pytest, socket
+
+def connect():
+    with socket.socket() as sock:
+        sock.connect(("127.0.0.1", 9))
+
+def in_a_child():
+    if not (child := os.fork()):
+        with contextlib.suppress(BaseException):
+            connect()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+@pytest.mark.small
+@pytest.mark.parametrize("act", [{act}])
+def test_one(act): act()
+"""
+
+
+@pytest.mark.parametrize(
+    ("act", "visited"),
+    [
+        pytest.param("int", False, id="nothing refused"),
+        pytest.param("connect", True, id="refused here"),
+        pytest.param(
+            "in_a_child",
+            True,
+            id="refused in a fork",
+            marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork"),
+        ),
+    ],
+)
+def test_the_summary_visits_reports_only_if_one_may_hold_a_violation(
+    pytester: pytest.Pytester,
+    run_pytest: Callable[..., pytest.RunResult],
+    workers: int,
+    act: str,
+    visited: bool,
+) -> None:
+    pytester.makeconftest(WATCHED)
+    pytester.makepyfile(CONNECTS.replace("{act}", act))
+    result = run_pytest("-s", workers=workers)
+    assert ("all reports were visited" in result.outlines) == visited
+    listed = any(line.startswith("network violations: 1 in 1 test") for line in result.outlines)
+    assert listed == visited

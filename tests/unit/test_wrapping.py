@@ -621,3 +621,19 @@ def test_sys_modules_has_no_stand_in_while_wrapt_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "NoneType"
+
+
+@pytest.mark.parametrize("name", ["f", "Base.m", "Base.c"])
+def test_a_wrapper_that_lies_where_it_was_put_gives_back_what_another_tool_has_put_below(
+    module: Any, name: str
+) -> None:
+    """Ours is the outermost all the time, and what it wraps has changed meanwhile."""
+    below = wrapt.wrap_function_wrapper(module, name, Seen())
+    mine = EntryPoint(MODULE, name, Seen())
+    holder, attribute, _ = wrapt.resolve_path(module, name)
+    mine.install()
+    wrapt.unwrap_object(module, name, below)
+    wrapped = vars(holder)[attribute].__wrapped__
+    assert wrapped is not below
+    mine.remove()
+    assert vars(holder)[attribute] is wrapped

@@ -121,7 +121,8 @@ class EntryPoint:
         self.owner = owner
         self.direct = direct
         self._made: tuple[object, type[Any]] | None = None
-        self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
+        # Where we have wrapped it or found it wrapped, and our wrapper if it replaced what stood there itself.
+        self._targets: list[tuple[object, str, object]] = []
         self._wanted = False
 
     def install(self) -> None:
@@ -146,8 +147,10 @@ class EntryPoint:
             holder, attribute, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
+        there, replacing = getattr(holder, "__dict__", {}), None
         # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
-        if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+        if not hasattr(current, "__wrapped__") or not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+            own = attribute in there
             try:
                 factory: Callable[..., Any] = _proxy()
                 args: tuple[Any, ...] = (self.wrapper,)
@@ -160,11 +163,12 @@ class EntryPoint:
                 _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, args))
             except TypeError:  # a type that can't be changed
                 return
-            made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
-            if isinstance(made, _proxy()):
+            made = there.get(attribute)
+            if isinstance(holder, ModuleType) and isinstance(made, _proxy()):
                 made._self_home = (holder.__name__, attribute)
-        if all(known is not holder for known, _ in self._targets):
-            self._targets.append((holder, attribute))
+            replacing = made if own else None
+        if all(known is not holder for known, _, _ in self._targets):
+            self._targets.append((holder, attribute, replacing))
 
     def _function_proxy(self, function: Any) -> type[Any]:
         """Return a class of wrappers for one function of a module."""
@@ -185,12 +189,17 @@ class EntryPoint:
         with writing.lock:
             self._wanted = False
             targets, self._targets = self._targets, []
-            for holder, attribute in targets:
-                self._unwrap(holder, attribute)
+            for holder, attribute, made in targets:
+                self._unwrap(holder, attribute, made)
 
-    def _unwrap(self, holder: object, attribute: str) -> None:
+    def _unwrap(self, holder: object, attribute: str, made: Any) -> None:
         import wrapt
 
+        here: Any = getattr(holder, "__dict__", {}).get(attribute)
+        if made is not None and here is made:  # the usual case: nobody has touched it
+            wrapped = here.__wrapped__
+            _writing(holder, lambda: setattr(holder, attribute, wrapped))
+            return
         with contextlib.suppress(AttributeError, wrapt.WrapperNotOutermostError):
             _, _, current = wrapt.resolve_path(holder, attribute)
             handle = wrapt.find_wrapper(current, predicate=self._is_ours)

@@ -23,7 +23,7 @@ from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, Fixture
 from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
 from pytest_test_categories.pytest_plugin._phases import Phases
 from pytest_test_categories.pytest_plugin._sizes import Sizes
-from pytest_test_categories.pytest_plugin._summary import Summary
+from pytest_test_categories.pytest_plugin._summary import REPORTS, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -180,7 +180,7 @@ class Session:
             return
         from pytest_test_categories.pytest_plugin._reports import Reports
 
-        self._config.pluginmanager.register(Reports(self._phases), "test-categories-reports")
+        self._config.pluginmanager.register(Reports(self._phases), REPORTS)
 
     def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Watch the import of a conftest."""

@@ -17,7 +17,7 @@ from pytest_test_categories.pytest_plugin import _other_guards, _private, _selec
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
 _OUTPUT: Final = "test_categories"
+REPORTS: Final = "test-categories-reports"
+"""Name of the plugin that handles reports with violations, registered at the first violation."""
+
 _WARNING: Final = ": NetworkAccessWarning: "
 _SHOWN: Final = 10
 KNOWN: Final = "known"
@@ -55,6 +58,7 @@ class Summary:
         self._unwatched: dict[str, Any] = {}
         self._unused: dict[str, None] = {}
         self._added_late: dict[str, None] = {}
+        self._worker_tells = False
 
     def note_unused(self, texts: Iterable[str]) -> None:
         """Note the lines about settings that matched nothing, for a run that collects the whole project."""
@@ -64,8 +68,10 @@ class Summary:
     def pytest_testnodedown(self, node: Any) -> None:
         """Add what a worker of xdist sends."""
         output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
-        if not output:
+        if not output:  # it crashed
+            self._worker_tells = True
             return
+        self._worker_tells = self._worker_tells or output["reports_tell"]
         self._counts.update(output["counts"])
         _merge(self._notes, output["notes"])
         _unwatched.merge(self._unwatched, output["unwatched"])
@@ -94,6 +100,7 @@ class Summary:
             output = getattr(self._config, "workeroutput", None)
             if output is not None:
                 output[_OUTPUT] = {
+                    "reports_tell": self._reports_tell(),
                     "counts": dict(self._phases.counts),
                     "notes": self._fixtures.notes,
                     "unwatched": _unwatched.counts(self._run),
@@ -115,10 +122,10 @@ class Summary:
         self._counts.update(self._phases.counts)
         self._added_late.update(dict.fromkeys(self._sizes.added_late()))
         _merge(self._notes, self._fixtures.notes)
-        by_test = self._by_test(terminalreporter)
+        by_test = self._by_test(terminalreporter.stats if self._reports_tell() else {})
         _unwatched.merge(self._unwatched, _unwatched.counts(self._run))
         lines = [
-            *_violation_lines(by_test, _warnings_listed(terminalreporter)),
+            *_violation_lines(by_test, _warnings_listed(terminalreporter) if by_test else set()),
             *self._late_lines(),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
@@ -145,10 +152,14 @@ class Summary:
             name, text = told_as_property(violation)
             _private.add_to_junit(self._config, name, f"{published_id(violation.test)}: {text}")
 
-    def _by_test(self, terminalreporter: pytest.TerminalReporter) -> dict[str, dict[tuple[str, ...], Violation]]:
+    def _reports_tell(self) -> bool:
+        """Tell whether any report may hold violations, or the size of a test that ran in a forked process."""
+        return self._config.pluginmanager.has_plugin(REPORTS) or runtime.has_forked or self._worker_tells
+
+    def _by_test(self, stats: Mapping[str, Iterable[Any]]) -> dict[str, dict[tuple[str, ...], Violation]]:
         found: dict[str, dict[tuple[str, ...], Violation]] = {}
         violations = list(self._run.noted)
-        for reports in terminalreporter.stats.values():
+        for reports in stats.values():
             for report in reports:
                 fields = getattr(report, "__dict__", ())
                 if REPORT_KEY in fields:
