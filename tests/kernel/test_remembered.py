@@ -179,3 +179,82 @@ def test_foreign(way):
         assert outcome.counts == {"failed": 1}, outcome.text
         assert "AssertionError" not in outcome.text, outcome.text
         assert outcome.packets == 0
+
+
+def test_a_datagram_that_is_permitted_arrives_as_it_was_sent_and_no_other_is_let_through(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    """The filter lets it pass by its flags, which nobody but it looks at."""
+    pytester.makepyfile(
+        test_datagrams=f"""
+import os, socket, threading
+import pytest
+from pytest_test_categories import NetworkAccessViolationError, network_guard
+
+
+def refused(function, *args):
+    with pytest.raises(NetworkAccessViolationError):
+        function(*args)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_datagrams(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    here, there = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+    there.bind((host, 0))
+    there.settimeout(5)
+    to = there.getsockname()
+
+    def send():
+        for number in range(5):
+            assert here.sendto(b"hello", to) == 5
+            assert here.sendto(b"hello", socket.MSG_DONTWAIT, to) == 5
+            for _ in range(2):
+                assert there.recvmsg(9)[::2] == (b"hello", 0)
+
+    send()
+    assert here.sendto(memoryview(b"hello"), to) == 5
+    assert there.recv(9) == b"hello"
+    with pytest.raises(TypeError):
+        here.sendto("hello", to)
+    with pytest.raises(OSError):
+        here.sendto(bytes(70000), to)
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()
+    child = os.fork()
+    if not child:
+        send()
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.medium
+def test_streams():
+    server = socket.create_server(("127.0.0.1", 0))
+    for _ in range(3):
+        client = socket.create_connection(server.getsockname())
+        assert client.sendto(b"hello", server.getsockname()) == 5
+        assert server.accept()[0].recv(9) == b"hello"
+
+
+@pytest.mark.medium
+def test_foreign():
+    here = socket.socket(type=socket.SOCK_DGRAM)
+    for _ in range(3):
+        here.sendto(b"x", ("127.0.0.1", 9))
+    refused(here.sendto, b"x", ("{FOREIGN}", 9))
+    with network_guard("small"):
+        refused(here.sendto, b"x", ("127.0.0.1", 9))
+    here.sendto(b"x", ("127.0.0.1", 9))
+
+
+@pytest.mark.small
+def test_smaller():
+    refused(socket.socket(type=socket.SOCK_DGRAM).sendto, b"x", ("127.0.0.1", 9))
+"""
+    )
+    outcome = run("-q", "-W", "ignore::DeprecationWarning")
+    assert outcome.counts == {"passed": 5}, outcome.text
+    assert outcome.packets == 0
