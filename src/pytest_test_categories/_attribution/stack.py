@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pytest_test_categories._attribution import tasks
+from pytest_test_categories._host.imports import import_late
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
 from pytest_test_categories._rules.named_tuples import NamedTuple
@@ -309,9 +310,7 @@ def read(
 @functools.cache
 def _client_requests() -> ModuleType:
     """Import the reader of clients' requests, at the first violation: most runs have none."""
-    from pytest_test_categories._attribution import client_requests
-
-    return client_requests
+    return import_late("_attribution.client_requests")
 
 
 class _Reading:
@@ -327,7 +326,7 @@ class _Reading:
         self.cassette = False
         self.requests: Any = None
         if requests:
-            with contextlib.suppress(ImportError, OSError):  # no descriptor is left, or a test has replaced the imports
+            with contextlib.suppress(Exception):  # no descriptor is left, or a test has replaced what imports need
                 self.requests = _client_requests()
         self.own: list[FrameType] = []
         self.clients: client_requests.Clients = {}

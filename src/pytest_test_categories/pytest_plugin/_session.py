@@ -17,7 +17,7 @@ from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import runtime
-from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
+from pytest_test_categories.pytest_plugin import _options, _private, _runners
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
@@ -216,6 +216,8 @@ class Session:
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
         if self._settings.path_sizes or self._settings.fixture_sizes:
+            from pytest_test_categories.pytest_plugin import _selection
+
             self._summary.note_unused(_selection.unused(session, everything, self._settings, self._sizes))
         if self._tracker is not None:
             self._tracker.note_selection(everything, items)
