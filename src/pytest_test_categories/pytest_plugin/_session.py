@@ -11,6 +11,7 @@ import pytest
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
+from pytest_test_categories._host.imports import import_late
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
@@ -178,9 +179,8 @@ class Session:
             self._no_reports.pop()
         except IndexError:  # another thread was faster
             return
-        from pytest_test_categories.pytest_plugin._reports import Reports
-
-        self._config.pluginmanager.register(Reports(self._phases), "test-categories-reports")
+        reports = import_late("pytest_plugin._reports").Reports(self._phases)
+        self._config.pluginmanager.register(reports, "test-categories-reports")
 
     def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Watch the import of a conftest."""
