@@ -173,6 +173,7 @@ class Scope:
     def close(self) -> None:
         """End the scope: tasks that still run become its leftovers."""
         self.open = self.held = False
+        self.memo.clear()  # it holds answers of look-ups, and the scope may live on for its records
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:

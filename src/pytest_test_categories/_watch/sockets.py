@@ -308,13 +308,13 @@ class _Table:
         """Make the function that the calls of ``setsockopt`` run: nearly all set options that send nothing."""
 
         def call(sock: Any, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             try:
                 joins = args[:2] in JOINS
             except TypeError:  # the call itself raises the error
                 joins = False
             if not joins:
                 return method(sock, *args, **kwargs)
-            __tracebackhide__ = True
             return self.setsockopt(method.__get__(sock), sock, args, kwargs)
 
         return call
