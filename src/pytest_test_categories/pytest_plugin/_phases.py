@@ -82,7 +82,7 @@ class _Test(Scope):
         self.around = () if parent is None else parent.chain
         self.open = True
         self.records = {}
-        self.memo = set()
+        self.memo = {}
         self.serial = next(state.serials)
         self.thread = origin.this_thread()
 
