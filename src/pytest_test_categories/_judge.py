@@ -18,7 +18,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import asked, charge, scope_here
+from pytest_test_categories._attribution.origin import asked_here, charge, scope_here
 from pytest_test_categories._host import names
 from pytest_test_categories._host.names import look_ups, reach_of_address
 from pytest_test_categories._host.unix_sockets import names_denied
@@ -168,7 +168,7 @@ class Judge:
         """Remember a permitted attempt in the innermost scope; never a datagram socket's connect.
 
         That connect sends nothing, but has the same key as a stream's connect, which does. Of a look-up, ``ask``'s
-        answer is remembered; of one that sends nothing, as the hosts file is now, only that file's stamp.
+        answer is remembered; of a local name, which the hosts file may lose, only that file's stamp, for the wrappers.
         """
         scope = scope_here()
         if scope is None or charged.scopes[0] is not scope:
@@ -181,9 +181,10 @@ class Judge:
             return
         known: object = restricted if looks_up else Permitted(key[1])
         if restricted and not _is_permitted_for_good(charged, attempt, ip):
-            if kind is not Kind.LOOKUP or reach is not Reach.NOWHERE:
+            here = Reach.NOWHERE if kind is Kind.LOOKUP else Reach.MACHINE
+            if ip is not None or reach is not here or self.outside is not None:
                 return
-            known, key = names.hosts_file.stamp(), (reach, key[1])
+            known, key = names.hosts_file.stamp(), (here, key)
         for link in charged.scopes:
             # A later look-up may give the address a name that is denied.
             if link.observe is not None or (link.policy is not None and link.policy.deny and link.policy.denies_names):
@@ -220,7 +221,7 @@ def _attempt(kind: Kind, sight: Sight, ip: IPAddress | None) -> Attempt:
     """Return the facts for a decision: what the layer has seen, and what this process knows about the address."""
     reach = sight.reach if sight.reach is not None or ip is None else reach_of_address(ip)
     names = () if ip is None else look_ups.names_of(ip)
-    label = asked.get()
+    label = asked_here()
     meant = None if label is None else Endpoint(label.host, label.port)
     return Attempt(kind, sight.endpoint, reach or Reach.BEYOND, names, meant)
 

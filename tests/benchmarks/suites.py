@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     Options = Mapping[Side, tuple[str, ...]]
 
 _IN_A_MODULE: Final = 100
-_STEPS: Final = (300, 1300)
-_QUICK_STEPS: Final = (100, 300)
+_STEPS: Final = (100, 300)
 
 _PROBE: Final = """\
 import collections
@@ -78,6 +77,8 @@ def _side_by_side(work: Callable[[Side], float], sides: Options) -> dict[Side, f
 class EachTest:
     """Thousands of instructions that each empty test takes: what more tests add to a run.
 
+    Without garbage collection: one more of it in the longer run would count as 75 of a test's thousands.
+
     Args:
         size: The tests' marker, if any.
         part: The whole run, or only the collection, or what is left after that.
@@ -93,14 +94,13 @@ class EachTest:
         sides = dict(self.sides)
 
         def each(side: Side, *more: str) -> float:
-            few, many = _QUICK_STEPS if machine.quick else _STEPS
-            for count in (few, many):
-                suite(machine, self.size, count)
-            options = (*sides[side], *more)
+            few, many = _STEPS
+            options = ("-p", "no_gc", *sides[side], *more)
             found = _instructions(machine, self.size, many, options) - _instructions(machine, self.size, few, options)
             return found / (many - few) / 1000
 
-        for count in _QUICK_STEPS if machine.quick else _STEPS:
+        (machine.work / "no_gc.py").write_text("import gc\n\ngc.disable()\n", encoding="utf-8")
+        for count in _STEPS:
             suite(machine, self.size, count)
         values: dict[Side, float] = {}
         if self.part != "collection":

@@ -9,7 +9,9 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +21,7 @@ if sys.platform != "linux":
 
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.names import Detour, NameServers, queried_name, refusal_of
+from pytest_test_categories._kernel.processes import Starts, start_of, ticks
 from pytest_test_categories._kernel.supervisor import Watched
 from pytest_test_categories._rules.address import Endpoint
 
@@ -196,6 +199,51 @@ def test_the_supervisor_survives_whatever_a_client_writes(
     watched.close()
     os.close(theirs)
     os.close(mine)
+
+
+def sleeping() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(("sleep", "60"))
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+
+
+def test_starts_are_remembered_for_as_long_as_their_owners_live() -> None:
+    starts = Starts()
+    before = ticks()
+    children = [sleeping() for _ in range(10)]
+    assert [starts.of(child.pid) for child in children * 2] == [start_of(child.pid)[0] for child in children] * 2
+    found = starts.of(children[0].pid)
+    assert before <= found <= ticks()
+    for child in children:
+        end(child)
+    time.sleep(0.05)
+    assert all(starts.of(child.pid) > found + 2 for child in children)  # now: none of them is there
+
+
+def test_the_next_owner_of_a_number_has_a_start_of_its_own() -> None:
+    starts = Starts()
+    for _ in range(20):
+        first = sleeping()
+        since = starts.of(first.pid)
+        assert starts.of(first.pid) == since
+        end(first)
+        time.sleep(0.03)
+        try:
+            with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+                file.write(str(first.pid - 1))
+        except OSError:
+            pytest.skip("only root may choose the next process id")
+        second = sleeping()
+        later = starts.of(second.pid)
+        assert later == start_of(second.pid)[0]
+        end(second)
+        if second.pid == first.pid:
+            assert later > since
+            return
+    pytest.skip("other processes take the numbers")
 
 
 class TestPage:

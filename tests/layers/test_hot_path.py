@@ -105,7 +105,13 @@ def in_pool(function: Callable[[], object]) -> None:
         pool.submit(function).result()
 
 
-PLACES: Final = (here, in_thread, in_pool)
+def in_a_job_each(function: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            pool.submit(function).result()
+
+
+PLACES: Final = (here, in_thread, in_pool, in_a_job_each)
 
 
 @pytest.fixture
@@ -251,17 +257,18 @@ def test_an_address_that_was_permitted_is_not_permitted_to_another_guard(listene
             call(listener)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("port", [9.0, "9", None, 9 << 40], ids=["float", "text", "none", "too-large"])
-def test_a_port_that_equals_a_permitted_one_and_is_none_raises_what_it_raises(port: Any) -> None:
+def test_a_port_that_equals_a_permitted_one_and_is_none_raises_what_it_raises(port: Any, host: str) -> None:
     def attempt() -> str:
         with socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises((TypeError, OverflowError)) as raised:
-            sock.sendto(b"x", ("127.0.0.1", port))
+            sock.sendto(b"x", (host, port))
         return str(raised.value)
 
     bare = attempt()
     with network_guard("medium", "strict"), socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.sendto(b"x", ("127.0.0.1", 9))
-        sock.sendto(b"x", ("127.0.0.1", 9))
+        sock.sendto(b"x", (host, 9))
+        sock.sendto(b"x", (host, 9))
         assert attempt() == bare
 
 
@@ -396,9 +403,16 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", ["localhost", "here.test", "db.example"])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        *((name, create_connection) for name in ("localhost", "here.test", "db.example")),
+        *((name, call) for name in ("localhost", "here.test") for call in (connect, connect_ex, send_to, send_message)),
+    ],
+)
 def test_rule_15_a_permitted_name_is_judged_once(
     name: str,
+    call: Callable[[Address], None],
     place: Callable[[Callable[[], object]], None],
     listener: Address,
     judged: list[Any],
@@ -409,7 +423,7 @@ def test_rule_15_a_permitted_name_is_judged_once(
 
     def often() -> None:
         for _ in range(4):
-            socket.create_connection((name, listener[1])).close()
+            call((name, listener[1]))
             counts.append(len(judged))
 
     with network_guard("medium", "strict", allow=["db.example"]):
@@ -571,3 +585,38 @@ def test_wrong_arguments_of_a_look_up_raise_what_they_raise_without_a_guard(args
         for _ in range(2):
             socket.getaddrinfo("localhost", 80)
         assert attempt() == bare
+
+
+@pytest.mark.parametrize("call", [connect, connect_ex, send_to, send_message])
+def test_a_name_given_to_a_socket_is_judged_again_when_the_hosts_file_or_its_answer_changes(
+    call: Callable[[Address], None], hosts: Path, resolver: Resolver, listener: Address
+) -> None:
+    with network_guard("medium", "strict"):
+        for name in ("localhost", "here.test"):
+            for _ in range(3):
+                call((name, listener[1]))
+        resolver.answers["localhost"] = "198.51.100.1"
+        for _ in range(2):
+            with expect_network_violation() as seen:
+                call(("localhost", listener[1]))
+            assert [violation.address for violation in seen] == [f"198.51.100.1:{listener[1]}"]
+        del resolver.answers["localhost"]
+        call(("localhost", listener[1]))
+        hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
+        with expect_network_violation() as seen:
+            call(("here.test", listener[1]))
+        assert [violation.target for violation in seen] == [f"here.test:{listener[1]}"]
+
+
+def test_the_connect_of_a_datagram_socket_to_a_name_permits_no_other(
+    hosts: Path,
+    resolver: Resolver,
+) -> None:
+    """It sends nothing to a number, whatever the number is."""
+    resolver.answers["localhost"] = "198.51.100.1"
+    with network_guard("medium", "strict"):
+        for _ in range(3):
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.connect(("localhost", 9))
+        with expect_network_violation():
+            connect(("localhost", 9))

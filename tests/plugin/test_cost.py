@@ -79,6 +79,56 @@ def test_a_test_raises_no_audit_event_of_ours(tmp_path: Path, monkeypatch: pytes
     assert {event: count for event, count in guarded.items() if count > bare.get(event, 0)} == {}
 
 
+EDGES: Final = """\
+import json, os, pytest, socket, subprocess, sys
+
+EVENTS = []
+sys.addaudithook(lambda event, args: EVENTS.append(event))
+
+def raised(act):
+    EVENTS.clear()
+    act()
+    return list(EVENTS)
+
+def dial():
+    with SOCKETS.pop() as sock:
+        try:
+            sock.connect(("198.51.100.1", 9))
+        except Exception:
+            pass
+
+SOCKETS = [socket.socket() for _ in range(5)]
+
+@pytest.mark.small
+def test_edges(tmp_path):
+    left, right = os.pipe()
+    file = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    writes = [raised(lambda: os.write(descriptor, b"x")) for descriptor in (right, file, right, file)]
+    starts = [raised(lambda: subprocess.run(["true"])) for _ in range(3)]
+    refusals = [raised(dial) for _ in range(5)]
+    with open("events.json", "w") as out:
+        json.dump([writes, starts, refusals], out)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="starts a program of POSIX")
+def test_what_costs_most_at_the_edges_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = small: no network\n", encoding="utf-8")
+    (tmp_path / "test_edges.py").write_text(EDGES, encoding="utf-8")
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--assert=plain", *STRICT]
+    subprocess.run([*command, "test_edges.py"], check=False, cwd=tmp_path, capture_output=True, text=True)
+    with open("events.json", encoding="utf-8") as file:
+        writes, starts, refusals = json.load(file)
+    assert writes == [[]] * 4
+    assert {*starts[1], *starts[2]} <= {"subprocess.Popen", "sys._getframe", "os.posix_spawn"}
+    assert len(starts[2]) <= 2
+    # Most frames of a test's stack are pytest's: reading the code of one is an event.
+    assert len(refusals[1]) < len(refusals[0])
+    assert len(refusals[1]) == len(refusals[4]) <= 12
+
+
 WATCHED: Final = """\
 import pytest, sys
 

@@ -62,6 +62,7 @@ GRAB = library("grabbed", "def grab():\n    return here()\n", here=here)["grab"]
 @pytest.fixture(autouse=True)
 def _no_exemptions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack.state, "aside", stack._State().aside)
+    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -247,6 +248,13 @@ def test_what_is_outside_of_a_phase_is_read_once() -> None:
     assert runner.asked == ["phase", "session", "phase"]
     assert runner.run(TWICE) == (expected, expected)  # the same functions, called again
     assert runner.asked[3:] == ["phase", "session", "phase"]
+
+
+def test_where_greenlets_may_switch_what_is_outside_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner()
+    monkeypatch.setitem(sys.modules, "greenlet", types.ModuleType("greenlet"))
+    assert runner.run(TWICE) == (Trace(Place(TEST, 2, "test_it")),) * 2
+    assert runner.asked == ["phase", "session"] * 2
 
 
 def test_what_is_outside_is_read_again_if_it_may_stand_aside_by_now() -> None:

@@ -10,13 +10,15 @@ import gc
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import operator
+import os
 import pickle
 import subprocess
 import sys
 import types
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 import pytest
@@ -62,6 +64,23 @@ def module() -> Iterator[Any]:
     sys.modules.pop(MODULE, None)
 
 
+Point: TypeAlias = "Callable[[Seen], EntryPoint]"
+
+
+@pytest.fixture(params=["proxy", "direct", "plain"])
+def point(request: pytest.FixtureRequest, module: Any) -> Point:
+    """Returns the entry point of the module's function for a wrapper."""
+    if request.param == "plain":
+        module.f = operator.pos  # C code implements it
+
+    def make(seen: Seen) -> EntryPoint:
+        if request.param == "proxy":
+            return EntryPoint(MODULE, "f", seen)
+        return EntryPoint(MODULE, "f", seen, direct=lambda wrapped: lambda _home, x=1: seen(wrapped, None, (x,), {}))
+
+    return make
+
+
 def count(seen: Seen, call: Callable[..., object]) -> int:
     """How often one call passes through the wrapper; it must do what it does without."""
     before = seen.calls
@@ -97,10 +116,10 @@ def test_without_anybody_else_everything_is_what_it_was(module: Any, name: str, 
         assert count(seen, call) == 0
 
 
-def test_installing_twice_wraps_once(module: Any) -> None:
+def test_installing_twice_wraps_once(module: Any, point: Point) -> None:
     seen = Seen()
     before = module.f
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     entry.install()
     entry.install()
     assert count(seen, module.f) == 1
@@ -154,10 +173,10 @@ def test_two_wrappers_of_ours_come_off_in_any_order(module: Any) -> None:
 # -- with mock.patch ---------------------------------------------------------------------------------------------------
 
 
-def test_a_patch_made_before_and_undone_after_leaves_nothing(module: Any) -> None:
+def test_a_patch_made_before_and_undone_after_leaves_nothing(module: Any, point: Point) -> None:
     before = module.f
     seen = Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     with mock.patch.object(module, "f", lambda x: x) as patched:
         entry.install()
         assert count(seen, module.f) == 1
@@ -166,10 +185,10 @@ def test_a_patch_made_before_and_undone_after_leaves_nothing(module: Any) -> Non
     assert module.f is before
 
 
-def test_a_patch_undone_inside_takes_our_wrapper_with_it(module: Any) -> None:
+def test_a_patch_undone_inside_takes_our_wrapper_with_it(module: Any, point: Point) -> None:
     before = module.f
     seen = Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     with mock.patch.object(module, "f", lambda x: x):
         entry.install()
     assert module.f is before
@@ -179,10 +198,10 @@ def test_a_patch_undone_inside_takes_our_wrapper_with_it(module: Any) -> None:
     assert module.f is before
 
 
-def test_a_patch_inside_gives_back_our_wrapper(module: Any) -> None:
+def test_a_patch_inside_gives_back_our_wrapper(module: Any, point: Point) -> None:
     before = module.f
     seen = Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     entry.install()
     with mock.patch.object(module, "f", lambda x: x):
         assert count(seen, module.f) == 0
@@ -219,10 +238,10 @@ def test_a_patch_across_our_end_survives_and_its_undo_brings_an_inert_wrapper(mo
     assert dict(vars(holder)) == before
 
 
-def test_many_patches_across_our_end_never_wrap_twice(module: Any) -> None:
+def test_many_patches_across_our_end_never_wrap_twice(module: Any, point: Point) -> None:
     before = module.f
     seen = Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     patches = []
     for _ in range(10):
         entry.install()
@@ -241,10 +260,10 @@ def test_many_patches_across_our_end_never_wrap_twice(module: Any) -> None:
 # -- with other people's wrappers --------------------------------------------------------------------------------------
 
 
-def test_a_wrapper_on_top_survives_our_end_and_ours_is_used_again(module: Any) -> None:
+def test_a_wrapper_on_top_survives_our_end_and_ours_is_used_again(module: Any, point: Point) -> None:
     before = module.f
     theirs, seen = Seen(), Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     entry.install()
     handle = wrapt.wrap_function_wrapper(module, "f", theirs)
     assert (count(seen, module.f), count(theirs, module.f)) == (1, 1)
@@ -260,11 +279,11 @@ def test_a_wrapper_on_top_survives_our_end_and_ours_is_used_again(module: Any) -
     assert module.f is before
 
 
-def test_a_wrapper_below_stays(module: Any) -> None:
+def test_a_wrapper_below_stays(module: Any, point: Point) -> None:
     theirs, seen = Seen(), Seen()
     wrapt.wrap_function_wrapper(module, "f", theirs)
     below = module.f
-    entry = EntryPoint(MODULE, "f", seen)
+    entry = point(seen)
     entry.install()
     assert (count(seen, module.f), count(theirs, module.f)) == (1, 1)
     entry.remove()
@@ -408,9 +427,10 @@ def test_a_module_that_was_dropped_is_unwrapped_all_the_same(module: Any) -> Non
     assert module.f is before
 
 
-def test_a_module_put_in_another_s_place_is_wrapped_and_both_are_unwrapped(module: Any) -> None:
+def test_a_module_put_in_another_s_place_is_wrapped_and_both_are_unwrapped(module: Any, point: Point) -> None:
     seen = Seen()
-    entry = EntryPoint(MODULE, "f", seen)
+    before = module.f
+    entry = point(seen)
     entry.install()
     other: Any = types.ModuleType(MODULE)
     other.f = lambda x: x
@@ -419,7 +439,7 @@ def test_a_module_put_in_another_s_place_is_wrapped_and_both_are_unwrapped(modul
     entry.install()
     assert (count(seen, module.f), count(seen, other.f)) == (1, 1)
     entry.remove()
-    assert type(module.f) is types.FunctionType
+    assert module.f is before
     assert other.f is original
 
 
@@ -502,6 +522,34 @@ def test_what_is_wrapped_is_pickled_and_copied_as_what_it_is(module: Any) -> Non
             point.remove()
 
 
+def test_a_plain_wrapper_is_what_it_stands_for_in_every_use() -> None:
+    def make(wrapped: Any) -> Any:
+        return lambda _home, descriptor, data, /: wrapped(descriptor, data)
+
+    before = os.write
+    point = EntryPoint("os", "write", Seen(), direct=make)
+    point.install()
+    try:
+        made = os.write
+        assert made is not before
+        assert pickle.loads(pickle.dumps(made)) == copy.copy(made) == copy.deepcopy([made])[0] == made
+        assert (made.__name__, made.__doc__, made.__module__) == ("write", before.__doc__, before.__module__)
+        assert len(inspect.signature(made).parameters) == len(inspect.signature(before).parameters) == 2
+        assert inspect.unwrap(made) is before
+
+        class Connection:  # as multiprocessing's has it
+            write = made
+
+        left, right = os.pipe()
+        with open(left, "rb") as read, open(right, "wb"):
+            connection: Any = Connection()
+            assert connection.write(right, b"ping") == Connection.write(right, b"ping") == 4
+            assert os.read(read.fileno(), 8) == b"pingping"
+    finally:
+        point.remove()
+    assert os.write is before
+
+
 class Counting:
     """Something whose method can be wrapped."""
 
@@ -573,3 +621,19 @@ def test_sys_modules_has_no_stand_in_while_wrapt_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "NoneType"
+
+
+@pytest.mark.parametrize("name", ["f", "Base.m", "Base.c"])
+def test_a_wrapper_that_lies_where_it_was_put_gives_back_what_another_tool_has_put_below(
+    module: Any, name: str
+) -> None:
+    """Ours is the outermost all the time, and what it wraps has changed meanwhile."""
+    below = wrapt.wrap_function_wrapper(module, name, Seen())
+    mine = EntryPoint(MODULE, name, Seen())
+    holder, attribute, _ = wrapt.resolve_path(module, name)
+    mine.install()
+    wrapt.unwrap_object(module, name, below)
+    wrapped = vars(holder)[attribute].__wrapped__
+    assert wrapped is not below
+    mine.remove()
+    assert vars(holder)[attribute] is wrapped

@@ -264,6 +264,17 @@ def memo_of_thread(scope: Scope | None) -> dict[object, Any]:
     return carrier.memo if carrier is not None and (carrier.open or carrier.held) else _NO_MEMO
 
 
+def carrier_of(carried: Carried) -> Scope | None:
+    """Return what a thread or job carries if that, while it judges, decides who is charged in contexts without a guard.
+
+    It does so until another job or a phase begins in the thread. The layer outside of this process has to be told of
+    each call.
+    """
+    if not isinstance(carried, Scope) or not carried.kind.judges or state.on_change is not None:
+        return None
+    return None if "greenlet" in sys.modules and state.greenlets else carried
+
+
 _NO_MEMO: Final[dict[object, Any]] = {}
 
 
@@ -286,6 +297,25 @@ _mark: ContextVar[_Mark | None] = ContextVar("network_guard_mark", default=None)
 """Set and reset with ``current``. The scope has only a weak reference, so that only contexts keep the mark alive."""
 
 asked: ContextVar[Asked | None] = ContextVar("network_guard_asked", default=None)
+
+
+class _ThreadsOwn(threading.local):
+    """What a blocking call of this thread was asked for: setting a context variable costs several times as much."""
+
+    address: tuple[str, Any] | None = None
+    asked: Asked | None = None  # made of the address when somebody asks for it
+
+
+asked_in_thread: Final = _ThreadsOwn()
+
+
+def asked_here() -> Asked | None:
+    """Return the label of the attempt that the running call is a step of."""
+    label = asked.get()
+    if label is None and (label := asked_in_thread.asked) is None and (address := asked_in_thread.address) is not None:
+        label = asked_in_thread.asked = Asked(*address)
+    return label
+
 
 resolving: ContextVar[bool] = ContextVar("network_guard_resolving", default=False)
 """Whether a judged look-up is running here: where gevent passes it to a thread, it is not judged again."""
@@ -590,9 +620,8 @@ def _charge_of_this_process() -> Charge | None:
     if isinstance(carried, Scope):
         closed = _closed_inside(carried, threads=True)
         if closed is None and (scopes := _open_chain(carried, threads=True)):
-            if scopes[0] is carried and not state.greenlets and state.on_change is None:
-                # What the thread or the job carries comes first, and stays until another job or a phase begins there.
-                state.running.carrier = carried
+            if scopes[0] is carried:
+                state.running.carrier = carrier_of(carried)
             return Charge(scopes, "", False, _CARRIED if job is None else _OF_JOB)
         # With a kept runner's context in a worker thread, the work is newer than the worker: no leftover of its guard.
         if not kept:

@@ -34,6 +34,8 @@ _STDLIB: Final = tuple(
         for path in (where, os.path.realpath(where))
     }
 )
+_LAYERS: Final = frozenset(f"{__name__.partition('.')[0]}{name}" for name in ("", "._watch", "._watch.clients"))
+"""The packages that the innermost frames of an attempt belong to."""
 _SITE: Final = f"{os.sep}site-packages{os.sep}"
 _DIST: Final = f"{os.sep}dist-packages{os.sep}"
 
@@ -251,6 +253,8 @@ def read(
     installed_test = bool(test_file) and not is_project_file(test_file)
     called = begun = None
     special = state.aside
+    while frame is not None and frame.f_globals.get("__package__") in _LAYERS:  # no audit event, unlike its code
+        called, frame = frame, frame.f_back
     while frame is not None:
         code = frame.f_code
         if code.co_name in special:
@@ -323,10 +327,11 @@ class _Reading:
         if filename == self.test_file or is_project_file(filename):
             if self.requests:
                 self.own.append(frame)
+            place = None
             if self.at is None:
-                self.at = _place(frame, filename, line)
+                self.at = place = _place(frame, filename, line)
             if self.test is None and filename == self.test_file:
-                self.test = _place(frame, filename, line)
+                self.test = place or _place(frame, filename, line)
         elif self.at is None:
             known = _library_of(frame)
             if known == "vcr":
@@ -384,7 +389,8 @@ def _library_of(frame: FrameType) -> str:
 
 
 def _place(frame: FrameType, filename: str, line: int | None) -> Place:
-    return Place(filename, line or frame.f_lineno or frame.f_code.co_firstlineno, frame.f_code.co_name)
+    code = frame.f_code
+    return Place(filename, line or frame.f_lineno or code.co_firstlineno, code.co_name)
 
 
 def _coroutine_of(task: Any) -> Any:

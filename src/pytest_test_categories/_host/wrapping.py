@@ -15,7 +15,7 @@ import operator
 import sys
 import threading
 from importlib.machinery import PathFinder, SourceFileLoader
-from types import FunctionType, MethodDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._host.imports import off_import, on_import
@@ -103,7 +103,8 @@ class EntryPoint:
         owner: An object whose attribute is wrapped, instead of that of the imported module.
         direct: Returns, given what is wrapped, the function that a call runs: for a method that C code implements, a
             call on an instance; for a function of a module, which then gets the wrapper itself as first argument.
-            wrapt's own way costs several times as much.
+            wrapt's own way costs several times as much. Where C code implements the function, too, there is no proxy,
+            which alone costs as much again as a quick call.
     """
 
     def __init__(
@@ -120,7 +121,8 @@ class EntryPoint:
         self.owner = owner
         self.direct = direct
         self._made: tuple[object, type[Any]] | None = None
-        self._targets: list[tuple[object, str]] = []  # where we have wrapped it or found it wrapped
+        # Where we have wrapped it or found it wrapped, and our wrapper if it replaced what stood there itself.
+        self._targets: list[tuple[object, str, object]] = []
         self._wanted = False
 
     def install(self) -> None:
@@ -145,23 +147,28 @@ class EntryPoint:
             holder, attribute, current = wrapt.resolve_path(target, self.name)
         except AttributeError:  # this platform or version has no such entry point
             return
+        there, replacing = getattr(holder, "__dict__", {}), None
         # Undoing another tool's patch late may bring an old wrapper of ours back: use it again, never wrap twice.
-        if not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+        if not hasattr(current, "__wrapped__") or not wrapt.is_wrapped_by(current, predicate=self._is_ours):
+            own = attribute in there
             try:
-                factory = _proxy()
+                factory: Callable[..., Any] = _proxy()
                 args: tuple[Any, ...] = (self.wrapper,)
                 if self.direct is not None and type(current) is FunctionType and isinstance(holder, ModuleType):
                     factory = self._function_proxy(current)
+                elif self.direct is not None and type(current) is BuiltinFunctionType:
+                    factory = functools.partial(_plain, self)
                 elif self.direct is not None and type(current) is MethodDescriptorType:
                     factory, args = _method_proxy(), (self.wrapper, functools.wraps(current)(self.direct(current)))
                 _writing(holder, lambda: wrapt.wrap_object(target, self.name, factory, args))
             except TypeError:  # a type that can't be changed
                 return
-            made = vars(holder).get(attribute) if isinstance(holder, ModuleType) else None
-            if isinstance(made, _proxy()):
+            made = there.get(attribute)
+            if isinstance(holder, ModuleType) and isinstance(made, _proxy()):
                 made._self_home = (holder.__name__, attribute)
-        if all(known is not holder for known, _ in self._targets):
-            self._targets.append((holder, attribute))
+            replacing = made if own else None
+        if all(known is not holder for known, _, _ in self._targets):
+            self._targets.append((holder, attribute, replacing))
 
     def _function_proxy(self, function: Any) -> type[Any]:
         """Return a class of wrappers for one function of a module."""
@@ -172,7 +179,9 @@ class EntryPoint:
         return self._made[1]
 
     def _is_ours(self, link: object) -> bool:
-        return getattr(link, "_self_wrapper", None) is self.wrapper
+        home = link.__self__ if type(link) is MethodType else None
+        wrapper = home.wrapper if type(home) is _Home else getattr(link, "_self_wrapper", None)
+        return wrapper is self.wrapper
 
     def remove(self) -> None:
         """Remove our wrapper; if another tool has wrapped or replaced it, it stays in place and does nothing."""
@@ -180,17 +189,53 @@ class EntryPoint:
         with writing.lock:
             self._wanted = False
             targets, self._targets = self._targets, []
-            for holder, attribute in targets:
-                self._unwrap(holder, attribute)
+            for holder, attribute, made in targets:
+                self._unwrap(holder, attribute, made)
 
-    def _unwrap(self, holder: object, attribute: str) -> None:
+    def _unwrap(self, holder: object, attribute: str, made: Any) -> None:
         import wrapt
 
+        here: Any = getattr(holder, "__dict__", {}).get(attribute)
+        if made is not None and here is made:  # the usual case: nobody has touched it
+            wrapped = here.__wrapped__
+            _writing(holder, lambda: setattr(holder, attribute, wrapped))
+            return
         with contextlib.suppress(AttributeError, wrapt.WrapperNotOutermostError):
             _, _, current = wrapt.resolve_path(holder, attribute)
             handle = wrapt.find_wrapper(current, predicate=self._is_ours)
             if handle is not None:
                 _writing(holder, lambda: wrapt.unwrap_object(holder, attribute, handle, missing_ok=True))
+
+
+class _Home:
+    """What a plain wrapper is bound to, so that it is no method in a class that has it as an attribute."""
+
+    def __init__(self, module: str, wrapper: Wrapper) -> None:
+        self.module = module
+        self.wrapper = wrapper
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module has, as copying a bound method asks for."""
+        return getattr(sys.modules[self.module], name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Home:
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as the module: a bound method is pickled as an attribute of what it is bound to."""
+        return importlib.import_module, (self.module,)
+
+
+def _plain(entry_point: EntryPoint, wrapped: Any, wrapper: Wrapper) -> Any:
+    """Return a wrapper that is no proxy."""
+    import inspect
+
+    assert entry_point.direct is not None
+    function: Any = entry_point.direct(wrapped)
+    function.__annotations__ = {}
+    function.__signature__ = inspect.signature(function)
+    functools.update_wrapper(function, wrapped)
+    return MethodType(function, _Home(entry_point.module, wrapper))
 
 
 @functools.cache

@@ -39,6 +39,48 @@ def start_of(pid: int) -> tuple[int, int]:
         return ticks(), 0
 
 
+class Starts:
+    """The starts of the threads and processes that have asked lately, each remembered for as long as it lives.
+
+    Numbers are used again. But an open file of /proc belongs to a thread or process, and not to its number: it can be
+    read until that one has ended and its parent knows, and until then nobody else gets the number.
+    """
+
+    _MOST: Final = 8
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, int]] = {}  # by number: the descriptor of the open file, and the start
+
+    def of(self, pid: int) -> int:
+        """Return the start of a process or thread, in ``ticks()``; now if it no longer exists."""
+        if pid in self._known:
+            descriptor, since = self._known[pid]
+            if _lives(descriptor):
+                return since
+            self._forget(pid)
+        try:
+            descriptor = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # it has ended, or no descriptor is free
+            return start_of(pid)[0]
+        since, _parent = start_of(pid)
+        self._known[pid] = (descriptor, since)
+        if len(self._known) > self._MOST:
+            self._forget(next(iter(self._known)))
+        if not _lives(descriptor):  # the start may be that of the number's next owner
+            self._forget(pid)
+        return since
+
+    def _forget(self, pid: int) -> None:
+        os.close(self._known.pop(pid)[0])
+
+
+def _lives(descriptor: int) -> bool:
+    try:
+        return bool(os.pread(descriptor, 64, 0))
+    except OSError:
+        return False
+
+
 def command_of(pid: int) -> str:
     """Return the command line of a process, shortened; empty if the process no longer exists."""
     text = "".join(c if c.isprintable() else " " for c in text_of(f"/proc/{pid}/cmdline").rstrip("\0"))

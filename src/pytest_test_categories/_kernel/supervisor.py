@@ -37,6 +37,7 @@ from pytest_test_categories._kernel.names import (
     queried_name,
 )
 from pytest_test_categories._kernel.processes import (
+    Starts,
     borrowed_socket,
     command_of,
     process_of,
@@ -67,6 +68,7 @@ _MESSAGE, _OLD_MESSAGE = struct.Struct("=QI4xQQ"), struct.Struct("=IIII")
 _PART, _OLD_PART = struct.Struct("=QQ"), struct.Struct("=II")
 _ABOVE: Final = frozenset({0, 1, os.getpid()})
 """Processes of no test, and the supervisor, which adopts processes whose parents have ended."""
+_starts: Final = Starts()
 _DEEPEST: Final = 32
 _FORK_SERVER: Final = "from multiprocessing.forkserver import main"
 _SOCKETCALLS: Final = {
@@ -232,7 +234,7 @@ class Watched:
         if word is not None:
             return word, True
         # Thread numbers are reused: it is the same thread if it started at the same time.
-        (since, _), first = start_of(thread), page.first
+        since, first = _starts.of(thread), page.first
         jobs = self._jobs.get(thread)
         if jobs is not None and jobs.since == since:
             return jobs.words[-1][1], True

@@ -18,7 +18,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_test_categories._attribution import origin, stack, tasks
-from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked, charge, current
+from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked_here, charge, current
 from pytest_test_categories._host.names import look_ups, own_names
 from pytest_test_categories._ledger.records import NOWHERE, Delivery, Expecting, Place, Record, Refusal, counting
 from pytest_test_categories._ledger.runs import Run, innermost, runs
@@ -531,7 +531,7 @@ def _is_later_step(scopes: list[Scope], attempt: Attempt, violation: Violation) 
 
 
 def _take_step(scopes: list[Scope], attempt: Attempt, violation: Violation) -> bool:
-    if (label := asked.get()) is not None:
+    if (label := asked_here()) is not None:
         serials = {link.serial for link in scopes}
         if serials <= label.reported:
             return True
@@ -576,7 +576,7 @@ def _view(refusal: Refusal, attempt: Attempt) -> dict[str, Any]:
 def _target(scope: Scope, attempt: Attempt) -> tuple[str, str]:
     """Return what the test asked for, and the numeric address behind it if that differs."""
     endpoint = attempt.endpoint
-    label = asked.get()
+    label = asked_here()
     if label is not None and endpoint.family == "ip":
         target = Endpoint(label.host, label.port)
         return str(target), "" if str(target) == str(endpoint) or endpoint.host == label.host else str(endpoint)

@@ -57,6 +57,7 @@ class _Seen:
         cleared: For each socket that a guard has permitted to send, a reference that knows the guard.
         reported: The guards that have recorded the socket's connect and let it proceed (warn mode).
         proofs: By descriptor, the cheap proof that was the right one the last time.
+        sends: The wrappers that are in place.
         sweep_at: The number of entries in ``cleared`` from which those of deleted sockets are removed.
     """
 
@@ -64,10 +65,12 @@ class _Seen:
         self.cleared: dict[int, _Cleared] = {}
         self.reported: dict[int, tuple[set[int], weakref.ref[Any]]] = {}
         self.proofs: dict[int, Callable[[int], bool]] = {}
+        self.sends: Sends | None = None
         self.sweep_at = KEPT
 
 
 seen: Final = _Seen()
+_proofs: Final = seen.proofs
 
 _STANDARD: Final = range(3)
 """Descriptors of a program's standard input, output and error."""
@@ -157,13 +160,14 @@ def _has_position(descriptor: int) -> bool:
 
 def _is_on(device: int) -> Callable[[int], bool]:
     """Return a proof that a descriptor is on a device that is not that of sockets: Linux has one for pipes."""
-    return lambda descriptor: System.fstatvfs(descriptor).f_fsid == device
+    fstatvfs = System.fstatvfs
+    return lambda descriptor: fstatvfs(descriptor).f_fsid == device
 
 
 def _is_no_socket(descriptor: int) -> bool:
     """Return whether a cheap proof shows that a descriptor is no socket."""
     try:
-        return seen.proofs[descriptor](descriptor)
+        return _proofs[descriptor](descriptor)
     except (KeyError, OSError):
         return False
 
@@ -311,6 +315,30 @@ def _reader(process: int) -> Callable[[Kind, int, Any], Sight | None]:
     return read
 
 
+def _writing(wrapped: Any) -> Any:
+    """Return the function in the place of ``os.write``.
+
+    It refers to functions of this module only, so that tools that send a function's code elsewhere can send it.
+    """
+
+    def write(_home: object, fd: Any, data: Any, /) -> Any:
+        __tracebackhide__ = True
+        if type(fd) is not int or not _is_no_socket(fd):
+            fd = _judged(fd)
+        return wrapped(fd, data)
+
+    return write
+
+
+def _judged(descriptor: Any) -> Any:
+    """Judge a connection that is written to, and return its descriptor, converted once."""
+    __tracebackhide__ = True
+    number = _number(descriptor)
+    if seen.sends is not None:
+        seen.sends.check_if_socket("os.write", number)
+    return number
+
+
 class Sends:
     """Creates the wrappers, each bound to the judge that it asks."""
 
@@ -403,7 +431,7 @@ class Sends:
 
     def descriptor(self, route: str, at: int, name: str = "") -> Any:
         """Return a wrapper for a C function that writes to a descriptor, its argument number ``at`` or ``name``."""
-        check = self._check_if_socket
+        check = self.check_if_socket
 
         def wrapper(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             __tracebackhide__ = True
@@ -421,7 +449,7 @@ class Sends:
     def connection(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge what multiprocessing sends on a connection: it binds ``os.write`` when it is imported."""
         __tracebackhide__ = True
-        self._check_if_socket("multiprocessing.connection", _fileno(instance))
+        self.check_if_socket("multiprocessing.connection", _fileno(instance))
         return wrapped(*args, **kwargs)
 
     def fork_exec(self, wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -430,7 +458,7 @@ class Sends:
         if len(args) > _ERROR_WRITE:
             kept = tuple.__iter__(args[_TO_KEEP]) if isinstance(args[_TO_KEEP], tuple) else ()
             for found in (args[_INPUT_READ], args[_OUTPUT_WRITE], args[_ERROR_WRITE], *kept):
-                self._check_if_socket("subprocess", found)
+                self.check_if_socket("subprocess", found)
             closed_from = _STANDARD.stop if args[_CLOSES_OTHERS] else None
             self._check_inherited("subprocess", closed_from=closed_from)
             if len(args) > _BEFORE and callable(args[_BEFORE]):
@@ -460,7 +488,7 @@ class Sends:
                 named.setdefault(action[0], set()).add(action[1])
         sources = named.get(os.POSIX_SPAWN_DUP2, set())
         for descriptor in sources:
-            self._check_if_socket("os.posix_spawn", descriptor)
+            self.check_if_socket("os.posix_spawn", descriptor)
         closed = named.get(os.POSIX_SPAWN_CLOSE, set()) - sources
         self._check_inherited("os.posix_spawn", closed, min(named.get(_CLOSE_FROM, ()), default=None))
         return wrapped(*args, **kwargs)
@@ -483,13 +511,13 @@ class Sends:
         for name in ("stdin", "stdout", "stderr"):
             given = kwargs.get(name)
             number = _number(given)
-            self._check_if_socket("uvloop.subprocess", number if type(number) is int else _fileno(given))
+            self.check_if_socket("uvloop.subprocess", number if type(number) is int else _fileno(given))
         kept = kwargs.get("pass_fds")
         if kept:
             with contextlib.suppress(TypeError):  # the call itself raises the error
                 kept = kwargs["pass_fds"] = tuple(kept)
                 for found in kept:
-                    self._check_if_socket("uvloop.subprocess", found)
+                    self.check_if_socket("uvloop.subprocess", found)
         closes_others = kwargs.get("close_fds") is not False
         self._check_inherited("uvloop.subprocess", closed_from=_STANDARD.stop if closes_others else None)
         return wrapped(*args, **kwargs)
@@ -497,9 +525,9 @@ class Sends:
     def check_file(self, file: Any) -> None:
         """Judge the connection that a file object is made from, which then writes to it in C."""
         __tracebackhide__ = True
-        self._check_if_socket("os.fdopen", file)
+        self.check_if_socket("os.fdopen", file)
 
-    def _check_if_socket(self, route: str, descriptor: Any) -> None:
+    def check_if_socket(self, route: str, descriptor: Any) -> None:
         __tracebackhide__ = True
         number = _number(descriptor)
         if type(number) is int and number >= 0 and not _is_no_socket(number):
@@ -523,7 +551,7 @@ class Sends:
         """
         __tracebackhide__ = True
         for descriptor in _STANDARD:
-            self._check_if_socket(route, descriptor)
+            self.check_if_socket(route, descriptor)
         if closed_from is not None and closed_from <= _STANDARD.stop:
             return
         for descriptor, *_ in _inheritable_sockets() - _inherited:
@@ -586,14 +614,13 @@ def class_rows(sends: Sends, cls: type[Any]) -> list[EntryPoint]:
 
 def entry_points(sends: Sends) -> list[EntryPoint]:
     """Return the rows for what sends without ``socket.socket``'s methods, or bound them before they were wrapped."""
+    seen.sends = sends
     return [
         EntryPoint("socket", "socketpair", sends.pair),
         EntryPoint("socket", "_fallback_socketpair", sends.pair),
         # These write to the descriptor in C.
-        *(
-            EntryPoint("os", name, sends.descriptor(f"os.{name}", 0, "out_fd"))
-            for name in ("write", "writev", "sendfile")
-        ),
+        EntryPoint("os", "write", sends.descriptor("os.write", 0), direct=_writing),
+        *(EntryPoint("os", name, sends.descriptor(f"os.{name}", 0, "out_fd")) for name in ("writev", "sendfile")),
         *([] if os.name == "nt" else [EntryPoint("multiprocessing.connection", "Connection._send", sends.connection)]),
         EntryPoint("os", "splice", sends.descriptor("os.splice", 1, "dst")),
         *(EntryPoint(module, name, sends.fork_exec) for module, name in _FORK_EXEC),

@@ -16,6 +16,8 @@ from pytest_test_categories._attribution import stack
 from pytest_test_categories._attribution.origin import (
     Asked,
     asked,
+    asked_here,
+    asked_in_thread,
     charge,
     current,
     memo_of_thread,
@@ -82,7 +84,7 @@ def _is_fake(function: Any, address: Any = None) -> bool:
 
 def _named(address: Any) -> Asked | None:
     """Return a label for an address with a host name: the look-up and the access to its address are one attempt."""
-    if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked.get() is not None:  # noqa: PLR2004 - (host, port)
+    if type(address) is not tuple or len(address) < 2 or type(address[1]) is not int or asked_here() is not None:  # noqa: PLR2004 - (host, port)
         return None
     name = host_text(address[0]) if isinstance(address[0], (str, bytes, bytearray)) else ""
     return None if name in _NO_NAMES or parse_ip(name) is not None else Asked(name, address[1])
@@ -131,6 +133,8 @@ class _Table:
                 if not isinstance(real, _socket.socket):  # not a socket at all: the call itself raises the error
                     return wrapped(*args, **kwargs)
                 family = family_of(real)
+            if type(wrapped) is BuiltinFunctionType and (sent := self._known(kind, family, address)) is not None:
+                return wrapped(*(sent if arg is address else arg for arg in args), **kwargs)
             asks = kind if family != AF_PACKET else kind_of_bind(kind, family)
             reads = read_address if asks is not Kind.CONNECT else reader_of_connect(asks, family, real)
             label = _named(address) if family in IP_FAMILIES else None
@@ -228,7 +232,9 @@ class _Table:
         if kind is Kind.BIND:
             self.judge(Kind.LOOKUP, route, family, address, sock, read_bound_name)
         asked_for = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
-        asked_for = spelled_here(host, family) or asked_for
+        stamp = names.hosts_file.stamp()
+        spelled = spelled_here(host, family)
+        asked_for = spelled or asked_for
         one_shot = ("socket.getaddrinfo", asked_for, None)
         passes.allow(one_shot)
         try:
@@ -239,7 +245,34 @@ class _Table:
         self.remember(host, [first])
         resolved = (first, *address[1:])
         self.judge(kind, route, family, resolved, sock, read)
+        scope = scope_here()
+        if spelled is None and type(host) is type(address[0]) and scope is not None:
+            with contextlib.suppress(TypeError):  # an item that can't be hashed
+                if scope.memo.get((Reach.MACHINE, (kind, address)), "") == stamp:
+                    scope.memo[kind, family, address] = _LookUp(_socket.getaddrinfo, host, stamp, first)
         return resolved
+
+    def _known(self, kind: Kind, family: int, address: Any) -> Any:
+        """Return the permitted address of a name that was permitted to the guard before; None if it has to be judged.
+
+        The name is looked up each time, as the call would do.
+        """
+        scope = scope_here()
+        if scope is None or type(address) is not tuple or not address or type(address[0]) is not str:
+            return None
+        try:
+            known: _LookUp | None = scope.memo.get((kind, family, address))
+        except TypeError:  # an item that can't be hashed
+            return None
+        if known is None or type(address[1]) is not int:  # 80.0 equals 80, and is refused by the call itself
+            return None
+        if known.function is not _socket.getaddrinfo or known.stamp != names.hosts_file.stamp():
+            return None
+        first = str(known.function(known.host, None, family, _socket.SOCK_DGRAM)[0][4][0])
+        if known.latest is not look_ups.latest or first != known.answer:
+            self.remember(address[0], [first])
+            known.note(first)
+        return scope.memo.get((kind, (first, *address[1:])))
 
     def listen(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Judge ``listen`` on an unbound socket as a bind: the system chooses the port."""
@@ -390,14 +423,22 @@ class _Table:
             asked.reset(token)
 
     def connection(self, function: Any) -> Callable[..., Any]:
-        """Make the function that the calls of ``create_connection`` run: at a number there is a single step."""
+        """Make the function that the calls of ``create_connection`` run."""
 
         def call(_proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             address = args[0] if args else None
-            if type(address) is tuple and address and type(host := address[0]) is str and parse_ip(host) is not None:
+            if type(address) is not tuple or len(address) != 2 or type(host := address[0]) is not str:  # noqa: PLR2004 - (host, port)
+                return self.create_connection(function, None, args, kwargs)
+            if parse_ip(host) is not None:  # a single step, which connects to the address that the caller gave
                 return function(*args, **kwargs)
-            return self.create_connection(function, None, args, kwargs)
+            if asked.get() is not None or asked_in_thread.address is not None or "greenlet" in sys.modules:
+                return self.create_connection(function, None, args, kwargs)
+            asked_in_thread.address = address
+            try:
+                return function(*args, **kwargs)
+            finally:
+                asked_in_thread.address = asked_in_thread.asked = None
 
         return call
 
@@ -408,7 +449,7 @@ class _Table:
             __tracebackhide__ = True
             address = args[-1] if args else None
             sight = read_address(Kind.CONNECT, _socket.AF_INET6, address)
-            if sight is None or asked.get() is not None:
+            if sight is None or asked_here() is not None:
                 return method(wrapped, instance, args, kwargs)
             token = asked.set(Asked(sight.endpoint.host, sight.endpoint.port))
             try:
@@ -498,7 +539,8 @@ def _note_look_up(call: tuple[str, tuple[Any, ...]], subject: tuple[Any, ...], k
     # Only for the module's own function: gevent's goes on in other threads, and C code has no direct form.
     if scope is not None and getattr(known.function, "__globals__", None) is _SOCKET_GLOBALS:
         with contextlib.suppress(TypeError):  # an argument that can't be hashed
-            if (Kind.LOOKUP, subject) in scope.memo or scope.memo.get((Reach.NOWHERE, subject), "") == known.stamp:
+            judged = (Kind.LOOKUP, subject)
+            if judged in scope.memo or scope.memo.get((Reach.NOWHERE, judged), "") == known.stamp:
                 scope.memo[call] = known
 
 

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import tasks
-from pytest_test_categories._attribution.origin import Carried, changed, maker, spawner, state, trio_task
+from pytest_test_categories._attribution.origin import Carried, carrier_of, changed, maker, spawner, state, trio_task
 from pytest_test_categories._host.wrapping import EntryPoint
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Job:
         """Call something on behalf of the submitter."""
         __tracebackhide__ = True
         outer = getattr(state.running, "job", None)
-        state.running.job, state.running.carrier = self, None
+        state.running.job, state.running.carrier = self, carrier_of(self.scope)
         if state.on_change is not None:
             changed()
         try:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import stack
-from pytest_test_categories._attribution.origin import Asked, asked, charge
+from pytest_test_categories._attribution.origin import Asked, asked, asked_here, charge
 from pytest_test_categories._host.names import reach_of_name, spelled_here
 from pytest_test_categories._host.unix_sockets import our_family
 from pytest_test_categories._rules.address import Endpoint, Reach, host_text, parse_ip, pipe_endpoint
@@ -131,7 +131,7 @@ def _one_attempt(
     if judges is None or not places:
         yield _as_it_is
         return
-    outer = asked.get()  # this call may be a step itself
+    outer = asked_here()  # this call may be a step itself
     label = outer or Asked(*place(places[0])[1])
     token = asked.set(label)
     try:
@@ -190,7 +190,7 @@ def _ask(judge: Judge, remember: Remember, kind: Kind, route: str, where: Any) -
         return
     looks_up = kind in {Kind.LOOKUP, Kind.REVERSE_LOOKUP}
     # The access to a place and to the addresses of its name are one attempt.
-    steps = not looks_up and asked.get() is None and parse_ip(address[0]) is None
+    steps = not looks_up and asked_here() is None and parse_ip(address[0]) is None
     token = asked.set(Asked(*address)) if steps else None
     try:
         if route.startswith("uvloop."):
