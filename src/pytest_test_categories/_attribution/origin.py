@@ -171,7 +171,9 @@ class Scope:
 
     def close(self) -> None:
         """End the scope: tasks that still run become its leftovers."""
-        self.open = self.held = False
+        self.open = False
+        if self.held:
+            self.held = False
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
         if self.kind.claims_tasks:
@@ -489,7 +491,8 @@ def begin_phase(scope: Scope) -> None:
 
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
-    scope.outside = None
+    if scope.outside is not None:
+        scope.outside = None
     try:  # one call; a context manager would cost more than it, and this runs three times for each test
         state.phases.remove(scope)
     except ValueError:
