@@ -172,7 +172,9 @@ class Scope:
 
     def close(self) -> None:
         """End the scope: tasks that still run become its leftovers."""
-        self.open = self.held = False
+        self.open = False
+        if self.held:
+            self.held = False
         self.memo.clear()  # it holds answers of look-ups, and the scope may live on for its records
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
@@ -493,7 +495,8 @@ def begin_phase(scope: Scope) -> None:
 
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
-    scope.outside = None
+    if scope.outside is not None:
+        scope.outside = None
     try:  # one call; a context manager would cost more than it, and this runs three times for each test
         state.phases.remove(scope)
     except ValueError:
