@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from pytest_test_categories._kernel.filter import MACHINES, PERMITTED, X32, assemble, program
+from pytest_test_categories._kernel.filter import MACHINES, X32, assemble, program
 
 ALLOW, ASK, MISSING = 0x7FFF0000, 0x7FC00000, 0x00050000 | errno.ENOSYS
 CONTROL: Final = 901
@@ -53,21 +53,6 @@ class TestOnEachMachine:
         machine = MACHINES[name]
         code = program(machine, CONTROL)
         assert answer(code, machine.arch, machine.calls["sendto"], 3, 1, 1, 0, address, 16) == expected
-
-    @pytest.mark.parametrize(
-        ("flags", "expected"),
-        [
-            pytest.param(0, ASK, id="none"),
-            pytest.param(PERMITTED, ALLOW, id="permitted"),
-            pytest.param(PERMITTED | 0x4000, ASK, id="one more"),
-            pytest.param(PERMITTED & ~0x2000, ASK, id="one less"),
-            pytest.param(-1 & 0xFFFFFFFF, ASK, id="all"),
-        ],
-    )
-    def test_sendto_with_the_flags_of_what_is_permitted_is_not(self, name: str, flags: int, expected: int) -> None:
-        machine = MACHINES[name]
-        code = program(machine, CONTROL)
-        assert answer(code, machine.arch, machine.calls["sendto"], 3, 1, 1, flags, 0x7FFD00000010, 16) == expected
 
     def test_sendmsg_is_asked_about_but_for_the_control_socket(self, name: str) -> None:
         machine = MACHINES[name]

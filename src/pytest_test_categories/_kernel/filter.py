@@ -92,12 +92,6 @@ MACHINES: Final = {
 """The architectures that the layer supports, by the name that ``platform.machine()`` returns."""
 
 X32: Final = 0x40000000
-PERMITTED: Final = 0x3428
-"""Flags of a ``sendto`` that a Python layer has permitted: Linux does not look at them when it sends a datagram.
-
-MSG_CTRUNC, MSG_TRUNC and MSG_ERRQUEUE are for receivers, MSG_SYN and MSG_RST for nobody. No program sends with all five
-by accident.
-"""
 
 # linux/seccomp.h
 _SET_MODE_FILTER: Final = 1
@@ -167,12 +161,9 @@ def program(machine: Machine, control: int) -> bytes:
         # send() is sendto() without an address: the kernel allows it without asking.
         "sendto",
         (_LOAD, address),
-        (_EQUAL, 0, None, "addressed"),
+        (_EQUAL, 0, None, "ask"),
         (_LOAD, address + 4),
-        (_EQUAL, 0, "allow", None),
-        "addressed",
-        (_LOAD, _ARGUMENTS + 3 * 8),
-        (_EQUAL, PERMITTED, "allow", "ask"),
+        (_EQUAL, 0, "allow", "ask"),
         "sendmsg",
         (_LOAD, _ARGUMENTS),
         (_EQUAL, control, "allow", "ask"),

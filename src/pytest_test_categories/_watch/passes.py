@@ -25,19 +25,6 @@ class PermittedHost(str):
     __slots__ = ()
 
 
-class _Outside:
-    """What the layer outside of this process lets pass without a look at it.
-
-    Attributes:
-        flags: Flags that mark a permitted ``sendto`` of a datagram; 0 if there is no such layer.
-    """
-
-    flags = 0
-
-
-outside: Final = _Outside()
-
-
 class _Passes(threading.local):
     """The passes of one thread: they must not permit another thread's call."""
 

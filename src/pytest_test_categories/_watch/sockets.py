@@ -52,7 +52,6 @@ from pytest_test_categories._watch.endpoints import (
     read_group,
     read_pipe,
     reader_of_connect,
-    type_of,
 )
 
 if TYPE_CHECKING:
@@ -209,11 +208,7 @@ class _Table:
                     except (TypeError, IndexError):
                         permitted = None
                     if permitted is not None:
-                        if count != 2:  # noqa: PLR2004 - sendto(data, address)
-                            return method(sock, *args[:-1], permitted)
-                        if (flags := passes.outside.flags) and type_of(sock) == _socket.SOCK_DGRAM:
-                            return method(sock, args[0], flags, permitted)
-                        return method(sock, args[0], permitted)
+                        return method(sock, args[0], permitted) if count == 2 else method(sock, *args[:-1], permitted)  # noqa: PLR2004 - sendto(data, address)
                 return wrapper(bound(sock), sock, args, kwargs)
 
             return call

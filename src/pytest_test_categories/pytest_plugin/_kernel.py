@@ -18,7 +18,6 @@ from pytest_test_categories._rules.policy import Attempt, EnforcementMode, Kind,
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import KERNEL
 from pytest_test_categories._runtime import runtime
-from pytest_test_categories._watch import passes
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
@@ -173,7 +172,6 @@ def confirm(settings: Settings) -> None:
             _state.word = ""
             runtime.judge.outside = None
             origin.state.on_change = origin.state.on_thread_end = None
-            passes.outside.flags = 0
     _check_required(settings)
 
 
@@ -195,7 +193,6 @@ def _start(config: pytest.Config) -> None:
     if _state.reason:
         return
     from pytest_test_categories._kernel import start
-    from pytest_test_categories._kernel.filter import PERMITTED
 
     client = None
     path = ""
@@ -214,7 +211,6 @@ def _start(config: pytest.Config) -> None:
         client.on_report, client.on_loss = put_on_record, announce_loss
         runtime.judge.outside = client
         origin.state.on_change = client.publish
-        passes.outside.flags = PERMITTED
         origin.state.on_thread_end = client.release_thread
 
 
