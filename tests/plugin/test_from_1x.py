@@ -34,7 +34,11 @@ def _give(pytester: pytest.Pytester, row: _from_1x.Row) -> list[str]:
 
 
 def test_the_table_has_what_the_plugin_registers() -> None:
-    assert {row.name for row in _from_1x.TABLE} == {*_options._FROM_1X_INI, *_options._FROM_1X_OPTIONS}
+    assert {row.name for row in _from_1x.TABLE} == {
+        *_options._FROM_1X_INI,
+        *_options._FROM_1X_VALUED,
+        *_options._FROM_1X_BARE,
+    }
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -138,3 +142,14 @@ def test_a_project_without_such_settings_does_not_import_the_table(pytester: pyt
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "1 passed" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_options_are_told_by_the_names_they_were_given_by(pytester: pytest.Pytester, run_pytest: Run) -> None:
+    """Also where a value is an argument of its own, and where two of them are given."""
+    pytester.makepyfile(TEST)
+    result = run_pytest("--test-categories-small-target", "80", "--test-categories-tolerance=5", "-Werror")
+    assert result.ret == pytest.ExitCode.OK
+    assert [line.split()[0] for line in result.outlines if " is ignored: " in line] == [
+        "--test-categories-small-target",
+        "--test-categories-tolerance",
+    ]

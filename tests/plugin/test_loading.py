@@ -181,3 +181,81 @@ def test_pytest_rewrites_nothing_of_ours_and_nothing_dear_is_imported(
     rewritten, there, finders = json.loads(line.removeprefix("PROBE"))
     assert (rewritten, there) == (["pytest_test_categories.pytest_plugin"], [])  # pytest itself imports that one
     assert "_Plainly" not in finders
+
+
+NEEDED: Final = frozenset(
+    """
+    _attribution _attribution.carriers _attribution.carriers.executors _attribution.carriers.exits
+    _attribution.carriers.greenlets _attribution.carriers.loops _attribution.carriers.signals
+    _attribution.carriers.threads _attribution.origin _attribution.stack _attribution.tasks _guard _host
+    _host.c_library _host.files _host.imports _host.multicast _host.names _host.system _host.unix_sockets _host.wrapping
+    _judge _ledger _ledger.expecting _ledger.ledger _ledger.records _ledger.runs _processes _processes.child
+    _processes.child.pytest_test_categories_child _processes.forked _processes.jobs _processes.pools
+    _processes.programs _processes.spool _rules _rules.address _rules.advice _rules.errors _rules.named_tuples
+    _rules.policy _rules.violation _rules.wording _runtime _watch _watch.audit _watch.clients _watch.clients.announced
+    _watch.connections _watch.endpoints _watch.passes _watch.sockets pytest_plugin pytest_plugin._collection
+    pytest_plugin._fixtures pytest_plugin._options pytest_plugin._other_guards pytest_plugin._phases
+    pytest_plugin._private pytest_plugin._runners pytest_plugin._session pytest_plugin._sizes pytest_plugin._summary
+    pytest_plugin._unwatched
+    """.split()
+)
+"""All that a run of small tests imports of this package while nothing is refused; a start costs what these cost."""
+
+NEEDED_IN_OFF_MODE: Final = frozenset(
+    "_ledger _ledger.runs _rules _rules.named_tuples pytest_plugin pytest_plugin._off pytest_plugin._options".split()
+)
+
+
+@pytest.mark.parametrize(
+    ("mode", "needed"), [pytest.param("strict", NEEDED, id="strict"), pytest.param("off", NEEDED_IN_OFF_MODE, id="off")]
+)
+def test_a_run_that_breaks_no_rule_imports_no_more_than_it_needs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str, needed: frozenset[str]
+) -> None:
+    """What the other runs need (reports, baselines, fakes, the kernel layer) comes when it is asked for."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    probe = (
+        "import sys\ndef pytest_unconfigure():\n"
+        "    print('OURS', *(n for n in sys.modules if n.startswith('pytest_test_categories.')))"
+    )
+    pytester.makepyfile(probe=probe, test_it="import pytest\n@pytest.mark.small\ndef test_it(): pass\n")
+    ours = ["-p", "pytest_test_categories.pytest_plugin", f"--test-categories-enforcement={mode}"]
+    result = pytester.runpytest_subprocess("-p", "probe", "-p", "no:cacheprovider", *NO_PDB, *ours)
+    result.assert_outcomes(passed=1)
+    line = next(line for line in result.outlines if line.startswith("OURS"))
+    imported = {name.removeprefix("pytest_test_categories.") for name in line.split()[1:]}
+    assert imported - needed == set()
+
+
+REFUSED: Final = """
+import socket
+from unittest import mock
+
+import pytest
+
+@pytest.mark.small
+def test_it():
+    with mock.patch("builtins.open", side_effect=TypeError), mock.patch("os.stat", side_effect=TypeError):
+        socket.create_connection(("198.51.100.1", 80))
+"""
+
+
+def test_what_a_refusal_needs_is_imported_whatever_the_test_has_replaced(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_unconfigure():
+            late = sys.modules["pytest_test_categories._attribution.client_requests"]
+            print("LOADER", type(late.__spec__.loader).__name__)
+            print("FINDERS", [type(finder).__name__ for finder in sys.meta_path])
+        """
+    )
+    pytester.makepyfile(REFUSED)
+    result = run_pytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Attempted network connection to 198.51.100.1:80*"])
+    assert "LOADER SourceFileLoader" in result.outlines
+    assert not any("_Plain'" in line for line in result.outlines)

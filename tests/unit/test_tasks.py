@@ -180,6 +180,27 @@ def test_a_task_that_takes_no_mark_is_known_by_its_context() -> None:
     asyncio.run(main())
 
 
+def test_a_task_whose_creation_outlasts_a_guard_is_the_guards_leftover() -> None:
+    """As when a task runs eagerly: it gets its mark only when the guard, under which it was created, has closed."""
+    owner = Scope(ScopeKind.TEST, None, "a test")
+
+    def create(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> asyncio.Task[Any]:
+        tasks.claim(owner)
+        return asyncio.Task(coroutine, loop=loop, **rest)
+
+    async def main() -> list[Scope | None]:
+        asyncio.get_running_loop().set_task_factory(create)
+        made = asyncio.create_task(asyncio.sleep(0))
+        asyncio.get_running_loop().set_task_factory(None)
+        later = asyncio.create_task(asyncio.sleep(0))
+        tasks.claim(None)
+        await asyncio.gather(made, later)
+        return [None if mark is None else mark.era.owner for mark in map(tasks.born, (made, later))]
+
+    tasks.claim(None)  # the era that begins here has no task
+    assert asyncio.run(main()) == [owner, None]
+
+
 def test_what_takes_no_attributes_stays_without_a_mark() -> None:
     class Slotted:
         __slots__ = ()

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pytest_test_categories._attribution import stack, tasks
 from pytest_test_categories._rules.named_tuples import NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextvars import Context
     from types import FrameType
+    from typing import Protocol
 
     from pytest_test_categories._ledger.records import Expecting, Record
     from pytest_test_categories._rules.policy import Policy
@@ -171,7 +172,9 @@ class Scope:
 
     def close(self) -> None:
         """End the scope: tasks that still run become its leftovers."""
-        self.open = self.held = False
+        self.open = False
+        if self.held:
+            self.held = False
         self.memo.clear()  # it holds answers of look-ups, and the scope may live on for its records
         flow = _running_flow()
         self.closer = this_thread() if flow is None else weakref.ref(flow)
@@ -392,13 +395,15 @@ LEFTOVER: Final = "leftover"
 AT_THE_END: Final = "after the last test"
 
 
-class Work(Protocol):
-    """A piece of work, such as a job of a pool, that runs on behalf of the code that submitted it."""
+if TYPE_CHECKING:  # making a Protocol class takes longer than making another
 
-    WHAT: str
-    scope: Carried
-    task: Callable[[], Any] | None  # a weak reference to the task that waits for it
-    made: stack.Made | None
+    class Work(Protocol):
+        """A piece of work, such as a job of a pool, that runs on behalf of the code that submitted it."""
+
+        WHAT: str
+        scope: Carried
+        task: Callable[[], Any] | None  # a weak reference to the task that waits for it
+        made: stack.Made | None
 
 
 def _unpatched(module: str, name: str) -> Any:
@@ -490,7 +495,8 @@ def begin_phase(scope: Scope) -> None:
 
 def end_phase(scope: Scope) -> None:
     """End this phase and no other: phases of several threads may end in any order."""
-    scope.outside = None
+    if scope.outside is not None:
+        scope.outside = None
     try:  # one call; a context manager would cost more than it, and this runs three times for each test
         state.phases.remove(scope)
     except ValueError:

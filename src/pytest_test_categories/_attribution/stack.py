@@ -6,20 +6,24 @@ determined once for each file.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pytest_test_categories._attribution import client_requests, tasks
+from pytest_test_categories._attribution import tasks
+from pytest_test_categories._host.imports import import_late
 from pytest_test_categories._host.system import System
 from pytest_test_categories._rules.advice import CURES
 from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import CodeType, FrameType
+    from types import CodeType, FrameType, ModuleType
+
+    from pytest_test_categories._attribution import client_requests
 
 _PACKAGE: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _VERSION: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -302,9 +306,15 @@ def read(
         found.cassette,
         importing,
         self_test=self_test,
-        request=client_requests.request_in(found.clients),
-        replace=client_requests.replaced_in(found.own, found.clients, test_file),
+        request="" if found.requests is None else found.requests.request_in(found.clients),
+        replace="" if found.requests is None else found.requests.replaced_in(found.own, found.clients, test_file),
     )
+
+
+@functools.cache
+def _client_requests() -> ModuleType:
+    """Import the reader of clients' requests, at the first violation: most runs have none."""
+    return import_late("_attribution.client_requests")
 
 
 class _Reading:
@@ -318,14 +328,17 @@ class _Reading:
         self.test: Place | None = None
         self.library = ""
         self.cassette = False
-        self.requests = requests
+        self.requests: Any = None
+        if requests:
+            with contextlib.suppress(Exception):  # no descriptor is left, or a test has replaced what imports need
+                self.requests = _client_requests()
         self.own: list[FrameType] = []
         self.clients: client_requests.Clients = {}
 
     def take(self, frame: FrameType, filename: str, line: int | None = None) -> bool:
         """Read the next frame outwards; True if frames further out have nothing to add."""
         if filename == self.test_file or is_project_file(filename):
-            if self.requests:
+            if self.requests is not None:
                 self.own.append(frame)
             place = None
             if self.at is None:
@@ -338,8 +351,8 @@ class _Reading:
                 self.cassette = True
             elif known:
                 self.library = known
-                if self.requests:
-                    client_requests.note(frame, self.clients)
+                if self.requests is not None:
+                    self.requests.note(frame, self.clients)
         return self.settled
 
     @property

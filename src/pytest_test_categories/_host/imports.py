@@ -5,11 +5,14 @@ wrapt's own import hooks run only once.
 
 from __future__ import annotations
 
+import importlib
 import sys
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     Hook = Callable[[ModuleType], object]
@@ -75,3 +78,29 @@ def on_import(name: str, hook: Hook) -> None:
 def off_import(name: str, hook: Hook) -> None:
     """Remove a hook that ``on_import`` added, if any, and every reference to it."""
     _finder.awaited.get(name, {}).pop(hook, None)
+
+
+class _Plain:
+    """Finds the modules of this package as the interpreter does."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
+        """Find a module of this package; leave all others to the next finder."""
+        return PathFinder.find_spec(name, path) if name.partition(".")[0] == _PACKAGE else None
+
+
+def import_late(name: str) -> ModuleType:
+    """Import a module of this package in the middle of a test.
+
+    No other finder is asked: pytest's rewrites assertions with functions that the test may have replaced, such as
+    ``open``. The interpreter's own uses none of them.
+    """
+    finder = _Plain()
+    sys.meta_path.insert(0, finder)
+    try:
+        return importlib.import_module(f"{_PACKAGE}.{name}")
+    finally:
+        if finder in sys.meta_path:  # the test may have replaced the list
+            sys.meta_path.remove(finder)
+
+
+_PACKAGE: Final = __name__.partition(".")[0]

@@ -15,7 +15,7 @@ import os
 import sys
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution import origin, stack, tasks
 from pytest_test_categories._attribution.origin import Charge, Scope, ScopeKind, asked_here, charge, current
@@ -31,6 +31,7 @@ from pytest_test_categories._rules.wording import line_text, warning_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
 _UNKNOWN: Final = "<unknown>"
 _NOBODYS_VIEW: Final[dict[str, Any]] = {"test": "", "size": ""}
@@ -38,32 +39,34 @@ NAMES_RESOLVED = 1024
 """How many look-ups of one name are counted in warn mode that no connect has followed yet."""
 
 
-class Surroundings(Protocol):
-    """The process that a ledger belongs to, and its connections to parent and child processes."""
+if TYPE_CHECKING:  # making a Protocol class takes longer than making another
 
-    def root(self) -> str:
-        """Return the directory that paths in reports are relative to."""
+    class Surroundings(Protocol):
+        """The process that a ledger belongs to, and its connections to parent and child processes."""
 
-    def process_text(self) -> str:
-        """Return the name of this process in reports; empty for the process that the run began in."""
+        def root(self) -> str:
+            """Return the directory that paths in reports are relative to."""
 
-    def offers_fakes(self) -> bool:
-        """Tell whether a refused client's request is read, along with what a fake can replace."""
+        def process_text(self) -> str:
+            """Return the name of this process in reports; empty for the process that the run began in."""
 
-    def late_text(self) -> str:
-        """Return why attempts of this process are late; empty if they are not."""
+        def offers_fakes(self) -> bool:
+            """Tell whether a refused client's request is read, along with what a fake can replace."""
 
-    def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
-        """Report a violation to the process that ``scope`` belongs to; False if that is this process."""
+        def late_text(self) -> str:
+            """Return why attempts of this process are late; empty if they are not."""
 
-    def take_back(self, scope: Scope, violation: Violation, times: int) -> None:
-        """Report to the process that ``scope`` belongs to, if it is another, how many attempts were expected here."""
+        def send(self, scope: Scope, violation: Violation, attempt: Attempt, *, late: bool, expected: bool) -> bool:
+            """Report a violation to the process that ``scope`` belongs to; False if that is this process."""
 
-    def is_own(self, scope: Scope) -> bool:
-        """Tell whether a scope was entered in this process."""
+        def take_back(self, scope: Scope, violation: Violation, times: int) -> None:
+            """Tell the process that ``scope`` belongs to, if it is another, how many attempts were expected here."""
 
-    def collect(self) -> None:
-        """Record what other processes report."""
+        def is_own(self, scope: Scope) -> bool:
+            """Tell whether a scope was entered in this process."""
+
+        def collect(self) -> None:
+            """Record what other processes report."""
 
 
 class Ledger:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._rules.address import split_target
 from pytest_test_categories._rules.advice import cures, is_held_by_another, reach_hints, short_fix
-from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def warning_text(violation: Violation) -> str:
 
 def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False) -> str:
     """Return the TC001 text: the first violation in full, and one line for each further one."""
+    from pytest_test_categories._rules.fakes import fake  # most runs have no violation to report
+
     first, *others = violations
     lines = [
         "[TC001] Network Access Violation",

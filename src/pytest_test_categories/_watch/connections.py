@@ -318,14 +318,17 @@ def _reader(process: int) -> Callable[[Kind, int, Any], Sight | None]:
 def _writing(wrapped: Any) -> Any:
     """Return the function in the place of ``os.write``.
 
-    It refers to functions of this module only, so that tools that send a function's code elsewhere can send it.
+    It refers to little besides functions of this module, so that tools that send a function's code can send it.
     """
+    proofs = seen.proofs
 
     def write(_home: object, fd: Any, data: Any, /) -> Any:
         __tracebackhide__ = True
-        if type(fd) is not int or not _is_no_socket(fd):
-            fd = _judged(fd)
-        return wrapped(fd, data)
+        try:
+            known = type(fd) is int and proofs[fd](fd)  # as ``_is_no_socket``
+        except (KeyError, OSError):
+            known = False
+        return wrapped(fd if known else _judged(fd), data)
 
     return write
 

@@ -5,8 +5,10 @@ In off mode nothing but this module and ``_options`` is imported, and no hook ru
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.machinery import PathFinder
+from importlib.util import spec_from_file_location
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,8 +34,14 @@ class _Plainly:
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
         """Find a module of this package or of wrapt; leave all others to the next finder, pytest's."""
-        plain = name.partition(".")[0] in {"pytest_test_categories", "wrapt"}
-        return PathFinder.find_spec(name, path) if plain else None
+        package, _, inside = name.partition(".")
+        if package not in {"pytest_test_categories", "wrapt"}:
+            return None
+        if inside and path and package == "pytest_test_categories":
+            file = f"{path[0]}{os.sep}{inside.rpartition('.')[2]}.py"
+            if os.path.isfile(file):  # the usual case, in half the time: no other suffix is tried
+                return spec_from_file_location(name, file)
+        return PathFinder.find_spec(name, path)
 
 
 with _Plainly():

@@ -262,13 +262,23 @@ _FROM_1X_INI: Final = (
     "test_categories_large_target",
     "test_categories_tolerance",
 )
-_FROM_1X_OPTIONS: Final[dict[str, dict[str, Any]]] = {
-    **{f"--{name.replace('_', '-')}": {} for name in _FROM_1X_INI},
+_FROM_1X_VALUED: Final = (
+    *(f"--{name.replace('_', '-')}" for name in _FROM_1X_INI),
+    "--test-size-report-file",
+    "--test-categories-suggest-output",
+)
+_FROM_1X_BARE: Final[dict[str, dict[str, Any]]] = {
     "--test-size-report": {"nargs": "?", "const": "basic"},
-    "--test-size-report-file": {},
     "--test-categories-suggest": {"action": "store_const", "const": "yes"},
-    "--test-categories-suggest-output": {},
 }
+
+
+class _Note(argparse.Action):
+    """Keeps the value of each of an option's names: one option with many names costs each run less than many do."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, value: object, name: str | None = None) -> None:
+        """Note a value."""
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name: value})
 
 
 def add_from_1x(parser: pytest.Parser) -> None:
@@ -276,14 +286,15 @@ def add_from_1x(parser: pytest.Parser) -> None:
     for name in _FROM_1X_INI:
         parser.addini(name, "A setting of version 1, without effect", type="string", default="")
     group = parser.getgroup("test categories")
-    for name, settings in _FROM_1X_OPTIONS.items():
+    group.addoption(*_FROM_1X_VALUED, dest="test_categories_from_1x", action=_Note, help=argparse.SUPPRESS)
+    for name, settings in _FROM_1X_BARE.items():
         group.addoption(name, help=argparse.SUPPRESS, **settings)
 
 
 def from_1x(config: pytest.Config) -> dict[str, str]:
     """Return the options and ini keys of version 1 that a run sets, by name."""
-    given = {}
-    for name in _FROM_1X_OPTIONS:
+    given = dict(getattr(config.option, "test_categories_from_1x", None) or {})
+    for name in _FROM_1X_BARE:
         value = getattr(config.option, name[2:].replace("-", "_"), None)
         if value is not None:
             given[name] = str(value)

@@ -226,8 +226,7 @@ class Phases:
         now = self._now
         return now if now is not None and now.item is item else self._tests.get(identity(item))
 
-    def _open(self, item: pytest.Item) -> _Test:
-        known = self._known(item)
+    def _open(self, item: pytest.Item, known: _Test | None) -> _Test:
         if known is not None:  # a rerun; some runners skip the tear-down before it
             known.end()
         policy = self._policy_of(item)
@@ -296,7 +295,7 @@ class Phases:
         __tracebackhide__ = _hidden
         test = self._known(item)
         if test is None or not test.has_run:
-            test = self._open(item)
+            test = self._open(item, test)
         self._enter(test)
         error: BaseException | None = None
         try:
@@ -362,7 +361,7 @@ class Phases:
         """Guard a test's body where it runs outside of the test's phases: before them, or in a thread of one."""
         test = self._known(item)
         if test is None or not test.open:
-            test = self._open(item)
+            test = self._open(item, test)
             test.has_run = True
         outer = current.get()
         current.set(test.inner or test)
@@ -374,7 +373,7 @@ class Phases:
     def _running(self, item: pytest.Item) -> _Test:
         """Return the running test of an item; open it first if the runner skipped its set-up."""
         test = self._known(item)
-        return test if test is not None and test.open else self._open(item)
+        return test if test is not None and test.open else self._open(item, test)
 
     def _enter(self, test: _Test) -> None:
         self._now = test

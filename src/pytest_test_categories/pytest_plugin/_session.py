@@ -11,13 +11,14 @@ import pytest
 
 from pytest_test_categories._attribution import origin, stack
 from pytest_test_categories._attribution.origin import Scope, ScopeKind, current
+from pytest_test_categories._host.imports import import_late
 from pytest_test_categories._host.system import System
 from pytest_test_categories._host.wrapping import install_all, remove_all
 from pytest_test_categories._ledger.runs import Run, runs
 from pytest_test_categories._rules.errors import NetworkAccessViolationError, NetworkAccessWarning
 from pytest_test_categories._rules.policy import EnforcementMode, Policy, TestSize
 from pytest_test_categories._runtime import runtime
-from pytest_test_categories.pytest_plugin import _options, _private, _runners, _selection
+from pytest_test_categories.pytest_plugin import _options, _private, _runners
 from pytest_test_categories.pytest_plugin._collection import Collecting
 from pytest_test_categories.pytest_plugin._fixtures import FixtureGuard, FixturePlan
 from pytest_test_categories.pytest_plugin._other_guards import OtherGuards
@@ -178,9 +179,7 @@ class Session:
             self._no_reports.pop()
         except IndexError:  # another thread was faster
             return
-        from pytest_test_categories.pytest_plugin._reports import Reports
-
-        self._config.pluginmanager.register(Reports(self._phases), REPORTS)
+        self._config.pluginmanager.register(import_late("pytest_plugin._reports").Reports(self._phases), REPORTS)
 
     def collecting(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Watch the import of a conftest."""
@@ -216,6 +215,8 @@ class Session:
         self._collecting.check_items(session, items, everything, self._sizes)
         self._plan.compute(everything)
         if self._settings.path_sizes or self._settings.fixture_sizes:
+            from pytest_test_categories.pytest_plugin import _selection
+
             self._summary.note_unused(_selection.unused(session, everything, self._settings, self._sizes))
         if self._tracker is not None:
             self._tracker.note_selection(everything, items)

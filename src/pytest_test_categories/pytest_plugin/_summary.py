@@ -13,7 +13,7 @@ from pytest_test_categories._rules.policy import EnforcementMode, TestSize
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._rules.wording import counted, grouped_lines, line_text, warning_text
 from pytest_test_categories._runtime import runtime
-from pytest_test_categories.pytest_plugin import _other_guards, _private, _selection, _unwatched
+from pytest_test_categories.pytest_plugin import _other_guards, _private, _unwatched
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ class Summary:
         self._unused: dict[str, None] = {}
         self._added_late: dict[str, None] = {}
         self._worker_tells = False
+
+    def _unused_lines(self) -> list[str]:
+        if not self._unused:  # most projects have no rules
+            return []
+        from pytest_test_categories.pytest_plugin import _selection
+
+        return _selection.to_say(self._unused, self._config)
 
     def note_unused(self, texts: Iterable[str]) -> None:
         """Note the lines about settings that matched nothing, for a run that collects the whole project."""
@@ -131,7 +138,7 @@ class Summary:
             *_unwatched.lines(self._unwatched),
             *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
-            *_selection.to_say(self._unused, self._config),
+            *self._unused_lines(),
             *_size_lines(self._counts, denying=bool(self._run.deny)),
         ]
         if not lines:
