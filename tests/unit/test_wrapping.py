@@ -637,3 +637,16 @@ def test_a_wrapper_that_lies_where_it_was_put_gives_back_what_another_tool_has_p
     assert wrapped is not below
     mine.remove()
     assert vars(holder)[attribute] is wrapped
+
+
+def test_what_wrapt_is_spared_is_there_when_it_asks() -> None:
+    script = (
+        "import sys\nfrom pytest_test_categories._host import wrapping\n"
+        "for name in [n for n in sys.modules if n.startswith('importlib.metadata')]: del sys.modules[name]\n"
+        "wrapping.load()\nimport wrapt\n"
+        "print('importlib.metadata' in sys.modules)\n"
+        "wrapt.discover_post_import_hooks('no.such.group')\n"
+        "print('importlib.metadata' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]

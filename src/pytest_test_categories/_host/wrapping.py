@@ -29,15 +29,20 @@ if TYPE_CHECKING:
 
 
 class _Later(ModuleType):
-    """A module as one module of wrapt knows it: imported at the first access to one of its attributes."""
+    """What ``import`` gives one module of wrapt: the imported module is executed at the first access to it."""
 
     def __getattr__(self, name: str) -> Any:
-        """Import the module."""
-        return getattr(importlib.import_module(self.__name__), name)
+        """Import the module; the name that it is known by is that of its package."""
+        importlib.import_module(self.__name__)
+        return getattr(sys.modules[self.__name__.partition(".")[0]], name)
 
 
-class _WithoutAsyncio(SourceFileLoader):
-    """Loads a module whose functions use asyncio, and in which ``import asyncio`` itself imports nothing yet.
+_SPARED: Final = {"wrapt.synchronization": "asyncio", "wrapt.importer": "importlib.metadata"}
+"""What modules of wrapt import for functions that are not used here; it takes longer than the rest of wrapt."""
+
+
+class _Sparing(SourceFileLoader):
+    """Loads a module in which the import of one other module imports nothing yet.
 
     Only that module is affected: it gets its own ``__import__``, and ``sys.modules`` holds what it would hold anyway.
     """
@@ -47,21 +52,21 @@ class _WithoutAsyncio(SourceFileLoader):
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
         super().exec_module(module)
 
-    @staticmethod
-    def _import(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "asyncio" and name not in sys.modules and not (args[2:3] or (kwargs.get("fromlist"),))[0]:
+    def _import(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        plain = not (args[2:3] or (kwargs.get("fromlist"),))[0]
+        if plain and name == _SPARED[self.name] and name not in sys.modules:
             return _Later(name)
         return builtins.__import__(name, *args, **kwargs)
 
 
 class _Finder:
-    """Finds the module of wrapt that imports asyncio, for a decorator that is not used here."""
+    """Finds the modules of wrapt that import what is not used here."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
-        """Find that module, and leave all others to the next finder."""
-        spec = PathFinder.find_spec(name, path) if name == "wrapt.synchronization" else None
+        """Find such a module, and leave all others to the next finder."""
+        spec = PathFinder.find_spec(name, path) if name in _SPARED else None
         if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = _WithoutAsyncio(spec.loader.name, spec.loader.path)
+            spec.loader = _Sparing(spec.loader.name, spec.loader.path)
         return spec
 
 
@@ -81,7 +86,7 @@ writing: Final = _Writing()
 
 
 def load() -> None:
-    """Import wrapt without importing asyncio, which takes four times as long as wrapt itself."""
+    """Import wrapt without what only its unused parts need."""
     if "wrapt" in sys.modules:
         return
     finder = _Finder()
