@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# With TCP_FASTOPEN_CONNECT, connect() succeeds without a packet and with no listener at that port, once any port of the host has given a cookie; getpeername() then fails.
+# With TCP_FASTOPEN_CONNECT, connect() succeeds without a packet, also where nobody listens, once any port of the host has given a cookie.
 #
 # Versions: seen with Linux 6.18 and CPython 3.11.7. No package is needed.
 # Behaviour: the option is set on a client's socket, to spare a round trip. The first connection to a host is an ordinary one, in which a server that has

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A connected UDP socket whose peer is down fails each second send(), and the packet of a failed send() isn't sent, even if the peer is up by then; port 0 is a port like others.
+# A connected UDP socket whose peer is down fails each second send(), and what a failed send() was given isn't sent, even if the peer is up by then.
 #
 # Versions: seen with Linux 6.18 and CPython 3.11.7. No package is needed.
 # Behaviour: the refusal of a packet (ICMP, port unreachable) is kept in the socket, and the next send() raises it instead of sending: of six, the second,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `platform.uname()[0]` starts a child process and `platform.uname().system` doesn't; so do len(), unpacking, pickling and `if platform.uname()`, and platform.platform().
+# `platform.uname()[0]` starts a child process and `platform.uname().system` doesn't; so do len(), unpacking, `if platform.uname()` and platform.platform().
 #
 # Versions: CPython 3.11.7, 3.12.1 and 3.13.0 on Linux; each Python of this machine is tried, from 3.11 to 3.13.
 # Behaviour: the result is a tuple of five, and its sixth value, the processor, is found when something goes through it, by running `uname -p`.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pytest 9.2's monkeypatch.setattr() on Django's `cache` or `connection`, a SimpleLazyObject or Dynaconf's settings deletes the attribute at the test's end; 9.1 put it back.
+# pytest 9.2's monkeypatch.setattr() on Django's `cache` or `connection` or Dynaconf's settings deletes the attribute at the test's end; 9.1 put it back.
 #
 # Versions: pytest 9.1.1 and 9.2.0 with Django 5.2.19, dynaconf 3.3.5, wrapt 2.5.2 and Werkzeug 3.1.9, CPython 3.11.7.
 # Behaviour: 9.2 looks into the target's own `__dict__` for what to put back, and if the name isn't there, it takes the value for a class's and undoes the
