@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# coverage's `patch = subprocess`: each Python child imports some 170 modules more and leaves a 52 KiB data file, also `python -I -c pass`, which runs nothing that is measured.
+# coverage's `patch = subprocess`: each Python child imports some 170 modules more and leaves a data file of 52 KiB, even `python -I -c pass`.
 #
 # Versions: coverage 7.17.5 (wheel), CPython 3.11.7.
 # Behaviour: with `patch = subprocess` the environment of `coverage run` tells each Python below it, by a .pth file of coverage's in site-packages,

@@ -39,9 +39,13 @@ cd "$work/suite"
 look() {
     local version=$1 mode=$2 workers=$3 pattern=$4
     "$work/venv/bin/python" -m pytest -v -p no:cacheprovider -n 2 --dist "$mode" >output
-    echo "pytest $version, --dist $mode: $(grep -c PASSED output) passed by $(grep -o '^\[gw.\]' output | sort -u | wc -l) workers, such as$(sed -n 's/.*PASSED test_group.py:://p' output | sort | head -1 | sed 's/^/ /')"
-    test "$(grep -c PASSED output)" = 12
-    test "$(grep -o '^\[gw.\]' output | sort -u | wc -l)" = "$workers"
+    local passed workers_seen one
+    passed=$(grep -c PASSED output)
+    workers_seen=$(grep -o '^\[gw.\]' output | sort -u | wc -l)
+    one=$(sed -n 's/.*PASSED test_group.py:://p' output | sort | sed -n 1p)
+    echo "pytest $version, --dist $mode: $passed passed by $workers_seen workers, such as $one"
+    test "$passed" = 12
+    test "$workers_seen" = "$workers"
     grep -q "$pattern" output
 }
 for version in 9.1.1 9.2.0; do
