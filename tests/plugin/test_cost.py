@@ -122,8 +122,9 @@ def test_what_costs_most_at_the_edges_is_done_once(tmp_path: Path, monkeypatch: 
     with open("events.json", encoding="utf-8") as file:
         writes, starts, refusals = json.load(file)
     assert writes == [[]] * 4
-    assert {*starts[1], *starts[2]} <= {"subprocess.Popen", "sys._getframe", "os.posix_spawn"}
-    assert len(starts[2]) <= 2
+    how = {"os.posix_spawn", "_posixsubprocess.fork_exec"}  # the second is raised from 3.15 on
+    assert {*starts[1], *starts[2]} <= {"subprocess.Popen", "sys._getframe", *how}
+    assert len(starts[2]) <= 2 + len(how & {*starts[2]})
     # Most frames of a test's stack are pytest's: reading the code of one is an event.
     assert len(refusals[1]) < len(refusals[0])
     assert len(refusals[1]) == len(refusals[4]) <= 12

@@ -7,12 +7,11 @@ import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import pytest
 
-from pytest_test_categories._rules.named_tuples import NamedTuple
-
+# Nothing of the rest of the package: in off mode it stays unloaded, and runs inside of this run load it each anew.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
