@@ -202,7 +202,7 @@ NEEDED: Final = frozenset(
 """All that a run of small tests imports of this package while nothing is refused; a start costs what these cost."""
 
 NEEDED_IN_OFF_MODE: Final = frozenset(
-    "_ledger _ledger.runs _rules _rules.named_tuples pytest_plugin pytest_plugin._off pytest_plugin._options".split()
+    "_ledger _ledger.runs pytest_plugin pytest_plugin._off pytest_plugin._options".split()
 )
 
 
