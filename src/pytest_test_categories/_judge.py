@@ -179,7 +179,7 @@ class Judge:
         looks_up = kind is Kind.LOOKUP or kind is Kind.REVERSE_LOOKUP
         if looks_up and self.outside is not None:  # it is told each answer
             return
-        known: object = restricted if looks_up else Permitted(key[1])
+        known: object = restricted if looks_up else Permitted(key[1], scope.serial)
         if restricted and not _is_permitted_for_good(charged, attempt, ip):
             here = Reach.NOWHERE if kind is Kind.LOOKUP else Reach.MACHINE
             if ip is not None or reach is not here or self.outside is not None:

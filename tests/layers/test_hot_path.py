@@ -30,7 +30,8 @@ from pytest_test_categories._host import names
 from pytest_test_categories._host.c_library import asks_for_local_names
 from pytest_test_categories._rules import policy
 from pytest_test_categories._rules.address import parse_allow_entry
-from pytest_test_categories._rules.policy import Policy, TestSize
+from pytest_test_categories._rules.policy import Kind, Policy, TestSize
+from pytest_test_categories._watch.passes import Permitted, PermittedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -380,6 +381,37 @@ def test_other_audit_hooks_see_an_address_like_the_callers(listener: Address) ->
         listening = False
     assert seen == [listener, listener]
     assert [repr(address) for address in seen] == [repr(listener)] * 2
+
+
+def test_what_other_audit_hooks_may_keep_is_permitted_to_its_own_guard_alone(listener: Address) -> None:
+    def reuse(address: Any, host: str) -> None:
+        connect_bare(address)
+        with contextlib.closing(_socket.socket(type=_socket.SOCK_DGRAM)) as sock:
+            sock.sendto(b"x", address)
+        sys.audit("socket.getaddrinfo", host, None, 0, 0, 0)
+
+    def refused(address: Any, host: str) -> None:
+        with expect_network_violation():
+            connect_bare(address)
+        with expect_network_violation(), contextlib.closing(_socket.socket(type=_socket.SOCK_DGRAM)) as sock:
+            sock.sendto(b"x", address)
+        with expect_network_violation():
+            sys.audit("socket.getaddrinfo", host, None, 0, 0, 0)
+
+    with network_guard("medium"):
+        connect(listener)
+        scope = origin.scope_here()
+        assert scope is not None
+        kept = scope.memo[Kind.CONNECT, listener], PermittedHost("shop.example", scope.serial)
+        assert type(kept[0]) is Permitted
+        reuse(*kept)
+        in_thread(lambda: reuse(*kept))
+        with network_guard("small"):
+            refused(*kept)
+            in_thread(lambda: refused(*kept))
+    with network_guard("small"):
+        refused(*kept)
+        in_thread(lambda: refused(*kept))
 
 
 def test_a_thread_keeps_its_guard_no_longer_than_others_do(listener: Address) -> None:

@@ -268,6 +268,15 @@ def memo_of_thread(scope: Scope | None) -> dict[object, Any]:
     return carrier.memo if carrier is not None and (carrier.open or carrier.held) else _NO_MEMO
 
 
+def is_here(serial: int) -> bool:
+    """Return whether the scope with a serial number is the one whose memo holds here."""
+    scope = current.get()
+    if scope is not None:
+        return scope.open and scope.serial == serial
+    carrier: Scope | None = getattr(state.running, "carrier", None)
+    return carrier is not None and carrier.serial == serial and (carrier.open or carrier.held)
+
+
 def carrier_of(carried: Carried) -> Scope | None:
     """Return what a thread or job carries if that, while it judges, decides who is charged in contexts without a guard.
 

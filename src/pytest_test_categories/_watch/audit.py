@@ -11,7 +11,7 @@ import _socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_test_categories._attribution.origin import current, memo_of_thread
+from pytest_test_categories._attribution.origin import current, is_here, memo_of_thread
 from pytest_test_categories._host import names, unix_sockets
 from pytest_test_categories._rules.address import parse_ip, pipe_of
 from pytest_test_categories._rules.policy import Kind
@@ -72,7 +72,7 @@ hook: Final = AuditHook()
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     # By far the commonest event, of calls such as copy.deepcopy's: comparing costs less than the hash of a new text.
     if event != "builtins.id" and event in EVENTS:
-        if args and type(args[-1]) is Permitted:  # the commonest call that is permitted
+        if args and type(args[-1]) is Permitted and is_here(args[-1].serial):  # the commonest call that is permitted
             return
         judge = hook.judge
         if judge is not None:
@@ -136,8 +136,10 @@ def _pipe_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
 def _name_event(judge: Judge, event: str, args: tuple[Any, ...]) -> None:
     __tracebackhide__ = True
     # The commonest calls that are permitted: a wrapper has judged it, or nothing is looked up.
-    if args and (type(host := args[0]) is PermittedHost or (type(host) is str and parse_ip(host) is not None)):
-        return
+    if args:
+        host = args[0]
+        if is_here(host.serial) if type(host) is PermittedHost else type(host) is str and parse_ip(host) is not None:
+            return
     _lookup_event(judge, event, args)
 
 

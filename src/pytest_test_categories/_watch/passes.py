@@ -6,23 +6,41 @@ A pass names its call, and the event uses it up. A flag would not do: greenlets 
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
+from typing import Any, Final, Self
 
 
-class Permitted(tuple[Any, ...]):
+class Permitted(tuple[Any, ...]):  # noqa: SLOT001 - a tuple can have no slots
     """A socket address as it was judged and remembered: the audit event of a call that gets it is not judged again.
 
     A wrapper passes it on in place of an equal address of the caller's. That takes no state, which another greenlet or
     a signal handler could share, and what the C code reads is what was judged, whatever the caller's items become.
+    Other audit hooks see it as well, and may keep it: it permits nothing but to the guard that it was permitted to.
+
+    Attributes:
+        serial: The serial number of that guard's scope.
     """
 
-    __slots__ = ()
+    serial: int
+
+    def __new__(cls, address: tuple[Any, ...], serial: int) -> Self:
+        """Return the address as one that was permitted to the scope with this serial number."""
+        permitted = super().__new__(cls, address)
+        permitted.serial = serial
+        return permitted
 
 
 class PermittedHost(str):
     """The same for the host of a look-up."""
 
-    __slots__ = ()
+    __slots__ = ("serial",)
+
+    serial: int
+
+    def __new__(cls, host: str, serial: int) -> Self:
+        """Return the host as one that was permitted to the scope with this serial number."""
+        permitted = super().__new__(cls, host)
+        permitted.serial = serial
+        return permitted
 
 
 class _Passes(threading.local):

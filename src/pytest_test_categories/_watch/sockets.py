@@ -249,7 +249,7 @@ class _Table:
         if spelled is None and type(host) is type(address[0]) and scope is not None:
             with contextlib.suppress(TypeError):  # an item that can't be hashed
                 if scope.memo.get((Reach.MACHINE, (kind, address)), "") == stamp:
-                    scope.memo[kind, family, address] = _LookUp(_socket.getaddrinfo, host, stamp, first)
+                    scope.memo[kind, family, address] = _LookUp(_socket.getaddrinfo, host, stamp, first, scope.serial)
         return resolved
 
     def _known(self, kind: Kind, family: int, address: Any) -> Any:
@@ -370,7 +370,7 @@ class _Table:
             if called is not host:
                 return _as_of(host, called, answer)
             if looks_up and not kwargs and type(host) is str:
-                _note_look_up((route, args), subject, _LookUp(wrapped, host, stamp, answer))
+                _note_look_up((route, args), subject, wrapped, stamp, answer)
             return answer
 
         return wrapper
@@ -521,9 +521,9 @@ class _LookUp:
 
     __slots__ = ("answer", "function", "host", "latest", "stamp")
 
-    def __init__(self, function: Any, host: str, stamp: tuple[int, int, int] | None, answer: Any) -> None:
+    def __init__(self, function: Any, host: str, stamp: tuple[int, int, int] | None, answer: Any, serial: int) -> None:
         self.function = function
-        self.host = passes.PermittedHost(host)
+        self.host = passes.PermittedHost(host, serial)
         self.stamp = stamp
         self.note(answer)
 
@@ -533,15 +533,21 @@ class _LookUp:
         self.latest = look_ups.latest
 
 
-def _note_look_up(call: tuple[str, tuple[Any, ...]], subject: tuple[Any, ...], known: _LookUp) -> None:
+def _note_look_up(
+    call: tuple[str, tuple[Any, ...]],
+    subject: tuple[Any, ...],
+    function: Any,
+    stamp: tuple[int, int, int] | None,
+    answer: Any,
+) -> None:
     """Remember a look-up for the next such call, if the judge remembers that it is permitted."""
     scope = scope_here()
     # Only for the module's own function: gevent's goes on in other threads, and C code has no direct form.
-    if scope is not None and getattr(known.function, "__globals__", None) is _SOCKET_GLOBALS:
+    if scope is not None and getattr(function, "__globals__", None) is _SOCKET_GLOBALS:
         with contextlib.suppress(TypeError):  # an argument that can't be hashed
             judged = (Kind.LOOKUP, subject)
-            if judged in scope.memo or scope.memo.get((Reach.NOWHERE, judged), "") == known.stamp:
-                scope.memo[call] = known
+            if judged in scope.memo or scope.memo.get((Reach.NOWHERE, judged), "") == stamp:
+                scope.memo[call] = _LookUp(function, call[1][0], stamp, answer, scope.serial)
 
 
 def _wanted(event: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
