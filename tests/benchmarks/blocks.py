@@ -101,24 +101,24 @@ def sendto(times: int, _address: Address) -> int:
         return perf_counter_ns() - start
 
 
-def write_file(times: int, _address: Address) -> int:
-    descriptor = os.open("written", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def _write(times: int, descriptor: int) -> int:
     os.write(descriptor, b"x")
     start = perf_counter_ns()
     for _ in range(times):
         os.write(descriptor, b"x")
-    taken = perf_counter_ns() - start
+    return perf_counter_ns() - start
+
+
+def write_file(times: int, _address: Address) -> int:
+    descriptor = os.open("written", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    taken = _write(times, descriptor)
     os.close(descriptor)
     return taken
 
 
 def write_pipe(times: int, _address: Address) -> int:
     reading, writing = os.pipe()
-    os.write(writing, b"x")
-    start = perf_counter_ns()
-    for _ in range(times):
-        os.write(writing, b"x")
-    taken = perf_counter_ns() - start
+    taken = _write(times, writing)
     os.close(reading)
     os.close(writing)
     return taken
