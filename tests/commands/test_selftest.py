@@ -137,6 +137,7 @@ def test_a_broken_layer_is_a_gap(
     assert {gap["way"] for gap in printed["gaps"]} == ways
     why = "not run" if file.startswith("pytest_plugin") else "not stopped"
     assert {(gap["layers"], gap["why"]) for gap in printed["gaps"]} == {(setup, why)}
+    assert set(printed["broken"]) == ({"kernel"} if why == "not run" else set())
 
 
 @pytest.mark.usefixtures("private")
@@ -177,7 +178,17 @@ def test_a_program_that_does_not_work_proves_nothing(tmp_path: Path, monkeypatch
 def found(*trials: tuple[str, str, str, bool, bool | None], unavailable: str = "") -> Findings:
     chosen = list(dict.fromkeys(way for _, _, way, _, _ in trials))
     examined = {"unavailable": unavailable, "trials": trials}
-    return Findings("a system", "", unavailable, list(cells(chosen, examined)))
+    return Findings("a system", "", unavailable, {}, list(cells(chosen, examined)))
+
+
+def test_without_a_control_nothing_is_stopped() -> None:
+    guarded = [(setup, size, "connect", False, True) for setup in findings.SETUPS for size in findings.SIZES]
+    unproven = found(("none", "none", "connect", False, False), *guarded)
+    assert {cell.outcome for cell in unproven.cells} == {"unproven"}
+    assert not unproven.tries
+    assert list(unproven.lines())[-1] == "nothing could be tried here: this proves nothing"
+    broken = found(("none", "none", "connect", False, None), *guarded)
+    assert len(broken.gaps) == 4
 
 
 def test_what_is_stopped_without_a_report_is_a_gap() -> None:
@@ -186,8 +197,8 @@ def test_what_is_stopped_without_a_report_is_a_gap() -> None:
     assert [(gap.size, gap.outcome) for gap in result.gaps] == [("small", "not reported"), ("medium", "not run")]
     lines = [line for line in result.lines() if line.startswith("GAP")]
     assert lines == [
-        "GAP: socket.connect, small, without the kernel layer: it did not lead out, but no violation is on record",
-        "GAP: socket.connect, medium, without the kernel layer: the process that was to try it ended before, or did not end",
+        "GAP: small, without the kernel layer: did not lead out, but no violation is on record: socket.connect",
+        "GAP: medium, without the kernel layer: not tried, since the process broke or did not end: socket.connect",
     ]
 
 

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Try the ways, and print what came of them.
 
     Returns:
-        1 if there is a gap: a way that should be stopped, and is not; else 0.
+        1 if there is a gap, a way that should be stopped and is not, or if nothing could be tried; else 0.
 
     Raises:
         CommandError: There is no such way, or the ways could not be tried.
@@ -45,12 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     if "error" in examined:
         raise CommandError(f"the ways could not be tried: {examined['error']}")
     system = f"Python {platform.python_version()}, {platform.system()} {platform.release()} ({platform.machine()})"
-    findings = Findings(system, loopback, examined["unavailable"], list(cells(chosen, examined)))
+    findings = Findings(system, loopback, examined["unavailable"], examined["broken"], list(cells(chosen, examined)))
     if arguments.json:
         print(json.dumps(findings.to_dict(), indent=2))
     else:
         print("\n".join(findings.lines()))
-    return 1 if findings.gaps else 0
+    return 1 if findings.gaps or not findings.tries else 0
 
 
 def _examine(network: str, chosen: list[str]) -> dict[str, Any]:

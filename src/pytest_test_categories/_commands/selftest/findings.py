@@ -27,9 +27,9 @@ NOT_AVAILABLE: Final = "not available"
 PERMITTED: Final = "permitted"
 
 _GAPS: Final = {
-    NOT_STOPPED: "it led out",
-    NOT_REPORTED: "it did not lead out, but no violation is on record",
-    NOT_RUN: "the process that was to try it ended before, or did not end",
+    NOT_STOPPED: "not stopped",
+    NOT_REPORTED: "did not lead out, but no violation is on record",
+    NOT_RUN: "not tried, since the process broke or did not end",
 }
 
 
@@ -63,18 +63,25 @@ class Findings(NamedTuple):
         system: Python and the system that it runs on.
         loopback: Why no private network was used; empty if one was.
         unavailable: Why there is no kernel layer; empty if there is one.
+        broken: The last words of processes that did not try all their ways, by name.
         cells: The outcomes.
     """
 
     system: str
     loopback: str
     unavailable: str
+    broken: dict[str, str]
     cells: list[Cell]
 
     @property
     def gaps(self) -> list[Cell]:
         """The outcomes that should not be."""
         return [cell for cell in self.cells if cell.is_gap]
+
+    @property
+    def tries(self) -> list[Cell]:
+        """The outcomes that prove something."""
+        return [cell for cell in self.cells if cell.outcome in {STOPPED, *_GAPS}]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
@@ -97,6 +104,7 @@ class Findings(NamedTuple):
                 }
                 for way in self._ways()
             ],
+            "broken": self.broken,
             "gaps": [{"way": gap.way, "layers": gap.setup, "size": gap.size, "why": gap.outcome} for gap in self.gaps],
         }
 
@@ -121,13 +129,16 @@ class Findings(NamedTuple):
         yield ""
         yield from self._limits()
         yield from self._untried()
-        for gap in self.gaps:
-            yield f"GAP: {WAYS[gap.way].title}, {gap.size}, {SETUPS[gap.setup]}: {_GAPS[gap.outcome]}"
+        for setup, size, outcome in dict.fromkeys((gap.setup, gap.size, gap.outcome) for gap in self.gaps):
+            ways = [WAYS[gap.way].title for gap in self.gaps if gap[1:4] == (setup, size, outcome)]
+            yield f"GAP: {size}, {SETUPS[setup]}: {_GAPS[outcome]}: {'; '.join(ways)}"
+        for name, words in self.broken.items():
+            yield f"the process {name} broke: {words}"
         for setup, text in SETUPS.items():
-            tried = [cell for cell in self.cells if cell.setup == setup and cell.outcome in {STOPPED, *_GAPS}]
+            tried = [cell for cell in self.tries if cell.setup == setup]
             stopped = sum(cell.outcome == STOPPED for cell in tried)
             yield f"{text}: {stopped} of {len(tried)} tries stopped"
-        yield f"gaps: {len(self.gaps)}"
+        yield f"gaps: {len(self.gaps)}" if self.tries else "nothing could be tried here: this proves nothing"
 
     def _limits(self) -> Iterator[str]:
         for limit, (text, page) in LIMITS.items():
@@ -172,7 +183,7 @@ def cells(chosen: Sequence[str], examined: dict[str, Any]) -> Iterator[Cell]:
                 elif (setup, size, way) not in trials:
                     outcome = NOT_TRIED
                 elif not trials["none", "none", way][0]:
-                    outcome = UNPROVEN
+                    outcome = NOT_RUN if trials["none", "none", way][1] is None else UNPROVEN
                 else:
                     outcome = _outcome(*trials[setup, size, way])
                 limit = WAYS[way].limit if setup == "python" and outcome == NOT_STOPPED else ""

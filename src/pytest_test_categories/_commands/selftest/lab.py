@@ -31,6 +31,11 @@ _LIMIT: Final = 60.0
 _USAGE_ERROR: Final = 4
 _OF_PYTEST: Final = ("PYTEST_", "TEST_CATEGORIES_ENFORCEMENT", "TEST_CATEGORIES_NETWORK_", "PYTHONSAFEPATH")
 _OF_PROXIES: Final = ("_proxy", "_PROXY")
+_PYTEST: Final = (
+    *("-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
+    *("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict"),
+    *("--network-kernel-guard=require", "--network-report=report.json"),
+)
 _KERNEL_TESTS: Final = """\
 import json
 import pytest
@@ -81,8 +86,9 @@ def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
         private: Whether in a private network; else against loopback, without what would leave this machine there.
 
     Returns:
-        ``unavailable``, why there is no kernel layer, empty if there is one; and ``trials``, a list of setup, size and
-        way, whether it arrived, and whether a violation is on record, None if the way was not gone.
+        ``unavailable``, why there is no kernel layer, empty if there is one; ``broken``, the last words of processes
+        that did not try all their ways; and ``trials``, a list of setup, size and way, whether it arrived, and whether
+        a violation is on record, None if the way was not gone.
 
     Raises:
         OSError: This machine does not permit a private network.
@@ -99,11 +105,14 @@ def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
         far = FarSide({trial.label: WAYS[trial.way].kind for trial in trials}, folder, private=private)
         far.open()
         try:
-            unavailable, reported = _try_all([trial for trial in trials if trial.label in far.targets], far, folder)
+            unavailable, broken, reported = _try_all(far.targets, trials, folder)
         finally:
             far.close()
-        found = [(*trial, trial.label in far.seen, reported.get(trial)) for trial in trials]
-        return {"unavailable": unavailable, "trials": found}
+        arrived = [
+            (*trial, trial.label in far.seen, reported.get(trial, None if trial.label in far.targets else False))
+            for trial in trials
+        ]
+        return {"unavailable": unavailable, "broken": broken, "trials": arrived}
 
 
 def _may_be_tried(kind: str, size: str, *, private: bool) -> bool:
@@ -112,102 +121,106 @@ def _may_be_tried(kind: str, size: str, *, private: bool) -> bool:
     return True
 
 
-def _try_all(trials: list[Trial], far: FarSide, folder: str) -> tuple[str, dict[Trial, bool]]:
-    """Run all trials, a process for each setup and size; return the kernel layer's reason, and what is on record."""
-
-    def targets(setup: str, size: str) -> dict[str, Target]:
-        return {trial.way: far.targets[trial.label] for trial in trials if trial[:2] == (setup, size)}
-
-    started = []
-    try:
-        for setup, size in (("none", "none"), *(("python", size) for size in SIZES)):
-            process, results = _start_trial(os.path.join(folder, f"{setup}-{size}"), size, targets(setup, size))
-            started.append((setup, size, process, results))
-        unavailable, reported = _kernel_trial(
-            os.path.join(folder, "kernel"), {size: targets("kernel", size) for size in SIZES}
-        )
-        for setup, size, process, results in started:
-            reported |= {Trial(setup, size, way): on_record for way, on_record in _wait_for_trial(process, results)}
-    finally:
-        for _, _, process, _ in started:
-            _end(process)
-    return unavailable, reported
-
-
-def _prepare(folder: str) -> dict[str, str]:
-    """Make the directory of a trial; return its environment."""
-    os.mkdir(folder)
-    shutil.copy(ways.__file__, os.path.join(folder, "ways.py"))
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_OF_PYTEST) and not name.endswith(_OF_PROXIES)
-    }
-
-
-def _start_trial(folder: str, size: str, targets: dict[str, Target]) -> tuple[subprocess.Popen[bytes], str]:
-    environment = _prepare(folder)
-    order, results = os.path.join(folder, "order.json"), os.path.join(folder, "results")
-    with open(order, "w", encoding="utf-8") as file:
-        json.dump({"size": "" if size == "none" else size, "targets": targets, "results": results}, file)
-    return _start([sys.executable, "ways.py", order], folder, environment), results
-
-
-def _start(command: list[str], folder: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    with open(os.path.join(folder, "output"), "wb") as output:
-        return subprocess.Popen(  # noqa: S603 - this Python
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-def _wait_for_trial(process: subprocess.Popen[bytes], results: str) -> list[tuple[str, bool]]:
-    """Return which ways a trial has gone, each with whether the guard has refused anything."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_LIMIT)
-    with contextlib.suppress(FileNotFoundError), open(results, encoding="utf-8") as file:
-        return [tuple(json.loads(line)) for line in file]
-    return []
-
-
-def _kernel_trial(folder: str, targets: dict[str, dict[str, Target]]) -> tuple[str, dict[Trial, bool]]:
-    """Go the ways in tests of a pytest run under the kernel layer.
+def _try_all(
+    found: dict[str, Target], trials: list[Trial], folder: str
+) -> tuple[str, dict[str, str], dict[Trial, bool]]:
+    """Run all trials at the same time.
 
     Returns:
-        Why there is no kernel layer, empty if there is one; and whether the test of each trial has a violation.
+        Why there is no kernel layer, which processes broke, and what is on record of each trial.
     """
-    if find_spec("pytest") is None:
-        return "pytest is not installed", {}
-    environment = _prepare(folder) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    for name, text in (
-        ("test_ways.py", _KERNEL_TESTS),
-        ("order.json", json.dumps(targets)),
-        ("pytest.ini", "[pytest]\n"),
-    ):
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            file.write(text)
-    command = [
-        *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
-        *("-p", "pytest_test_categories.pytest_plugin", "--test-categories-enforcement=strict"),
-        *("--network-kernel-guard=require", "--network-report=report.json"),
-    ]
-    process = _start(command, folder, environment)
-    try:
+
+    def targets(setup: str, size: str) -> dict[str, Target]:
+        return {t.way: found[t.label] for t in trials if t[:2] == (setup, size) and t.label in found}
+
+    with contextlib.ExitStack() as ending:
+
+        def start(name: str, order: object, *words: str, **files: str) -> _Process:
+            texts = {"order.json": json.dumps(order)} | files
+            process = _Process(os.path.join(folder, name), texts, [sys.executable, *words])
+            ending.callback(process.end)
+            return process
+
+        guarded = {
+            (setup, size): start(f"{setup}-{size}", {"size": under, "targets": targets(setup, size)}, "ways.py")
+            for setup, size, under in (("none", "none", ""), *(("python", size, size) for size in SIZES))
+        }
+        order = {size: targets("kernel", size) for size in SIZES}
+        kernel = start("kernel", order, *_PYTEST, **{"test_ways.py": _KERNEL_TESTS, "pytest.ini": "[pytest]\n"})
+        reported: dict[Trial, bool] = {}
+        broken = {}
+        for (setup, size), process in guarded.items():
+            status = process.wait()
+            lines = process.read("results").splitlines()
+            reported |= {Trial(setup, size, way): on_record for way, on_record in map(json.loads, lines)}
+            if status != 0:
+                broken[f"{setup}-{size}"] = process.last_word()
+        if find_spec("pytest") is None:
+            return "pytest is not installed", broken, reported
+        if kernel.wait() == _USAGE_ERROR:
+            return kernel.last_word().removeprefix("ERROR: "), broken, reported
+        if report := kernel.read("report.json"):
+            reported |= _reported(json.loads(report))
+        else:
+            broken["kernel"] = kernel.last_word()
+    return "", broken, reported
+
+
+class _Process:
+    """A process of the lab, in a directory of its own with the file of the ways."""
+
+    def __init__(self, folder: str, files: dict[str, str], command: list[str]) -> None:
+        self._folder = folder
+        os.mkdir(folder)
+        shutil.copy(ways.__file__, os.path.join(folder, "ways.py"))
+        for name, text in files.items():
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_OF_PYTEST) and not name.endswith(_OF_PROXIES)
+        } | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        if path := environment.get("PYTHONPATH"):  # it may be relative to the directory of the user
+            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path.split(os.pathsep)))
+        with open(os.path.join(folder, "output"), "wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> int | None:
+        """Return the exit status; None if it has not ended in time."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LIMIT)
-    finally:
-        _end(process)
-    if process.returncode == _USAGE_ERROR:
-        with open(os.path.join(folder, "output"), encoding="utf-8", errors="replace") as file:
-            return [line.strip() for line in file if line.strip()][-1].removeprefix("ERROR: "), {}
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
-        return "", _reported(json.load(file))
-    return "", {}
+            return self._process.wait(_LIMIT)
+        return None
+
+    def read(self, name: str) -> str:
+        """Return the text of a file that it has written; empty if there is none."""
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(os.path.join(self._folder, name), encoding="utf-8", errors="replace") as file,
+        ):
+            return file.read()
+        return ""
+
+    def last_word(self) -> str:
+        """Return the last line that it has written."""
+        lines = [line.strip() for line in self.read("output").splitlines() if line.strip()]
+        return lines[-1] if lines else "it ended without a word"
+
+    def end(self) -> None:
+        """End it, and what it has started, if it goes on."""
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
 
 
 def _reported(report: dict[str, Any]) -> dict[Trial, bool]:
@@ -221,21 +234,12 @@ def _reported(report: dict[str, Any]) -> dict[Trial, bool]:
     return found
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a trial, and what it has started, if it goes on."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-
-
 def main(network_kind: str, *chosen: str) -> None:
     """Examine, and write the findings, or the reason why there are none, to stdout."""
     try:
         found = examine(list(chosen), private=network_kind == "private")
     except OSError as error:
-        found = {"error": error.strerror or str(error)}
+        found = {"error": ": ".join(str(part) for part in (error.filename, error.strerror) if part)}
     json.dump(found, sys.stdout)
 
 

@@ -383,16 +383,14 @@ def _getent(target: Target) -> None:
 # -- the program -------------------------------------------------------------------------------------------------------
 
 
-def main(path: str) -> None:
-    """Go the ways of an order, and note what the guard has on record of each.
+def main() -> None:
+    """Go the ways of ``order.json``: its ``targets``, by way, under a guard of its ``size``, empty for no guard.
 
-    Args:
-        path: A file of JSON: ``size``, empty for no guard; ``targets`` by way; ``results``, a file to which a line is
-            written for each way that was gone.
+    For each way that was gone a line of ``results`` says whether the guard has a violation on record.
     """
-    with open(path, encoding="utf-8") as file:
+    with open("order.json", encoding="utf-8") as file:
         order = json.load(file)
-    with open(order["results"], "w", encoding="utf-8") as results:
+    with open("results", "w", encoding="utf-8") as results:
         for key, fields in order["targets"].items():
             reported = _go(WAYS[key], Target(*fields), order["size"])
             print(json.dumps([key, reported]), file=results, flush=True)
@@ -413,4 +411,4 @@ def _go(one: Way, target: Target, size: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
