@@ -157,6 +157,26 @@ def test_without_namespaces_loopback_is_the_target() -> None:
     assert {python[way]["medium"] for way in python} <= {"not tried", "permitted", "not available"}
 
 
+def test_without_the_kernel_layer_its_column_says_so_and_nothing_is_a_gap() -> None:
+    few = ("sh", "-c", 'ulimit -n 600 && exec "$@"', "sh")  # the layer needs the descriptor 900
+    status, printed = selftest(*MIXED, before=few)
+    assert (status, printed["gaps"], printed["kernel_layer"]) == (0, [], False)
+    assert printed["why_no_kernel_layer"].startswith("it can't have descriptors")
+    assert {outcome for sizes in outcomes(printed, "kernel").values() for outcome in sizes.values()} == {
+        "not available"
+    }
+    assert outcomes(printed, "python")["connect"]["small"] == "stopped"
+
+
+def test_the_pages_of_the_limitations_have_their_headings() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/what-it-sees.md").read_text(encoding="utf-8")
+    headings = [line.lstrip("# ").lower() for line in page.splitlines() if line.startswith("#")]
+    anchors = {
+        "".join(char for char in heading if char.isalnum() or char == " ").replace(" ", "-") for heading in headings
+    }
+    assert {address.partition("#")[2] for _, address in LIMITS.values()} <= anchors
+
+
 def test_a_program_that_is_not_there_is_not_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     status, printed = selftest("connect", "curl")

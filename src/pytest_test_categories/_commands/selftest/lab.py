@@ -158,7 +158,7 @@ def _try_all(
         if find_spec("pytest") is None:
             return "pytest is not installed", broken, reported
         if kernel.wait() == _USAGE_ERROR:
-            return kernel.last_word().removeprefix("ERROR: "), broken, reported
+            return kernel.last_word().rpartition(", but ")[2], broken, reported
         if report := kernel.read("report.json"):
             reported |= _reported(json.loads(report))
         else:
