@@ -1,6 +1,6 @@
 """``selftest``: what is stopped on this machine, found out by trying.
 
-Each way out is gone without a guard, which proves that it leads out, and then at the sizes small and medium. That
+Each way out is tried without a guard, which proves that it leads out, and then at the sizes small and medium. That
 happens in a private network where this machine permits one, else against loopback. In both nothing leaves the machine.
 """
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _QUIET: Final = 0.2
 """After how many seconds without an arrival the far side ends, once it is told to."""
-_SETTING_UP: Final = 20.0
 _DNS: Final = 53
 _ALL_FRAMES: Final = 3
 _HEADER: Final = 12
@@ -68,7 +67,7 @@ class FarSide:
             except OSError as error:
                 self._error = error
         self._joined.set()
-        self._ready.wait(_SETTING_UP)
+        self._ready.wait()
         if self._error is not None:
             raise self._error
 

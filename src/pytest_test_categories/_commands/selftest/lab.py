@@ -1,4 +1,4 @@
-"""The lab: a process of its own that goes each way without a guard and under each set of layers.
+"""The lab: a process of its own that tries each way without a guard and under each set of layers.
 
 It is started with the word ``private`` for a private network, or ``loopback``, and writes what it found as JSON.
 """
@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_test_categories._commands.selftest import network, ways
 from pytest_test_categories._commands.selftest.far import FarSide
+from pytest_test_categories._commands.selftest.findings import SETUPS, SIZES
 from pytest_test_categories._commands.selftest.ways import WAYS
 
 if TYPE_CHECKING:
     from pytest_test_categories._commands.selftest.ways import Target
 
-SIZES: Final = ("small", "medium")
-SETUPS: Final = ("python", "kernel")
 _LIMIT: Final = 60.0
 """How many seconds a trial may take."""
 _USAGE_ERROR: Final = 4
@@ -48,18 +47,18 @@ with open("order.json") as file:
 @pytest.mark.parametrize("way", TARGETS["small"])
 @pytest.mark.small
 def test_small(way):
-    ways.WAYS[way].go(ways.Target(*TARGETS["small"][way]))
+    ways.WAYS[way].attempt(ways.Target(*TARGETS["small"][way]))
 
 
 @pytest.mark.parametrize("way", TARGETS["medium"])
 @pytest.mark.medium
 def test_medium(way):
-    ways.WAYS[way].go(ways.Target(*TARGETS["medium"][way]))
+    ways.WAYS[way].attempt(ways.Target(*TARGETS["medium"][way]))
 """
 
 
 class Trial(NamedTuple):
-    """One way, gone once.
+    """One try of one way.
 
     Attributes:
         setup: ``none`` for no guard, ``python`` for the layers of ``network_guard``, ``kernel`` for those and the
@@ -79,7 +78,7 @@ class Trial(NamedTuple):
 
 
 def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
-    """Go each way without a guard, and with each set of layers.
+    """Try each way without a guard, and with each set of layers.
 
     Args:
         chosen: The ids of the ways.
@@ -88,7 +87,7 @@ def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
     Returns:
         ``unavailable``, why there is no kernel layer, empty if there is one; ``broken``, the last words of processes
         that did not try all their ways; and ``trials``, a list of setup, size and way, whether it arrived, and whether
-        a violation is on record, None if the way was not gone.
+        a violation is on record, None if the way was not tried.
 
     Raises:
         OSError: This machine does not permit a private network.
@@ -215,7 +214,7 @@ class _Process:
         return lines[-1] if lines else "it ended without a word"
 
     def end(self) -> None:
-        """End it, and what it has started, if it goes on."""
+        """End it, and what it has started, if it still runs."""
         if self._process.poll() is None:
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -224,7 +223,7 @@ class _Process:
 
 
 def _reported(report: dict[str, Any]) -> dict[Trial, bool]:
-    """Return which ways the tests of a report have gone, each with whether a violation is on record."""
+    """Return which ways the tests of a report have tried, each with whether a violation is on record."""
     refused = {access["test"] for access in report["accesses"] if access["verdict"] == "refused"}
     found = {}
     for test in report["tests"]:

@@ -55,7 +55,7 @@ class Way(NamedTuple):
         title: The way in a few words, for the table.
         kind: What it leads to: ``tcp``, ``tcp6``, ``udp``, ``name``, ``unix`` or ``group``.
         layer: Which layer sees it first: ``python``, ``children`` or ``kernel``.
-        go: Goes the way.
+        attempt: Tries the way.
         needs: Programs, and attributes of modules such as ``os.fork``, that it needs.
         limit: Which known limitation lets it out without the kernel layer, a key of ``LIMITS``; empty if none does.
     """
@@ -63,7 +63,7 @@ class Way(NamedTuple):
     title: str
     kind: str
     layer: str
-    go: Callable[[Target], object]
+    attempt: Callable[[Target], object]
     needs: tuple[str, ...] = ()
     limit: str = ""
 
@@ -105,9 +105,9 @@ def way(
 ) -> Callable[[Callable[[Target], object]], Callable[[Target], object]]:
     """Add the decorated function to the ways."""
 
-    def add(go: Callable[[Target], object]) -> Callable[[Target], object]:
-        WAYS[key] = Way(title, kind, layer, go, needs, limit)
-        return go
+    def add(attempt: Callable[[Target], object]) -> Callable[[Target], object]:
+        WAYS[key] = Way(title, kind, layer, attempt, needs, limit)
+        return attempt
 
     return add
 
@@ -384,29 +384,29 @@ def _getent(target: Target) -> None:
 
 
 def main() -> None:
-    """Go the ways of ``order.json``: its ``targets``, by way, under a guard of its ``size``, empty for no guard.
+    """Try the ways of ``order.json``: its ``targets``, by way, under a guard of its ``size``, empty for no guard.
 
-    For each way that was gone a line of ``results`` says whether the guard has a violation on record.
+    For each way that was tried a line of ``results`` says whether the guard has a violation on record.
     """
     with open("order.json", encoding="utf-8") as file:
         order = json.load(file)
     with open("results", "w", encoding="utf-8") as results:
         for key, fields in order["targets"].items():
-            reported = _go(WAYS[key], Target(*fields), order["size"])
+            reported = _try(WAYS[key], Target(*fields), order["size"])
             print(json.dumps([key, reported]), file=results, flush=True)
 
 
-def _go(one: Way, target: Target, size: str) -> bool:
-    """Go one way; tell whether the guard has refused anything."""
+def _try(one: Way, target: Target, size: str) -> bool:
+    """Try one way; tell whether the guard has refused anything."""
     if not size:
         with contextlib.suppress(Exception):
-            one.go(target)
+            one.attempt(target)
         return False
     from pytest_test_categories import network_guard
 
     guard = network_guard(size, "strict")
     with contextlib.suppress(Exception), guard:
-        one.go(target)
+        one.attempt(target)
     return bool(guard.violations)
 
 
