@@ -10,6 +10,7 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from pytest_test_categories._commands import CommandError
@@ -57,10 +58,11 @@ def _examine(network: str, chosen: list[str]) -> dict[str, Any]:
     """Return what the lab, a process of its own, has found; ``error`` if it could not work."""
     if network == "private" and sys.platform != "linux":
         return {"error": f"it needs Linux, and this is {sys.platform}"}
-    command = [sys.executable, "-m", "pytest_test_categories._commands.selftest.lab", network, *chosen]
-    done = subprocess.run(  # noqa: S603 - this Python
-        command, check=False, capture_output=True, stdin=subprocess.DEVNULL, text=True
-    )
+    with tempfile.TemporaryDirectory(prefix="selftest-", ignore_cleanup_errors=True) as folder:
+        command = [sys.executable, "-m", "pytest_test_categories._commands.selftest.lab", network, folder, *chosen]
+        done = subprocess.run(  # noqa: S603 - this Python
+            command, check=False, capture_output=True, stdin=subprocess.DEVNULL, text=True
+        )
     if done.returncode:
         return {"error": (done.stderr.strip() or f"the lab ended with status {done.returncode}").splitlines()[-1]}
     found: dict[str, Any] = json.loads(done.stdout)

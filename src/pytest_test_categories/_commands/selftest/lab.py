@@ -1,6 +1,7 @@
 """The lab: a process of its own that tries each way without a guard and under each set of layers.
 
-It is started with the word ``private`` for a private network, or ``loopback``, and writes what it found as JSON.
+Its arguments are ``private``, for a private network, or ``loopback``; an empty directory; and the ids of the ways. It
+writes what it found as JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -77,11 +77,12 @@ class Trial(NamedTuple):
         return "-".join(self)
 
 
-def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
+def examine(chosen: list[str], folder: str, *, private: bool) -> dict[str, Any]:
     """Try each way without a guard, and with each set of layers.
 
     Args:
         chosen: The ids of the ways.
+        folder: An empty directory.
         private: Whether in a private network; else against loopback, without what would leave this machine there.
 
     Returns:
@@ -92,26 +93,25 @@ def examine(chosen: list[str], *, private: bool) -> dict[str, Any]:
     Raises:
         OSError: This machine does not permit a private network.
     """
-    with tempfile.TemporaryDirectory(prefix="selftest-") as folder:
-        if private:
-            network.enter(folder)
-        trials = [
-            Trial(setup, size, key)
-            for setup, size in (("none", "none"), *((setup, size) for setup in SETUPS for size in SIZES))
-            for key in chosen
-            if not WAYS[key].missing() and _may_be_tried(WAYS[key].kind, size, private=private)
-        ]
-        far = FarSide({trial.label: WAYS[trial.way].kind for trial in trials}, folder, private=private)
-        far.open()
-        try:
-            unavailable, broken, reported = _try_all(far.targets, trials, folder)
-        finally:
-            far.close()
-        arrived = [
-            (*trial, trial.label in far.seen, reported.get(trial, None if trial.label in far.targets else False))
-            for trial in trials
-        ]
-        return {"unavailable": unavailable, "broken": broken, "trials": arrived}
+    if private:
+        network.enter(folder)
+    trials = [
+        Trial(setup, size, key)
+        for setup, size in (("none", "none"), *((setup, size) for setup in SETUPS for size in SIZES))
+        for key in chosen
+        if not WAYS[key].missing() and _may_be_tried(WAYS[key].kind, size, private=private)
+    ]
+    far = FarSide({trial.label: WAYS[trial.way].kind for trial in trials}, folder, private=private)
+    far.open()
+    try:
+        unavailable, broken, reported = _try_all(far.targets, trials, folder)
+    finally:
+        far.close()
+    arrived = [
+        (*trial, trial.label in far.seen, reported.get(trial, None if trial.label in far.targets else False))
+        for trial in trials
+    ]
+    return {"unavailable": unavailable, "broken": broken, "trials": arrived}
 
 
 def _may_be_tried(kind: str, size: str, *, private: bool) -> bool:
@@ -233,10 +233,10 @@ def _reported(report: dict[str, Any]) -> dict[Trial, bool]:
     return found
 
 
-def main(network_kind: str, *chosen: str) -> None:
+def main(network_kind: str, folder: str, *chosen: str) -> None:
     """Examine, and write the findings, or the reason why there are none, to stdout."""
     try:
-        found = examine(list(chosen), private=network_kind == "private")
+        found = examine(list(chosen), folder, private=network_kind == "private")
     except OSError as error:
         found = {"error": ": ".join(str(part) for part in (error.filename, error.strerror) if part)}
     json.dump(found, sys.stdout)
