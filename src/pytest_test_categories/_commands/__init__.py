@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final[dict[str, str]] = {}
+COMMANDS: Final[dict[str, str]] = {
+    "selftest": "Try the main ways out on this machine, and say which are stopped",
+}
 """The commands, each with a line that says what it does."""
 
 USAGE_ERROR: Final = 4
