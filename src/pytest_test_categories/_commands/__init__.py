@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final[dict[str, str]] = {}
+COMMANDS: Final[dict[str, str]] = {
+    "combine": "Make one report, baseline and set of sizes from the recordings of many runs",
+}
 """The commands, each with a line that says what it does."""
 
 USAGE_ERROR: Final = 4

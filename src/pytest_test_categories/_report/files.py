@@ -16,8 +16,12 @@ FORMATS: Final = {
     ".html": "one page to look at, filter and search",
     ".sarif": "breaches on their lines, for code hosts",
     ".md": "a summary for a pull request",
+    ".jsonl": "a recording, for the combine command",
 }
 """What ``--network-report=FILE`` writes, by the file name's suffix."""
+
+RECORDING: Final = ".jsonl"
+"""The suffix of recordings, which are written while the tests run, and not by ``write``."""
 
 
 def check(path: str) -> None:
@@ -36,7 +40,7 @@ def check(path: str) -> None:
 
 
 def write(report: Report, path: str) -> None:
-    """Write a report in the format of the path's suffix; create missing directories.
+    """Write a report in the format of the path's suffix, except a recording; create missing directories.
 
     Raises:
         ValueError: As for ``check``.
@@ -44,6 +48,11 @@ def write(report: Report, path: str) -> None:
     """
     check(path)
     write_whole(path, _renderer(_suffix(path)).render(report))
+
+
+def is_recording(path: str) -> bool:
+    """Tell whether a path is that of a recording."""
+    return _suffix(path) == RECORDING
 
 
 def _renderer(suffix: str) -> Any:

@@ -222,7 +222,7 @@ def add(parser: pytest.Parser) -> None:
         "--network-report",
         action="append",
         metavar="FILE",
-        help="write what the tests reach for, permitted or not, into FILE: .json, .html, .sarif or .md (repeatable)",
+        help="write what tests reach for, permitted or not, to FILE: .json, .html, .sarif, .md or .jsonl (repeatable)",
     )
     group.addoption(
         "--network-suggest-sizes",
