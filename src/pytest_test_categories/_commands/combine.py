@@ -10,7 +10,7 @@ from pytest_test_categories._commands import CommandError
 from pytest_test_categories._report import files
 from pytest_test_categories._report.baseline import UPDATE, Baseline, BaselineError, Comparison, Entry
 from pytest_test_categories._report.combined import Combined, combine, differences
-from pytest_test_categories._report.recording import SUFFIX, Recording, RecordingError, published_entry
+from pytest_test_categories._report.recording import Recording, RecordingError, published_entry
 
 if TYPE_CHECKING:
     import argparse
@@ -73,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     baseline = _load_baseline(arguments)
     recordings = [_checked(RecordingError, Recording.load, path) for path in dict.fromkeys(_found(arguments.paths))]
     if not recordings:
-        raise CommandError(f"no recording in {', '.join(arguments.paths)}: --network-report=FILE{SUFFIX} writes one")
+        raise CommandError(
+            f"no recording in {', '.join(arguments.paths)}: --network-report=FILE{files.RECORDING} writes one"
+        )
     recordings.sort(key=lambda one: (one.header.shard or (0, 0), one.name))
     if (others := differences(recordings)) and not arguments.force:
         raise CommandError(f"{others[0]}; --force combines them all the same")
@@ -102,7 +104,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.expect < 0:
         raise CommandError(f"--expect: {arguments.expect} is no number of recordings")
     for path in arguments.network_report:
-        if path.lower().endswith(SUFFIX):
+        if path.lower().endswith(files.RECORDING):
             raise CommandError(f"--network-report: {path} is a recording, which a run writes; choose another format")
         _checked(ValueError, files.check, path, "--network-report: ")
     if arguments.network_suggest_sizes and arguments.network_baseline_update:
@@ -138,7 +140,7 @@ def _found(paths: Iterable[str]) -> Iterator[str]:
                 os.path.join(folder, name)
                 for folder, _, names in os.walk(path)
                 for name in names
-                if name.lower().endswith(SUFFIX)
+                if name.lower().endswith(files.RECORDING)
             )
             found = [file for file in found if _is_recording(file)]
         for file in found:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 """Version of the lines; increased when a reader of the old version would misread the new ones."""
 
-SUFFIX: Final = ".jsonl"
-
 _MILD: Final = frozenset({"permitted", "observed"})
 _DEFAULTS: Final = Violation("", "", "", "")._asdict()
 _CASE: Final = Case("")._asdict()

@@ -195,6 +195,11 @@ class Settings(NamedTuple):
         return self.mode is not None
 
     @property
+    def recordings(self) -> tuple[str, ...]:
+        """The files among ``reports`` that are recordings."""
+        return tuple(path for path in self.reports if path.lower().endswith(".jsonl"))
+
+    @property
     def observing(self) -> bool:
         """Whether permitted attempts are recorded, too: for a report or for suggested sizes."""
         return bool(self.reports or self.suggest) and not self.explain

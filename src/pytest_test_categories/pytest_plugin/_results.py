@@ -53,7 +53,7 @@ class Results:
                 self._check_baseline(session, findings, self._settings.baseline)
             self._end_recordings(findings)
             for path in self._settings.reports:
-                if not path.lower().endswith(".jsonl"):
+                if path not in self._settings.recordings:
                     self._write(session, findings, path)
             if self._settings.suggest:
                 self._suggest(session, findings)

@@ -108,7 +108,7 @@ class Tracker:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
         """Begin the recordings, except in a worker of xdist: its controller writes them."""
-        paths = [path for path in self._settings.reports if path.lower().endswith(".jsonl")]
+        paths = self._settings.recordings
         if paths and not self._worker:
             from pytest_test_categories.pytest_plugin import _recording
 
@@ -121,7 +121,7 @@ class Tracker:
         fixtures: dict[Use, int] = {}
         nodes = [self._plain(item.nodeid) for item in everything]
         targets: dict[str, tuple[Any, ...]] = {}
-        if self._settings.suggest or any(path.lower().endswith(".jsonl") for path in self._settings.reports):
+        if self._settings.suggest or self._settings.recordings:
             for item, node in zip(everything, nodes, strict=True):
                 known = published_id(function_of(node))
                 if known not in targets:
