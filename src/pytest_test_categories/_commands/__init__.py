@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final[dict[str, str]] = {
     "selftest": "Try the main ways out on this machine, and say which are stopped",
+    "combine": "Make one report, baseline and set of sizes from the recordings of many runs",
 }
 """The commands, each with a line that says what it does."""
 

@@ -92,7 +92,7 @@ class Unwatched:
 
     def __init__(self) -> None:
         self.count = 0
-        self.tests: dict[str, int] = {}
+        self.tests: dict[str, dict[str, int]] = {}
         self.programs: dict[str, int] = {}
 
     def add(self, start: _Start) -> None:
@@ -101,7 +101,8 @@ class Unwatched:
         if name not in self.programs and len(self.programs) >= _NAMES:
             name = _OTHERS
         self.count += 1
-        self.tests[start.test] = self.tests.get(start.test, 0) + 1
+        of_test = self.tests.setdefault(start.test, {})
+        of_test[name] = of_test.get(name, 0) + 1
         self.programs[name] = self.programs.get(name, 0) + 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Unwatched:
             "count": self.count,
             "tests": len(self.tests),
             "programs": dict(self.programs),
-            "by_test": dict(self.tests),
+            "by_test": {test: dict(programs) for test, programs in self.tests.items()},
         }
 
 

@@ -17,26 +17,30 @@ FORMATS: Final = {
     ".sarif": "breaches on their lines, for code hosts",
     ".md": "a summary for a pull request",
 }
-"""What ``--network-report=FILE`` writes, by the file name's suffix."""
+"""The formats of a report, by the file name's suffix."""
+
+RECORDING: Final = ".jsonl"
+"""The suffix of recordings, which are written while the tests run, and not by ``write``."""
 
 
 def check(path: str) -> None:
-    """Check that a report can be written in the format of the path's suffix.
+    """Check that a report or a recording can be written in the format of the path's suffix.
 
     Raises:
         ValueError: There is no such format (the message lists the formats), or a package it needs is not installed.
     """
     if "\0" in path:
         raise ValueError(f"{path!r} is not a valid file name")
-    if _suffix(path) not in FORMATS:
-        choices = ", ".join(f"{suffix} ({what})" for suffix, what in FORMATS.items())
+    if _suffix(path) not in {*FORMATS, RECORDING}:
+        every = {**FORMATS, RECORDING: "a recording to combine with others"}
+        choices = ", ".join(f"{suffix} ({what})" for suffix, what in every.items())
         raise ValueError(f"{path!r} has no suffix of a report format; choose a file name that ends in one of {choices}")
     if _suffix(path) == ".html":
         _renderer(".html").check_installed()
 
 
 def write(report: Report, path: str) -> None:
-    """Write a report in the format of the path's suffix; create missing directories.
+    """Write a report in the format of the path's suffix, except a recording; create missing directories.
 
     Raises:
         ValueError: As for ``check``.

@@ -334,6 +334,22 @@ def _tally(name: str, accesses: Iterable[Access]) -> Tally:
     return Tally(name, {v: counts[v] for v in VERDICTS if v in counts}, len(tests), SIZES[needs])
 
 
+def merged(accesses: Iterable[Access]) -> Iterable[Access]:
+    """Return accesses in a form that is safe to publish, repetitions as one with the sum of their counts."""
+    found: dict[tuple[str, ...], Access] = {}
+    for access in accesses:
+        published = access.published()
+        before = found.get(published.key)
+        if before is not None:
+            counts = (before.violation.count, published.violation.count)
+            # Each worker of a parallel run imports every module.
+            count = max(counts) if published.violation.importing else sum(counts)
+            needs = max(before.needs, published.needs, key=SIZES.index)
+            published = before._replace(needs=needs, violation=before.violation._replace(count=count, needs=needs))
+        found[published.key] = published
+    return found.values()
+
+
 class Report:
     """A whole run.
 
@@ -371,18 +387,7 @@ class Report:
         self.unwatched = dict(sorted(programs.items()))
         self.tool = tool
         self.tests = tuple(sorted([test.published() for test in tests]))
-        merged: dict[tuple[str, ...], Access] = {}
-        for access in accesses:
-            published = access.published()
-            before = merged.get(published.key)
-            if before is not None:
-                counts = (before.violation.count, published.violation.count)
-                # Each worker of a parallel run imports every module.
-                count = max(counts) if published.violation.importing else sum(counts)
-                needs = max(before.needs, published.needs, key=SIZES.index)
-                published = before._replace(needs=needs, violation=before.violation._replace(count=count, needs=needs))
-            merged[published.key] = published
-        self.accesses = tuple(access for _, access in sorted(merged.items()))
+        self.accesses = tuple(sorted(merged(accesses), key=lambda access: access.key))
 
     # -- what it adds up to --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections import ChainMap
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._report.model import SIZES
 from pytest_test_categories._rules.named_tuples import NamedTuple
@@ -162,6 +162,13 @@ def target_of(
         places.append(Place(code.co_filename, inner.__qualname__))
     levels = tuple(tuple(Place(_file_of(c), c.__qualname__) for c in cls.__mro__[:-1]) for cls in reversed(classes))
     return Target(test, "", "", module, tuple(dict.fromkeys(places)), levels)
+
+
+def read_target(values: Sequence[Any]) -> Target:
+    """Return a target from its values, of which JSON makes lists."""
+    node, size, current, module, function, classes, observed = values
+    levels = tuple(tuple(Place(*place) for place in level) for level in classes)
+    return Target(node, size, current, module, tuple(Place(*place) for place in function), levels, observed)
 
 
 def _file_of(cls: type) -> str:

@@ -20,9 +20,10 @@ from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _private
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._report.findings import Use
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
@@ -101,13 +102,35 @@ class FixturePlan:
         name = definition.argname
         return name in self._declared or (definition.scope != "function" and name not in _HARMLESS)
 
-    def narrowed_names(self, item: pytest.Item) -> tuple[str, ...]:
-        """Return the broad fixtures that are held to the sizes of their tests, as ``HOME::NAME`` or ``NAME``."""
+    def uses(self, item: pytest.Item) -> tuple[Use, ...]:
+        """Return the fixtures with their own guard that an item uses, in the form of recordings."""
+        from pytest_test_categories._report.findings import Use  # few runs need it, so none pays for it at import
+
+        by_name = _private.fixtures_of(item)
+        found = [one for name, definitions in by_name.items() for one in self._in_use(name, definitions)]
+        if not found:
+            return ()
+        indices = _private.parameter_indices(item) or {}
+        asked = self._asked_for(item, by_name) if any(map(_private.is_autouse, found)) else None
         return tuple(
-            f"{home}::{name}" if (home := _private.home_of(found[-1])) else name
-            for name, found in _private.fixtures_of(item).items()
-            if name not in self._declared and self.guards(found[-1]) and not _private.is_autouse(found[-1])
+            Use(
+                f"{one.argname} ({one.scope})",
+                _private.home_of(one),
+                indices.get(one.argname, 0),
+                autouse=_private.is_autouse(one),
+                relaxed=_private.is_autouse(one) or (asked is not None and one.argname not in asked),
+                declared=one.argname in self._declared,
+            )
+            for one in found
         )
+
+    def _in_use(self, name: str, definitions: Sequence[Any]) -> Iterator[Any]:
+        """Yield the guarded definitions of a name that a test uses: an override may request those it overrides."""
+        for definition in reversed(definitions):
+            if self.guards(definition):
+                yield definition
+            if name not in definition.argnames:
+                break
 
     def broad_labels(self, item: pytest.Item) -> tuple[tuple[str, str], ...]:
         """Return an item's fixtures with their own guard as ``NAME (scope)``, the form of reports, and their homes."""

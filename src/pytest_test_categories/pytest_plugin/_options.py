@@ -195,6 +195,11 @@ class Settings(NamedTuple):
         return self.mode is not None
 
     @property
+    def recordings(self) -> tuple[str, ...]:
+        """The files among ``reports`` that are recordings."""
+        return tuple(path for path in self.reports if path.lower().endswith(".jsonl"))
+
+    @property
     def observing(self) -> bool:
         """Whether permitted attempts are recorded, too: for a report or for suggested sizes."""
         return bool(self.reports or self.suggest) and not self.explain
@@ -222,7 +227,7 @@ def add(parser: pytest.Parser) -> None:
         "--network-report",
         action="append",
         metavar="FILE",
-        help="write what the tests reach for, permitted or not, into FILE: .json, .html, .sarif or .md (repeatable)",
+        help="write what tests reach for, permitted or not, to FILE: .json, .html, .sarif, .md or .jsonl (repeatable)",
     )
     group.addoption(
         "--network-suggest-sizes",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import operator
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._attribution.stack import is_project_file
@@ -225,6 +226,18 @@ def add_to_junit(config: pytest.Config, name: str, value: str) -> None:
             xml.add_global_property(name, value)
     except (ImportError, AttributeError):
         return
+
+
+def deselects_by_option() -> bool:
+    """Tell whether pytest or this plugin calls a hook, two frames up, and no plugin that leaves tests to other shards.
+
+    Without it, what ``-k`` and ``-m`` leave out counts as lost where recordings are combined.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "pluggy":
+        frame = frame.f_back
+    name = "" if frame is None else frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in {"_pytest", "pytest_test_categories"}
 
 
 def hook_of(multicall: FrameType) -> str:

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pytest_test_categories._report.baseline import Baseline, Comparison, Entry, compare, updated
 from pytest_test_categories._rules.policy import EnforcementMode
 from pytest_test_categories.pytest_plugin._options import APPLY, wants_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator
 
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._report.findings import Findings
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
-_SHOWN: Final = 20
 _GREEN: Final = frozenset({pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
-_BREACHES: Final = frozenset({"refused", "warned", "known"})
 
 
 def _place_in_workspace(root: str) -> str:
@@ -42,7 +41,6 @@ class Results:
         self._run = run
         self._tracker = tracker
         self._lines: list[str] = []
-        self._compared: Comparison | None = None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -50,12 +48,15 @@ class Results:
         try:
             return (yield)
         finally:
+            findings = self._tracker.findings()
             if self._settings.baseline is not None:
-                self._check_baseline(session, self._settings.baseline)
+                self._check_baseline(session, findings, self._settings.baseline)
+            self._end_recordings(findings)
             for path in self._settings.reports:
-                self._write(session, path)
+                if path not in self._settings.recordings:
+                    self._write(session, findings, path)
             if self._settings.suggest:
-                self._suggest(session)
+                self._suggest(session, findings)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write which files were written, and the result of the baseline."""
@@ -66,15 +67,22 @@ class Results:
         if wants_annotations() and self._run.mode is not EnforcementMode.OFF:
             from pytest_test_categories._report.github import workflow_commands
 
-            for line in workflow_commands(self._tracker.report(), _place_in_workspace(self._run.root)):
+            for line in workflow_commands(self._tracker.findings().report(), _place_in_workspace(self._run.root)):
                 terminalreporter.write_line(line)
 
-    def _write(self, session: pytest.Session, path: str) -> None:
+    def _end_recordings(self, findings: Findings) -> None:
+        """End the recordings; one that could not be written fails no run."""
+        self._tracker.end_recordings(findings)
+        for recording in self._tracker.recordings:
+            why = f" could not be written in full: {recording.error}" if recording.error else ""
+            self._lines.append(f"network recording: {recording.path}{why}")
+
+    def _write(self, session: pytest.Session, findings: Findings, path: str) -> None:
         from pytest_test_categories._report import files
 
         place = os.path.join(str(self._config.invocation_params.dir), path)
         try:
-            files.write(self._tracker.report(), place)
+            files.write(findings.report(), place)
         except OSError as error:
             self._lines.append(f"network report: {path} could not be written: {error}")
             if session.exitstatus in _GREEN:
@@ -82,122 +90,39 @@ class Results:
         else:
             self._lines.append(f"network report: {path}")
 
-    # -- the baseline --------------------------------------------------------------------------------------------------
+    def _check_baseline(self, session: pytest.Session, findings: Findings, baseline: Baseline) -> None:
+        from pytest_test_categories._report import known
 
-    def _check_baseline(self, session: pytest.Session, baseline: Baseline) -> None:
-        tracker = self._tracker
-        breaches = [violation for violation in tracker.violations() if violation.verdict in _BREACHES]
-        if self._settings.baseline_update:
-            # A test that expects a refusal fails in a run that refuses nothing.
-            failed = tracker.failed
-            left_out = {violation.test for violation in breaches if violation.test in failed}
-            breaches = [v for v in breaches if v.test not in failed or Entry.of(v) in baseline.entries]
-            if left_out:
-                self._lines.append(
-                    f"network baseline: {_count(len(left_out), 'test')} failed, and nothing is added for:"
-                )
-                self._lines += _listed(sorted(left_out))
-        seen = [Entry.of(violation) for violation in breaches]
-        files = {node.partition("::")[0] for node in tracker.collected}
-
-        def is_gone(entry: Entry) -> bool:
-            if entry.test in tracker.collected:
-                return False
-            if not os.path.exists(os.path.join(str(self._config.rootpath), entry.file)):
-                return True
-            return entry.file in files and not tracker.deselects and not entry.is_shared
-
-        found = compare(
-            baseline,
-            seen,
-            passed=tracker.passed,
-            gone=is_gone,
-            whole=not tracker.why_incomplete(),
-            shared_ran=lambda entry: tracker.shared_ran(entry.test),
-        )
-        if self._settings.baseline_update:
-            self._update(session, baseline, found)
+        updating, root = self._settings.baseline_update, str(self._config.rootpath)
+        found, lines = known.against(findings, baseline, root, updating=updating)
+        self._lines += lines
+        if updating:
+            try:
+                self._lines += known.update(findings, baseline, found, self._settings.baseline_file)
+            except OSError as error:
+                self._lines.append(f"network baseline: could not be written: {error}")
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
-        self._lines += _baseline_lines(found)
+        self._lines += known.comparison_lines(found)
         green = session.exitstatus in _GREEN
         if self._settings.baseline_strict and (found.stale or found.renamed):
             self._lines.append("--network-baseline-strict: entries that no longer happen fail the run")
             if green:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _update(self, session: pytest.Session, baseline: Baseline, found: Comparison) -> None:
-        after = updated(baseline, found)
-        try:
-            after.save(self._settings.baseline_file)
-        except OSError as error:
-            self._lines.append(f"network baseline: could not be written: {error}")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            return
-        added, removed = len(after.entries - baseline.entries), len(baseline.entries - after.entries)
-        name = os.path.basename(self._settings.baseline_file)
-        listed = _count(len(after.entries), "violation")
-        self._lines.append(f"network baseline: {name} lists {listed} ({added} added, {removed} removed)")
-        if reasons := self._tracker.why_incomplete():
-            self._lines.append(f"  what did not run was left as it was: {'; '.join(reasons)}")
+    def _suggest(self, session: pytest.Session, findings: Findings) -> None:
+        from pytest_test_categories._sizing import apply, found
 
-    # -- sizes ---------------------------------------------------------------------------------------------------------
-
-    def _suggest(self, session: pytest.Session) -> None:
-        from pytest_test_categories._sizing import suggest
-
-        tracker = self._tracker
-        found = suggest.suggest(tracker.report(), tracker.uses, tracker.sets)
-        self._lines += suggest.lines(found, verbose=getattr(self._config.option, "verbose", 0) > 0)
+        suggestions, lines = found.suggestions(findings, verbose=getattr(self._config.option, "verbose", 0) > 0)
+        self._lines += lines
         if self._settings.suggest != APPLY:
             return
-        from pytest_test_categories._sizing import apply
-
-        by_function = {one.function: one for one in found}
-        targets = []
-        for node, target in tracker.targets.items():
-            one = by_function.get(node)
-            if one is None:  # it was not run, so no marker on a module or class may cover it
-                targets.append(target._replace(observed=False))
-            else:
-                targets.append(target._replace(size=one.size, current=one.current, observed=one.observed))
-        root = self._run.root
         aliases = {name: size.value for name, size in self._settings.marker_sizes}
         try:
-            planned = apply.plan(root, targets, aliases)
-            omitted = apply.apply(root, planned.changes, force=self._settings.force)
+            self._lines += found.write(findings, suggestions, self._run.root, aliases, force=self._settings.force)
         except apply.ApplyError as error:
             self._lines.append(f"no size marker was written: {error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            return
-        failed = {omission.what for omission in omitted}
-        written = [change for change in planned.changes if change.file not in failed]
-        self._lines += apply.lines(written, (*planned.omitted, *omitted))
-
-
-def _baseline_lines(found: Comparison) -> Iterable[str]:
-    if found.known:
-        yield f"network baseline: {_count(len(found.known), 'known violation')} warned"
-    if found.stale:
-        yield (
-            f"network baseline: {_count(len(found.stale), 'known violation')} no longer "
-            f"{'happens' if len(found.stale) == 1 else 'happen'}; --network-baseline-update removes "
-            f"{'it' if len(found.stale) == 1 else 'them'}:"
-        )
-        yield from _listed(map(str, found.stale))
-    if found.renamed:
-        yield "network baseline: renamed, by file, kind and target; --network-baseline-update takes the new name:"
-        yield from _listed(f"{entry} -> {test}" for entry, test in found.renamed)
-
-
-def _listed(texts: Iterable[str]) -> Iterable[str]:
-    every = list(texts)
-    yield from (f"  {text}" for text in every[:_SHOWN])
-    if len(every) > _SHOWN:
-        yield f"  and {len(every) - _SHOWN} more"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def register(config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:

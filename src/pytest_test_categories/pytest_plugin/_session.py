@@ -166,7 +166,7 @@ class Session:
         from pytest_test_categories.pytest_plugin import _results
         from pytest_test_categories.pytest_plugin._tracker import Tracker
 
-        self._tracker = Tracker(config, self.run, self._phases)
+        self._tracker = Tracker(config, settings, self.run, self._phases)
         config.pluginmanager.register(self._tracker, "test-categories-tracker")
         _results.register(config, settings, self.run, self._tracker)
 
@@ -222,8 +222,8 @@ class Session:
             self._tracker.note_selection(everything, items)
             if self._settings.baseline is not None:
                 self._tracker.note_users(items, self._plan, self._settings.baseline)
-        if self._tracker is not None and self._settings.suggest:
-            self._tracker.note_items(everything, self._plan, self._sizes)
+        if self._tracker is not None and self._settings.observing:
+            self._tracker.note_items(everything, items, self._plan, self._sizes)
         self._collecting.settle(session, items, everything, self._sizes)
         if self._sizes.have_lists:
             runtime.judge.listing.add(self._sizes)

@@ -5,15 +5,16 @@ Reports, the baseline, suggested sizes and annotations are all made from these d
 
 from __future__ import annotations
 
-import json
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pytest_test_categories._attribution.stack import relative
 from pytest_test_categories._ledger.records import Gathered
 from pytest_test_categories._report.baseline import origin, plain_id
-from pytest_test_categories._report.model import Access, Case, Report
+from pytest_test_categories._report.findings import Collected, Findings, Use
+from pytest_test_categories._report.model import Case
 from pytest_test_categories._report.published import published_id
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import runtime
@@ -22,12 +23,13 @@ from pytest_test_categories.pytest_plugin import _options, _private, _selection,
 from pytest_test_categories.pytest_plugin._phases import REPORT_KEY, SIZE_KEY, to_tell
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories._report.baseline import Baseline
-    from pytest_test_categories._sizing.apply import Target
+    from pytest_test_categories._report.recording import Writer
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
+    from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -38,11 +40,10 @@ _PHASES: Final = frozenset({"setup", "call", "teardown"})
 class Tracked:
     """The state of one test since its set-up; for a test that is rerun, since the last one."""
 
-    __slots__ = ("broken", "ended", "finished", "location", "outcome", "seconds", "size", "uses")
+    __slots__ = ("broken", "ended", "finished", "location", "outcome", "seconds", "size")
 
-    def __init__(self, size: str = "", uses: Iterable[str] = ()) -> None:
+    def __init__(self, size: str = "") -> None:
         self.size = size
-        self.uses = uses
         self.location: tuple[str, int | None, str] = ("", None, "")
         self.outcome = "unfinished"
         self.seconds = 0.0
@@ -66,51 +67,89 @@ class Tracked:
             self.outcome = "xpassed" if hasattr(report, "wasxfail") else "passed"
             self.ended = True
 
-    @property
-    def result(self) -> str:
-        """The outcome of the test."""
-        return self.case("", 0).outcome
-
-    def case(self, node: str, unwatched: int) -> Case:
+    def case(self, node: str) -> Case:
         """Return the test's entry for reports."""
         path, line, _domain = self.location
         at = 0 if line is None else line + 1
         outcome = self.broken or (self.outcome if self.finished else "unfinished")
         seconds = int(self.seconds * 10_000) / 10_000  # cheaper than round(), and there are many tests
-        return Case(node, self.size, path.replace("\\", "/"), at, outcome, seconds, unwatched)
+        return Case(node, self.size, path.replace("\\", "/"), at, outcome, seconds)
+
+    @property
+    def gave_up_as_expected(self) -> bool:
+        """Whether its body ended as its ``xfail`` marker says."""
+        return self.ended and self.outcome == "xfailed" and self.finished and not self.broken
 
 
 class Tracker:
     """Gathers the reports of this process, or of all workers."""
 
-    def __init__(self, config: pytest.Config, run: Run, phases: Phases) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, run: Run, phases: Phases) -> None:
         self._config = config
+        self._settings = settings
         self._run = run
         self._phases = phases
-        self._uses: dict[str, tuple[str, ...]] = {}
-        self._sets: set[str] = set()
-        self._targets: dict[str, Target] = {}
+        self._items: Collected | None = None
+        self._left_out: dict[str, None] = {}  # deselected by an option, in contrast to what other shards run
+        self._to_send: dict[str, Any] | None = None
+        self._written: set[str] = set()
         self._tests: dict[str, Tracked] = {}
         self._now: Tracked | None = None  # the latest
         self._violations: list[Violation] = []
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
         self._deselected = 0
-        self._collected: set[str] = set()
+        self._collected: dict[str, None] = {}
         self._users: dict[str, list[str]] = {}
         self._worker = hasattr(config, "workerinput")
         self._of_blocks = run.of_blocks = Gathered()
+        self.recordings: Sequence[Writer] = ()
 
-    def note_items(self, items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes) -> None:
-        """Note what suggested sizes need beside the run: the fixtures that tests use, and where tests are defined."""
-        for item in items:
-            node = self._plain(item.nodeid)
-            if names := plan.narrowed_names(item):
-                self._uses[node] = names
-            if sizes.on_parameter_set(item):
-                self._sets.add(node)
-            target = _target(item, node)
-            self._targets.setdefault(target.id, target)
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Begin the recordings, except in a worker of xdist: its controller writes them."""
+        paths = self._settings.recordings
+        if paths and not self._worker:
+            from pytest_test_categories.pytest_plugin import _recording
+
+            self.recordings = _recording.begin(self._config, self._settings, self._run, paths, version())
+
+    def note_items(
+        self, everything: Sequence[pytest.Item], items: Iterable[pytest.Item], plan: FixturePlan, sizes: Sizes
+    ) -> None:
+        """Note the collected tests, the fixtures that they use, and where they are defined."""
+        fixtures: dict[Use, int] = {}
+        nodes = [self._plain(item.nodeid) for item in everything]
+        targets: dict[str, tuple[Any, ...]] = {}
+        if self._settings.suggest or self._settings.recordings:
+            for item, node in zip(everything, nodes, strict=True):
+                known = published_id(function_of(node))
+                if known not in targets:
+                    targets[known] = _target(item, known)
+        found = Collected(
+            tuple(nodes),
+            tuple("" if size is None else size.value for size in sizes.of_each(everything)),
+            uses=tuple(
+                tuple(fixtures.setdefault(use, len(fixtures)) for use in plan.uses(item)) for item in everything
+            ),
+            sets=tuple(number for number, item in enumerate(everything) if sizes.on_parameter_set(item)),
+            targets=tuple(targets.values()),
+        )._replace(fixtures=tuple(fixtures))
+        selected = {self._plain(item.nodeid) for item in items}
+        self._take_items(found, [node in selected for node in nodes], [node in self._left_out for node in nodes])
+
+    def _take_items(self, found: Collected, selected: Sequence[bool], left_out: Sequence[bool]) -> None:
+        self._items = found
+        if self._worker:
+            from pytest_test_categories._report.recording import packed
+
+            self._to_send = {"items": packed(found), "selected": selected, "left_out": left_out}
+        if self.recordings:
+            from pytest_test_categories._report.recording import publishable_collected, runs_of
+
+            shown = publishable_collected(found, lambda path: relative(path, self._run.root))
+            for recording in self.recordings:
+                recording.collected(shown, runs_of(selected), runs_of(left_out))
 
     def _plain(self, node: str) -> str:
         return plain_id(node) if self._run.groups else node
@@ -148,16 +187,20 @@ class Tracker:
         # The fast path for most reports: tests without an attempt.
         now = self._now
         if report.when == "setup":
-            now = self._begin(report, self._size(report), self._uses.get(self._plain(report.nodeid), ()))
+            now = self._begin(report, self._size(report))
         if now is not None and report.location is now.location:
             now.take(report)
+            if self.recordings and report.when == "teardown":
+                self._record(self._plain(report.nodeid), now)
         else:
             self._take(report, fields)
 
     def _hang(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         if report.when == "setup" and self._worker:
-            uses = self._uses.get(self._plain(report.nodeid), ())
-            fields.setdefault(REPORT_KEY, {}).update(size=self._size(report), uses=uses)
+            carried = fields.setdefault(REPORT_KEY, {})
+            carried["size"] = self._size(report)
+            if self._to_send is not None:
+                carried["items"], self._to_send = self._to_send, None
         seen = [*self._drain(), *to_tell(self._of_blocks.records)]
         self._of_blocks.records.clear()
         if seen:
@@ -166,11 +209,16 @@ class Tracker:
     def _take(self, report: pytest.TestReport, fields: dict[str, Any]) -> None:
         node = self._plain(report.nodeid)
         carried = fields.get(REPORT_KEY)
+        if carried and self._items is None and "items" in carried:  # each worker collects the same tests
+            from pytest_test_categories._report.recording import unpacked
+
+            sent = carried["items"]
+            self._take_items(unpacked(sent["items"]), sent["selected"], sent["left_out"])
         if report.when == "setup":
             if "node" not in fields:
-                self._begin(report, self._size(report), self._uses.get(node, ()))
+                self._begin(report, self._size(report))
             elif carried:
-                self._begin(report, carried["size"], carried["uses"])
+                self._begin(report, carried["size"])
             else:
                 self._begin(report)
         known = self._tests.get(node)
@@ -181,9 +229,16 @@ class Tracker:
             known.take(report)
         if carried is not None:
             self._keep(carried)
+        if self.recordings and report.when == "teardown":
+            self._record(node, self._tests[node])
 
-    def _begin(self, report: pytest.TestReport, size: str = "", uses: Iterable[str] = ()) -> Tracked:
-        test = self._now = Tracked(size, uses)
+    def _record(self, node: str, test: Tracked) -> None:
+        self._written.add(node)
+        for recording in self.recordings:
+            recording.test(test.case(node), gave_up_as_expected=test.gave_up_as_expected)
+
+    def _begin(self, report: pytest.TestReport, size: str = "") -> Tracked:
+        test = self._now = Tracked(size)
         test.location = report.location
         self._tests[self._plain(report.nodeid)] = test
         return test
@@ -206,7 +261,11 @@ class Tracker:
 
     def _keep(self, carried: dict[str, Any]) -> None:
         for key in ("violations", "accesses"):
-            self._violations += [Violation.from_dict(data) for data in carried.get(key, ())]
+            for data in carried.get(key, ()):
+                violation = Violation.from_dict(data)
+                self._violations.append(violation)
+                for recording in self.recordings:
+                    recording.access(violation)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Add what an import reached for."""
@@ -215,17 +274,19 @@ class Tracker:
         self._keep(getattr(report, REPORT_KEY, None) or {})
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Count the tests that are not run."""
+        """Count the tests that are not run; note those that an option leaves out and not a plugin for other shards."""
         self._deselected += len(items)
+        if _private.deselects_by_option():
+            self._left_out.update(dict.fromkeys(self._plain(item.nodeid) for item in items))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the collected tests."""
-        self._collected.update(self._plain(item.nodeid) for item in session.items)
+        self._collected.update(dict.fromkeys(self._plain(item.nodeid) for item in session.items))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note the tests that a worker of xdist collected."""
-        self._collected.update(map(self._plain, ids))
+        self._collected.update(dict.fromkeys(map(self._plain, ids)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -237,9 +298,6 @@ class Tracker:
             self._keep(output)
             self._deselected = max(self._deselected, output["deselected"])
             self._users = self._users or output["users"]
-            self._sets.update(output["sets"])
-            if not self._targets:  # each worker collects the same tests
-                self._targets = {target.id: target for target in map(_read_target, output["targets"])}
             for reason in output["narrowed"]:
                 self._narrow(reason)
             _unwatched.merge(self._unwatched, output["unwatched"])
@@ -267,62 +325,18 @@ class Tracker:
                     "narrowed": list(self._narrowed),
                     "unwatched": _unwatched.counts(self._run),
                     "users": self._users,
-                    "sets": sorted(self._sets),
-                    "targets": [json.dumps(target) for target in self._targets.values()],
                 }
             else:
                 self._keep({"accesses": rest})
 
     # -- at the end ----------------------------------------------------------------------------------------------------
 
-    @property
-    def uses(self) -> dict[str, tuple[str, ...]]:
-        """The broad fixtures that each test uses."""
-        return {node: tuple(test.uses) for node, test in self._tests.items() if test.uses}
-
-    @property
-    def sets(self) -> set[str]:
-        """Node ids of the tests that get their size from a marker on their parameter set."""
-        return self._sets
-
-    @property
-    def targets(self) -> dict[str, Target]:
-        """Where each test function is defined, by its node id in reports."""
-        return self._targets
-
-    @property
-    def passed(self) -> set[str]:
-        """Node ids of the tests that ran to their end with the outcome expected of them."""
-        return {node for node, test in self._tests.items() if test.ended and test.finished and not test.broken}
-
-    @property
-    def failed(self) -> set[str]:
-        """Node ids of the tests that failed in any phase."""
-        return {node for node, test in self._tests.items() if test.broken}
-
-    @property
-    def collected(self) -> set[str]:
-        """Node ids of the collected tests, without deselected ones."""
-        return self._collected
-
-    def shared_ran(self, shared: str) -> bool:
-        """Tell whether a fixture or an import of the baseline ran to its end: a test that depends on it passed."""
-        passed = self.passed
-        if shared in self._users:
-            return any(node in passed for node in self._users[shared])
-        files = {node.partition("::")[0] for node in passed}
-        return shared in files or not shared.endswith(".py") or shared not in self._files()
-
-    def _files(self) -> set[str]:
-        return {node.partition("::")[0] for node in self._collected}
-
-    @property
-    def deselects(self) -> bool:
-        """Whether tests may exist that were not collected."""
+    def _deselects(self) -> bool:
+        """Tell whether tests may exist that were not collected."""
         chosen = any("::" in argument for argument in self._config.args)
         return chosen or bool(self._deselected) or bool(self._narrowed) or bool(_selection.narrowing(self._config))
 
-    def why_incomplete(self) -> tuple[str, ...]:
+    def _why_incomplete(self) -> tuple[str, ...]:
         """Return the reasons why not every test of the project ran to its end, one line each."""
         reasons = list(self._narrowed)
         if self._deselected:
@@ -331,7 +345,7 @@ class Tracker:
             reasons.append(f"only {', '.join(paths)}")
         reasons += _selection.narrowing(self._config)
         unfinished = sum(not test.finished for test in self._tests.values())
-        unfinished += len(self._collected.difference(self._tests))
+        unfinished += len(self._collected.keys() - self._tests.keys())
         if unfinished:
             reasons.append(f"{unfinished} {'test' if unfinished == 1 else 'tests'} did not run to the end")
         return tuple(reasons)
@@ -352,61 +366,51 @@ class Tracker:
                 found[key] = violation
         return [*found.values(), *seen]
 
-    def report(self) -> Report:
-        """Return the data of the run's report."""
+    def findings(self) -> Findings:
+        """Return what the run found."""
         counts = dict(self._unwatched)
         _unwatched.merge(counts, _unwatched.counts(self._run))
-        by_test = counts.get("by_test", {})
-        kernel = "kernel" if self._run.children_watched else ""
-        why = self.why_incomplete()
-        # An attempt of a refused import is listed with that verdict, and not as a permitted one, too.
-        seen = self.violations()
-        broken = {(v.test, v.target, v.location) for v in seen if v.verdict not in {"permitted", "observed"}}
-        return Report(
-            [test.case(node, by_test.get(node, 0)) for node, test in self._tests.items()],
-            [
-                Access.of(violation)
-                for violation in seen
-                if violation.verdict != "permitted"
-                or (violation.test, violation.target, violation.location) not in broken
-            ],
+        items = self._items or Collected()
+        return Findings(
+            {node: test.case(node) for node, test in self._tests.items()},
+            self.violations(),
+            gave_up_as_expected={node for node, test in self._tests.items() if test.gave_up_as_expected},
+            unwatched=counts.get("by_test", {}),
+            collected=self._collected,
+            uses={node: items.uses_of(number) for number, node in enumerate(items.ids) if items.uses[number]},
+            users=self._users,
+            sets=frozenset(items.ids[number] for number in items.sets),
+            targets={target[0]: target for target in items.targets},
+            selected=not self._deselects(),
+            why_incomplete=self._why_incomplete(),
             mode=self._run.mode.value,
-            layers=_options.layers(kernel),
-            complete=not why,
-            why_incomplete=why,
-            unwatched=counts.get("programs", {}),
-            tool=_version(),
+            layers=_options.layers("kernel" if self._run.children_watched else ""),
+            tool=version(),
         )
 
+    def end_recordings(self, findings: Findings) -> None:
+        """Write what is known only at the end."""
+        last = [*(record.snapshot() for record in self._run.late.values()), *self._run.noted]
+        for recording in self.recordings:
+            for node in self._tests.keys() - self._written:
+                recording.test(self._tests[node].case(node))
+            for violation in last:
+                recording.access(violation)
+            recording.end(findings.unwatched, findings.why_incomplete, list(self._narrowed))
 
-def _version() -> str:
+
+def version() -> str:
+    """Return this plugin's version."""
     try:
         return metadata.version("pytest-test-categories")
     except metadata.PackageNotFoundError:  # a source tree that is not installed
         return "unknown"
 
 
-def _target(item: pytest.Item, node: str) -> Target:
+def _target(item: pytest.Item, known: str) -> tuple[Any, ...]:
     """Return where a test's function is defined."""
     from pytest_test_categories._sizing.apply import target_of
 
     parents = [node.obj for node in item.listchain() if isinstance(node, pytest.Class)]
     name = getattr(item, "originalname", None) or item.name.partition("[")[0]
-    function = getattr(item, "function", None)
-    known = published_id(function_of(node))
-    return target_of(known, str(item.path), function, name, parents)
-
-
-def _read_target(text: str) -> Target:
-    from pytest_test_categories._sizing.apply import Place, Target
-
-    node, size, current, module, function, classes, observed = json.loads(text)
-    return Target(
-        node,
-        size,
-        current,
-        module,
-        tuple(Place(*place) for place in function),
-        tuple(tuple(Place(*place) for place in level) for level in classes),
-        observed,
-    )
+    return target_of(known, str(item.path), getattr(item, "function", None), name, parents)

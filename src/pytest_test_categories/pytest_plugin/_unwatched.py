@@ -24,10 +24,15 @@ def merge(into: dict[str, Any], more: dict[str, Any]) -> None:
     """Add one dictionary of counts, such as a worker's, to another."""
     for key in ("count", "tests"):
         into[key] = into.get(key, 0) + more.get(key, 0)
-    for key in ("programs", "by_test"):
-        counted = into.setdefault(key, {})
-        for name, count in more.get(key, {}).items():
-            counted[name] = counted.get(name, 0) + count
+    _add(into.setdefault("programs", {}), more.get("programs", {}))
+    by_test = into.setdefault("by_test", {})
+    for test, programs in more.get("by_test", {}).items():
+        _add(by_test.setdefault(test, {}), programs)
+
+
+def _add(into: dict[str, int], counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        into[name] = into.get(name, 0) + count
 
 
 def lines(found: dict[str, Any]) -> Iterable[str]:
