@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final[dict[str, str]] = {}
+COMMANDS: Final[dict[str, str]] = {
+    "run": "run a command with the network that a size permits",
+}
 """The commands, each with a line that says what it does."""
 
 USAGE_ERROR: Final = 4

@@ -10,6 +10,10 @@ PROGRAM: Final = "program"
 """The kind of a violation that is not an attempt: the start of a program that no layer watches."""
 
 
+RUN: Final = "run --size "
+"""Start of the guard's name if it is that of a command, and not of a test."""
+
+
 class Violation(NamedTuple):
     """One violation: the test, the target, the line of code, and how often it happened.
 
@@ -81,6 +85,11 @@ class Violation(NamedTuple):
         """The identity of the violation: repetitions have an equal key."""
         known = "known" if self.verdict == "known" else ""  # a failing violation is not merged into one that only warns
         return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
+
+    @property
+    def of_command(self) -> bool:
+        """Whether a command made the attempt, which has neither markers nor fakes."""
+        return self.guard.startswith(RUN)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""

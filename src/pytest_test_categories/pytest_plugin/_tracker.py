@@ -6,7 +6,6 @@ Reports, the baseline, suggested sizes and annotations are all made from these d
 from __future__ import annotations
 
 import json
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from pytest_test_categories._ledger.records import Gathered
 from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.model import Access, Case, Report
-from pytest_test_categories._report.published import published_id
+from pytest_test_categories._report.published import published_id, version
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories._sizing.suggest import function_of
@@ -375,15 +374,8 @@ class Tracker:
             complete=not why,
             why_incomplete=why,
             unwatched=counts.get("programs", {}),
-            tool=_version(),
+            tool=version(),
         )
-
-
-def _version() -> str:
-    try:
-        return metadata.version("pytest-test-categories")
-    except metadata.PackageNotFoundError:  # a source tree that is not installed
-        return "unknown"
 
 
 def _target(item: pytest.Item, node: str) -> Target:
