@@ -37,8 +37,8 @@ from tests.docs.test_reference import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
-"""Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
+ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/any-command.md", "docs/guides/ci.md"}
+"""Pages that other tests run: ``tests/ecosystem/test_adopting``, ``tests/kernel/test_run`` and ``test_recipes``."""
 PAGES: Final = [page for page in [ROOT / "README.md", *SITE] if page.relative_to(ROOT).as_posix() not in ELSEWHERE]
 UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
