@@ -2,7 +2,7 @@
 
 How a block is run:
 
-- ``python``, ``toml``, ``ini`` with ``title="name"``: written to that file of the page's project;
+- ``python``, ``toml``, ``ini``, ``make`` with ``title="name"``: written to that file of the page's project;
 - ``python`` without a title: a script, which must succeed;
 - ``console``: each ``$ command`` is run, and its output compared. A line ``...`` stands for any lines, ``...`` within a
   line for any text; timings, ports and the widths of rules don't count;
@@ -243,6 +243,7 @@ _RUNNERS: Final[dict[str, Callable[[Piece, Project], None]]] = {
     "fails": _run_hidden,
     "ini": _write,
     "json": _compare,
+    "make": _write,
     "markdown": _compare,
     "new": _start,
     "plugins": _load,

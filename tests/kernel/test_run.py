@@ -634,6 +634,12 @@ def test_where_the_other_supervisor_is_not_known_nothing_is_started(tmp_path: Pa
     assert not started.exists()
 
 
+def test_a_variable_that_a_supervisor_has_left_behind_opens_nothing() -> None:
+    done = run("--size=small", *WAYS["bash"], env={**os.environ, "_PYTEST_TEST_CATEGORIES_KERNEL": "around"})
+    assert done.status == 1
+    assert "[TC001]" in done.error
+
+
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")], ids=["alone", "xdist"])
 def test_around_pytest_the_sizes_of_the_tests_hold_and_the_commands_for_what_they_start(
     outside: Callable[..., Ended],

@@ -15,12 +15,13 @@ def execute(words: list[str]) -> int:
     """
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
         signal.signal(number, signal.SIG_DFL)
+    program = shutil.which(words[0])
     try:
         try:
-            os.execvp(words[0], words)  # noqa: S606 - that is what it is for
+            os.execvp(program or words[0], words)  # noqa: S606 - that is what it is for
         except OSError as error:
-            if error.errno != errno.ENOEXEC:
+            if error.errno != errno.ENOEXEC or program is None:
                 raise
-            os.execv("/bin/sh", ["sh", shutil.which(words[0]) or words[0], *words[1:]])  # noqa: S606 - the same
+            os.execv("/bin/sh", ["sh", program, *words[1:]])  # noqa: S606 - the same
     except OSError as error:
         return error.errno or errno.EIO

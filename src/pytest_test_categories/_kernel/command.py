@@ -130,6 +130,8 @@ def _send(line: socket.socket, **message: object) -> None:
 def _receive(loop: Supervisor, line: socket.socket, receiver: Callable[[dict[str, Any]], object]) -> None:
     """Pass the next message on, with the descriptors that came with it; at the end of messages, leave the loop."""
     data, descriptors, *_ = socket.recv_fds(line, _LONGEST, 1)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # in CPython 3.11 to 3.13, recv_fds ignores its flags
     if not data:
         loop.off(line.fileno())
         line.close()
@@ -170,6 +172,49 @@ class _Command(Watched):
         self._on_report(report)
 
 
+class _Start:
+    """What the process that becomes the command says before that.
+
+    Args:
+        line: The socket to the process.
+        watch: Watches the process; called with the descriptor on which the kernel asks.
+        pid: Id of the process.
+
+    Attributes:
+        held: Whether the process is watched; not if a supervisor around this one does that already.
+        failure: Why it does not become the command, as a message; empty if it does.
+    """
+
+    def __init__(self, line: socket.socket, watch: Callable[[int], None], pid: int) -> None:
+        self._line = line
+        self._watch = watch
+        self._pid = pid
+        self.held = False
+        self.failure: dict[str, object] = {
+            "unavailable": "the process for the command ended before the supervisor could watch it"
+        }
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Take a message, and answer it."""
+        reason = ""
+        if "not_started" in message:
+            self.failure = {"not_started": message["not_started"]}
+            return
+        if "error" in message:
+            reason = "" if _is_around(message["error"]) else why_not_installed(message["error"])
+        else:
+            reason = wire.why_unreadable(self._pid, message["installed"])
+            self.held = not reason
+            if self.held:
+                self._watch(message["descriptors"][0])
+        if reason:
+            self.failure = {"unavailable": reason}
+            self._line.shutdown(socket.SHUT_RDWR)
+        else:
+            self.failure = {}
+            _send(self._line, start=True)
+
+
 def _supervise(
     line: socket.socket,
     mask: set[signal.Signals] | set[int],
@@ -188,36 +233,16 @@ def _supervise(
         theirs.close()
         supervisor = Supervisor(os.uname().machine)
         parent = Parent(supervisor, child, signal_descriptor(HANDLED))
-        refusals: list[dict[str, object]] = []
-        held = []
-
-        def on_message(message: dict[str, Any]) -> None:
-            if "not_started" in message:
-                refusals.append({"not_started": message["not_started"]})
-            elif "installed" not in message and not _is_around(message["error"]):
-                refusals.append({"unavailable": why_not_installed(message["error"])})
-            elif "installed" in message:
-                listener = message["descriptors"][0]
-                if reason := wire.why_unreadable(child, message["installed"]):
-                    refusals.append({"unavailable": reason})
-                    os.close(listener)
-                else:
-                    supervisor.watch(_Command(listener, child, policy, on_report))
-                    held.append(listener)
-            if not refusals:
-                _send(ours, start=True)
-            elif "not_started" not in message:
-                ours.shutdown(socket.SHUT_RDWR)
-
-        supervisor.on(ours.fileno(), lambda: _receive(supervisor, ours, on_message))
+        start = _Start(ours, lambda asks: supervisor.watch(_Command(asks, child, policy, on_report)), child)
+        supervisor.on(ours.fileno(), lambda: _receive(supervisor, ours, start.take))
         supervisor.run(lambda: parent.status is not None)
         assert parent.status is not None
         supervisor.unheard()  # look-ups that have not sent their name yet are reported without one
         libc.prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
-        if refusals:
-            _send(line, **refusals[0])
+        if start.failure:
+            _send(line, **start.failure)
         else:
-            failed = on_end(End(os.waitstatus_to_exitcode(parent.status), held=bool(held)))
+            failed = on_end(End(os.waitstatus_to_exitcode(parent.status), held=start.held))
             _send(line, status=parent.status, failed=failed)
         line.close()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what ends from now on needs nobody who waits for it
@@ -247,7 +272,10 @@ def _become(line: socket.socket, mask: set[signal.Signals] | set[int], words: li
 
     def hand_over() -> None:
         hello = json.dumps({"installed": ctypes.addressof(greeting)}).encode()
-        socket.send_fds(line, [hello], [listeners.get()])
+        try:
+            socket.send_fds(line, [hello], [listeners.get()])
+        except OSError as error:
+            _send(line, error=error.errno)
 
     try:
         # The filter asks about each sendmsg, and nobody answers yet. This thread is not under it, so that no descriptor

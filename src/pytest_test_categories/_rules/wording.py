@@ -78,7 +78,7 @@ def command_text(command: str, violations: Sequence[Violation]) -> str:
         "What happened:",
         f"  Attempted network connection to {first.target}",
         *_indented(_facts(first._replace(guard=""))),
-        f"    {_AT_THE_COMMAND[first.verdict]}",
+        f"    {_result_of(first)}",
         *(f"  Also attempted: {line_text(other._replace(guard=''))}" for other in others),
         "",
         "How to fix:",
@@ -92,10 +92,12 @@ def command_text(command: str, violations: Sequence[Violation]) -> str:
     return "\n".join(lines)
 
 
-_AT_THE_COMMAND: Final = {
-    "refused": "the call was refused there with EACCES (permission denied)",
-    "warned": "the call went on, since the mode is warn",
-}
+def _result_of(violation: Violation) -> str:
+    if violation.verdict == "warned":
+        return "the call went on, since the mode is warn"
+    if violation.kind == "lookup":
+        return "the query was not sent"
+    return "the call was refused there with EACCES (permission denied)"
 
 
 def _category(violation: Violation) -> str:
