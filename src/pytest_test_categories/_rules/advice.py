@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
 from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
-from pytest_test_categories._rules.violation import PROGRAM
+from pytest_test_categories._rules.violation import PROGRAM, is_of_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ def cures(violation: Violation) -> list[str]:
     """Return what to use instead of the network for this attempt: the lines below the first way to fix it."""
     if hint := metadata_hint(violation):
         return [hint]
-    if violation.of_command:
+    if is_of_command(violation):
         return []
     found = []
     if violation.kind == "bind":
@@ -125,7 +125,7 @@ def cures(violation: Violation) -> list[str]:
 
 def reach_hints(violation: Violation) -> list[str]:
     """Return which size or allow entry permits this attempt: the lines below the third way to fix it."""
-    if violation.of_command:
+    if is_of_command(violation):
         return command_hints([violation])
     if metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]

@@ -86,11 +86,6 @@ class Violation(NamedTuple):
         known = "known" if self.verdict == "known" else ""  # a failing violation is not merged into one that only warns
         return (self.test, self.size, self.kind, self.target, self.location, self.called_from, self.late, known)
 
-    @property
-    def of_command(self) -> bool:
-        """Whether a command made the attempt, which has neither markers nor fakes."""
-        return self.guard.startswith(RUN)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON-safe values."""
         return self._asdict()
@@ -99,6 +94,11 @@ class Violation(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record from the values of ``to_dict``; unknown keys, of a newer version, are ignored."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+def is_of_command(violation: Violation) -> bool:
+    """Tell whether a command made the attempt, which has neither markers nor fakes."""
+    return violation.guard.startswith(RUN)
 
 
 def of_further_targets(violation: Violation) -> Violation:
