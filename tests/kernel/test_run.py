@@ -19,7 +19,7 @@ import pexpect
 import pytest
 from tests.docs.test_examples import ExampleError, Project, run_page
 from tests.docs.test_reference import ROOT, table
-from tests.kernel.conftest import FOREIGN, left_over
+from tests.kernel.conftest import FOREIGN, NAMESPACE, left_over
 from tests.kernel.test_life import state_of
 from tests.waiting import until
 
@@ -27,6 +27,8 @@ from pytest_test_categories._commands.run import add_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.kernel.conftest import Outcome
 
 pytestmark = pytest.mark.usefixtures("kernel", "environment")
 
@@ -63,7 +65,7 @@ def outside(network: tuple[str, ...]) -> Callable[..., Ended]:
     return start
 
 
-def run(*words: str, **settings: object) -> Ended:
+def held(*words: str, **settings: object) -> Ended:
     return ended([*RUN, *words], **settings)  # type: ignore[arg-type]
 
 
@@ -109,13 +111,7 @@ WAYS: Final = {
     "a shell's child in the background": ("sh", "-c", f"curl -sS -m 1 http://{FOREIGN}/ & wait"),
     "a session of its own": ("setsid", "--wait", "curl", "-sS", "-m", "1", f"http://{FOREIGN}/"),
     "a forked child that leaves": (sys.executable, "-c", DETACHED, FOREIGN),
-    "numbers of processes of its own": (
-        "unshare",
-        "--map-root-user",
-        "--pid",
-        "--fork",
-        *("curl", "-sS", "-m", "1", FOREIGN),
-    ),
+    "numbers of processes of its own": (*NAMESPACE[:-1], "--pid", "--fork", "curl", "-sS", "-m", "1", FOREIGN),
     "xargs": ("sh", "-c", f"echo http://{FOREIGN}/ | xargs -P 2 curl -sS -m 1"),
 }
 
@@ -149,7 +145,7 @@ def test_it_is_one_where_the_size_permits_it(outside: Callable[..., Ended], way:
 
 
 def test_ipv6_is_refused_as_well() -> None:
-    done = run("--size", "medium", sys.executable, "-c", PYTHON_6)
+    done = held("--size", "medium", sys.executable, "-c", PYTHON_6)
     assert done.status == 1
     assert "PermissionError" in done.error
     assert f"Attempted network connection to [{FOREIGN_6}]:80\n" in done.error
@@ -258,19 +254,19 @@ def knock(listener: tuple[str, int]) -> tuple[str, ...]:
     ],
 )
 def test_the_options_decide(knock: tuple[str, ...], options: tuple[str, ...], status: int) -> None:
-    done = run(*options, *knock)
+    done = held(*options, *knock)
     assert done.status == status, done
     assert ("[TC001]" in done.error) is (status == 1 or "--mode=warn" in options)
 
 
 def test_the_advice_is_the_options_that_permit_it(knock: tuple[str, ...], listener: tuple[str, int]) -> None:
-    done = run("--size=small", *knock)
+    done = held("--size=small", *knock)
     assert (
         f"  1. Permit this target: --allow 127.0.0.1:{listener[1]}\n  2. Permit this machine: --size medium\n"
         in done.error
     )
-    assert run("--size=small", "--allow", f"127.0.0.1:{listener[1]}", *knock).status == 0
-    denied = run("--size=medium", "--deny=127.0.0.1", *knock)
+    assert held("--size=small", "--allow", f"127.0.0.1:{listener[1]}", *knock).status == 0
+    denied = held("--size=medium", "--deny=127.0.0.1", *knock)
     assert f"  1. No size and no --allow permits 127.0.0.1:{listener[1]}: 127.0.0.1 is denied\n" in denied.error
     assert "  2. " not in denied.error
 
@@ -289,7 +285,7 @@ def test_the_advice_is_the_options_that_permit_it(knock: tuple[str, ...], listen
 def test_the_environment_decides_what_no_option_does(
     knock: tuple[str, ...], variable: dict[str, str], options: tuple[str, ...], *, refused: bool, said: bool
 ) -> None:
-    done = run("--size=small", *options, *knock, env={**os.environ, **variable})
+    done = held("--size=small", *options, *knock, env={**os.environ, **variable})
     assert done.status == int(refused), done
     assert ("[TC001]" in done.error) is said
 
@@ -302,7 +298,7 @@ def test_a_small_command_may_use_what_stays_among_its_own_processes(tmp_path: Pa
         "code = 'import socket; socket.socket(socket.AF_UNIX).connect(\"s\")'\n"
         "sys.exit(subprocess.call([sys.executable, '-c', code]))"
     )
-    assert run("--size=small", sys.executable, "-c", code, cwd=tmp_path).status == 0
+    assert held("--size=small", sys.executable, "-c", code, cwd=tmp_path).status == 0
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------
@@ -311,7 +307,7 @@ TWICE: Final = f"for _ in 1 2; do (exec 3<>/dev/tcp/{FOREIGN}/80); (exec 3<>/dev
 
 
 def test_each_target_is_told_once_with_its_count() -> None:
-    done = run("--size=small", "bash", "-c", TWICE)
+    done = held("--size=small", "bash", "-c", TWICE)
     assert done.status == 1
     assert done.error.count("[TC001]") == 1
     assert f"Command: bash -c '{TWICE}'\nCategory: SMALL\n" in done.error
@@ -322,16 +318,16 @@ def test_each_target_is_told_once_with_its_count() -> None:
 
 
 def test_quiet_is_one_line_for_each_target_and_none_without() -> None:
-    done = run("--size=small", "-q", "bash", "-c", f"({TWICE}) 2>/dev/null")
+    done = held("--size=small", "-q", "bash", "-c", f"({TWICE}) 2>/dev/null")
     assert [line.partition("; in")[0] for line in done.error.splitlines()] == [
         f"test categories: [TC001] {FOREIGN}:80 (x2)",
         f"test categories: [TC001] {FOREIGN}:81 (x2)",
     ]
-    assert run("--size=small", "--quiet", "echo", "hi") == Ended(0, "hi\n", "", -1)
+    assert held("--size=small", "--quiet", "echo", "hi") == Ended(0, "hi\n", "", -1)
 
 
 def test_in_warn_mode_the_call_goes_on_and_is_told() -> None:
-    done = run("--size=small", "--mode=warn", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/1")
+    done = held("--size=small", "--mode=warn", "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/1")
     assert "Connection refused" in done.error
     assert "the call went on, since the mode is warn" in done.error
     assert "small, warn: 1 network violation" in done.error
@@ -343,7 +339,7 @@ def test_very_many_targets_are_told_in_bounds() -> None:
         "for number in range(1000):\n"
         "    socket.socket(type=socket.SOCK_DGRAM).connect_ex(('198.51.100.1', 1000 + number))\n"
     )
-    done = run("--size=small", "-q", sys.executable, "-c", code)
+    done = held("--size=small", "-q", sys.executable, "-c", code)
     lines = done.error.splitlines()
     assert len(lines) == 501
     assert lines[-1].startswith("test categories: [TC001] further targets (x500)")
@@ -353,7 +349,7 @@ def test_very_many_targets_are_told_in_bounds() -> None:
 def test_a_report_has_the_command_as_its_one_test(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "below" / f"report{suffix}"
     line = f"exec 3<>/dev/tcp/{FOREIGN}/80 # password"
-    done = run("--size=small", f"--network-report={path}", "bash", "-c", line, cwd=tmp_path)
+    done = held("--size=small", f"--network-report={path}", "bash", "-c", line, cwd=tmp_path)
     assert done.status == 1
     assert f"test categories: report: below/report{suffix}\n" in done.error
     text = path.read_text(encoding="utf-8")
@@ -372,7 +368,7 @@ def test_a_report_has_the_command_as_its_one_test(tmp_path: Path, suffix: str) -
 
 def test_a_report_that_can_not_be_written_changes_no_status(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = run("--size=small", f"--network-report={tmp_path}/file/report.json", "true")
+    done = held("--size=small", f"--network-report={tmp_path}/file/report.json", "true")
     assert done.status == 0
     assert "test categories: the report can't be written: " in done.error
 
@@ -395,14 +391,14 @@ def test_a_report_that_can_not_be_written_changes_no_status(tmp_path: Path) -> N
     ],
 )
 def test_bad_settings_are_one_line_and_status_4(words: tuple[str, ...], said: str) -> None:
-    done = run(*words)
+    done = held(*words)
     assert done.status == 4, done
     assert said in done.error
     assert len(done.error.splitlines()) == 1
 
 
 def test_a_bad_mode_in_the_environment_is_as_well() -> None:
-    done = run("--size=small", "true", env={**os.environ, "TEST_CATEGORIES_ENFORCEMENT": "hard"})
+    done = held("--size=small", "true", env={**os.environ, "TEST_CATEGORIES_ENFORCEMENT": "hard"})
     assert done.status == 4
     assert "'hard' is not an enforcement mode; choose one of strict, warn, off" in done.error
 
@@ -410,28 +406,30 @@ def test_a_bad_mode_in_the_environment_is_as_well() -> None:
 @pytest.mark.parametrize("mode", ["strict", "off"])
 def test_what_can_not_be_started_ends_as_in_a_shell(tmp_path: Path, mode: str) -> None:
     environment = {**os.environ, "TEST_CATEGORIES_ENFORCEMENT": mode}
-    assert run("--size=small", "no-such-command", env=environment) == Ended(
+    assert held("--size=small", "no-such-command", env=environment) == Ended(
         127, "", "no-such-command: command not found\n", -1
     )
-    done = run("--size=small", str(tmp_path / "missing"), env=environment)
+    done = held("--size=small", str(tmp_path / "missing"), env=environment)
     assert (done.status, done.error) == (127, f"{tmp_path}/missing: No such file or directory\n")
-    done = run("--size=small", str(tmp_path), env=environment)
+    done = held("--size=small", str(tmp_path), env=environment)
     assert (done.status, done.error) == (126, f"{tmp_path}: Permission denied\n")
     script = tmp_path / "script"
     script.write_text('echo "$0 $1"; exit 3\n')
     script.chmod(0o755)
-    done = run("--size=small", "script", "an argument", env={**environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    done = held(
+        "--size=small", "script", "an argument", env={**environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
     assert (done.status, done.out) == (3, f"{script} an argument\n")
 
 
 def test_dashes_are_needed_only_before_a_command_that_begins_with_one(tmp_path: Path) -> None:
-    assert run("--size=small", "echo", "--size", "-q", "--").out == "--size -q --\n"
-    assert run("--size=small", "--", "echo", "--").out == "--\n"
+    assert held("--size=small", "echo", "--size", "-q", "--").out == "--size -q --\n"
+    assert held("--size=small", "--", "echo", "--").out == "--\n"
     program = tmp_path / "--version"
     program.write_text("#!/bin/sh\necho dashed\n")
     program.chmod(0o755)
     assert (
-        run("--size=small", "--", "--version", env={**os.environ, "PATH": f"{tmp_path}:/bin:/usr/bin"}).out
+        held("--size=small", "--", "--version", env={**os.environ, "PATH": f"{tmp_path}:/bin:/usr/bin"}).out
         == "dashed\n"
     )
 
@@ -440,7 +438,7 @@ def test_where_the_layer_can_not_work_nothing_is_started(tmp_path: Path) -> None
     (tmp_path / "sitecustomize.py").write_text(
         "import threading, time\nthreading.Thread(target=time.sleep, args=(3,), daemon=True).start()\n"
     )
-    done = run("--size=small", "touch", str(tmp_path / "started"), env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    done = held("--size=small", "touch", str(tmp_path / "started"), env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.status == 4
     assert re.fullmatch(
         r"python -m pytest_test_categories run: the kernel layer can't hold the command here: 2 threads run already .*\n",
@@ -457,7 +455,7 @@ def test_neither_pytest_nor_wrapt_is_needed(tmp_path: Path) -> None:
     assert "pytest was imported" in broken.error
     report = tmp_path / "report.json"
     words = ("bash", "-c", f"exec 3<>/dev/tcp/{FOREIGN}/80")
-    done = run("--size=small", f"--network-report={report}", *words, env=environment)
+    done = held("--size=small", f"--network-report={report}", *words, env=environment)
     assert done.status == 1
     assert "[TC001]" in done.error
     assert report.exists()
@@ -469,7 +467,7 @@ def test_the_command_gets_what_was_given(tmp_path: Path) -> None:
     line = f"cat; echo $PWD; echo below >&{write}; yes | head -1; echo ${{PIPESTATUS[0]}}; echo $GREETING"
     environment = {**os.environ, "GREETING": "hello"}
     settings = {"input": "typed\n", "cwd": tmp_path, "pass_fds": [write], "env": environment}
-    done = run("--size=small", "-q", "bash", "-c", line, **settings)
+    done = held("--size=small", "-q", "bash", "-c", line, **settings)
     os.close(write)
     with open(read) as pipe:
         assert pipe.read() == "below\n"
@@ -493,7 +491,7 @@ def test_the_command_gets_what_was_given(tmp_path: Path) -> None:
     ],
 )
 def test_the_status_is_the_commands(line: str, status: int) -> None:
-    assert run("--size=small", "bash", "-c", line).status == status
+    assert held("--size=small", "bash", "-c", line).status == status
 
 
 @contextlib.contextmanager
@@ -598,7 +596,7 @@ def test_a_daemon_that_outlives_the_command_stays_held(
 # -- what is around it, and within -------------------------------------------------------------------------------------
 
 
-def test_in_a_small_test_it_opens_nothing(run: Callable[..., object], pytester: pytest.Pytester) -> None:
+def test_in_a_small_test_it_opens_nothing(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""
         import subprocess, pytest
@@ -611,11 +609,31 @@ def test_in_a_small_test_it_opens_nothing(run: Callable[..., object], pytester: 
         """
     )
     outcome = run("-rA")
-    assert outcome.packets == 0  # type: ignore[attr-defined]
-    assert outcome.counts == {"failed": 1}  # type: ignore[attr-defined]
+    assert outcome.packets == 0
+    assert outcome.counts == {"failed": 1}
     said = "test categories: a supervisor around this one holds the command to its own size; the options given here do not apply"
-    assert outcome.text.count(said) == 1  # type: ignore[attr-defined]
-    assert f"Attempted network connection to {FOREIGN}:80" in outcome.text  # type: ignore[attr-defined]
+    assert outcome.text.count(said) == 1
+    assert f"Attempted network connection to {FOREIGN}:80" in outcome.text
+
+
+def test_in_a_test_without_the_layer_it_holds_the_command(
+    run: Callable[..., Outcome], pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import subprocess, pytest
+
+        @pytest.mark.parametrize("size", [pytest.param(s, marks=getattr(pytest.mark, s)) for s in ("small", "large")])
+        def test_starts(size):
+            command = ["bash", "-c", "exec 3<>/dev/tcp/{FOREIGN}/80"]
+            done = subprocess.run([*{RUN!r}, "--size=small", *command], capture_output=True, text=True)
+            assert done.returncode == 1
+            assert done.stderr.count("[TC001]") == 1
+        """
+    )
+    outcome = run(guard="off")
+    assert outcome.counts == {"passed": 2}, outcome.text
+    assert outcome.packets == 0
 
 
 def test_in_another_it_stays_under_that(outside: Callable[..., Ended]) -> None:
@@ -628,14 +646,14 @@ def test_in_another_it_stays_under_that(outside: Callable[..., Ended]) -> None:
 
 def test_where_the_other_supervisor_is_not_known_nothing_is_started(tmp_path: Path) -> None:
     started = tmp_path / "started"
-    done = run("--size=large", "env", "-i", *RUN, "--size=small", "touch", str(started))
+    done = held("--size=large", "env", "-i", *RUN, "--size=small", "touch", str(started))
     assert done.status == 4
     assert "can't hold the command here: another supervisor watches this process already" in done.error
     assert not started.exists()
 
 
 def test_a_variable_that_a_supervisor_has_left_behind_opens_nothing() -> None:
-    done = run("--size=small", *WAYS["bash"], env={**os.environ, "_PYTEST_TEST_CATEGORIES_KERNEL": "around"})
+    done = held("--size=small", *WAYS["bash"], env={**os.environ, "_PYTEST_TEST_CATEGORIES_KERNEL": "around"})
     assert done.status == 1
     assert "[TC001]" in done.error
 
