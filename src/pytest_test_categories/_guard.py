@@ -13,6 +13,9 @@ from pytest_test_categories._ledger.records import Delivery, counting
 from pytest_test_categories._ledger.runs import innermost, runs
 from pytest_test_categories._rules.errors import HermeticityViolationError
 from pytest_test_categories._rules.policy import (
+    ALLOW_VARIABLE,
+    DENY_VARIABLE,
+    MODE_VARIABLE,
     EnforcementMode,
     Policy,
     TestSize,
@@ -34,10 +37,6 @@ if TYPE_CHECKING:
 
     # The violations of entries that have ended, each with how often it happened.
     _Counts = dict[tuple[str, ...], tuple[Violation, list[int]]]
-
-MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
-ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
-DENY_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_DENY"
 
 _CONTROL_FLOW: Final = frozenset(
     {

@@ -2,7 +2,7 @@
 
 How a block is run:
 
-- ``python``, ``toml``, ``ini`` with ``title="name"``: written to that file of the page's project;
+- ``python``, ``toml``, ``ini``, ``make`` with ``title="name"``: written to that file of the page's project;
 - ``python`` without a title: a script, which must succeed;
 - ``console``: each ``$ command`` is run, and its output compared. A line ``...`` stands for any lines, ``...`` within a
   line for any text; timings, ports and the widths of rules don't count;
@@ -37,8 +37,8 @@ from tests.docs.test_reference import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/ci.md"}
-"""Pages whose project is not of their own: ``tests/ecosystem/test_adopting`` and ``test_recipes`` run them."""
+ELSEWHERE: Final = {"docs/guides/adopting.md", "docs/guides/any-command.md", "docs/guides/ci.md"}
+"""Pages that other tests run: ``tests/ecosystem/test_adopting``, ``tests/kernel/test_run`` and ``test_recipes``."""
 PAGES: Final = [page for page in [ROOT / "README.md", *SITE] if page.relative_to(ROOT).as_posix() not in ELSEWHERE]
 UNRUN: Final = "not run"
 PROJECT: Final = '[tool.pytest.ini_options]\ntest_categories_enforcement = "strict"\n'
@@ -243,6 +243,7 @@ _RUNNERS: Final[dict[str, Callable[[Piece, Project], None]]] = {
     "fails": _run_hidden,
     "ini": _write,
     "json": _compare,
+    "make": _write,
     "markdown": _compare,
     "new": _start,
     "plugins": _load,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _guard, _judge
-from pytest_test_categories._rules import wording
+from pytest_test_categories import _judge
+from pytest_test_categories._rules import policy, wording
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories.pytest_plugin import _from_1x, _options
@@ -74,7 +74,7 @@ def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest
 
 def test_the_table_of_variables_holds_the_variables() -> None:
     rows = table(DOCS / "reference" / "options.md", "variable")
-    guards = {_guard.MODE_VARIABLE, _guard.ALLOW_VARIABLE, _guard.DENY_VARIABLE}
+    guards = {policy.MODE_VARIABLE, policy.ALLOW_VARIABLE, policy.DENY_VARIABLE}
     assert {name for name, _ in rows} == guards | {_judge.DEBUG_VARIABLE}
 
 

@@ -46,10 +46,8 @@ status ="""
 
 
 @pytest.fixture
-def run_with_names(
-    pytester: pytest.Pytester, command: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Outcome]:
-    """Run pytest where a name server has an answer to every question; ``asked`` holds the names it was asked for."""
+def with_names(pytester: pytest.Pytester, environment: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the prefix of a command that a name server has an answer for; ``asked`` holds the names it was asked for."""
     Path("resolv.conf").write_text("nameserver 10.9.9.2\noptions timeout:1 attempts:1\n")
     Path("server.py").write_text(NAME_SERVER)
     monkeypatch.delenv("RES_OPTIONS")
@@ -57,9 +55,17 @@ def run_with_names(
     tried = subprocess.run([*setting, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"this system lets nobody make a network of his own: {tried.stderr.strip()[-200:]}")
+    return setting
+
+
+@pytest.fixture
+def run_with_names(
+    pytester: pytest.Pytester, command: Callable[..., list[str]], with_names: list[str]
+) -> Callable[..., Outcome]:
+    """Run pytest there."""
 
     def run(*args: str, **settings: object) -> Outcome:
-        result = pytester.run(*setting, *command(*args, **settings), timeout=60)
+        result = pytester.run(*with_names, *command(*args, **settings), timeout=60)
         text = result.stdout.str() + result.stderr.str()
         packets = re.search(r"^packets: (\d+)$", text, re.MULTILINE)
         return Outcome(result, int(packets[1]) if packets else -1, text)
@@ -266,6 +272,19 @@ def test_another_name():
     assert asked() == {"db.test"}
     assert "  Attempted network connection to db.test:81" in outcome.text
     assert "  Attempted network connection to shop.test\n" in outcome.text
+
+
+@pytest.mark.parametrize(("name", "goes"), [("allowed.test", True), ("other.test", False)])
+def test_a_command_looks_up_allowed_names_and_reaches_their_addresses(
+    with_names: list[str], name: str, *, goes: bool
+) -> None:
+    held = [sys.executable, "-m", "pytest_test_categories", "run", "--size=medium", "--allow=allowed.test:80"]
+    words = [*with_names, *held, "curl", "-sS", "-m", "1", f"http://{name}/"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert asked() == ({name} if goes else set())
+    assert ("packets: 0\n" in done.stdout) is not goes
+    assert (f"Attempted network connection to {name}\n" in done.stderr) is not goes
+    assert done.returncode == (28 if goes else 6), done
 
 
 def test_a_name_server_may_be_allowed_itself(run_with_names: Callable[..., Outcome], pytester: pytest.Pytester) -> None:

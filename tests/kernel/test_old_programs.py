@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -167,6 +169,17 @@ def test_calls_by_old_numbers_are_judged(
     assert outcome.counts == {"passed": 2, "failed": 2}, outcome.text
     assert outcome.packets == 1
     assert f"in {old} {FOREIGN} {by} (pid" in outcome.text
+
+
+@pytest.mark.parametrize("by", ["connect", "socketcall"])
+def test_a_command_is_held_at_them_as_well(network: tuple[str, ...], old: str, by: str) -> None:
+    if by == "socketcall" and os.uname().machine == "aarch64":
+        pytest.skip("programs for 32 bit ARM have no such call")
+    words = [*network, sys.executable, "-m", "pytest_test_categories", "run", "--size=medium", old, FOREIGN, by]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == errno.EACCES, done
+    assert "packets: 0\n" in done.stdout
+    assert f"Attempted network connection to {FOREIGN}:80\n    in {old} {FOREIGN} {by} (pid" in done.stderr
 
 
 @pytest.mark.parametrize("folded", ["", "socketcall-"])

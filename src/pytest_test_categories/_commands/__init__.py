@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final[dict[str, str]] = {
-    "selftest": "Try the main ways out on this machine, and say which are stopped",
-    "combine": "Make one report, baseline and set of sizes from the recordings of many runs",
+    "combine": "make one report, baseline and set of sizes from the recordings of many runs",
+    "run": "run a command with the network that a size permits",
+    "selftest": "try the main ways out on this machine, and say which are stopped",
 }
 """The commands, each with a line that says what it does."""
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
     for name, line in COMMANDS.items():
-        command = parsers.add_parser(name, help=line, description=f"{line}.", allow_abbrev=False)
+        command = parsers.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.", allow_abbrev=False)
         if name == chosen:
             module = importlib.import_module(f"{__name__}.{name}")
             module.add_arguments(command)

@@ -188,8 +188,17 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(machine: Machine, control: int) -> int:
-    """Install the filter for all threads of this process; return the descriptor on which the kernel asks.
+NO_DESCRIPTOR: Final = 0xFFFFFFFF
+"""In place of a number of a descriptor that the filter exempts: none has it."""
+
+
+def install(machine: Machine, control: int, *, all_threads: bool = True) -> int:
+    """Install the filter for this process; return the descriptor on which the kernel asks.
+
+    Args:
+        machine: The machine.
+        control: The descriptor on which ``sendmsg`` is allowed without asking, or ``NO_DESCRIPTOR``.
+        all_threads: Whether it is for all threads of the process, or for this one and what it starts.
 
     Raises:
         OSError: The kernel rejects it. EBUSY: a supervisor already watches this process.
@@ -198,7 +207,7 @@ def install(machine: Machine, control: int) -> int:
     held = ctypes.create_string_buffer(code, len(code))
     argument = _Program(len(code) // 8, ctypes.addressof(held))
     # Before Linux 5.16 a filter makes all code slower: a mitigation for programs that run hostile code.
-    flags = _NEW_LISTENER | _TSYNC | _TSYNC_ESRCH | _SPEC_ALLOW
+    flags = _NEW_LISTENER | _SPEC_ALLOW | (_TSYNC | _TSYNC_ESRCH if all_threads else 0)
     try:
         return _install(machine, flags, argument)
     except OSError as error:

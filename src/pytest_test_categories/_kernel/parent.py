@@ -18,7 +18,7 @@ from pytest_test_categories._kernel.processes import start_of
 from pytest_test_categories._rules.address import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_test_categories._kernel.supervisor import Supervisor
     from pytest_test_categories._kernel.wire import Report
@@ -35,6 +35,8 @@ FORWARDED: Final = (
     signal.SIGCONT,
 )
 """Signals that are meant for the test process, even if they are sent to the supervisor."""
+INTERNAL_ERROR: Final = 70
+"""The exit status of a process that ends because of a defect of this package."""
 HANDLED: Final = frozenset({*FORWARDED, signal.SIGCHLD})
 
 # linux/prctl.h, bits/signalfd.h, bits/siginfo-consts.h
@@ -187,19 +189,28 @@ def _alive(listeners: Iterable[int]) -> list[int]:
     return [listener for listener in listeners if listener not in gone]
 
 
-def _keep(listeners: list[int]) -> None:
+def detach(keeps: Callable[[int], bool]) -> None:
+    """Leave the session, the terminal and the files of the process that started this one, to stay in the background.
+
+    Args:
+        keeps: Tells whether a descriptor stays open.
+    """
     os.setsid()
     os.chdir("/")
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nothing, standard)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in listeners:  # noqa: PLR2004 - the standard ones
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # that of the list itself is closed already
+            if int(name) > 2 and not keeps(int(name)):  # noqa: PLR2004 - the standard ones
                 os.close(int(name))
     for number in FORWARDED:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _keep(listeners: list[int]) -> None:
+    detach(listeners.__contains__)
     question = bytearray(wire.QUESTION.size)
     poll = select.poll()
     for listener in listeners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -9,10 +10,25 @@ from typing import Final
 
 from pytest_test_categories._kernel.processes import text_of
 
+VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
+"""Variable in the environment of what a supervisor watches: where workers register, or ``AROUND``."""
+AROUND: Final = "around"
+
 _OLDEST: Final = (5, 6)
 _CAP_SYS_PTRACE: Final = 19
 _ADMINS_ONLY: Final = 2
 _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
+
+
+class UnavailableError(Exception):
+    """The layer can't work here; the message says why, in one line."""
+
+
+def why_not_installed(number: int) -> str:
+    """Return why the kernel does not take the filter, by the error number of the call."""
+    if number == errno.EBUSY:
+        return "another supervisor watches this process already (a run around this one, or the container's)"
+    return f"the kernel does not take the filter ({os.strerror(number)})"
 
 
 def unavailable(*, forking: bool = True) -> str:

@@ -23,6 +23,7 @@ from pytest_test_categories._kernel.client import Client
 from pytest_test_categories._kernel.filter import MACHINES, install, libc
 from pytest_test_categories._kernel.parent import (
     HANDLED,
+    INTERNAL_ERROR,
     PR_SET_PDEATHSIG,
     Parent,
     is_measured,
@@ -31,6 +32,7 @@ from pytest_test_categories._kernel.parent import (
     leave_keeper,
     signal_descriptor,
 )
+from pytest_test_categories._kernel.probe import UnavailableError, why_not_installed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,14 +45,8 @@ _HIGH_DESCRIPTOR: Final = 900
 """The filter exempts the control socket's number, so that it is one that programs don't get by chance."""
 _PIPE_SIZE: Final = 1 << 20
 _PARENT_GONE: Final = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else 0
-_INTERNAL_ERROR: Final = 70
 _SPARE: Final = 24
 """How many descriptors must be free at the start, for both processes together; half of them are for look-ups."""
-_GREETING: Final = b"a word that the supervisor reads from memory"
-
-
-class UnavailableError(Exception):
-    """The layer can't work here; the message says why, in one line."""
 
 
 def fork(*, workers: bool) -> tuple[Client | None, str]:
@@ -255,7 +251,7 @@ def _end_with(parent: int, terminal: int) -> None:
     signal.signal(_PARENT_GONE, on_end)
     libc.prctl(PR_SET_PDEATHSIG, _PARENT_GONE, 0, 0, 0)
     if os.getppid() != parent:
-        leave(_INTERNAL_ERROR)
+        leave(INTERNAL_ERROR)
 
 
 def _refusal(line: socket.socket, _greeting: object) -> str:
@@ -293,20 +289,14 @@ def _register(sock: socket.socket, channel: _Channel) -> Client:
     except OSError as error:
         channel.close()
         line.close()
-        raise UnavailableError(_why_not(error)) from None
-    greeting = ctypes.create_string_buffer(_GREETING)
+        raise UnavailableError(why_not_installed(error.errno or 0)) from None
+    greeting = ctypes.create_string_buffer(wire.GREETING)
     hello = json.dumps({"greeting": ctypes.addressof(greeting)}).encode()
     socket.send_fds(line, [hello], [listener, page, their_reports, their_control])
     # Only the supervisor may have these: otherwise, if it ends, callers would wait forever.
     for descriptor in (listener, their_reports, their_control):
         os.close(descriptor)
     return Client(page, reports, my_control, functools.partial(_refusal, line, greeting))
-
-
-def _why_not(error: OSError) -> str:
-    if error.errno == errno.EBUSY:
-        return "another supervisor watches this process already (a run around this one, or the container's)"
-    return f"the kernel does not take the filter ({error.strerror})"
 
 
 # -- the supervisor's side ---------------------------------------------------------------------------------------------
@@ -348,7 +338,7 @@ def _supervise(child: int, ready: _Ready) -> NoReturn:
 
         traceback.print_exc()
     finally:
-        leave(_INTERNAL_ERROR)
+        leave(INTERNAL_ERROR)
 
 
 def _accept(supervisor: Supervisor, server: socket.socket) -> None:
@@ -384,24 +374,16 @@ def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
             try:
                 listener, page, reports, control = descriptors
                 watched = Watched(listener, page, reports, control, pid or peer)
-                answer = _try_reading(watched.pid, int(json.loads(data)["greeting"]))
+                reason = wire.why_unreadable(watched.pid, int(json.loads(data)["greeting"]))
             except (OSError, ValueError, TypeError, KeyError, RecursionError):  # it is not one of our test processes
                 for descriptor in descriptors:
                     with contextlib.suppress(OSError):
                         os.close(descriptor)
                 return
-            watched.unjudged = answer != "ok"
+            watched.unjudged = bool(reason)
             supervisor.watch(watched)
             with contextlib.suppress(OSError):  # it has ended in the meantime
-                line.send(answer.encode())
+                line.send((reason or "ok").encode())
 
     line.setblocking(False)
     supervisor.on(line.fileno(), on_hello)
-
-
-def _try_reading(pid: int, address: int) -> str:
-    try:
-        found = wire.Memory().read(pid, address, len(_GREETING))
-    except OSError as error:
-        return f"the supervisor may not read this process's memory ({error.strerror})"
-    return "ok" if found == _GREETING else "the supervisor reads another memory than this process's"

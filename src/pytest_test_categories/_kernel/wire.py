@@ -94,6 +94,18 @@ class Memory:
             os.close(file)
 
 
+GREETING: Final = b"a word that the supervisor reads from memory"
+
+
+def why_unreadable(pid: int, address: int) -> str:
+    """Return why this process can't read another one's memory, with ``GREETING`` at an address; empty if it can."""
+    try:
+        found = Memory().read(pid, address, len(GREETING))
+    except OSError as error:
+        return f"the supervisor may not read this process's memory ({error.strerror})"
+    return "" if found == GREETING else "the supervisor reads another memory than this process's"
+
+
 # -- addresses ---------------------------------------------------------------------------------------------------------
 
 AF_VSOCK: Final = 40

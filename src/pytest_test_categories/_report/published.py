@@ -21,11 +21,21 @@ _URL_USER: Final = re.compile(r"(?<=://)[^\s/?#]*@")
 _URL_QUERY: Final = re.compile(r"(://[^\s?#]*)[?#]\S*?(?=\]?(?:\s|$))")
 _ABSOLUTE: Final = re.compile(r"^(?:/|[A-Za-z]:[\\/]|\\\\)")
 _PROCESS: Final = re.compile(
-    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+, descendant of the test process\))?$", re.DOTALL
+    r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+(?:, descendant of the test process)?\))?$", re.DOTALL
 )
 _SYSTEMS_OWN: Final = ("/run/", "/var/", "/tmp/", "/dev/", "/private/", ".../", "@")  # noqa: S108 - to tell them
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
+
+
+def version() -> str:
+    """Return the version of this project; ``unknown`` in a source tree that is not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("pytest-test-categories")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def redacted(text: str) -> str:

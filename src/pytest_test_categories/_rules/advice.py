@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._rules.address import parse_allow_entry, split_target
 from pytest_test_categories._rules.policy import DENIED_BY, NOT_LISTED
-from pytest_test_categories._rules.violation import PROGRAM
+from pytest_test_categories._rules.violation import PROGRAM, is_of_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_test_categories._rules.violation import Violation
 
 _HTTP: Final = {
@@ -105,6 +108,8 @@ def cures(violation: Violation) -> list[str]:
     """Return what to use instead of the network for this attempt: the lines below the first way to fix it."""
     if hint := metadata_hint(violation):
         return [hint]
+    if is_of_command(violation):
+        return []
     found = []
     if violation.kind == "bind":
         found.append("the test starts a server: call the application without one")
@@ -120,6 +125,8 @@ def cures(violation: Violation) -> list[str]:
 
 def reach_hints(violation: Violation) -> list[str]:
     """Return which size or allow entry permits this attempt: the lines below the third way to fix it."""
+    if is_of_command(violation):
+        return command_hints([violation])
     if metadata_hint(violation):
         return ["no other size is needed: a test should not depend on this probe"]
     if violation.kind == PROGRAM:
@@ -142,6 +149,36 @@ def reach_hints(violation: Violation) -> list[str]:
     if violation.size == "medium" and _is_allow_entry(entry):
         found.append(f"or, if it is a service of your test environment, test_categories_network_allow = {entry}")
     return found
+
+
+def command_hints(violations: Sequence[Violation]) -> list[str]:
+    """Return the options of ``run`` that permit a command's attempts."""
+    found = []
+    entries: dict[str, None] = {}
+    needs = "small"
+    for violation in violations:
+        if violation.because.startswith(DENIED_BY):
+            entry = violation.because.removeprefix(DENIED_BY)
+            found.append(f"no size and no --allow permits {violation.target}: {entry} is denied")
+            continue
+        needs = max(needs, _needed(violation), key=_ORDER.index)
+        entry = violation.target
+        if entry.endswith(":0"):  # any port
+            entry = ""
+        elif split_target(entry)[1] and not _is_allow_entry(entry):
+            entry = split_target(entry)[0]
+        if _is_allow_entry(entry):
+            entries[f"--allow {shlex.quote(entry)}"] = None
+    if 0 < len(entries) <= _ENTRIES:
+        found.append(f"permit {'this target' if len(entries) == 1 else 'these targets'}: {' '.join(entries)}")
+    if needs != "small":
+        reaches = "this machine" if needs == "medium" else "the whole network"
+        found.append(f"permit {reaches}: --size {needs}")
+    return found
+
+
+_ENTRIES: Final = 8
+_ORDER: Final = ("small", "medium", "large")
 
 
 def short_fix(violation: Violation) -> str:

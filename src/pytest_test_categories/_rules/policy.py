@@ -98,6 +98,12 @@ class Kind(enum.Enum):
     REUSE = "reuse"  # sending on a connection that was opened elsewhere
 
 
+MODE_VARIABLE: Final = "TEST_CATEGORIES_ENFORCEMENT"
+"""The environment variable with the mode where no argument or option says it."""
+ALLOW_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_ALLOW"
+DENY_VARIABLE: Final = "TEST_CATEGORIES_NETWORK_DENY"
+
+
 class Policy(NamedTuple):
     """What applies to a test: its size, the mode, and the entries that widen or narrow the size.
 

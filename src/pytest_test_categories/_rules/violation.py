@@ -10,6 +10,10 @@ PROGRAM: Final = "program"
 """The kind of a violation that is not an attempt: the start of a program that no layer watches."""
 
 
+RUN: Final = "run --size "
+"""Start of the guard's name if it is that of a command, and not of a test."""
+
+
 class Violation(NamedTuple):
     """One violation: the test, the target, the line of code, and how often it happened.
 
@@ -90,6 +94,11 @@ class Violation(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> Violation:
         """Return the record from the values of ``to_dict``; unknown keys, of a newer version, are ignored."""
         return cls(**{key: value for key, value in data.items() if key in cls._fields})
+
+
+def is_of_command(violation: Violation) -> bool:
+    """Tell whether a command made the attempt, which has neither markers nor fakes."""
+    return violation.guard.startswith(RUN)
 
 
 def of_further_targets(violation: Violation) -> Violation:

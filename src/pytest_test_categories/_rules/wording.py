@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_test_categories._rules.address import split_target
-from pytest_test_categories._rules.advice import cures, is_held_by_another, reach_hints, short_fix
+from pytest_test_categories._rules.advice import command_hints, cures, is_held_by_another, reach_hints, short_fix
 from pytest_test_categories._rules.violation import PROGRAM
 
 if TYPE_CHECKING:
@@ -65,6 +65,39 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         f"Documentation: {DOCUMENTATION}",
     ]
     return "\n".join(lines)
+
+
+def command_text(command: str, violations: Sequence[Violation]) -> str:
+    """Return the TC001 text about a command: the first violation in full, and one line for each further one."""
+    first, *others = violations
+    lines = [
+        "[TC001] Network Access Violation",
+        f"Command: {command}",
+        f"Category: {first.size.upper()}",
+        "",
+        "What happened:",
+        f"  Attempted network connection to {first.target}",
+        *_indented(_facts(first._replace(guard=""))),
+        f"    {_result_of(first)}",
+        *(f"  Also attempted: {line_text(other._replace(guard=''))}" for other in others),
+        "",
+        "How to fix:",
+        *(
+            f"  {number}. {hint[0].upper()}{hint[1:]}"
+            for number, hint in enumerate((*cures(first), *command_hints(violations)), start=1)
+        ),
+        "",
+        f"Documentation: {DOCUMENTATION}",
+    ]
+    return "\n".join(lines)
+
+
+def _result_of(violation: Violation) -> str:
+    if violation.verdict == "warned":
+        return "the call went on, since the mode is warn"
+    if violation.kind == "lookup":
+        return "the query was not sent"
+    return "the call was refused there with EACCES (permission denied)"
 
 
 def _category(violation: Violation) -> str:

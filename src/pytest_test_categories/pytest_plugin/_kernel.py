@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from pytest_test_categories._kernel.wire import Report
     from pytest_test_categories.pytest_plugin._options import Settings
 
-VARIABLE: Final = "_PYTEST_TEST_CATEGORIES_KERNEL"
-"""Variable in the environment of child processes of such a run: where workers register, or ``around``."""
-_AROUND: Final = "around"
 _LATE: Final = "by a process or thread that was there before this test, started by nobody knows which"
 _UNKNOWN: Final = "a test that ended long ago"
 
@@ -181,9 +178,9 @@ def _check_required(settings: Settings) -> None:
 
 
 def _start(config: pytest.Config) -> None:
-    around = os.environ.get(VARIABLE)
+    around = os.environ.get(probe.VARIABLE)
     worker = "PYTEST_XDIST_WORKER" in os.environ
-    if around == _AROUND:
+    if around == probe.AROUND:
         _state.word = "kernel (the run's around this one)"
         return
     if worker and around is None:
@@ -201,11 +198,11 @@ def _start(config: pytest.Config) -> None:
             client = start.join(around)
         else:
             client, path = start.fork(workers=_distributes(config))
-    except start.UnavailableError as error:
+    except probe.UnavailableError as error:
         _state.reason = str(error)
         return
     _state.word = "kernel"
-    os.environ[VARIABLE] = path or _AROUND
+    os.environ[probe.VARIABLE] = path or probe.AROUND
     if client is not None:
         _state.client = client
         client.on_report, client.on_loss = put_on_record, announce_loss

@@ -5,7 +5,6 @@ Reports, the baseline, suggested sizes and annotations are all made from these d
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,7 +14,7 @@ from pytest_test_categories._ledger.records import Gathered
 from pytest_test_categories._report.baseline import origin, plain_id
 from pytest_test_categories._report.findings import Collected, Findings, Use
 from pytest_test_categories._report.model import Case
-from pytest_test_categories._report.published import published_id
+from pytest_test_categories._report.published import published_id, version
 from pytest_test_categories._rules.violation import Violation
 from pytest_test_categories._runtime import runtime
 from pytest_test_categories._sizing.suggest import function_of
@@ -397,14 +396,6 @@ class Tracker:
             for violation in last:
                 recording.access(violation)
             recording.end(findings.unwatched, findings.why_incomplete, list(self._narrowed))
-
-
-def version() -> str:
-    """Return this plugin's version."""
-    try:
-        return metadata.version("pytest-test-categories")
-    except metadata.PackageNotFoundError:  # a source tree that is not installed
-        return "unknown"
 
 
 def _target(item: pytest.Item, known: str) -> tuple[Any, ...]:
