@@ -9,12 +9,13 @@ import pytest
 
 from pytest_test_categories._report.baseline import Baseline, Comparison, Entry, compare, updated
 from pytest_test_categories._rules.policy import EnforcementMode
-from pytest_test_categories.pytest_plugin._options import APPLY, wants_annotations
+from pytest_test_categories.pytest_plugin._options import APPLY, BUILDOZER, wants_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._sizing.suggest import Suggestion
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
@@ -147,6 +148,9 @@ class Results:
 
         tracker = self._tracker
         found = suggest.suggest(tracker.report(), tracker.uses, tracker.sets)
+        if self._settings.suggest == BUILDOZER:
+            self._lines += self._commands(found)
+            return
         self._lines += suggest.lines(found, verbose=getattr(self._config.option, "verbose", 0) > 0)
         if self._settings.suggest != APPLY:
             return
@@ -172,6 +176,15 @@ class Results:
         failed = {omission.what for omission in omitted}
         written = [change for change in planned.changes if change.file not in failed]
         self._lines += apply.lines(written, (*planned.omitted, *omitted))
+
+    def _commands(self, found: tuple[Suggestion, ...]) -> Iterable[str]:
+        from pytest_test_categories._sizing import buildozer
+
+        target = self._settings.target
+        if target is None:
+            return buildozer.commands(found)
+        size = "" if target.size is None else target.size.value
+        return buildozer.commands(found, target.label, size, target.part)
 
 
 def _baseline_lines(found: Comparison) -> Iterable[str]:

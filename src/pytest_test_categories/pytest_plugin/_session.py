@@ -149,6 +149,10 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
+        if self._settings.target is not None:
+            from pytest_test_categories.pytest_plugin import _bazel
+
+            _bazel.register(config, self._settings.target)
         self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
 
@@ -166,7 +170,7 @@ class Session:
         from pytest_test_categories.pytest_plugin import _results
         from pytest_test_categories.pytest_plugin._tracker import Tracker
 
-        self._tracker = Tracker(config, self.run, self._phases)
+        self._tracker = Tracker(config, settings, self.run, self._phases)
         config.pluginmanager.register(self._tracker, "test-categories-tracker")
         _results.register(config, settings, self.run, self._tracker)
 

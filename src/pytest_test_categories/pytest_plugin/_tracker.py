@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._sizing.apply import Target
     from pytest_test_categories.pytest_plugin._fixtures import FixturePlan
+    from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
 
@@ -83,8 +84,9 @@ class Tracked:
 class Tracker:
     """Gathers the reports of this process, or of all workers."""
 
-    def __init__(self, config: pytest.Config, run: Run, phases: Phases) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, run: Run, phases: Phases) -> None:
         self._config = config
+        self._settings = settings
         self._run = run
         self._phases = phases
         self._uses: dict[str, tuple[str, ...]] = {}
@@ -96,6 +98,7 @@ class Tracker:
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
         self._deselected = 0
+        self._watched: list[bool] = []  # for each worker, whether it had the kernel layer
         self._collected: set[str] = set()
         self._users: dict[str, list[str]] = {}
         self._worker = hasattr(config, "workerinput")
@@ -237,6 +240,7 @@ class Tracker:
             self._keep(output)
             self._deselected = max(self._deselected, output["deselected"])
             self._users = self._users or output["users"]
+            self._watched.append(output["watched"])
             self._sets.update(output["sets"])
             if not self._targets:  # each worker collects the same tests
                 self._targets = {target.id: target for target in map(_read_target, output["targets"])}
@@ -267,6 +271,7 @@ class Tracker:
                     "narrowed": list(self._narrowed),
                     "unwatched": _unwatched.counts(self._run),
                     "users": self._users,
+                    "watched": self._run.children_watched,
                     "sets": sorted(self._sets),
                     "targets": [json.dumps(target) for target in self._targets.values()],
                 }
@@ -325,6 +330,9 @@ class Tracker:
     def why_incomplete(self) -> tuple[str, ...]:
         """Return the reasons why not every test of the project ran to its end, one line each."""
         reasons = list(self._narrowed)
+        target = self._settings.target
+        if target is not None and target.part:
+            reasons.append(f"{target.part} of {target.name}")
         if self._deselected:
             reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
         if paths := _selection.chosen(self._config):
@@ -357,7 +365,8 @@ class Tracker:
         counts = dict(self._unwatched)
         _unwatched.merge(counts, _unwatched.counts(self._run))
         by_test = counts.get("by_test", {})
-        kernel = "kernel" if self._run.children_watched else ""
+        watched = all(self._watched) if self._watched else self._run.children_watched
+        kernel = "kernel" if watched else ""
         why = self.why_incomplete()
         # An attempt of a refused import is listed with that verdict, and not as a permitted one, too.
         seen = self.violations()
