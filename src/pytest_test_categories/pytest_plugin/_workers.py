@@ -6,6 +6,7 @@ the ini file and the baseline of the controller. The settings that it gets here 
 
 from __future__ import annotations
 
+import contextlib
 from importlib import metadata
 from typing import Any, Final
 
@@ -13,10 +14,15 @@ import pytest
 
 from pytest_test_categories.pytest_plugin import _options
 
-_RECEIVE: Final = f"""
-import importlib.metadata, importlib.util, os, sys, types
-module = sys.modules["{_options.HANDED}"] = types.ModuleType("{_options.HANDED}")
+_KEEP: Final = f"""
+import sys
+module = sys.modules["{_options.HANDED}"] = type(sys)("{_options.HANDED}")
 module.text = channel.receive()
+"""
+"""What the Python of each worker runs before pytest-xdist's own module; the controller waits for it."""
+
+_CHECK: Final = """
+import importlib.metadata, importlib.util, os, sys
 version = ""
 sys.path.insert(0, os.getcwd())  # as pytest-xdist does for a worker on another machine
 if importlib.util.find_spec("pytest_test_categories") is not None:
@@ -27,7 +33,7 @@ if importlib.util.find_spec("pytest_test_categories") is not None:
 del sys.path[0]
 channel.send((version, sys.executable))
 """
-"""What a worker's Python runs before pytest-xdist's own module."""
+"""What it runs before that on another machine; a worker on this one gets the import path of the controller."""
 
 
 class Workers:
@@ -44,17 +50,25 @@ class Workers:
         Raises:
             pytest.UsageError: Its Python does not have this plugin, or has another version of it.
         """
-        channel = node.gateway.remote_exec(_RECEIVE)
-        channel.send(self._text)
-        version, executable = channel.receive()
-        channel.waitclose()
         spec = node.gateway.spec
-        if spec.popen or not self._active:  # it gets the import path of this process
-            return
-        ours = metadata.version("pytest-test-categories") if version not in {"", "unknown"} else version
-        if not version or version != ours:
-            where = str(spec).removeprefix(f"execmodel={spec.execmodel}//")  # pytest-xdist adds that
-            has = f"has pytest-test-categories {version}, and this run {ours}" if version else "does not have it"
-            raise pytest.UsageError(
-                f"pytest-test-categories is needed in the Python of each worker, and {executable} of --tx {where} {has}"
-            )
+        if self._active and not spec.popen:
+            _check(node.gateway)
+        channel = node.gateway.remote_exec(_KEEP)
+        channel.send(self._text)
+        channel.waitclose()
+
+
+def _check(gateway: Any) -> None:
+    channel = gateway.remote_exec(_CHECK)
+    version, executable = channel.receive()
+    channel.waitclose()
+    ours = version
+    with contextlib.suppress(metadata.PackageNotFoundError):  # a source tree that is not installed, here or there
+        ours = ours if version == "unknown" else metadata.version("pytest-test-categories")
+    if not version or version != ours:
+        spec = gateway.spec
+        where = str(spec).removeprefix(f"execmodel={spec.execmodel}//")  # pytest-xdist adds that
+        has = f"has pytest-test-categories {version}, and this run {ours}" if version else "does not have it"
+        raise pytest.UsageError(
+            f"pytest-test-categories is needed in the Python of each worker, and {executable} of --tx {where} {has}"
+        )
