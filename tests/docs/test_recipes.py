@@ -11,6 +11,8 @@ from tests.docs.recipes import commands
 from tests.docs.test_examples import Project, pieces, run_piece
 from tests.docs.test_reference import ROOT
 
+from pytest_test_categories._commands import COMMANDS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,6 +44,7 @@ def test_new():
     dial("127.0.0.2")
 """
 RECIPES: Final = (".github/workflows/tests.yml", ".gitlab-ci.yml", ".pre-commit-config.yaml")
+SHARDS: Final = (".github/workflows/shards.yml", "shards.gitlab-ci.yml")
 FILES: Final = {"network.html", "network.md", "network.sarif", "junit.xml"}
 
 
@@ -71,7 +74,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def test_the_page_holds_these_recipes() -> None:
     shown = [piece.name for piece in pieces(GUIDE.read_text(encoding="utf-8")) if piece.kind == "yaml"]
-    assert shown == list(RECIPES)
+    assert sorted(shown) == sorted((*RECIPES, *SHARDS))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -124,3 +127,55 @@ def test_a_medium_test_reaches_the_services_that_are_named(project: Project) -> 
     output, status = project.run("pytest -q --network-explain tests/integration")
     assert status == 0
     assert "allowed: postgres:5432, from test_categories_network_allow" in output
+
+
+@pytest.fixture
+def sharded(project: Project) -> Project:
+    """Return the project, with pytest-split."""
+    pytest.importorskip("pytest_split")
+    project.plugins.append("pytest_split.plugin")
+    return project
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_the_shards_are_combined_and_a_new_host_fails(name: str, sharded: Project, tmp_path: Path) -> None:
+    if "combine" not in COMMANDS:
+        pytest.skip("this version has no command that combines recordings")
+    pytest_line, combine, *rest = commands(recipe(name), "pytest", "python")
+    for shard in range(1, 5):
+        line = pytest_line
+        for variable in ("${{ matrix.shard }}", "$CI_NODE_INDEX"):
+            line = line.replace(variable, str(shard))
+        output, status = sharded.run(line.replace("$CI_NODE_TOTAL", "4"))
+        assert status in {0, pytest.ExitCode.NO_TESTS_COLLECTED}, output  # there are more shards than tests
+    output, status = sharded.run(combine)
+    assert status == 0, output
+    assert {
+        test["id"].rpartition("::")[2] for test in json.loads((tmp_path / "network.json").read_text())["tests"]
+    } == {
+        "test_known",
+        "test_hermetic",
+        "test_server",
+    }
+    (tmp_path / "recordings" / "2.jsonl").unlink()
+    output, status = sharded.run(combine)
+    assert status == 1
+    assert rest == ["python new_hosts.py main/network.json network.json"] or name == SHARDS[1]
+
+
+def test_a_change_that_reaches_a_new_host_fails(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
+    for path in ("main/network.json", "network.json"):
+        output, status = project.run(f"pytest --network-report={path}")
+        assert status == 0, output
+    check = "python new_hosts.py main/network.json network.json"
+    assert project.run(check) == ("", 0)
+    project.write("tests/unit/test_new.py", NEW, 0)  # this machine's own address is no host
+    project.run("pytest --network-report=network.json")
+    assert project.run(check) == ("", 0)
+    project.write("tests/unit/test_new.py", NEW.replace("127.0.0.2", "198.51.100.7"), 0)
+    project.run("pytest --network-report=network.json")
+    assert project.run(check) == (
+        "this change adds 198.51.100.7: tests/unit/test_new.py::test_new at tests/unit/test_new.py:7\n",
+        1,
+    )

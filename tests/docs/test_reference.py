@@ -75,7 +75,8 @@ def test_each_ini_key_and_option_is_in_the_help(run_pytest: Callable[..., pytest
 def test_the_table_of_variables_holds_the_variables() -> None:
     rows = table(DOCS / "reference" / "options.md", "variable")
     guards = {policy.MODE_VARIABLE, policy.ALLOW_VARIABLE, policy.DENY_VARIABLE}
-    assert {name for name, _ in rows} == guards | {_judge.DEBUG_VARIABLE}
+    keys = {key.variable for key in _options.KEYS if key.variable}
+    assert {name for name, _ in rows} == guards | keys | {_judge.DEBUG_VARIABLE}
 
 
 def test_the_table_of_markers_holds_the_markers() -> None:

@@ -180,6 +180,23 @@ def test_a_killed_supervisor_ends_the_run_and_says_so(command: Callable[..., lis
     assert "the kernel layer's supervisor is gone; the run ends here" in text
 
 
+def test_a_killed_supervisor_is_a_failure_of_the_infrastructure_for_bazel(
+    command: Callable[..., list[str]], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = pytester.path / "failures"
+    monkeypatch.setenv("BAZEL_TEST", "1")
+    monkeypatch.setenv("TEST_INFRASTRUCTURE_FAILURE_FILE", str(failures))
+    with sleeping(command("-s", "-k", "test_sleep")) as (process, pid):
+        assert not failures.exists()
+        process.kill()
+        process.communicate(timeout=10)
+        assert gone(pid)
+    assert failures.read_text("utf-8").splitlines() == [
+        "pytest-test-categories",
+        "the kernel layer's supervisor is gone; the run ends here",
+    ]
+
+
 def test_without_its_supervisor_nothing_connects(
     command: Callable[..., list[str]], pytester: pytest.Pytester, listener: tuple[str, int]
 ) -> None:

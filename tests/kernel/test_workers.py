@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.kernel.conftest import FOREIGN, left_over
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.kernel.conftest import Outcome
 
@@ -229,3 +234,63 @@ def test_a_process_that_may_not_be_read_is_refused(
     assert outcome.counts == {"failed": 1}, outcome.text
     assert outcome.packets == 0
     assert "Attempted network connection to an address that may not be read" in outcome.text
+
+
+def test_sixteen_workers_are_watched(run: Callable[..., Outcome], pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_sizes=TESTS.replace("range(6)", "range(40)"))
+    outcome = run("-n", "16", "--network-report=report.json", plugins=("xdist",))
+    assert outcome.counts == {"failed": 80, "passed": 4}, outcome.text
+    assert "network violations: 80 in 80 tests" in outcome.text
+    report = json.loads((pytester.path / "report.json").read_text("utf-8"))
+    assert "kernel" in report["layers"]
+    refused = {(access["test"], access["target"]) for access in report["accesses"] if access["verdict"] == "refused"}
+    assert refused == {
+        (f"test_sizes.py::test_{size}[{number}]", f"{FOREIGN}:{base + number}")
+        for size, base in (("small", 1000), ("medium", 2000))
+        for number in range(40)
+    }
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def elsewhere(pytester: pytest.Pytester) -> Iterator[str]:
+    """Return what ``--tx`` takes for a worker that is no descendant of the run."""
+    (pytester.path / "remote").mkdir()
+    (pytester.path / "tests").mkdir()
+    (pytester.path / "tests" / "test_it.py").write_text("def test_it(): pass\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = [sys.executable, "-m", "execnet.script.socketserver", f"127.0.0.1:{port}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with subprocess.Popen(server, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert until(lambda: is_listening(port))
+            yield f"socket=127.0.0.1:{port}//chdir={pytester.path / 'remote'}"
+        finally:
+            process.terminate()
+
+
+def test_a_worker_on_another_machine_has_no_layer_and_the_run_says_so(
+    command: Callable[..., list[str]], pytester: pytest.Pytester, elsewhere: str
+) -> None:
+    tests = str(pytester.path / "tests")
+    arguments = ("--dist=load", "--disable-plugin-autoload", f"--rsyncdir={tests}", tests, "--network-report=r.json")
+    for specs, what in (
+        ((elsewhere,), "no kernel layer: another process"),
+        ((elsewhere, "popen"), "no kernel layer in some workers: another process"),
+    ):
+        given = [f"--tx={spec}" for spec in specs]
+        result = pytester.run(*command(*given, *arguments, guard="auto", plugins=("xdist",)))
+        assert result.ret == 0
+        assert f"test categories: {what} than this one starts the workers of --tx {elsewhere}" in result.outlines
+        assert "kernel" not in json.loads((pytester.path / "r.json").read_text("utf-8"))["layers"]
+        result = pytester.run(*command(*given, *arguments, guard="require", plugins=("xdist",)))
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert result.errlines[0] == (
+            "ERROR: the kernel layer is required (--network-kernel-guard=require), "
+            f"but another process than this one starts the workers of --tx {elsewhere}"
+        )

@@ -200,7 +200,7 @@ def test_a_missing_libcst_stops_the_run_with_the_way_to_get_it(
 def test_a_path_after_the_option_is_told_apart_from_its_value(project: Path, run_pytest: Run) -> None:
     result = run_pytest("--network-suggest-sizes", "test_quiet.py", "-x")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*'test_quiet.py' is not one of print, apply; before a path write *=print"])
+    result.stderr.fnmatch_lines(["*'test_quiet.py' is not one of print, apply, buildozer; before a path write *=print"])
     assert run_pytest("--network-suggest-sizes=print", "test_quiet.py").ret == 0
 
 

@@ -49,11 +49,13 @@ _SPARE: Final = 24
 """How many descriptors must be free at the start, for both processes together; half of them are for look-ups."""
 
 
-def fork(*, workers: bool) -> tuple[Client | None, str]:
+def fork(*, workers: bool, failures: str = "") -> tuple[Client | None, str]:
     """Fork: this process becomes the supervisor, and the function returns in the child.
 
     Args:
         workers: Whether the child only starts workers, each of which puts itself under the supervisor.
+        failures: A file in which the child says that the supervisor has ended, before it ends, too; its first line
+            names this layer, as Bazel's ``TEST_INFRASTRUCTURE_FAILURE_FILE`` wants it.
 
     Returns:
         The client, and the path at which workers register; either None and a path, or a client and an empty path.
@@ -85,7 +87,7 @@ def fork(*, workers: bool) -> tuple[Client | None, str]:
         ready.server.close()
     signal.signal(signal.SIGCHLD, reaping)
     _forget_fork_server()
-    _end_with(parent, ready.terminal)
+    _end_with(parent, ready.terminal, failures)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if ready.channel is None:
         ready.mine.close()
@@ -238,13 +240,16 @@ def _make_server(undo: contextlib.ExitStack) -> tuple[str, socket.socket]:
     return directory, server
 
 
-def _end_with(parent: int, terminal: int) -> None:
+def _end_with(parent: int, terminal: int, failures: str) -> None:
     """Make this process end when the supervisor ends: nothing would be watched any more."""
 
     def on_end(_number: int, _frame: FrameType | None) -> None:
         if os.getppid() != parent:
-            text = "\npytest-test-categories: the kernel layer's supervisor is gone; the run ends here\n"
-            os.write(terminal, text.encode())
+            what = "the kernel layer's supervisor is gone; the run ends here\n"
+            os.write(terminal, f"\npytest-test-categories: {what}".encode())
+            if failures:
+                with contextlib.suppress(OSError), open(failures, "w", encoding="utf-8") as file:
+                    file.write(f"pytest-test-categories\n{what}")
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -108,8 +108,16 @@ def _configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Register the selection by size if it is needed; not earlier, since a conftest may have set ``-m``."""
+    """Register the selection by size if it is needed; not earlier, since a conftest may have set ``-m``.
+
+    Likewise what prepares workers: pytest-xdist, which registers itself late, starts them after this.
+    """
     config = session.config
+    if config.pluginmanager.has_plugin("dsession"):
+        with _Plainly():
+            from pytest_test_categories.pytest_plugin._workers import Workers
+
+        config.pluginmanager.register(Workers(config), "test-categories-workers")
     if _options.selects_by_size(config):
         with _Plainly():
             from pytest_test_categories.pytest_plugin._selected import Selected

@@ -162,13 +162,14 @@ class Collecting:
     def check_items(
         self, session: pytest.Session, items: list[pytest.Item], everything: list[pytest.Item], sizes: Sizes
     ) -> None:
-        """Report an error for each module with an item that was given a second size after its collection."""
-        conflicts: dict[str, str] = {}
-        for item, conflict in sizes.settle(everything):
-            conflicts.setdefault(item.nodeid.partition("::")[0], str(conflict))
-        for name, text in conflicts.items():
-            _report_error(session, items, name, text)
-            everything[:] = [item for item in everything if item.nodeid.partition("::")[0] != name]
+        """Report an error for each module with an item that has two sizes, or is larger than its Bazel target."""
+        for found in (sizes.settle(everything), sizes.too_large_for_target(items)):
+            conflicts: dict[str, str] = {}
+            for item, conflict in found:
+                conflicts.setdefault(item.nodeid.partition("::")[0], str(conflict))
+            for name, text in conflicts.items():
+                _report_error(session, items, name, text)
+                everything[:] = [item for item in everything if item.nodeid.partition("::")[0] != name]
 
     def _broken(self, scope: Scope, sizes: Iterable[TestSize | None]) -> list[Violation]:
         known_sizes = (size for size in (*TestSize, None) if size in sizes)

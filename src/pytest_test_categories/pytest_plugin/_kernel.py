@@ -21,6 +21,8 @@ from pytest_test_categories._runtime import runtime
 from pytest_test_categories.pytest_plugin import _options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_test_categories._attribution.origin import Scope
     from pytest_test_categories._kernel.client import Client
     from pytest_test_categories._kernel.wire import Report
@@ -127,12 +129,14 @@ class _State:
         reason: Why it is not in force.
         started: Whether a start has been tried.
         client: The client of this process, until the supervisor has confirmed.
+        elsewhere: The workers that can't have the layer.
     """
 
     word = ""
     reason = ""
     started = False
     client: Client | None = None
+    elsewhere: Sequence[str] = ()
 
 
 _state: Final = _State()
@@ -147,7 +151,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     if not _state.started:  # a run inside a test of another run stays under that run's supervisor
         _state.started = True
         try:
-            _start(config)
+            _start(config, settings)
         except OSError as error:  # whatever the reason, the tests can run without the layer
             _state.reason = f"it can't start here ({error})"
     _check_required(settings)
@@ -177,7 +181,7 @@ def _check_required(settings: Settings) -> None:
         raise pytest.UsageError(f"the kernel layer is required ({settings.kernel_from}), but {_state.reason}")
 
 
-def _start(config: pytest.Config) -> None:
+def _start(config: pytest.Config, settings: Settings) -> None:
     around = os.environ.get(probe.VARIABLE)
     worker = "PYTEST_XDIST_WORKER" in os.environ
     if around == probe.AROUND:
@@ -189,6 +193,12 @@ def _start(config: pytest.Config) -> None:
     _state.reason = probe.unavailable(forking=not worker)
     if _state.reason:
         return
+    if not worker and _distributes(config):
+        specs = [] if config.known_args_namespace.numprocesses else config.known_args_namespace.tx
+        _state.elsewhere = [spec for spec in specs if not _is_child(spec)]
+        if _state.elsewhere and (len(_state.elsewhere) == len(specs) or settings.kernel == "require"):
+            _state.reason, _state.elsewhere = _of_workers(_state.elsewhere), []
+            return
     from pytest_test_categories._kernel import start
 
     client = None
@@ -197,7 +207,8 @@ def _start(config: pytest.Config) -> None:
         if around is not None:
             client = start.join(around)
         else:
-            client, path = start.fork(workers=_distributes(config))
+            failures = "" if settings.target is None else settings.target.failures
+            client, path = start.fork(workers=_distributes(config), failures=failures)
     except probe.UnavailableError as error:
         _state.reason = str(error)
         return
@@ -209,6 +220,16 @@ def _start(config: pytest.Config) -> None:
         runtime.judge.outside = client
         origin.state.on_change = client.publish
         origin.state.on_thread_end = client.release_thread
+
+
+def _is_child(spec: str) -> bool:
+    """Tell whether this process itself starts a worker of pytest-xdist, so that the supervisor sees it."""
+    parts = spec.rpartition("*")[2].split("//")
+    return "popen" in parts and not any(part.startswith("via=") for part in parts)
+
+
+def _of_workers(specs: Sequence[str]) -> str:
+    return f"another process than this one starts the workers of --tx {', '.join(specs)}"
 
 
 def _distributes(config: pytest.Config) -> bool:
@@ -223,6 +244,8 @@ def _distributes(config: pytest.Config) -> bool:
 
 
 def header(settings: Settings, *, verbose: bool = False) -> str | list[str]:
-    """Return the header line; if the layer is not in force, with a second line that says why."""
+    """Return the header line; if the layer is not in force everywhere, with a second line that says why."""
     line = _options.header(settings, _state.word, verbose=verbose)
+    if _state.elsewhere:
+        return [line, f"test categories: no kernel layer in some workers: {_of_workers(_state.elsewhere)}"]
     return [line, f"test categories: no kernel layer: {_state.reason}"] if _state.reason else line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import os
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+    from pytest_test_categories.pytest_plugin._bazel import Target
 
 _T = TypeVar("_T")
 
@@ -29,11 +31,17 @@ UNWATCHED: Final = (COUNT, ERROR)
 PRINT: Final = "print"
 APPLY: Final = "apply"
 NONE, MACHINE, ALL = AVAILABLE = ("none", "machine", "all")
-SUGGEST: Final = (PRINT, APPLY)
+BUILDOZER: Final = "buildozer"
+SUGGEST: Final = (PRINT, APPLY, BUILDOZER)
 SELECTED: Final = "test-categories-selected"
 """Name under which the plugin that selects by size is registered."""
 ON: Final = "on"
 FAKES: Final = (ON, OFF)
+BAZEL: Final = (ON, OFF)
+HANDED: Final = "_pytest_test_categories_handed"
+"""Name of the module with a run's settings that pytest-xdist's controller leaves in each of its workers."""
+_OF_BAZEL: Final = "_PYTEST_TEST_CATEGORIES_BAZEL"
+"""Variable that is set while a run is a Bazel test: runs inside of its tests are not."""
 
 MARKERS: Final = {
     "small": "a test that touches no network (pytest-test-categories)",
@@ -90,7 +98,12 @@ KEYS: Final = (
         OFF,
         variable="TEST_CATEGORIES_ENFORCEMENT",
     ),
-    Key("test_categories_default_size", _SIZES, "the size of tests that have none"),
+    Key(
+        "test_categories_default_size",
+        _SIZES,
+        "the size of tests that have none",
+        variable="TEST_CATEGORIES_DEFAULT_SIZE",
+    ),
     Key("test_categories_marker_sizes", "MARKER=SIZE", "a marker that stands for a size: unit = small", many=True),
     Key("test_categories_path_sizes", "PATH=SIZE", "the size of a directory's tests: tests/unit = small", many=True),
     Key("test_categories_fixture_sizes", "FIXTURE=SIZE", "the size of a fixture: docker = medium", many=True),
@@ -123,6 +136,7 @@ KEYS: Final = (
     ),
     Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
+    Key("test_categories_bazel", "|".join(BAZEL), "whether a Bazel test has its target's size and directories", ON),
 )
 """Every setting of the project; the ini keys and the options are generated from this table."""
 
@@ -161,6 +175,7 @@ class Settings(NamedTuple):
         baseline: The content of the baseline.
         baseline_update: Whether to rewrite the baseline.
         baseline_strict: Whether an entry that no longer happens fails the run.
+        target: The Bazel test target that the run is; None if it is none.
     """
 
     mode: EnforcementMode | None = None
@@ -188,6 +203,12 @@ class Settings(NamedTuple):
     baseline: Baseline | None = None
     baseline_update: bool = False
     baseline_strict: bool = False
+    target: Target | None = None
+
+    @property
+    def unstated_size(self) -> TestSize | None:
+        """The size of tests that have none from a marker or path rule: that of the Bazel target, else the default."""
+        return (self.target and self.target.size) or self.default_size
 
     @property
     def active(self) -> bool:
@@ -206,6 +227,7 @@ class Settings(NamedTuple):
 
 
 _key: Final = pytest.StashKey[Settings]()
+_handed: Final = pytest.StashKey[dict[str, Any]]()
 
 
 def add(parser: pytest.Parser) -> None:
@@ -235,7 +257,8 @@ def add(parser: pytest.Parser) -> None:
         const=PRINT,
         metavar="|".join(SUGGEST),
         help="refuse nothing, and print the smallest size that each test would pass with; "
-        "--network-suggest-sizes=apply writes the markers into the sources",
+        "--network-suggest-sizes=apply writes the markers into the sources; with =buildozer it prints commands that set"
+        " the sizes of Bazel's targets",
     )
     group.addoption(
         "--network-suggest-sizes-force",
@@ -350,6 +373,11 @@ def _parse(config: pytest.Config) -> Settings:
     option = config.known_args_namespace
     if not hasattr(option, "network_allow"):
         option = config.option
+    if (module := sys.modules.pop(HANDED, None)) is not None:  # popped: a run inside of this one has its own settings
+        import json
+
+        handed = config.stash[_handed] = json.loads(module.text)
+        vars(option).update(handed["options"])
     mode, where = _given(config, option, "enforcement")
     size, size_where = _given(config, option, "default_size")
     kernel, kernel_from = _given(config, option, "network_kernel_guard")
@@ -360,12 +388,21 @@ def _parse(config: pytest.Config) -> Settings:
     unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched"))
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
     wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
+    contract = _contract(config)
+    if _checked(_one_of(BAZEL), *_given(config, option, "bazel")) == OFF:
+        contract = {}
     renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
     if mode == OFF and available == ALL and not wanted and not size and not any(lists.values()):
         return Settings(mode_from=where, renamed=renamed)
 
     _forget_replaced()
     from pytest_test_categories._rules import policy
+
+    if contract:
+        from pytest_test_categories.pytest_plugin import _bazel
+
+        target = wanted["target"] = _bazel.read(contract)
+        wanted["reports"] = _bazel.relative_to_outputs(target, wanted.get("reports", ()))
 
     parsed = _checked(policy.EnforcementMode.parse, mode, where)
     off = policy.EnforcementMode.OFF
@@ -455,7 +492,9 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
     started, ini = config.invocation_params.dir, config.inipath
     base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
     path = os.path.join(str(base), file)
-    if update and not os.path.exists(path):
+    if _handed in config.stash:  # on another machine the file may be missing, or older
+        known = Baseline.parse(config.stash[_handed]["baseline"])
+    elif update and not os.path.exists(path):
         known = Baseline()
     else:
         try:
@@ -469,6 +508,44 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         "baseline_update": update,
         "baseline_strict": strict,
     }
+
+
+def handed_over(config: pytest.Config) -> str:
+    """Return the run's settings for its workers, as JSON.
+
+    A worker on another machine has neither the environment nor, perhaps, the ini file and the baseline.
+    """
+    import json
+
+    settings, option = of(config), config.option
+    bazel: dict[str, str] = {}
+    if settings.target is not None:
+        from pytest_test_categories.pytest_plugin._bazel import VARIABLES
+
+        bazel = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return json.dumps(
+        {
+            "single": {name: _given(config, option, name) for name, key in _KEYS.items() if not key.many},
+            "several": {key.ini: _listed(config, option, key) for key in KEYS if key.many},
+            "options": {
+                name: value for name, value in vars(option).items() if name.startswith(("network_", "test_categories_"))
+            },
+            "baseline": "" if settings.baseline is None else settings.baseline.text(),
+            "bazel": bazel,
+        }
+    )
+
+
+def _contract(config: pytest.Config) -> Mapping[str, str]:
+    """Return the environment of the Bazel test that a run is; empty if it is none, or a run inside of one."""
+    if _handed in config.stash:
+        found: dict[str, str] = config.stash[_handed]["bazel"]
+        return found
+    if not os.environ.get("BAZEL_TEST") or _OF_BAZEL in os.environ:
+        return {}
+    os.environ[_OF_BAZEL] = "1"
+    config.add_cleanup(functools.partial(os.environ.__delitem__, _OF_BAZEL))
+    return os.environ
 
 
 def _forget_replaced() -> None:
@@ -499,6 +576,9 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
     """Return a setting and its source: the command line, else the environment, else the ini file."""
+    if _handed in config.stash:
+        text, where = config.stash[_handed]["single"][name]
+        return text, where
     key = _KEYS[name]
     value = getattr(option, key.field, None)
     if value is not None:
@@ -513,6 +593,8 @@ def _given(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
 
 def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[str, ...]]:
     """Return a setting's values by their source: the ini file, the environment and the command line."""
+    if _handed in config.stash:
+        return {where: tuple(texts) for where, texts in config.stash[_handed]["several"][key.ini].items()}
     found = {key.ini: tuple(_lines(config, key))}
     if key.variable and (value := os.environ.get(key.variable)):
         found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())

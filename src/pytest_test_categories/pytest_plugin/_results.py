@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_test_categories._rules.policy import EnforcementMode
-from pytest_test_categories.pytest_plugin._options import APPLY, wants_annotations
+from pytest_test_categories.pytest_plugin._options import APPLY, BUILDOZER, wants_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._report.findings import Findings
+    from pytest_test_categories._sizing.suggest import Suggestion
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
@@ -114,6 +115,9 @@ class Results:
         from pytest_test_categories._sizing import apply, found
 
         suggestions, lines = found.suggestions(findings, verbose=getattr(self._config.option, "verbose", 0) > 0)
+        if self._settings.suggest == BUILDOZER:
+            self._lines += self._commands(suggestions)
+            return
         self._lines += lines
         if self._settings.suggest != APPLY:
             return
@@ -123,6 +127,15 @@ class Results:
         except apply.ApplyError as error:
             self._lines.append(f"no size marker was written: {error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _commands(self, found: tuple[Suggestion, ...]) -> Iterable[str]:
+        from pytest_test_categories._sizing import buildozer
+
+        target = self._settings.target
+        if target is None:
+            return buildozer.commands(found)
+        size = "" if target.size is None else target.size.value
+        return buildozer.commands(found, target.label, size, target.part)
 
 
 def register(config: pytest.Config, settings: Settings, run: Run, tracker: Tracker) -> None:

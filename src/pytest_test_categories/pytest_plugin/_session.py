@@ -149,6 +149,10 @@ class Session:
         manager = config.pluginmanager
         manager.register(self._phases, "test-categories-phases")
         self._register_results(config)
+        if self._settings.target is not None:
+            from pytest_test_categories.pytest_plugin import _bazel
+
+            _bazel.register(config, self._settings.target)
         self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
 

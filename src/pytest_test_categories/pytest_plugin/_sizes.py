@@ -1,4 +1,4 @@
-"""The size of an item: parameter set, function, most derived class, outer class, module; then path; then default."""
+"""The size of an item: parameter set, function, most derived class, outer class, module; path; Bazel; default."""
 
 from __future__ import annotations
 
@@ -102,8 +102,21 @@ class Sizes:
         for rule, size in self._settings.path_sizes:
             if _covers(rule, inside):
                 yield f"the path rule {rule or '.'} = {size.value}", size
+        target = self._settings.target
+        if target is not None and target.size is not None:
+            yield f"TEST_SIZE of {target.name}", target.size
         if self._settings.default_size is not None:
             yield "the default size", self._settings.default_size
+
+    def too_large_for_target(self, items: Iterable[pytest.Item]) -> Iterator[tuple[pytest.Item, str]]:
+        """Yield the items that are larger than the Bazel target of the run, each with what to change."""
+        target = self._settings.target
+        if target is None or self._is_off:
+            return
+        items = list(items)
+        for item, size in zip(items, self.of_each(items), strict=True):
+            if size is not None and (why := target.too_small_for(size, next(self.sources(item))[0])):
+                yield item, f"{item.nodeid} {why}"
 
     def _inside(self, path: str) -> str:
         return path.replace("\\", "/").removeprefix(self._root + "/")
@@ -115,7 +128,7 @@ class Sizes:
         except KeyError:
             pass
         inside = self._inside(path)
-        size = self._settings.default_size
+        size = self._settings.unstated_size
         for rule, ruled in self._settings.path_sizes:
             if _covers(rule, inside):
                 size = ruled

@@ -59,6 +59,7 @@ class Summary:
         self._unused: dict[str, None] = {}
         self._added_late: dict[str, None] = {}
         self._worker_tells = False
+        self._unguarded: list[str] = []
 
     def _unused_lines(self) -> list[str]:
         if not self._unused:  # most projects have no rules
@@ -74,9 +75,12 @@ class Summary:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Add what a worker of xdist sends."""
-        output = (getattr(node, "workeroutput", None) or {}).get(_OUTPUT)
-        if not output:  # it crashed
+        ended = getattr(node, "workeroutput", None)  # None if it crashed
+        output = (ended or {}).get(_OUTPUT)
+        if not output:
             self._worker_tells = True
+            if ended is not None:
+                self._unguarded.append(f"{node.gateway.id} ({node.gateway.spec})")
             return
         self._worker_tells = self._worker_tells or output["reports_tell"]
         self._counts.update(output["counts"])
@@ -120,7 +124,7 @@ class Summary:
             green = session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
             told = (*(record.violation for record in self._run.late.values()), *self._run.noted)
             fails = self._run.mode is EnforcementMode.STRICT and any(one.verdict != KNOWN for one in told)
-            if green and fails:
+            if green and (fails or (self._unguarded and self._run.mode is EnforcementMode.STRICT)):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._run.decided = True
 
@@ -134,6 +138,7 @@ class Summary:
         lines = [
             *_violation_lines(by_test, _warnings_listed(terminalreporter) if by_test else set()),
             *self._late_lines(),
+            *(f"unguarded: {worker} ran its tests without this plugin" for worker in self._unguarded),
             *_note_lines(self._notes),
             *_unwatched.lines(self._unwatched),
             *_other_guards.lines(self._others.tests),

@@ -98,6 +98,7 @@ class Tracker:
         self._unwatched: dict[str, Any] = {}
         self._narrowed: dict[str, None] = {}
         self._deselected = 0
+        self._watched: list[bool] = []  # for each worker, whether it had the kernel layer
         self._collected: dict[str, None] = {}
         self._users: dict[str, list[str]] = {}
         self._worker = hasattr(config, "workerinput")
@@ -297,6 +298,7 @@ class Tracker:
             self._keep(output)
             self._deselected = max(self._deselected, output["deselected"])
             self._users = self._users or output["users"]
+            self._watched.append(output["watched"])
             for reason in output["narrowed"]:
                 self._narrow(reason)
             _unwatched.merge(self._unwatched, output["unwatched"])
@@ -324,6 +326,7 @@ class Tracker:
                     "narrowed": list(self._narrowed),
                     "unwatched": _unwatched.counts(self._run),
                     "users": self._users,
+                    "watched": self._run.children_watched,
                 }
             else:
                 self._keep({"accesses": rest})
@@ -338,6 +341,9 @@ class Tracker:
     def _why_incomplete(self) -> tuple[str, ...]:
         """Return the reasons why not every test of the project ran to its end, one line each."""
         reasons = list(self._narrowed)
+        target = self._settings.target
+        if target is not None and target.part:
+            reasons.append(f"{target.part} of {target.name}")
         if self._deselected:
             reasons.append(f"{self._deselected} {'test was' if self._deselected == 1 else 'tests were'} deselected")
         if paths := _selection.chosen(self._config):
@@ -370,6 +376,7 @@ class Tracker:
         counts = dict(self._unwatched)
         _unwatched.merge(counts, _unwatched.counts(self._run))
         items = self._items or Collected()
+        watched = all(self._watched) if self._watched else self._run.children_watched
         return Findings(
             {node: test.case(node) for node, test in self._tests.items()},
             self.violations(),
@@ -383,7 +390,7 @@ class Tracker:
             selected=not self._deselects(),
             why_incomplete=self._why_incomplete(),
             mode=self._run.mode.value,
-            layers=_options.layers("kernel" if self._run.children_watched else ""),
+            layers=_options.layers("kernel" if watched else ""),
             tool=version(),
         )
 
