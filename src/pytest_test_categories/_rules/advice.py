@@ -106,7 +106,9 @@ def cures(violation: Violation) -> list[str]:
     if hint := metadata_hint(violation):
         return [hint]
     found = []
-    if violation.kind == "bind":
+    if violation.kind == PROGRAM:
+        found.append(f"{violation.target} is a program: patch the call that starts it")
+    elif violation.kind == "bind":
         found.append("the test starts a server: call the application without one")
     elif cure := CURES.get(violation.library):
         if violation.size != "small":
@@ -198,11 +200,8 @@ def metadata_hint(violation: Violation) -> str:
 
 
 def _program_hints(violation: Violation) -> list[str]:
-    """Return how to watch a program that no layer watches, or how to avoid it."""
-    found = [
-        "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
-        f"or patch the call that starts {violation.target}",
-    ]
+    """Return how to watch a program that no layer watches, and which size lets it run unwatched."""
+    found = ["watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)"]
     if violation.size in {"small", "medium"}:
         found.append("or, if it is to use the network, make the test @pytest.mark.large")
     return found

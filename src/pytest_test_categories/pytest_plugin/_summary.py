@@ -135,7 +135,7 @@ class Summary:
             *_violation_lines(by_test, _warnings_listed(terminalreporter) if by_test else set()),
             *self._late_lines(),
             *_note_lines(self._notes),
-            *_unwatched.lines(self._unwatched),
+            *(() if self._run.unwatched_fails else _unwatched.lines(self._unwatched)),  # violations above
             *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
             *self._unused_lines(),
