@@ -109,7 +109,8 @@ def cures(violation: Violation) -> list[str]:
     if violation.kind == PROGRAM:
         found.append(f"{violation.target} is a program: patch the call that starts it")
     elif violation.kind == "bind":
-        found.append("the test starts a server: call the application without one")
+        who = f"fixture {violation.fixture.partition(' ')[0]}" if violation.fixture else "the test"
+        found.append(f"{who} starts a server: call the application without one")
     elif cure := CURES.get(violation.library):
         if violation.size != "small":
             cure = cure.replace(" and @pytest.mark.medium", "")  # the test has that size already
