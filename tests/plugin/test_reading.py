@@ -97,6 +97,108 @@ def test_frames_of_libraries_below_the_projects_line_are_one_line(
     assert text.index("urlopen(") < text.index("[TC001]") < text.index("frames in urllib")
 
 
+WRAPS: Final = """
+import urllib.request
+
+class ClientError(Exception): pass
+
+def send():
+    return urllib.request.urlopen("http://api.example.com/users/7", timeout=1).read()
+
+def ask():
+    try: return send()
+    except Exception as error: %s
+"""
+ASKS: Final = """
+import unittest, pytest, wraps
+
+pytestmark = pytest.mark.small
+
+def test_asks():
+    wraps.ask()
+
+class Cases(unittest.TestCase):
+    def test_asks(self):
+        wraps.ask()
+"""
+
+
+@pytest.fixture
+def wraps(pytester: pytest.Pytester) -> Callable[[str], None]:
+    """Install a client that meets a refusal with a statement of its own, and a test that uses it."""
+
+    def install(statement: str) -> None:
+        pytester.makeini("[pytest]\npythonpath = site-packages\n")
+        pytester.mkdir("site-packages").joinpath("wraps.py").write_text(WRAPS % statement, encoding="utf-8")
+        pytester.makepyfile(test_asks=ASKS)
+
+    return install
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("raise ClientError('it failed') from error", id="cause"),
+        pytest.param("raise ClientError('it failed')", id="context"),
+    ],
+)
+def test_a_refusal_that_a_client_wraps_is_as_short_as_a_bare_one(
+    run_pytest: Run, wraps: Callable[[str], None], statement: str, workers: int
+) -> None:
+    wraps(statement)
+    text = run_pytest(workers=workers).stdout.str()
+    said = r"^FAILED test_asks\.py::(?:Cases::)?test_asks - \[TC001\] api\.example\.com:80 at "
+    assert len(re.findall(said, text, re.MULTILINE)) == 2, text
+    frames = r"^(?:\d+ frames in wraps, urllib, http and socket \(-vv shows them\)|1 frame in wraps \(-vv shows it\))$"
+    assert len(re.findall(frames, text, re.MULTILINE)) == 4, text
+    assert "ClientError: it failed" in text
+    assert text.count("wraps.ask()") == 2
+    assert not re.search(r"(wraps|request|client|socket)\.py:\d+: ", text)
+    whole = run_pytest("-vv", workers=workers).stdout.str()
+    assert "frames in" not in whole
+    assert re.search(r"^site-packages.wraps\.py:\d+: ", whole, re.MULTILINE), whole
+
+
+def test_a_refusal_in_a_group_is_named_in_the_short_summary(run_pytest: Run, wraps: Callable[[str], None]) -> None:
+    wraps("raise ExceptionGroup('several', [ValueError(), error]) from None")
+    text = run_pytest().stdout.str()
+    assert re.search(r"^FAILED test_asks\.py::test_asks - \[TC001\] api\.example\.com:80", text, re.MULTILINE), text
+    assert "frames in" not in text
+
+
+def test_a_refusal_that_the_failure_hides_is_a_section_and_the_failure_keeps_its_line(
+    run_pytest: Run, wraps: Callable[[str], None]
+) -> None:
+    wraps("raise ClientError('it failed') from None")
+    text = run_pytest().stdout.str()
+    assert re.search(r"^FAILED test_asks\.py::test_asks - wraps\.ClientError: it failed$", text, re.MULTILINE), text
+    assert "frames in" not in text
+    assert text.count("[TC001] Network Access Violation") == 2
+
+
+def test_frames_of_libraries_between_lines_of_the_project_are_hidden_too(
+    pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    pytester.makepyfile(
+        test_tasks="""
+        import asyncio, pytest
+
+        async def fetch():
+            await asyncio.open_connection("api.example.com", 80)
+
+        @pytest.mark.small
+        def test_fetch():
+            asyncio.run(fetch())
+        """
+    )
+    text = run_pytest().stdout.str()
+    assert re.search(r"^\d+ frames in asyncio", text, re.MULTILINE), text
+    assert "asyncio.run(fetch())" in text
+    assert "asyncio.open_connection(" in text
+    assert not re.search(r"(runners|base_events|streams)\.py:\d+: ", text), text
+
+
 @pytest.mark.parametrize("arguments", [("-vv",), ("--full-trace",), ("--tb=native",)])
 def test_all_frames_are_shown_where_they_are_asked_for(
     pytester: pytest.Pytester, run_pytest: Run, arguments: tuple[str, ...]

@@ -105,6 +105,10 @@ def test_a_program_that_no_layer_watches_fails_the_test_that_started_it(
     assert "  Started true, which no layer watches: it may have used the network\n" in output
     assert "true at test_suite.py:6 in start; a program that no layer watches" in output
     assert "--network-kernel-guard=auto" in output
+    first = output.partition("Started true, ")[2].partition("Documentation:")[0]
+    assert "a program that no layer watches" not in first
+    assert "respx\n    true is a program: patch the call that starts it\n  2. " in first
+    assert "unwatched child processes" not in output
     assert "caught on the way" not in output.partition("test_fails_anyway")[0]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report.samples import big_report, small_report
 
+from pytest_test_categories._report import html, markdown
 from pytest_test_categories._report.model import (
     BREACHES,
     MEANINGS,
@@ -306,6 +307,16 @@ def test_a_message_says_who_what_and_the_cure() -> None:
         "@pytest.mark.large instead: api.example.com is not on this machine",
     ]
     assert "seen by the kernel layer" in found["<script>alert(1)</script>.example:80"]
+
+
+def test_a_server_is_said_to_listen() -> None:
+    serves = access(kind="bind", target="127.0.0.1:0", location="src/shop/app.py:3")
+    report = Report([Case(serves.violation.test, "small")], [serves])
+    said = "listen on 127.0.0.1 (any port)"
+    assert [site.targets for site in report.sites] == [(said,)]
+    assert f" tried to {said}: refused." in serves.message
+    assert f"| <code>{said}</code> |" in markdown.render(report)
+    assert f'<p>to <b class="name">{said}</b>: 1 attempt' in html.render(report)
 
 
 def test_a_permitted_access_needs_no_cure() -> None:

@@ -286,6 +286,8 @@ def test_a_server_is_told_as_what_it_is(target: str, shown: str) -> None:
         ["@pytest.mark.medium is enough: it may listen on this machine"],
     )
     assert short_fix(server) == "@pytest.mark.medium"
+    in_fixture = server._replace(fixture="database (session)", held_by="test_a.py::test_small")
+    assert hints(in_fixture)[0] == ["fixture database starts a server: call the application without one"]
 
 
 def test_in_unittest_the_size_is_a_base_class() -> None:

@@ -118,7 +118,7 @@ def _data(report: Report) -> dict[str, Any]:
             "test": [tests[access.violation.test] for access in report.accesses],
             "host": [hosts[access.host] for access in report.accesses],
             "module": [modules[access.module] for access in report.accesses],
-            "target": [texts[access.violation.target] for access in report.accesses],
+            "target": [texts[access.aim] for access in report.accesses],
             "size": [_size(access.violation.size) for access in report.accesses],
             "needs": [_size(access.needs) for access in report.accesses],
             "verdict": [VERDICTS.index(access.verdict) for access in report.accesses],

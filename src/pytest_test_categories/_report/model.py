@@ -25,7 +25,7 @@ from pytest_test_categories._rules.fakes import fake
 from pytest_test_categories._rules.named_tuples import NamedTuple
 from pytest_test_categories._rules.policy import TestSize
 from pytest_test_categories._rules.violation import Violation
-from pytest_test_categories._rules.wording import KERNEL, counted, facts, line_text, place_text
+from pytest_test_categories._rules.wording import KERNEL, aim_text, counted, facts, line_text, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,6 +146,11 @@ class Access(NamedTuple):
         return split_target(self.violation.target)[0]
 
     @property
+    def aim(self) -> str:
+        """What it used: the target, or ``listen on ...`` for a server."""
+        return aim_text(self.violation)
+
+    @property
     def module(self) -> str:
         """The file of the test."""
         return self.violation.test.partition("::")[0]
@@ -197,7 +202,8 @@ class Access(NamedTuple):
         """The text of a breach for tools that show it beside its line: what happened, the notes, how to fix it."""
         v = self.violation
         by = f"{v.test} ({v.size})" if v.size else v.test
-        said = (f"{by} tried to use {v.target}: {self.verdict}.", "; ".join(self.notes), *self.cures)
+        used = self.aim if v.kind == "bind" else f"use {v.target}"
+        said = (f"{by} tried to {used}: {self.verdict}.", "; ".join(self.notes), *self.cures)
         return "\n".join(line for line in said if line)
 
     @property
@@ -307,7 +313,7 @@ class Site(NamedTuple):
         attempts: The number of attempts.
         tests: The tests that made them, in order.
         cures: How to fix it, one line each.
-        targets: The hosts with ports, as the code passed them.
+        targets: What it used: hosts with ports, as the code passed them, or ``listen on ...`` for a server.
         notes: Further facts, a phrase each: client, fixture, thread, process.
         fake: Code that fakes the call, to paste above the first test for which there is one; empty if there is none.
     """
@@ -549,7 +555,7 @@ def _site(host: str, where: str, accesses: tuple[Access, ...]) -> Site:
     tally = _tally(host, accesses)
     tests = tuple(sorted({access.violation.test for access in accesses}))
     cures = tuple(dict.fromkeys(cure for access in accesses for cure in access.cures))
-    targets = tuple(dict.fromkeys(access.violation.target for access in accesses))
+    targets = tuple(dict.fromkeys(access.aim for access in accesses))
     notes = tuple(dict.fromkeys(note for access in accesses for note in access.notes))
     fake = next(filter(None, (access.fake for access in sorted(accesses))), "")
     return Site(host, where, tally.worst, tally.attempts, tests, cures, targets, notes, fake)

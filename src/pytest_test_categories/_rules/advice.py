@@ -111,8 +111,11 @@ def cures(violation: Violation) -> list[str]:
     if is_of_command(violation):
         return []
     found = []
-    if violation.kind == "bind":
-        found.append("the test starts a server: call the application without one")
+    if violation.kind == PROGRAM:
+        found.append(f"{violation.target} is a program: patch the call that starts it")
+    elif violation.kind == "bind":
+        who = f"fixture {violation.fixture.partition(' ')[0]}" if violation.fixture else "the test"
+        found.append(f"{who} starts a server: call the application without one")
     elif cure := CURES.get(violation.library):
         if violation.size != "small":
             cure = cure.replace(" and @pytest.mark.medium", "")  # the test has that size already
@@ -235,11 +238,8 @@ def metadata_hint(violation: Violation) -> str:
 
 
 def _program_hints(violation: Violation) -> list[str]:
-    """Return how to watch a program that no layer watches, or how to avoid it."""
-    found = [
-        "watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)",
-        f"or patch the call that starts {violation.target}",
-    ]
+    """Return how to watch a program that no layer watches, and which size lets it run unwatched."""
+    found = ["watch it: --network-kernel-guard=auto has the kernel layer see what any program does (Linux)"]
     if violation.size in {"small", "medium"}:
         found.append("or, if it is to use the network, make the test @pytest.mark.large")
     return found

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DOCUMENTATION: Final = "https://pytest-test-categories.readthedocs.io/errors/TC001"
 KERNEL: Final = "kernel"
 """The route of violations that the Linux kernel layer saw."""
+_UNWATCHED: Final = "a program that no layer watches"
 _REFUSED_UNSEEN: Final = "the refusal did not reach the test: it was caught on the way, or lost in a thread or task"
 _REFUSED_OUTSIDE: Final = (
     "the call failed there with EACCES (permission denied), and what came of that was caught or lost"
@@ -46,7 +47,7 @@ def report_text(violations: tuple[Violation, ...], *, undelivered: bool = False)
         f"  Started {first.target}, which no layer watches: it may have used the network"
         if first.kind == PROGRAM
         else f"  Attempted network connection to {first.target}",
-        *_indented(_facts(first)),
+        *_indented(fact for fact in _facts(first) if fact != _UNWATCHED),  # the line before says it
     ]
     if undelivered and first.kind != PROGRAM:
         lines.append(f"    {_REFUSED_OUTSIDE if first.route == KERNEL else _REFUSED_UNSEEN}")
@@ -243,7 +244,7 @@ def facts(violation: Violation) -> list[str]:
 def _circumstances(violation: Violation) -> list[str]:
     found = []
     if violation.kind == PROGRAM:
-        found.append("a program that no layer watches")
+        found.append(_UNWATCHED)
     if violation.importing:
         found.append(f"while importing {violation.importing}: mock or disable it there")
     if violation.fixture:

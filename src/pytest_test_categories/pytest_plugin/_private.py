@@ -259,19 +259,19 @@ def set_crash(report: pytest.TestReport, message: str, path: str = "", line: int
 
 
 class Folding:
-    """Hides the library frames at the end of our own error's traceback, while pytest makes a report.
+    """Hides frames of libraries in the traceback of a refusal, while pytest makes a report.
 
     Not with ``-vv`` or ``--full-trace``, and not in native tracebacks, which the exception itself prints.
 
     Args:
         item: The test: pytest calls its ``_traceback_filter``. If it has none, all frames are shown.
-        ours: The class of our error.
+        chain: The exceptions that pytest shows, the failure first, then its cause and so on.
     """
 
-    def __init__(self, item: pytest.Item, ours: type[BaseException]) -> None:
+    def __init__(self, item: pytest.Item, chain: Sequence[BaseException]) -> None:
         self._item: Any = item
-        self._ours = ours
-        self._text = ""
+        self._chain = chain
+        self._texts: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         """Begin to hide frames."""
@@ -279,7 +279,9 @@ class Folding:
         self._filter = getattr(self._item, "_traceback_filter", None)
         # Both are options of the terminal reporter, which a run may do without.
         verbose, style = getattr(option, "verbose", 0), getattr(option, "tbstyle", "auto")
-        if self._filter is not None and verbose < _ALL_FRAMES and style != "native":
+        # pytest prints groups as Python does.
+        grouped = any(isinstance(error, BaseExceptionGroup) for error in self._chain)
+        if self._filter is not None and verbose < _ALL_FRAMES and style != "native" and not grouped:
             self._item._traceback_filter = self._folded
         return self
 
@@ -290,26 +292,30 @@ class Folding:
     def _folded(self, info: pytest.ExceptionInfo[BaseException]) -> Any:
         assert self._filter is not None
         whole = self._filter(info)
-        if not isinstance(info.value, self._ours):
-            return whole
         test_file = str(self._item.path)
-        files = [entry.frame.code.raw.co_filename for entry in whole]
-        kept = max((n for n, file in enumerate(files, 1) if file == test_file or is_project_file(file)), default=0)
-        names = [str(entry.frame.f_globals.get("__name__") or "").partition(".")[0] for entry in whole[kept:]]
+        own, names = [], []
+        for entry in whole:
+            file = entry.frame.code.raw.co_filename
+            if file == test_file or is_project_file(file):
+                own.append(entry)
+            else:
+                names.append(str(entry.frame.f_globals.get("__name__") or "").partition(".")[0])
         names = [name for name in names if name not in _WRAPPING]
-        if not kept or not names:
+        # The traceback of a cause begins where the library caught it, so it may have no line of the project.
+        if not names or (not own and info.value is self._chain[0]):
             return whole
         distinct = list(dict.fromkeys(names))
         shown = " and ".join([", ".join(distinct[:-1]), distinct[-1]]) if len(distinct) > 1 else distinct[0]
-        several = len(names) > 1
-        self._text = f"{counted(len(names), 'frame')} in {shown} (-vv shows {'them' if several else 'it'})"
-        return whole[:kept]
+        them = "them" if len(names) > 1 else "it"
+        self._texts[id(info.value)] = f"{counted(len(names), 'frame')} in {shown} (-vv shows {them})"
+        return type(whole)(own)
 
     def tell(self, report: pytest.TestReport) -> None:
-        """Add to the report how many frames are hidden, and how to see them."""
-        described = getattr(report.longrepr, "reprtraceback", None)
-        if self._text and described is not None and hasattr(described, "extraline"):
-            described.extraline = self._text
+        """Add to each traceback of the report how many frames are hidden, and how to see them."""
+        described = reversed(getattr(report.longrepr, "chain", ()))
+        for error, (traceback, *_) in zip(self._chain, described, strict=False):
+            if text := self._texts.get(id(error)):
+                traceback.extraline = text
 
 
 _ALL_FRAMES: Final = 2

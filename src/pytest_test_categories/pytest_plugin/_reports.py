@@ -1,12 +1,13 @@
 """Test reports: carry their violations, and fail even if pytest or unittest turned a violation into something else.
 
-A refusal's traceback ends at the project's own line, and its line in the short summary begins with the target.
+A refusal's traceback has the project's own lines, and its line in the short summary begins with the target, also if a
+client has wrapped the refusal in an exception of its own.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from pytest_test_categories._rules.violation import Violation
     from pytest_test_categories.pytest_plugin._phases import Phases
 
-_Ours: TypeAlias = "pytest.ExceptionInfo[NetworkAccessViolationError]"
-
 PROPERTY: Final = "network_violation"
 """Name of the property in JUnit XML that holds a violation."""
 
@@ -52,17 +51,21 @@ class Reports:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add violations to a report, and fail it if pytest or unittest turned a violation into another outcome."""
-        if _is_ours(call.excinfo):
-            with _private.Folding(item, NetworkAccessViolationError) as folding:
+        errors = [*_private.caught_by_unittest(item), *([] if call.excinfo is None else [call.excinfo.value])]
+        chain = _shown(errors[0] if errors else None)
+        refused = next((one for one in chain if isinstance(one, NetworkAccessViolationError)), None)
+        if refused is None:
+            report = yield
+        else:
+            with _private.Folding(item, chain) as folding:
                 report = yield
             folding.tell(report)
-        else:
-            report = yield
+        failed = report.outcome == "failed"
         scope = self._phases.scope_of(item)
         if scope is not None and (scope.records or self._phases.fixture_scopes or call.excinfo is not None):
             self._report(item, call, report, scope)
-        if report.outcome == "failed" and _is_ours(call.excinfo):
-            _shorten(report, call.excinfo.value.violations, str(item.config.rootpath))
+        if failed and refused is not None:
+            _shorten(report, refused.violations, str(item.config.rootpath))
         return report
 
     def _report(
@@ -171,10 +174,6 @@ def _shorten(report: pytest.TestReport, violations: tuple[Violation, ...], root:
         path = os.path.join(root, file) if file else ""
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         _private.set_crash(report, short_text(violations[0]) + more, path, int(line or 0))
-
-
-def _is_ours(info: pytest.ExceptionInfo[BaseException] | None) -> TypeGuard[_Ours]:
-    return info is not None and isinstance(info.value, NetworkAccessViolationError)
 
 
 def told_as_property(violation: Violation) -> tuple[str, str]:

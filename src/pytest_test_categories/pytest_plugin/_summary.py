@@ -140,7 +140,7 @@ class Summary:
             *self._late_lines(),
             *(f"unguarded: {worker} ran its tests without this plugin" for worker in self._unguarded),
             *_note_lines(self._notes),
-            *_unwatched.lines(self._unwatched),
+            *(() if self._run.unwatched_fails else _unwatched.lines(self._unwatched)),  # violations above
             *_other_guards.lines(self._others.tests),
             *_added_late_lines(list(self._added_late)),
             *self._unused_lines(),
