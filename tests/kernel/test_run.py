@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("kernel", "environment")
 
-RUN: Final = (sys.executable, "-m", "pytest_test_categories", "run")
+RUN: Final = (sys.executable, "-W", "error", "-m", "pytest_test_categories", "run")
 FOREIGN_6: Final = "2001:db8::1"
 NO_NAME_SERVER: Final = {"RES_OPTIONS": "timeout:1 attempts:1"}
 ADVICE: Final = re.compile(r"mock|pytest\.mark|fixture|dependency injection", re.IGNORECASE)

@@ -92,6 +92,7 @@ def supervise(
     messages: list[dict[str, Any]] = []
     loop.on(mine.fileno(), lambda: _receive(loop, mine, messages.append))
     loop.run(lambda: bool(messages) or parent.status is not None)
+    mine.close()
     message = messages[0] if messages else {}
     if "unavailable" in message:
         raise UnavailableError(message["unavailable"])
