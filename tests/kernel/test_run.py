@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("kernel", "environment")
 
-RUN: Final = (sys.executable, "-m", "pytest_test_categories", "run")
+RUN: Final = (sys.executable, "-W", "error", "-m", "pytest_test_categories", "run")
 FOREIGN_6: Final = "2001:db8::1"
 NO_NAME_SERVER: Final = {"RES_OPTIONS": "timeout:1 attempts:1"}
 ADVICE: Final = re.compile(r"mock|pytest\.mark|fixture|dependency injection", re.IGNORECASE)
@@ -472,6 +473,29 @@ def test_the_command_gets_what_was_given(tmp_path: Path) -> None:
     with open(read) as pipe:
         assert pipe.read() == "below\n"
     assert done.out == f"typed\n{tmp_path}\ny\n141\nhello\n"
+
+
+def test_standard_descriptors_that_are_closed_stay_closed(tmp_path: Path) -> None:
+    line = f"ls /proc/$$/fd >seen; (exec 9<>/dev/tcp/{FOREIGN}/80); true"
+    words = shlex.join([*RUN, "--size=small", "bash", "-c", line])
+    done = ended(["bash", "-c", f"{words} <&- >&- 2>&-"], cwd=tmp_path)
+    assert (done.status, done.out, done.error) == (1, "", "")
+    assert not {"0", "1", "2"} & set((tmp_path / "seen").read_text().split())
+
+
+def test_who_does_not_read_what_is_said_changes_no_status(tmp_path: Path) -> None:
+    line = f"(exec 9<>/dev/tcp/{FOREIGN}/80) 2>/dev/null; exit 5"
+    words = shlex.join([*RUN, "--size=small", "bash", "-c", line])
+    done = ended(["bash", "-c", f"{words} 2>&1 >/dev/null | true; echo ${{PIPESTATUS[0]}}"], cwd=tmp_path)
+    assert done.out == "5\n"
+
+
+def test_a_long_command_is_one_line() -> None:
+    line = f"(exec 9<>/dev/tcp/{FOREIGN}/80)\n" * 100
+    shown = [
+        text for text in held("--size=small", "bash", "-c", line).error.splitlines() if text.startswith("Command: ")
+    ]
+    assert [len(text) for text in shown] == [len("Command: ...") + 300]
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------

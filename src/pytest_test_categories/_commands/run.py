@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import shlex
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pytest_test_categories._commands import CommandError
 from pytest_test_categories._host.programs import execute
 from pytest_test_categories._report.published import version
-from pytest_test_categories._rules.address import Endpoint, Reach
+from pytest_test_categories._rules.address import Endpoint, Reach, printable
 from pytest_test_categories._rules.policy import (
     ALLOW_VARIABLE,
     DENY_VARIABLE,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
+_LONGEST: Final = 300
 _MOST: Final = 500
 """How many targets are told apart; what comes then is counted in one record."""
 
@@ -104,7 +106,7 @@ def _not_started(words: list[str], number: int) -> int:
     """Say why a command was not started, and return the exit status that shells have for that."""
     missing = number in {errno.ENOENT, errno.ENOTDIR}
     why = "command not found" if missing and "/" not in words[0] else os.strerror(number)
-    print(f"{words[0]}: {why}", file=sys.stderr)
+    _say(f"{words[0]}: {why}")
     return _NOT_FOUND if missing else _NOT_EXECUTABLE
 
 
@@ -198,14 +200,13 @@ class _Outcome:
                 _print(f"[TC001] {line_text(violation._replace(guard=''))} ({violation.verdict})")
         else:
             if found:
-                print(f"\n{command_text(shlex.join(self._words), found)}\n", file=sys.stderr)
+                _say(f"\n{command_text(_shown(self._words), found)}\n")
             what = (
                 counted(sum(violation.count for violation in found), "network violation") if found else "no violations"
             )
             _print(f"{self._size}, {self._policy.mode.value}: {what}")
         if self._report is not None:
             self._write(self._report, found, failed=failed or end.status != 0)
-        sys.stderr.flush()
         return failed
 
     def _write(self, path: str, violations: list[Violation], *, failed: bool) -> None:
@@ -232,5 +233,17 @@ class _Outcome:
                 _print(f"report: {os.path.relpath(path)}")
 
 
+def _shown(words: list[str]) -> str:
+    """Return a command line in one line of bounded length."""
+    text = printable(shlex.join(words))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def _print(line: str) -> None:
-    print(f"test categories: {line}", file=sys.stderr)
+    _say(f"test categories: {line}")
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:  # it was closed before the start
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            print(text, file=sys.stderr, flush=True)

@@ -74,6 +74,7 @@ def supervise(
         UnavailableError: The layer can't work here; the command was not started.
     """
     try:
+        _fill_standard()
         signals = signal_descriptor(HANDLED)
         mine, theirs = socket.socketpair()
     except OSError as error:
@@ -91,6 +92,7 @@ def supervise(
     messages: list[dict[str, Any]] = []
     loop.on(mine.fileno(), lambda: _receive(loop, mine, messages.append))
     loop.run(lambda: bool(messages) or parent.status is not None)
+    mine.close()
     message = messages[0] if messages else {}
     if "unavailable" in message:
         raise UnavailableError(message["unavailable"])
@@ -102,6 +104,12 @@ def supervise(
         parent.leave(failed=message.get("failed", True))
     number: int = message["not_started"]
     return number
+
+
+def _fill_standard() -> None:
+    """Keep the numbers of closed standard descriptors from others; for the command they are closed again."""
+    while os.open(os.devnull, os.O_RDWR) <= 2:  # noqa: PLR2004 - the last of them
+        pass
 
 
 def _fork() -> int:
