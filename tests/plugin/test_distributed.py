@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Run = Callable[..., pytest.RunResult]
     Summary = Callable[[pytest.RunResult], list[str]]
 
+VERSION: Final = metadata.version("pytest-test-categories")
 SSHD: Final = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 TESTS: Final = """
 import contextlib
@@ -191,22 +193,29 @@ def test_off_here_is_off_there(
     assert result.parseoutcomes()["passed"] == 2
 
 
+@pytest.mark.parametrize("version", ["", "1.0"], ids=["no version", "another version"])
+@pytest.mark.parametrize("gateway", [by_ssh], indirect=True, ids=["ssh"])
 def test_a_worker_without_the_plugin_ends_the_run_with_one_line(
-    run_pytest: Run, tmp_path: Path, gateway: str, project: list[str]
+    run_pytest: Run, tmp_path: Path, gateway: str, project: list[str], version: str
 ) -> None:
-    if gateway.startswith("popen"):
-        pytest.skip("it has the import path of the run, and so the plugin")
-    if gateway.startswith("socket"):
-        pytest.skip("the server's Python decides, which has the plugin")
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    has = "does not have it"
+    if version:
+        [packages] = bare.glob("lib/python*/site-packages")
+        (packages / "pytest_test_categories").mkdir()
+        (packages / "pytest_test_categories" / "__init__.py").touch()
+        (packages / "pytest_test_categories-1.0.dist-info").mkdir()
+        described = f"Metadata-Version: 2.1\nName: pytest-test-categories\nVersion: {version}\n"
+        (packages / "pytest_test_categories-1.0.dist-info" / "METADATA").write_text(described)
+        has = f"has pytest-test-categories 1.0, and this run {VERSION}"
     gateway = gateway.replace(f"python={sys.executable}", f"python={bare}/bin/python")
     result = run_pytest(f"--tx={gateway}", *project, plugins=("xdist",))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     [line] = [line for line in result.errlines if line.startswith("ERROR")]
     assert line == (
         "ERROR: pytest-test-categories is needed in the Python of each worker, "
-        f"and {bare}/bin/python of --tx {gateway} does not have it"
+        f"and {bare}/bin/python of --tx {gateway} {has}"
     )
 
 
