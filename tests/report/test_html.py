@@ -632,7 +632,8 @@ def test_the_data_ends_no_script_early() -> None:
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html.render(report), re.DOTALL)
     assert data is not None
     assert "<" not in data[1]
-    assert json.loads(data[1])["tests"]["id"] == [HOSTILE]
+    tests = json.loads(data[1])["tests"]
+    assert [f"{file}::{name}" for (file, _), name in zip(tests["file"], tests["name"], strict=True)] == [HOSTILE]
     assert html._embedded({"a": "\u2028\u2029<!--"}) == '{"a":"\\u2028\\u2029\\u003c!--"}'
 
 

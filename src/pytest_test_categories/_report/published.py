@@ -24,6 +24,7 @@ _PROCESS: Final = re.compile(
     r"^(?:child process \d+(?:: )?)?(.*?)(?: \(pid \d+(?:, descendant of the test process)?\))?$", re.DOTALL
 )
 _SYSTEMS_OWN: Final = ("/run/", "/var/", "/tmp/", "/dev/", "/private/", ".../", "@")  # noqa: S108 - to tell them
+_NUMBERED: Final = re.compile(r"^(Thread|ThreadPoolExecutor|asyncio)[-_]\d+(?:_\d+)?(?= \(|$)")
 _FORKED: Final = "a forked child"
 _NAMELESS: Final = frozenset({_FORKED, "a process"})
 
@@ -91,6 +92,11 @@ def published_target(target: str) -> str:
     return publishable(target)
 
 
+def _thread_name(thread: str) -> str:
+    """Return a thread's name without the numbers that Python gives: they differ where another test runs first."""
+    return publishable(_NUMBERED.sub(r"\1", thread))
+
+
 def _place_of_guard(guard: str) -> str:
     return relative_place(guard.rpartition(" at ")[2])
 
@@ -102,7 +108,7 @@ _PARTS: Final[dict[str, Callable[[str], str]]] = {
     "location": relative_place,
     "function": printable,
     "called_from": relative_place,
-    "thread": publishable,
+    "thread": _thread_name,
     "process": program_of,
     "fixture": publishable,
     "fixture_home": relative_place,

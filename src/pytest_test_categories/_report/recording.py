@@ -341,7 +341,7 @@ class Recording:
             if found is not None and not line.endswith(b"\n"):
                 break
             try:
-                data = json.loads(line)
+                data = json.loads(line.decode())
                 if found is None:
                     version = data["recording"]
                     if type(version) is int and version > VERSION:

@@ -2,7 +2,10 @@
 // Everything that is shown comes from the report's data, as text: nothing here makes HTML of it.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const { accesses, tests, texts, lines } = data;
+const { accesses, texts, lines } = data;
+const column = (runs) => runs.flatMap(([value, count]) => Array(count).fill(value));
+const tests = Object.fromEntries(["file", "size", "outcome", "unwatched"].map((name) => [name, column(data.tests[name])]));
+tests.id = data.tests.name.map((name, test) => (name ? `${tests.file[test]}::${name}` : tests.file[test]));
 const NOTHING = "nothing"; // stands for tests that did not use the network, beside the verdicts
 const VERDICTS = [...data.verdicts, NOTHING];
 const SIZES = data.sizes.map((size) => size || "none");
