@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_test_categories import _judge
+from pytest_test_categories import _commands, _judge
 from pytest_test_categories._rules import policy, wording
 from pytest_test_categories._rules.address import parse_allow_entry
 from pytest_test_categories._rules.policy import TestSize
@@ -82,6 +84,18 @@ def test_the_table_of_variables_holds_the_variables() -> None:
 def test_the_table_of_markers_holds_the_markers() -> None:
     rows = table(DOCS / "reference" / "markers.md", "marker")
     assert [name.removeprefix("@pytest.mark.") for name, _ in rows] == list(_options.MARKERS)
+
+
+def test_the_pages_of_the_commands_hold_the_commands_and_their_options() -> None:
+    page = DOCS / "reference" / "commands.md"
+    assert [name for name, _ in table(page, "command")] == list(_commands.COMMANDS)
+    text = page.read_text(encoding="utf-8") + (DOCS / "guides" / "combine.md").read_text(encoding="utf-8")
+    for name in _commands.COMMANDS:
+        assert f"\n## {name}\n" in text
+        parser = argparse.ArgumentParser(add_help=False)
+        importlib.import_module(f"{_commands.__name__}.{name}").add_arguments(parser)
+        for action in parser._actions:
+            assert not action.option_strings or any(f"`{option}" in text for option in action.option_strings), action
 
 
 def test_each_form_of_an_allow_entry_parses() -> None:
