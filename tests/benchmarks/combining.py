@@ -18,7 +18,8 @@ from pytest_test_categories._rules.violation import Violation
 
 _MEASURED = (
     "import resource, sys; from pytest_test_categories._commands import main; status = main(sys.argv[1:]);"
-    "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(status)"
+    "used = resource.getrusage(resource.RUSAGE_SELF);"
+    "print('USED', used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr); sys.exit(status)"
 )
 
 
@@ -26,13 +27,15 @@ class Cost(NamedTuple):
     """What combining costs.
 
     Attributes:
-        seconds: Of the whole command.
+        seconds: Of the whole command, as the clock has it.
+        processor: Of the whole command, as the processor has it: the figure that other work on the machine leaves alone.
         megabytes: The most memory that it takes.
         bytes_per_test: Of a recording, for a test that reaches for nothing.
         page: Bytes of the HTML page.
     """
 
     seconds: float
+    processor: float
     megabytes: float
     bytes_per_test: float
     page: int
@@ -84,8 +87,10 @@ def measure(shards: int = 100, tests: int = 1000, *, split: bool = False) -> Cos
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
         seconds = time.perf_counter() - began
-        peak = int(done.stderr.rpartition("PEAK ")[2])
-        return Cost(seconds, peak / 1024, bytes_per_test, (folder / "report.html").stat().st_size)
+        peak, processor = done.stderr.rpartition("USED ")[2].split()
+        return Cost(
+            seconds, float(processor), int(peak) / 1024, bytes_per_test, (folder / "report.html").stat().st_size
+        )
 
 
 if __name__ == "__main__":
