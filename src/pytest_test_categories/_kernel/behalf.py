@@ -33,12 +33,13 @@ _UDP: Final = frozenset({socket.IPPROTO_UDP, socket.IPPROTO_UDPLITE})
 _TCP: Final = frozenset({socket.IPPROTO_TCP, 262})  # and IPPROTO_MPTCP
 _ZERO_COPY: Final = 0x4000000  # MSG_ZEROCOPY
 _FAST_OPEN: Final = 0x20000000  # MSG_FASTOPEN
+_DO_NOT_WAIT: Final = int(socket.MSG_DONTWAIT)
+_NOT_WAITING: Final = int(_DO_NOT_WAIT | socket.MSG_NOSIGNAL)  # a flag of the socket module takes a microsecond
 _UNFINISHED: Final = frozenset({errno.EINPROGRESS, errno.EALREADY})
 _WAITING: Final = _UNFINISHED | {errno.EAGAIN}
 _value, _size = ctypes.c_int(), ctypes.c_uint(4)
-# Created once, in the form that the call needs; it does not keep the error number, which costs time.
+# It does not keep the error number, which costs time.
 _getsockopt: Final = ctypes.CDLL(None).getsockopt
-_LEVEL, _PROTOCOL, _DOMAIN = map(ctypes.c_int, (socket.SOL_SOCKET, socket.SO_PROTOCOL, socket.SO_DOMAIN))
 _RESULT: Final = (ctypes.c_void_p(ctypes.addressof(_value)), ctypes.c_void_p(ctypes.addressof(_size)))
 
 
@@ -87,12 +88,11 @@ def send(descriptor: int, content: bytes, flags: int, address: bytes) -> Done | 
     opens = flags & _FAST_OPEN and protocol in _TCP
     if flags & _ZERO_COPY or not (opens or protocol in _UDP):
         return None
-    own = ctypes.c_uint(flags | socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    sent = libc.sendto(descriptor, content, ctypes.c_size_t(len(content)), own, address, len(address))
+    sent = libc.sendto(descriptor, content, len(content), flags | _NOT_WAITING, address, len(address))
     if sent >= 0:
         return Done(sent, 0)
     error = ctypes.get_errno()
-    waits = not flags & socket.MSG_DONTWAIT and not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_NONBLOCK
+    waits = not flags & _DO_NOT_WAIT and not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_NONBLOCK
     if (waits and error in _WAITING) or (opens and error == errno.EPIPE):
         return None
     return Done(-1, error)
@@ -100,13 +100,13 @@ def send(descriptor: int, content: bytes, flags: int, address: bytes) -> Done | 
 
 def _protocol(descriptor: int, address: bytes) -> int:
     """Return the number of an IP socket's protocol; -1 for another socket to which the address might mean something."""
-    if address[:2] not in _HARMLESS and _option(descriptor, _DOMAIN) not in _FAMILIES:
+    if address[:2] not in _HARMLESS and _option(descriptor, socket.SO_DOMAIN) not in _FAMILIES:
         return -1
-    return _option(descriptor, _PROTOCOL)
+    return _option(descriptor, socket.SO_PROTOCOL)
 
 
-def _option(descriptor: int, option: ctypes.c_int) -> int:
-    return _value.value if _getsockopt(descriptor, _LEVEL, option, *_RESULT) == 0 else -1
+def _option(descriptor: int, option: int) -> int:
+    return _value.value if _getsockopt(descriptor, socket.SOL_SOCKET, option, *_RESULT) == 0 else -1
 
 
 def _connected(descriptor: int, address: bytes) -> Done:

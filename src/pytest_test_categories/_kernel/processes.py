@@ -14,8 +14,7 @@ from pytest_test_categories._kernel.filter import libc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PIDFD_GETFD: Final = ctypes.c_long(438)  # the same on every architecture, since Linux 5.6
-_NO_FLAGS: Final = ctypes.c_uint(0)
+_PIDFD_GETFD: Final = 438  # the same on every architecture, since Linux 5.6
 _syscall: Final = ctypes.CDLL(None).syscall  # unlike libc.syscall it does not keep the error number, which costs time
 _PIDFD_THREAD: Final = os.O_EXCL  # since Linux 6.9
 _LONGEST_COMMAND: Final = 200
@@ -157,9 +156,9 @@ def _open(thread: int) -> int:
 
 
 def _copy(process: int, number: int) -> int:
-    arguments = _PIDFD_GETFD, ctypes.c_int(process), ctypes.c_uint(number & 0xFFFFFFFF), _NO_FLAGS
-    copied: int = _syscall(*arguments)
-    return copied if copied >= 0 else libc.syscall(*arguments)
+    number &= 0xFFFFFFFF
+    copied: int = _syscall(_PIDFD_GETFD, process, number, 0)
+    return copied if copied >= 0 else libc.syscall(_PIDFD_GETFD, process, number, 0)
 
 
 def text_of(path: str) -> str:
