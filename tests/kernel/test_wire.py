@@ -22,7 +22,7 @@ if sys.platform != "linux":
 from pytest_test_categories._kernel import wire
 from pytest_test_categories._kernel.names import Detour, NameServers, queried_name, refusal_of
 from pytest_test_categories._kernel.processes import Starts, start_of, ticks
-from pytest_test_categories._kernel.supervisor import Watched
+from pytest_test_categories._kernel.watched import Watched
 from pytest_test_categories._rules.address import Endpoint
 
 if TYPE_CHECKING:

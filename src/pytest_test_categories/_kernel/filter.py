@@ -227,6 +227,15 @@ def _install(machine: Machine, flags: int, argument: _Program) -> int:
     return seccomp(machine, _SET_MODE_FILTER, flags, ctypes.byref(argument))  # before Linux 5.19
 
 
+def waits_for_answers(machine: Machine) -> bool:
+    """Tell whether a caller waits for the answer to a question that was received, whatever signals arrive."""
+    try:
+        seccomp(machine, _SET_MODE_FILTER, _NEW_LISTENER | _WAIT_KILLABLE, None)
+    except OSError as error:
+        return error.errno == errno.EFAULT  # the flags are known; before Linux 5.19 they are invalid
+    return False
+
+
 def seccomp(machine: Machine, operation: int, flags: int, argument: object) -> int:
     """Make the system call ``seccomp``.
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._kernel.filter import libc
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PIDFD_GETFD: Final = 438  # the same on every architecture, since Linux 5.6
+_syscall: Final = ctypes.CDLL(None).syscall  # unlike libc.syscall it does not keep the error number, which costs time
+_PIDFD_THREAD: Final = os.O_EXCL  # since Linux 6.9
 _LONGEST_COMMAND: Final = 200
 
 
@@ -87,26 +93,72 @@ def command_of(pid: int) -> str:
     return text if len(text) <= _LONGEST_COMMAND else text[:_LONGEST_COMMAND] + "..."
 
 
-def borrowed_socket(pid: int, number: int) -> socket.socket:
-    """Return a duplicate of another process's socket, which has the descriptor ``number`` there.
+class Descriptors:
+    """Copies descriptors of other processes: this process gets one of the same file or socket."""
 
-    Raises:
-        OSError: EBADF: there is no such descriptor; ENOTSOCK: it is not a socket; ESRCH: the process no longer exists;
-            EPERM: access is not permitted.
-    """
-    process = os.pidfd_open(pid)
-    try:
-        descriptor = libc.syscall(_PIDFD_GETFD, process, ctypes.c_uint(number), ctypes.c_uint(0))
-        if descriptor < 0:
+    _MOST: Final = 8
+
+    def __init__(self) -> None:
+        # A descriptor of a thread belongs to the thread, and not to its number. After its end it copies nothing.
+        self._known: dict[int, int] = {}
+
+    def copy(self, thread: int, number: int, is_there: Callable[[], bool] = lambda: True) -> int:
+        """Return a copy of a thread's descriptor, to be closed by the caller.
+
+        Args:
+            thread: The thread.
+            number: The thread's descriptor.
+            is_there: Tells whether the thread still has its number, if it has not been asked before.
+
+        Raises:
+            OSError: EBADF: there is no such descriptor; ESRCH: the thread no longer exists; EPERM: access is not
+                permitted; EMFILE: this process has no free descriptor.
+        """
+        known = self._known.get(thread)
+        copied = -1 if known is None else _copy(known, number)
+        if known is None or (copied < 0 and ctypes.get_errno() == errno.ESRCH):
+            if known is not None:
+                os.close(self._known.pop(thread))
+            elif len(self._known) >= self._MOST:
+                os.close(self._known.pop(next(iter(self._known))))
+            opened = self._known[thread] = _open(thread)
+            if not is_there():
+                raise ProcessLookupError
+            copied = _copy(opened, number)
+        if copied < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
+        return copied
+
+    def socket(self, thread: int, number: int) -> socket.socket:
+        """Return a copy of a thread's socket.
+
+        Raises:
+            OSError: As ``copy``; ENOTSOCK: it is not a socket.
+        """
+        copied = self.copy(thread, number)
         try:
-            return socket.socket(fileno=descriptor)
+            return socket.socket(fileno=copied)
         except OSError:
-            os.close(descriptor)
+            os.close(copied)
             raise
-    finally:
-        os.close(process)
+
+
+def _open(thread: int) -> int:
+    try:
+        return os.pidfd_open(thread, _PIDFD_THREAD)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return os.pidfd_open(
+        process_of(thread)
+    )  # before Linux 6.9: nearly all threads share the descriptors of their process
+
+
+def _copy(process: int, number: int) -> int:
+    number &= 0xFFFFFFFF
+    copied: int = _syscall(_PIDFD_GETFD, process, number, 0)
+    return copied if copied >= 0 else libc.syscall(_PIDFD_GETFD, process, number, 0)
 
 
 def text_of(path: str) -> str:

@@ -318,6 +318,9 @@ def _supervise(child: int, ready: _Ready) -> NoReturn:
             threading.settrace(None)
         sys.setprofile(None)
         gc.disable()  # finalizers of the run's objects are for the child to run
+        socket.setdefaulttimeout(
+            None
+        )  # with another one, a copy of a test's socket would make that socket non-blocking
         from pytest_test_categories._kernel.supervisor import Supervisor
 
         line, server, directory = ready.theirs, ready.server, ready.directory
@@ -362,7 +365,7 @@ def _take_on(supervisor: Supervisor, line: socket.socket, pid: int) -> None:
         line: The socket to the process.
         pid: Id of the process; 0 for the process at the other end of the socket.
     """
-    from pytest_test_categories._kernel.supervisor import Watched
+    from pytest_test_categories._kernel.watched import Watched
 
     def on_hello() -> None:
         supervisor.off(line.fileno())
