@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_test_categories._report.baseline import Baseline
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+    from pytest_test_categories._sizing.held import Held
 
 _T = TypeVar("_T")
 
@@ -123,6 +124,7 @@ KEYS: Final = (
     ),
     Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
+    Key("test_categories_network_fixtures", "FILE", "the sizes of broad fixtures, also for a part of the tests"),
 )
 """Every setting of the project; the ini keys and the options are generated from this table."""
 
@@ -161,6 +163,9 @@ class Settings(NamedTuple):
         baseline: The content of the baseline.
         baseline_update: Whether to rewrite the baseline.
         baseline_strict: Whether an entry that no longer happens fails the run.
+        fixtures_file: Path of the file that says what broad fixtures are held to; empty if there is none.
+        fixtures: The content of that file.
+        fixtures_update: Whether to rewrite it.
     """
 
     mode: EnforcementMode | None = None
@@ -188,6 +193,9 @@ class Settings(NamedTuple):
     baseline: Baseline | None = None
     baseline_update: bool = False
     baseline_strict: bool = False
+    fixtures_file: str = ""
+    fixtures: Held | None = None
+    fixtures_update: bool = False
 
     @property
     def active(self) -> bool:
@@ -251,6 +259,11 @@ def add(parser: pytest.Parser) -> None:
         "--network-baseline-strict",
         action="store_true",
         help="fail the run if a violation of the baseline no longer happens",
+    )
+    group.addoption(
+        "--network-fixtures-update",
+        action="store_true",
+        help="write the sizes that broad fixtures are held to into the file that --network-fixtures names",
     )
 
 
@@ -429,16 +442,58 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
     if not found.get("suggest"):  # suggesting sizes enforces nothing
         found |= _baseline(config, option, off=off)
+        found |= _fixtures(config, option, off=off)
     return found
 
 
-def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    file, where = _given(config, option, "network_baseline")
+def _fixtures(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+    path, where = _file(config, option, "network_fixtures")
+    update = bool(getattr(option, "network_fixtures_update", False))
+    if update and not path:
+        raise pytest.UsageError("--network-fixtures-update needs a file: add --network-fixtures=FILE")
+    if update and off:
+        raise pytest.UsageError(
+            "--network-fixtures-update: in off mode no fixture is held to a size; "
+            "add --test-categories-enforcement=warn or =strict"
+        )
+    if not path or off:
+        return {}
+    from pytest_test_categories._report.lists import ListError
+    from pytest_test_categories._sizing.held import Held
+
+    try:
+        known = Held() if update and not os.path.exists(path) else Held.load(path)
+    except ListError as error:
+        raise pytest.UsageError(f"{where}: {_on_one_line(os.path.basename(path))} {error}") from None
+    return {"fixtures_file": path, "fixtures": known, "fixtures_update": update}
+
+
+def _file(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
+    """Return the path of a setting's file, or an empty text, and the source of the setting.
+
+    On the command line it is relative to the directory in which pytest was started, otherwise to that of the ini file.
+    """
+    file, where = _given(config, option, name)
+    return _path(config, file, where), where
+
+
+def _path(config: pytest.Config, file: str, where: str) -> str:
     file = file.strip()
     if "\0" in file:
         raise pytest.UsageError(f"{where}: {file!r} is not a valid file name")
+    started, ini = config.invocation_params.dir, config.inipath
+    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
+    return os.path.join(str(base), file) if file else ""
+
+
+def _on_one_line(file: str) -> str:
+    return file if file.isprintable() else repr(file)
+
+
+def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+    path, where = _file(config, option, "network_baseline")
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
-    if not file:
+    if not path:
         for name, given in (("update", update), ("strict", strict)):
             if given:
                 raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
@@ -447,16 +502,13 @@ def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, 
         return {}  # nothing is enforced, so there is nothing to compare
     from pytest_test_categories._report.baseline import Baseline, BaselineError
 
-    started, ini = config.invocation_params.dir, config.inipath
-    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
-    path = os.path.join(str(base), file)
     if update and not os.path.exists(path):
         known = Baseline()
     else:
         try:
             known = Baseline.load(path)
         except BaselineError as error:
-            named = file if file.isprintable() else repr(file)  # keeps the message on one line
+            named = _on_one_line(_given(config, option, "network_baseline")[0].strip())
             raise pytest.UsageError(f"{where}: {named} {error}") from None
     return {
         "baseline_file": path,

@@ -131,8 +131,14 @@ def home_of(definition: Any) -> str:
 
     Without it two such fixtures of the same name count as one in the baseline and in suggested sizes.
     """
-    if getattr(definition, "scope", "") not in {"session", "package"}:
-        return ""
+    return place_of(definition) if getattr(definition, "scope", "") in {"session", "package"} else ""
+
+
+def place_of(definition: Any) -> str:
+    """Return the directory, file or class that defines a fixture; empty for the root directory and for plugins.
+
+    Without it two fixtures of the same name and scope count as one in the file of ``--network-fixtures``.
+    """
     node = getattr(definition, "node", None)  # since pytest 9.1; ``baseid`` is deprecated there
     home = str(getattr(definition, "baseid", "") or "" if node is None else node.nodeid)
     return "" if home == "." else home
