@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_test_categories._report.lists import ListError
@@ -25,6 +25,8 @@ USES = (DB, Use("tests::db (session)", 1), AUTO, NAMED)
 TESTS = st.lists(
     st.tuples(st.sampled_from(SIZES), st.sets(st.sampled_from(USES)).filter(lambda uses: not {AUTO, NAMED} <= uses))
 )
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
 def numbered(tests: list[tuple[str, set[Use]]]) -> list[tuple[str, str, set[Use]]]:
@@ -54,6 +56,7 @@ def test_parameters_are_held_apart() -> None:
     assert str(held.entries[1]) == "tests::db (session)[1]: medium because of b"
 
 
+@UNHURRIED
 @given(TESTS, st.randoms(use_true_random=False))
 def test_the_order_of_the_tests_changes_nothing(tests: list[tuple[str, set[Use]]], random: Random) -> None:
     every = numbered(tests)
@@ -61,6 +64,7 @@ def test_the_order_of_the_tests_changes_nothing(tests: list[tuple[str, set[Use]]
     assert Held.of(shuffled).text() == Held.of(every).text()
 
 
+@UNHURRIED
 @given(TESTS, TESTS)
 def test_a_part_that_knows_the_rest_from_the_file_finds_what_the_whole_finds(
     part: list[tuple[str, set[Use]]], rest: list[tuple[str, set[Use]]]
@@ -70,6 +74,7 @@ def test_a_part_that_knows_the_rest_from_the_file_finds_what_the_whole_finds(
     assert Held.of(every[: len(part)], whole.entries).entries == whole.entries
 
 
+@UNHURRIED
 @given(TESTS)
 def test_a_file_is_read_as_it_was_written(tests: list[tuple[str, set[Use]]]) -> None:
     held = Held.of(numbered(tests))

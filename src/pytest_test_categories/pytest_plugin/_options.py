@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._report.gates import Gate
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.policy import EnforcementMode, TestSize
     from pytest_test_categories._sizing.held import Held
@@ -124,6 +125,7 @@ KEYS: Final = (
     ),
     Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
     Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
+    Key("test_categories_gates", "NAME=N", "the most that a run may have of something: unsized = 0", many=True),
     Key("test_categories_network_fixtures", "FILE", "the sizes of broad fixtures, also for a part of the tests"),
 )
 """Every setting of the project; the ini keys and the options are generated from this table."""
@@ -166,6 +168,8 @@ class Settings(NamedTuple):
         fixtures_file: Path of the file that says what broad fixtures are held to; empty if there is none.
         fixtures: The content of that file.
         fixtures_update: Whether to rewrite it.
+        gates: The most that the run may have of something.
+        since: The report that the gate for new hosts compares with; empty if there is none.
     """
 
     mode: EnforcementMode | None = None
@@ -196,6 +200,8 @@ class Settings(NamedTuple):
     fixtures_file: str = ""
     fixtures: Held | None = None
     fixtures_update: bool = False
+    gates: tuple[Gate, ...] = ()
+    since: str = ""
 
     @property
     def active(self) -> bool:
@@ -204,8 +210,9 @@ class Settings(NamedTuple):
 
     @property
     def observing(self) -> bool:
-        """Whether permitted attempts are recorded, too: for a report or for suggested sizes."""
-        return bool(self.reports or self.suggest) and not self.explain
+        """Whether permitted attempts are recorded, too: for a report, for suggested sizes or for a gate."""
+        counted = any(gate.observes for gate in self.gates)
+        return bool(self.reports or self.suggest or counted) and not self.explain
 
 
 _key: Final = pytest.StashKey[Settings]()
@@ -259,6 +266,11 @@ def add(parser: pytest.Parser) -> None:
         "--network-baseline-strict",
         action="store_true",
         help="fail the run if a violation of the baseline no longer happens",
+    )
+    group.addoption(
+        "--network-since",
+        metavar="FILE",
+        help="the JSON report of the main branch that the gate 'new hosts' compares with",
     )
     group.addoption(
         "--network-fixtures-update",
@@ -390,7 +402,15 @@ def _parse(config: pytest.Config) -> Settings:
             ("test_categories_network_deny", policy.parse_narrowing),
         )
     )
+    gates = _gates(lists["test_categories_gates"])
+    since = getattr(option, "network_since", None) or ""
+    if since and not any(gate.name == "new hosts" for gate in gates):
+        raise pytest.UsageError("--network-since needs a gate: add --test-categories-gates='new hosts = 0'")
+    if parsed is off or wanted.get("explain") or wanted.get("baseline_update"):
+        gates = ()  # such a run counts otherwise than one that enforces sizes
     return Settings(
+        gates=gates,
+        since=since,
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
         marker_sizes=markers,
@@ -444,6 +464,21 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
         found |= _baseline(config, option, off=off)
         found |= _fixtures(config, option, off=off)
     return found
+
+
+def _gates(given: Mapping[str, Iterable[str]]) -> tuple[Gate, ...]:
+    """Return the gates; for the same counter, the command line overrides the ini file."""
+    if not given:
+        return ()
+    from pytest_test_categories._report.gates import Gate
+
+    return tuple(
+        {
+            gate.name: gate
+            for where, texts in given.items()
+            for gate in (_checked(Gate.parse, t, where) for t in texts)
+        }.values()
+    )
 
 
 def _fixtures(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:

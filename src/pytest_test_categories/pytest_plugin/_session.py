@@ -181,7 +181,8 @@ class Session:
             explain = Explain(config, settings, self.run, self._sizes, self._plan)
             config.pluginmanager.register(explain, "test-categories-explain")
             return
-        if not (settings.observing or settings.baseline is not None or _options.wants_annotations()):
+        wanted = settings.observing or settings.baseline is not None or settings.gates
+        if not (wanted or _options.wants_annotations()):
             return
         from pytest_test_categories.pytest_plugin import _results
         from pytest_test_categories.pytest_plugin._tracker import Tracker
@@ -189,6 +190,10 @@ class Session:
         self._tracker = Tracker(config, self.run, self._phases)
         config.pluginmanager.register(self._tracker, "test-categories-tracker")
         _results.register(config, settings, self.run, self._tracker)
+        if settings.gates and not hasattr(config, "workerinput"):
+            from pytest_test_categories.pytest_plugin._gates import Gates
+
+            config.pluginmanager.register(Gates(config, settings, self._tracker), "test-categories-gates")
 
     def _expect_reports(self) -> None:
         """Register the part that handles reports with violations, at the first violation."""
