@@ -10,6 +10,7 @@ The file has one violation a line, in the layout of ``lists``.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from pytest_test_categories._rules.address import split_target, stable_target
 from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pytest_test_categories._rules.violation import Violation
 
@@ -63,6 +64,12 @@ class Entry(NamedTuple):
         return "" if self.test.startswith(_FIXTURE) else self.test.partition("::")[0]
 
     @property
+    def place(self) -> str:
+        """The test's file, or the directory or file of a fixture; empty for a fixture of the root directory."""
+        home, colons, _ = self.test.removeprefix(_FIXTURE).partition("::")
+        return home if colons or not self.test.startswith(_FIXTURE) else ""
+
+    @property
     def is_shared(self) -> bool:
         """Whether it belongs to a fixture or an import, for which only the first user is charged."""
         return self.test.startswith(_FIXTURE) or "::" not in self.test
@@ -100,15 +107,25 @@ class Baseline:
         entries: The known violations.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.entries = frozenset(entries)
-        self._by_test: dict[str, set[tuple[str, str]]] = {}
-        for entry in self.entries:
-            self._by_test.setdefault(entry.test, set()).add((entry.kind, entry.target))
+    def __init__(self, entries: Iterable[Sequence[str]] = ()) -> None:
+        # A worker only looks up its tests: it makes no ``Entry`` of the 20,000 that a file may have.
+        self._lines = tuple(entries)
+
+    @cached_property
+    def entries(self) -> frozenset[Entry]:
+        """The known violations."""
+        return frozenset(starmap(Entry, self._lines))
+
+    @cached_property
+    def _by_test(self) -> dict[str, list[Sequence[str]]]:
+        found: dict[str, list[Sequence[str]]] = {}
+        for line in self._lines:
+            found.setdefault(line[0], []).append(line)
+        return found
 
     def of(self, test: str, fixture: str = "", home: str = "") -> frozenset[tuple[str, str]]:
         """Return the kind and target of each known violation of a test or a fixture."""
-        return frozenset(self._by_test.get(origin(test, fixture, home), ()))
+        return frozenset((kind, target) for _, kind, target in self._by_test.get(origin(test, fixture, home), ()))
 
     def text(self) -> str:
         """Return the file's text."""
@@ -121,7 +138,7 @@ class Baseline:
         Raises:
             BaselineError: The text is damaged, or has a newer version.
         """
-        return cls(starmap(Entry, _LAYOUT.parse(text)))
+        return cls(_LAYOUT.parse(text))
 
     @classmethod
     def load(cls, path: str) -> Baseline:
@@ -130,7 +147,7 @@ class Baseline:
         Raises:
             BaselineError: The file is missing, can't be read, is damaged or has a newer version.
         """
-        return cls(starmap(Entry, _LAYOUT.load(path)))
+        return cls(_LAYOUT.load(path))
 
     def save(self, path: str) -> None:
         """Write the file atomically; a file with the same content is not touched.

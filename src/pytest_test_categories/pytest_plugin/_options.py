@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._report.baselines import BaselineFiles
     from pytest_test_categories._report.gates import Gate
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.policy import EnforcementMode, TestSize
@@ -62,6 +63,7 @@ class Key(NamedTuple):
         text: What it sets, as ``--help`` says it.
         default: The value if neither the command line nor the ini file gives one.
         many: Whether it takes several values: one per line of the ini file. The option is repeatable and adds to them.
+        beats: Whether several values of the command line replace those of the ini file.
         variable: The setting's environment variable. A single value overrides the ini file; several are added to it.
     """
 
@@ -70,6 +72,7 @@ class Key(NamedTuple):
     text: str
     default: str = ""
     many: bool = False
+    beats: bool = False
     variable: str = ""
 
     @property
@@ -124,7 +127,13 @@ KEYS: Final = (
         COUNT,
     ),
     Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
-    Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
+    Key(
+        "test_categories_network_baseline",
+        "FILE",
+        "known violations, which warn while new ones fail; several files by directory",
+        many=True,
+        beats=True,
+    ),
     Key("test_categories_gates", "NAME=N", "the most that a run may have of something: unsized = 0", many=True),
     Key("test_categories_network_fixtures", "FILE", "the sizes of broad fixtures, also for a part of the tests"),
 )
@@ -161,7 +170,7 @@ class Settings(NamedTuple):
         suggest: What to do with suggested sizes: ``print``, ``apply`` or, if empty, nothing.
         force: Whether to write markers into files with uncommitted changes, too.
         explain: Whether to explain each test's size instead of running it.
-        baseline_file: Path of the baseline; empty if there is none.
+        baseline_files: The files of the baseline.
         baseline: The content of the baseline.
         baseline_update: Whether to rewrite the baseline.
         baseline_strict: Whether an entry that no longer happens fails the run.
@@ -193,7 +202,7 @@ class Settings(NamedTuple):
     suggest: str = ""
     force: bool = False
     explain: bool = False
-    baseline_file: str = ""
+    baseline_files: BaselineFiles | None = None
     baseline: Baseline | None = None
     baseline_update: bool = False
     baseline_strict: bool = False
@@ -223,7 +232,8 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("test categories")
     for key in KEYS:
         others = f"{key.variable} and the ini file" if key.variable else "the ini file"
-        more = f" (repeatable; adds to {others})" if key.many else f"; beats {others}"
+        adds = f" (repeatable; {'beats' if key.beats else 'adds to'} {others})"
+        more = adds if key.many else f"; beats {others}"
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
@@ -379,7 +389,8 @@ def _parse(config: pytest.Config) -> Settings:
     fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
     unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched"))
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
-    wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
+    baseline = lists.pop("test_categories_network_baseline")
+    wanted = _wanted(config, option, baseline, off=mode.strip().lower() == OFF)
     renamed = tuple(old for old in _RENAMED.values() if config.getini(old) is not None)
     if mode == OFF and available == ALL and not wanted and not size and not any(lists.values()):
         return Settings(mode_from=where, renamed=renamed)
@@ -432,7 +443,9 @@ def _parse(config: pytest.Config) -> Settings:
     )
 
 
-def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+def _wanted(
+    config: pytest.Config, option: object, baseline: Mapping[str, tuple[str, ...]], *, off: bool
+) -> dict[str, Any]:
     """Return the settings that are not about enforcement, by field: reports, suggestions, baseline and others."""
     found: dict[str, Any] = {}
     if reports := getattr(option, "network_report", None):
@@ -461,7 +474,7 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
     if found.get("suggest") and getattr(option, "network_baseline_update", False):
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
     if not found.get("suggest"):  # suggesting sizes enforces nothing
-        found |= _baseline(config, option, off=off)
+        found |= _baseline(config, option, baseline, off=off)
         found |= _fixtures(config, option, off=off)
     return found
 
@@ -525,29 +538,28 @@ def _on_one_line(file: str) -> str:
     return file if file.isprintable() else repr(file)
 
 
-def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    path, where = _file(config, option, "network_baseline")
+def _baseline(
+    config: pytest.Config, option: object, given: Mapping[str, tuple[str, ...]], *, off: bool
+) -> dict[str, Any]:
+    paths = {path: where for where, texts in given.items() for text in texts if (path := _path(config, text, where))}
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
-    if not path:
-        for name, given in (("update", update), ("strict", strict)):
-            if given:
+    if not paths:
+        for name, wanted in (("update", update), ("strict", strict)):
+            if wanted:
                 raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return {}
     if off and not update:
         return {}  # nothing is enforced, so there is nothing to compare
-    from pytest_test_categories._report.baseline import Baseline, BaselineError
+    from pytest_test_categories._report.baseline import BaselineError
+    from pytest_test_categories._report.baselines import BaselineFiles
 
-    if update and not os.path.exists(path):
-        known = Baseline()
-    else:
-        try:
-            known = Baseline.load(path)
-        except BaselineError as error:
-            named = _on_one_line(_given(config, option, "network_baseline")[0].strip())
-            raise pytest.UsageError(f"{where}: {named} {error}") from None
+    try:
+        files = BaselineFiles(list(paths), str(config.rootpath), update=update)
+    except BaselineError as error:
+        raise pytest.UsageError(f"{next(iter(paths.values()))}: {error}") from None
     return {
-        "baseline_file": path,
-        "baseline": known,
+        "baseline_files": files,
+        "baseline": files.baseline,
         "baseline_update": update,
         "baseline_strict": strict,
     }
@@ -600,7 +612,8 @@ def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[
         found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())
     # Without duplicates: pytest 8 parses the command line twice, into the same list.
     found[key.option] = tuple(dict.fromkeys(getattr(option, key.field, None) or ()))
-    return {where: texts for where, texts in found.items() if texts}
+    found = {where: texts for where, texts in found.items() if texts}
+    return dict(list(found.items())[-1:]) if key.beats else found
 
 
 def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
@@ -610,10 +623,12 @@ def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
     except (TypeError, pytest.UsageError):  # which of the two depends on the pytest version
         from pytest_test_categories.pytest_plugin import _private
 
-        table = _private.toml_table(config, key.ini) if key.metavar.endswith("=SIZE") else None
-        if table is None:
-            raise
-        return [f"{name} = {size}" for name, size in table.items()]
+        value = _private.toml_value(config, key.ini)
+        if isinstance(value, dict) and key.metavar.endswith("=SIZE"):
+            return [f"{name} = {size}" for name, size in value.items()]
+        if isinstance(value, str) and key.beats:  # one file needs no list
+            return [value]
+        raise
     return lines
 
 

@@ -86,13 +86,13 @@ def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool
             mark.deselect_by_mark = by_mark
 
 
-def toml_table(config: pytest.Config, name: str) -> Mapping[str, Any] | None:
-    """Return a key's value in the TOML file if it is a table, which ``getini`` does not accept; otherwise None.
+def toml_value(config: pytest.Config, name: str) -> object:
+    """Return a key's value in the TOML file: a table or a text that ``getini`` does not accept; None without a file.
 
-    Without it such a table is an error, with pytest's message.
+    Without it such a value is an error, with pytest's message.
     """
-    value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
-    return value if isinstance(value, dict) else None
+    value: object = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
+    return value
 
 
 def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:

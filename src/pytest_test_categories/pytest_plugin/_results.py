@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     from pytest_test_categories._ledger.runs import Run
+    from pytest_test_categories._report.baselines import BaselineFiles
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
 
@@ -118,7 +119,7 @@ class Results:
         if self._settings.baseline_update:
             self._update(session, baseline, found)
             return
-        self._lines += _baseline_lines(found)
+        self._lines += _baseline_lines(found, self._settings.baseline_files)
         green = session.exitstatus in _GREEN
         if self._settings.baseline_strict and (found.stale or found.renamed):
             self._lines.append("--network-baseline-strict: entries that no longer happen fail the run")
@@ -127,16 +128,18 @@ class Results:
 
     def _update(self, session: pytest.Session, baseline: Baseline, found: Comparison) -> None:
         after = updated(baseline, found)
+        files = self._settings.baseline_files
+        assert files is not None
         try:
-            after.save(self._settings.baseline_file)
+            saved = files.save(after)
         except OSError as error:
             self._lines.append(f"network baseline: could not be written: {error}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
-        added, removed = len(after.entries - baseline.entries), len(baseline.entries - after.entries)
-        name = os.path.basename(self._settings.baseline_file)
-        listed = _count(len(after.entries), "violation")
-        self._lines.append(f"network baseline: {name} lists {listed} ({added} added, {removed} removed)")
+        for file in saved:
+            listed = _count(file.entries, "violation")
+            name = file.name if len(saved) > 1 else os.path.basename(file.name)
+            self._lines.append(f"network baseline: {name} lists {listed} ({file.added} added, {file.removed} removed)")
         if reasons := self._tracker.why_incomplete():
             self._lines.append(f"  what did not run was left as it was: {'; '.join(reasons)}")
 
@@ -174,7 +177,13 @@ class Results:
         self._lines += apply.lines(written, (*planned.omitted, *omitted))
 
 
-def _baseline_lines(found: Comparison) -> Iterable[str]:
+def _baseline_lines(found: Comparison, files: BaselineFiles | None) -> Iterable[str]:
+    for (there, nearest), number in ({} if files is None else files.misplaced).items():
+        are, them = ("is", "it") if number == 1 else ("are", "them")
+        yield (
+            f"network baseline: {_count(number, 'violation')} of {there} {are} ignored, since {nearest} is nearer; "
+            f"--network-baseline-update moves {them}"
+        )
     if found.known:
         yield f"network baseline: {_count(len(found.known), 'known violation')} warned"
     if found.stale:
@@ -183,7 +192,12 @@ def _baseline_lines(found: Comparison) -> Iterable[str]:
             f"{'happens' if len(found.stale) == 1 else 'happen'}; --network-baseline-update removes "
             f"{'it' if len(found.stale) == 1 else 'them'}:"
         )
-        yield from _listed(map(str, found.stale))
+        if files is None or len(files.paths) == 1:
+            yield from _listed(map(str, found.stale))
+        else:
+            for name, entries in files.by_file(found.stale).items():
+                yield f"  in {name}:"
+                yield from (f"  {line}" for line in _listed(map(str, entries)))
     if found.renamed:
         yield "network baseline: renamed, by file, kind and target; --network-baseline-update takes the new name:"
         yield from _listed(f"{entry} -> {test}" for entry, test in found.renamed)
