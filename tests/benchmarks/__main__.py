@@ -83,6 +83,7 @@ ROWS: Final = (
     Row("off-modules", "modules", _at_most(0), suites.modules_in_off_mode),
     Row("collection", "s", _times(1.04), suites.collection),
     Row("report", "s", _times(1.03), suites.report),
+    Row("baseline-load", "ms", _at_most(50), suites.baseline_load),
     Row("kernel-connect", "us", _times(2.5), Calls("connect", kernel=True, sides=_TWO)),
     Row("kernel-sendto", "us", _times(4), Calls("sendto", kernel=True, sides=_TWO)),
     Row("kernel-tests", "s", _times(1.02), suites.kernel_tests),

@@ -294,6 +294,36 @@ class Gather:
         return Figure({"bare": few, "ours": many}, notes="under bare: 500 of them, under ours: 2,000")
 
 
+_LOADS: Final = """
+import sys, time
+from pytest_test_categories._report.baselines import BaselineFiles
+taken = []
+for _ in range(int(sys.argv[2])):
+    start = time.process_time()
+    BaselineFiles(sys.argv[1:2], "/").baseline.of("tests/test_module_1.py::test_1")
+    taken.append(time.process_time() - start)
+print(min(taken) * 1000)
+"""
+
+
+def baseline_load(machine: Machine) -> Figure:
+    """Measure what a baseline of 20,000 entries costs a worker: milliseconds of processor time to load it."""
+    file = machine.work / "network-baseline.json"
+    lines = (
+        json.dumps([f"tests/package_{n % 40}/test_module_{n % 700}.py::test_{n}", "connect", "api.example.com:443"])
+        for n in range(20_000)
+    )
+    file.write_text('{"version": 1, "violations": [\n' + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
+    done = subprocess.run(
+        [machine.python, "-c", _LOADS, str(file), "5" if machine.quick else "15"],
+        env=machine.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Figure({"ours": float(done.stdout)}, notes="20,000 entries, the least of the loads")
+
+
 @cache
 def _growth(machine: Machine, count: int) -> dict[Side, list[Usage]]:
     """Run a suite of that many tests; a run of one test is what they are added to."""

@@ -517,3 +517,46 @@ def test_native(port):
     run_pytest("--network-kernel-guard=require").assert_outcomes(passed=1)
     Baseline([Entry("test_a.py::test_native", "connect", "127.0.0.2:1")]).save(str(project / "network-baseline.json"))
     run_pytest("--network-kernel-guard=require").assert_outcomes(failed=1)
+
+
+@WORKERS
+def test_each_directory_may_have_its_own_baseline(project: Path, run_pytest: Run, workers: int) -> None:
+    names = ("network-baseline.json", "team/network-baseline.json")
+    ini = f"[pytest]\ntest_categories_network_baseline =\n    {names[0]}\n    {names[1]}\n"
+    (project / "pytest.ini").write_text(ini, encoding="utf-8")
+    (project / "team").mkdir()
+    write(project, "test_a.py", ONE)
+    write(project, "team/test_b.py", ONE)
+    update = run_pytest("--network-baseline-update", workers=workers)
+    update.stdout.fnmatch_lines(
+        [f"network baseline: {name} lists 1 violation (1 added, 0 removed)" for name in names], consecutive=True
+    )
+    for name, test in zip(names, ("test_a.py", "team/test_b.py"), strict=True):
+        assert [entry.test for entry in Baseline.load(str(project / name)).entries] == [f"{test}::test_one"]
+    run_pytest("--network-baseline-strict", workers=workers).assert_outcomes(passed=2, warnings=2)
+    write(project, "test_a.py", "def test_one(): pass")
+    write(project, "team/test_b.py", "def test_one(): pass")
+    stale = run_pytest("--network-baseline-strict", workers=workers)
+    assert stale.ret == 1
+    stale.stdout.fnmatch_lines(
+        [f"  in {names[0]}:", "    test_a.py::test_one: *", f"  in {names[1]}:", "    team/test_b.py::test_one: *"],
+        consecutive=True,
+    )
+
+
+def test_an_entry_in_a_file_that_is_not_the_nearest_does_not_hold(project: Path, run_pytest: Run) -> None:
+    (project / "team").mkdir()
+    write(project, "team/test_b.py", ONE)
+    run_pytest("--network-baseline-update")
+    inner = "--network-baseline=team/known.json"
+    both = ("--network-baseline=network-baseline.json", inner)
+    Baseline().save(str(project / "team/known.json"))
+    result = run_pytest(*both)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "network baseline: 1 violation of network-baseline.json is ignored, since team/known.json is nearer; *",
+        ]
+    )
+    run_pytest(*both, "--network-baseline-update")
+    run_pytest(inner).assert_outcomes(passed=1, warnings=1)

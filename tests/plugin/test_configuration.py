@@ -180,6 +180,7 @@ def test_every_setting_works_in_the_native_toml_table(
         test_categories_path_sizes = ["here = medium"]
         test_categories_fixture_sizes = ["server = medium"]
         test_categories_network_allow = ["small: 127.0.0.2:9"]
+        test_categories_network_baseline = "network-baseline.json"
         markers = ["local: on this machine"]
         """
     )
@@ -205,6 +206,7 @@ def test_allowed():
 """,
         **{"here/test_here": bind + "\ndef test_path(): bind()\n"},
     )
+    (pytester.path / "network-baseline.json").write_text('{"version": 1, "violations": []}', encoding="utf-8")
     result = run_pytest("-v", "--strict-config", "--strict-markers", mode=None, workers=workers)
     assert outcomes(result) == {
         "test_default": {"FAILED"},

@@ -208,7 +208,9 @@ def test_a_baseline_of_the_command_line_is_in_the_directory_that_pytest_was_star
     pytester.makeini("[pytest]\n")
     pytester.chdir()
     made = config("", "--network-baseline=below/new.json", "--network-baseline-update")
-    assert _options.of(made).baseline_file == str(pytester.path / "below/new.json")
+    files = _options.of(made).baseline_files
+    assert files is not None
+    assert files.paths == (str(pytester.path / "below/new.json"),)
 
 
 def test_each_ini_key_has_an_option_named_alike(config: Callable[..., pytest.Config]) -> None:

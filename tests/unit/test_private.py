@@ -204,4 +204,4 @@ def test_a_later_patch_of_deselection_is_left_in_place(
 
 
 def test_a_table_is_read_where_pytest_keeps_one(request: pytest.FixtureRequest) -> None:
-    assert _private.toml_table(request.config, "no such key") is None
+    assert _private.toml_value(request.config, "no such key") is None

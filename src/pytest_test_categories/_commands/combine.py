@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pytest_test_categories._commands import CommandError
 from pytest_test_categories._report import files
 from pytest_test_categories._report.baseline import UPDATE, Baseline, BaselineError, Comparison, Entry
+from pytest_test_categories._report.baselines import BaselineFiles
 from pytest_test_categories._report.combined import Combined, combine, differences
 from pytest_test_categories._report.recording import Recording, RecordingError, published_entry
 
@@ -39,8 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write one report of all recordings into FILE: .json, .html, .sarif or .md (repeatable)",
     )
-    parser.add_argument("--network-baseline", default="", metavar="FILE", help="the known violations")
-    parser.add_argument(UPDATE, action="store_true", help="write the violations into the file")
+    parser.add_argument(
+        "--network-baseline",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the known violations (repeatable: several files by directory)",
+    )
+    parser.add_argument(UPDATE, action="store_true", help="write the violations into the files")
     parser.add_argument(
         "--network-baseline-strict",
         action="store_true",
@@ -81,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    baseline = _load_baseline(arguments)
+    baselines = _load_baselines(arguments)
     recordings = [_checked(RecordingError, Recording.load, path) for path in dict.fromkeys(_found(arguments.paths))]
     if not recordings:
         raise CommandError(
@@ -97,8 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for line in (*others, *combined.notes, *combined.missing):
         print(line)
     failed = bool(combined.missing)
-    if baseline is not None:
-        failed |= _compare(arguments, combined, baseline)
+    if baselines is not None:
+        failed |= _compare(arguments, combined, baselines)
     if arguments.network_suggest_sizes:
         failed |= _suggest(arguments, combined, {k: v for one in recordings for k, v in one.header.markers.items()})
     if arguments.network_report:
@@ -122,16 +129,17 @@ def _check(arguments: argparse.Namespace) -> None:
         raise CommandError(f"{UPDATE} and --network-suggest-sizes: choose one of them")
 
 
-def _load_baseline(arguments: argparse.Namespace) -> Baseline | None:
-    path = arguments.network_baseline
-    if not path:
+def _load_baselines(arguments: argparse.Namespace) -> BaselineFiles | None:
+    paths = arguments.network_baseline
+    if not paths:
         for name in ("update", "strict"):
             if getattr(arguments, f"network_baseline_{name}"):
                 raise CommandError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return None
-    if arguments.network_baseline_update and not os.path.exists(path):
-        return Baseline()
-    return _checked(BaselineError, Baseline.load, path, f"--network-baseline: {path} ")
+    try:
+        return BaselineFiles(list(map(os.path.abspath, paths)), os.getcwd(), update=arguments.network_baseline_update)
+    except BaselineError as error:
+        raise CommandError(f"--network-baseline: {error}") from None
 
 
 def _checked(error: type[Exception], parse: Callable[[str], _T], text: str, where: str = "") -> _T:
@@ -180,11 +188,11 @@ def _check_root(arguments: argparse.Namespace, combined: Combined) -> None:
 # -- the results -----------------------------------------------------------------------------------------------------
 
 
-def _compare(arguments: argparse.Namespace, combined: Combined, baseline: Baseline) -> bool:
+def _compare(arguments: argparse.Namespace, combined: Combined, baselines: BaselineFiles) -> bool:
     """Compare with the baseline or update it; return whether that fails the command."""
     from pytest_test_categories._report import known
 
-    updating, findings = arguments.network_baseline_update, combined.findings
+    updating, findings, baseline = arguments.network_baseline_update, combined.findings, baselines.baseline
     # Recordings hold what is safe to publish, and so do the entries that are compared with them.
     texts = {published_entry(entry): entry for entry in baseline.entries}
     found, lines = known.against(findings, Baseline(texts), os.getcwd(), updating=updating, unknown=combined.redacted)
@@ -202,13 +210,13 @@ def _compare(arguments: argparse.Namespace, combined: Combined, baseline: Baseli
         print(line)
     if updating:
         try:
-            lines = known.update(findings, baseline, found, arguments.network_baseline)
+            lines = known.update(findings, baseline, found, baselines)
         except OSError as error:
             print(f"network baseline: could not be written: {error}", file=sys.stderr)
             return True
         print(*lines, sep="\n")
         return False
-    for line in known.comparison_lines(found):
+    for line in known.comparison_lines(found, baselines):
         print(line)
     if found.new:
         print(

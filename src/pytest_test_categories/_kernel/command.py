@@ -32,7 +32,8 @@ from pytest_test_categories._kernel.parent import (
     signal_descriptor,
 )
 from pytest_test_categories._kernel.probe import AROUND, VARIABLE, UnavailableError, why_not_installed
-from pytest_test_categories._kernel.supervisor import Supervisor, Watched, write_message
+from pytest_test_categories._kernel.supervisor import Supervisor
+from pytest_test_categories._kernel.watched import Watched, write_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

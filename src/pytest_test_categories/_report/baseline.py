@@ -4,35 +4,32 @@ A violation is identified by its test, kind and target, never by line or count: 
 violation replace an old one. A violation in a fixture of broad scope is listed under the fixture, since the test that
 requests it first is not the same in every run.
 
-The file is JSON with one violation per line. Each line ends with a comma and a last item marks the end of the list, so
-that a merge conflict can be resolved by taking both sides.
+The file has one violation a line, in the layout of ``lists``.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
 from pytest_test_categories._host.files import write_whole
+from pytest_test_categories._report.lists import Layout, ListError
 from pytest_test_categories._rules.address import split_target, stable_target
 from pytest_test_categories._rules.named_tuples import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pytest_test_categories._rules.violation import Violation
 
-VERSION: Final = 1
 UPDATE: Final = "--network-baseline-update"
-_END: Final = "end of list"
+BaselineError: Final = ListError
+_LAYOUT: Final = Layout("network baseline", "violations", UPDATE, (str, str, str))
 _FIXTURE: Final = "fixture "
 _GROUP: Final = re.compile(r"(?<=::)(\w+(?:::\w+)*(?:\[.*\])?)@[^\[\]/]*$", re.DOTALL)
 _FOLLOW_UPS: Final = frozenset({"connect", "send"})
-
-
-class BaselineError(ValueError):
-    """A baseline file can't be used; the message says what to do."""
 
 
 class Entry(NamedTuple):
@@ -65,6 +62,12 @@ class Entry(NamedTuple):
     def file(self) -> str:
         """The test's file; empty for a fixture."""
         return "" if self.test.startswith(_FIXTURE) else self.test.partition("::")[0]
+
+    @property
+    def place(self) -> str:
+        """The test's file, or the directory or file of a fixture; empty for a fixture of the root directory."""
+        home, colons, _ = self.test.removeprefix(_FIXTURE).partition("::")
+        return home if colons or not self.test.startswith(_FIXTURE) else ""
 
     @property
     def is_shared(self) -> bool:
@@ -104,22 +107,29 @@ class Baseline:
         entries: The known violations.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.entries = frozenset(entries)
-        self._by_test: dict[str, set[tuple[str, str]]] = {}
-        for entry in self.entries:
-            self._by_test.setdefault(entry.test, set()).add((entry.kind, entry.target))
+    def __init__(self, entries: Iterable[Sequence[str]] = ()) -> None:
+        # A worker only looks up its tests: it makes no ``Entry`` of the 20,000 that a file may have.
+        self._lines = tuple(entries)
+
+    @cached_property
+    def entries(self) -> frozenset[Entry]:
+        """The known violations."""
+        return frozenset(starmap(Entry, self._lines))
+
+    @cached_property
+    def _by_test(self) -> dict[str, list[Sequence[str]]]:
+        found: dict[str, list[Sequence[str]]] = {}
+        for line in self._lines:
+            found.setdefault(line[0], []).append(line)
+        return found
 
     def of(self, test: str, fixture: str = "", home: str = "") -> frozenset[tuple[str, str]]:
         """Return the kind and target of each known violation of a test or a fixture."""
-        return frozenset(self._by_test.get(origin(test, fixture, home), ()))
+        return frozenset((kind, target) for _, kind, target in self._by_test.get(origin(test, fixture, home), ()))
 
     def text(self) -> str:
         """Return the file's text."""
-        lines = [json.dumps(list(entry), ensure_ascii=False) for entry in sorted(self.entries)]
-        return "\n".join(
-            [f'{{"version": {VERSION}, "violations": [', *(f"{line}," for line in lines), f'"{_END}"', "]}", ""]
-        )
+        return _LAYOUT.text(sorted(self.entries))
 
     @classmethod
     def parse(cls, text: str) -> Baseline:
@@ -128,28 +138,7 @@ class Baseline:
         Raises:
             BaselineError: The text is damaged, or has a newer version.
         """
-        if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-            raise BaselineError("has a merge conflict: keep the lines of both sides, and take the markers out")
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BaselineError(f"is damaged ({error}): restore it, or delete it and make it with {UPDATE}") from None
-        version = data.get("version") if isinstance(data, dict) else None
-        if type(version) is int and version > VERSION:
-            raise BaselineError(f"is of version {version}, and this plugin reads {VERSION}: install a newer one")
-        listed = data.get("violations") if version == VERSION else None
-        if not isinstance(listed, list) or type(version) is not int:
-            raise BaselineError(f"is no network baseline: delete it, and make it with {UPDATE}")
-        entries = []
-        for line in listed:
-            if line == _END:
-                continue
-            if not (
-                isinstance(line, list) and len(line) == len(Entry._fields) and all(isinstance(v, str) for v in line)
-            ):
-                raise BaselineError(f"is damaged at {line!r}: restore it, or delete it and make it with {UPDATE}")
-            entries.append(Entry(*line))
-        return cls(entries)
+        return cls(_LAYOUT.parse(text))
 
     @classmethod
     def load(cls, path: str) -> Baseline:
@@ -158,13 +147,7 @@ class Baseline:
         Raises:
             BaselineError: The file is missing, can't be read, is damaged or has a newer version.
         """
-        try:
-            with open(path, encoding="utf-8-sig") as file:  # some editors add a byte order mark
-                return cls.parse(file.read())
-        except FileNotFoundError:
-            raise BaselineError(f"does not exist: make it with {UPDATE}") from None
-        except (OSError, UnicodeError) as error:
-            raise BaselineError(f"can't be read: {error}") from None
+        return cls(_LAYOUT.load(path))
 
     def save(self, path: str) -> None:
         """Write the file atomically; a file with the same content is not touched.

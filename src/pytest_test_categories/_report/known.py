@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from pytest_test_categories._report.baseline import Baseline, Comparison, Entry, compare, updated
+from pytest_test_categories._report.baseline import UPDATE, Baseline, Comparison, Entry, compare, updated
 from pytest_test_categories._report.model import BREACHES
 from pytest_test_categories._rules.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from pytest_test_categories._report.baselines import BaselineFiles
     from pytest_test_categories._report.findings import Findings
 
 _SHOWN: Final = 20
@@ -65,33 +66,45 @@ def against(
     return found, lines
 
 
-def update(findings: Findings, baseline: Baseline, found: Comparison, path: str) -> list[str]:
+def update(findings: Findings, baseline: Baseline, found: Comparison, files: BaselineFiles) -> list[str]:
     """Write the baseline as it is after a run, and return lines that say what changed.
 
     Raises:
-        OSError: The file can't be written.
+        OSError: A file can't be written.
     """
-    after = updated(baseline, found)
-    after.save(path)
-    added, removed = len(after.entries - baseline.entries), len(baseline.entries - after.entries)
-    total = counted(len(after.entries), "violation")
-    lines = [f"network baseline: {os.path.basename(path)} lists {total} ({added} added, {removed} removed)"]
+    saved = files.save(updated(baseline, found))
+    lines = []
+    for file in saved:
+        name = file.name if len(saved) > 1 else os.path.basename(file.name)
+        listed = counted(file.entries, "violation")
+        lines.append(f"network baseline: {name} lists {listed} ({file.added} added, {file.removed} removed)")
     if findings.why_incomplete:
         lines.append(f"  what did not run was left as it was: {'; '.join(findings.why_incomplete)}")
     return lines
 
 
-def comparison_lines(found: Comparison) -> Iterator[str]:
-    """Yield what a comparison found."""
+def comparison_lines(found: Comparison, files: BaselineFiles | None) -> Iterator[str]:
+    """Yield what a comparison found; stale entries by file, if there are several files."""
+    for (there, nearest), number in ({} if files is None else files.misplaced).items():
+        are, them = ("is", "it") if number == 1 else ("are", "them")
+        yield (
+            f"network baseline: {counted(number, 'violation')} of {there} {are} ignored, since {nearest} is nearer; "
+            f"{UPDATE} moves {them}"
+        )
     if found.known:
         yield f"network baseline: {counted(len(found.known), 'known violation')} warned"
     if found.stale:
         one = len(found.stale) == 1
-        yield from listed(
+        title = (
             f"network baseline: {counted(len(found.stale), 'known violation')} no longer "
-            f"{'happens' if one else 'happen'}; --network-baseline-update removes {'it' if one else 'them'}:",
-            map(str, found.stale),
+            f"{'happens' if one else 'happen'}; {UPDATE} removes {'it' if one else 'them'}:"
         )
+        if files is None or len(files.paths) == 1:
+            yield from listed(title, map(str, found.stale))
+        else:
+            yield title
+            for name, entries in files.by_file(found.stale).items():
+                yield from (f"  {line}" for line in listed(f"in {name}:", map(str, entries)))
     if found.renamed:
         yield from listed(
             "network baseline: renamed, by file, kind and target; --network-baseline-update takes the new name:",

@@ -99,6 +99,9 @@ _METADATA: Final = {
     ),
     "metadata.google.internal": "the metadata probe of google-auth: NO_GCE_CHECK=true stops it",
 }
+SAYS: Final = " says)"
+"""The end of ``held_by`` if the test is not in the run, and a file says that it holds a fixture to its size."""
+
 _DECLARED: Final = "test_categories_fixture_sizes"
 _NAMED: Final = ("responses", "httpretty", "respx")
 """The libraries that the first way to fix a violation names, as the specification words it."""
@@ -265,10 +268,14 @@ def _fixture_hints(violation: Violation) -> list[str]:
     needs = _needed(violation)
     if violation.held_by == _DECLARED:
         return [f"not of this test: {_DECLARED} declares fixture {name} {violation.size}: declare it {needs}"]
-    return [
-        f"not of this test: fixture {name} is {violation.size} because of {violation.held_by}. Make that test {needs},",
+    because = f"fixture {name} is {violation.size} because of {violation.held_by}"
+    hints = [
+        f"not of this test: {because}. Make that test {needs},",
         f"or declare the fixture's size: {_DECLARED} = {name} = {needs}",
     ]
+    if violation.held_by.endswith(SAYS):
+        hints.append("then write the file anew, with all tests: --network-fixtures-update")
+    return hints
 
 
 def _is_allow_entry(text: str) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_test_categories._ledger.runs import Run
     from pytest_test_categories._report.findings import Use
+    from pytest_test_categories._sizing.held import Use as HeldUse
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._phases import Phases
     from pytest_test_categories.pytest_plugin._sizes import Sizes
@@ -51,7 +52,8 @@ class Held:
 
     Args:
         rank: The rank of the size; for no size, the number after the last rank.
-        by: Node id of the test because of which it is that size.
+        by: Node id of the test because of which it is that size; if only the file of ``--network-fixtures`` knows that
+            test, with the name of the file.
         ranks: For an autouse fixture: how many tests of each rank use it. None for others.
     """
 
@@ -69,12 +71,14 @@ class _Fixture(NamedTuple):
     Attributes:
         name: The name of the fixture.
         key: The key of its first parameter.
+        label: The fixture as ``HOME::NAME (scope)``.
         autouse: Whether every test gets it.
         alone: Whether the name needs only one key: no parameters, and no overridden fixture that it requests.
     """
 
     name: str
     key: Key
+    label: str
     autouse: bool
     alone: bool
 
@@ -86,6 +90,7 @@ class FixturePlan:
         self._declared = dict(settings.fixture_sizes)
         self._sizes = sizes
         self._held: dict[Key, Held] = {}
+        self._known: Mapping[tuple[str, int], Held] = {}
         self._simple: dict[int, _Fixture | None] = {}  # by identity of the definition
         # By rank of a test, the identities of the definitions for which such a test changes nothing.
         self._settled: list[set[int]] = [set() for _ in range(_UNSIZED + 1)]
@@ -141,6 +146,35 @@ class FixturePlan:
         """Return the names of the fixtures with their own guard that an item uses."""
         return tuple(name for name, found in _private.fixtures_of(item).items() if self.guards(found[-1]))
 
+    def start_from(self, known: Mapping[tuple[str, int], Held]) -> None:
+        """Start from what is known of tests that may not be collected, by label of the fixture and parameter."""
+        self._known = known
+
+    def held_uses(self, item: pytest.Item) -> list[HeldUse]:
+        """Return the broad fixtures that an item uses, without those with a declared size."""
+        from pytest_test_categories._sizing.held import Use as HeldUse
+
+        return [
+            HeldUse(fixture.label, index, relaxed)
+            for fixture, index, relaxed in self._uses_of(item, _private.fixtures_of(item))
+            if fixture.name not in self._declared
+        ]
+
+    def open_ended(self, *, in_files: bool) -> list[str]:
+        """Return the fixtures that tests which were not collected could hold to another size, each with its size.
+
+        Args:
+            in_files: Whether the tests of a file may have been left out, too.
+        """
+        return sorted(
+            f"{fixture.label} is {'unsized' if held.rank == _UNSIZED else list(TestSize)[held.rank].value}"
+            for (definition, _), held in self._held.items()
+            if (fixture := self._simple.get(definition)) is not None
+            and fixture.name not in self._declared
+            and (held.rank > 0 if held.ranks is None else held.rank < _UNSIZED)
+            and (in_files or ".py" not in fixture.label)
+        )
+
     def compute(self, items: list[pytest.Item]) -> None:
         """Compute the sizes from all collected items, including those that are about to be deselected."""
         settled = self._settled
@@ -154,15 +188,22 @@ class FixturePlan:
 
     def _take(self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]], rank: int) -> None:
         """Apply the size of an item that may change what a fixture is held to."""
+        single = _private.parameter_indices(item) is None
+        for fixture, index, relaxed in self._uses_of(item, definitions):
+            held = self._note((fixture.key[0], index), fixture.label, rank, item, relaxed=relaxed)
+            if single and fixture.alone and held.ranks is None:
+                self._settle(fixture.key[0], held.rank)
+
+    def _uses_of(
+        self, item: pytest.Item, definitions: Mapping[str, Sequence[Any]]
+    ) -> Iterator[tuple[_Fixture, int, bool]]:
+        """Yield the broad fixtures of an item, the index of the parameter, and whether it gets them as autouse only."""
         broad = self._broad_of(definitions)
         indices = _private.parameter_indices(item)
         asked = self._asked_for(item, definitions) if any(fixture.autouse for fixture in broad) else None
         for fixture in broad:
             index = 0 if indices is None else indices.get(fixture.name, 0)
-            relaxed = fixture.autouse or (asked is not None and fixture.name not in asked)
-            held = self._note((fixture.key[0], index), rank, item, relaxed=relaxed)
-            if indices is None and fixture.alone and held.ranks is None:
-                self._settle(fixture.key[0], held.rank)
+            yield fixture, index, fixture.autouse or (asked is not None and fixture.name not in asked)
 
     def _settle(self, definition: int, rank: int) -> None:
         """Note that no test of this rank or above changes what a fixture definition is held to."""
@@ -190,7 +231,7 @@ class FixturePlan:
         if self.guards(definition):
             autouse = _private.is_autouse(definition)
             alone = not (autouse or definition.params or name in definition.argnames)
-            fixture = _Fixture(name, (identity(definition), 0), autouse, alone)
+            fixture = _Fixture(name, (identity(definition), 0), _label(definition), autouse, alone)
         elif name not in definition.argnames:
             self._settle(identity(definition), 0)
         self._simple[identity(definition)] = fixture
@@ -227,8 +268,10 @@ class FixturePlan:
         fixture = self._simple.get(identity(definitions[-1])) if definitions else None
         return fixture is not None and fixture.autouse
 
-    def _note(self, key: Key, rank: int, item: pytest.Item, *, relaxed: bool) -> Held:
+    def _note(self, key: Key, label: str, rank: int, item: pytest.Item, *, relaxed: bool) -> Held:
         held = self._held.get(key)
+        if held is None and (known := self._known.get((label, key[1]))) is not None:
+            held = self._held[key] = Held(known.rank, known.by, None if known.ranks is None else {})
         if held is None:
             held = self._held[key] = Held(rank, item.nodeid, {rank: 1} if relaxed else None)
         elif relaxed:
@@ -255,8 +298,13 @@ class FixturePlan:
         held = self._held.get(key)
         if held is None or (held.ranks is None and rank < held.rank):  # requested dynamically: it counts from now on
             self._definitions.append(definition)
-            held = self._note(key, rank, item, relaxed=False)
+            held = self._note(key, _label(definition), rank, item, relaxed=False)
         return held
+
+
+def _label(definition: Any) -> str:
+    name = f"{definition.argname} ({definition.scope})"
+    return f"{place}::{name}" if (place := _private.place_of(definition)) else name
 
 
 class FixtureGuard:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_test_categories._report.baseline import Baseline
+    from pytest_test_categories._report.baselines import BaselineFiles
+    from pytest_test_categories._report.gates import Gate
     from pytest_test_categories._rules.address import AllowEntry
     from pytest_test_categories._rules.policy import EnforcementMode, TestSize
+    from pytest_test_categories._sizing.held import Held
     from pytest_test_categories.pytest_plugin._bazel import Target
 
 _T = TypeVar("_T")
@@ -68,6 +71,7 @@ class Key(NamedTuple):
         text: What it sets, as ``--help`` says it.
         default: The value if neither the command line nor the ini file gives one.
         many: Whether it takes several values: one per line of the ini file. The option is repeatable and adds to them.
+        beats: Whether several values of the command line replace those of the ini file.
         variable: The setting's environment variable. A single value overrides the ini file; several are added to it.
     """
 
@@ -76,6 +80,7 @@ class Key(NamedTuple):
     text: str
     default: str = ""
     many: bool = False
+    beats: bool = False
     variable: str = ""
 
     @property
@@ -135,8 +140,16 @@ KEYS: Final = (
         COUNT,
     ),
     Key("test_categories_network_fakes", "|".join(FAKES), "whether a violation comes with a fake to paste", ON),
-    Key("test_categories_network_baseline", "FILE", "known violations, which warn while new ones fail"),
+    Key(
+        "test_categories_network_baseline",
+        "FILE",
+        "known violations, which warn while new ones fail; several files by directory",
+        many=True,
+        beats=True,
+    ),
     Key("test_categories_bazel", "|".join(BAZEL), "whether a Bazel test has its target's size and directories", ON),
+    Key("test_categories_gates", "NAME=N", "the most that a run may have of something: unsized = 0", many=True),
+    Key("test_categories_network_fixtures", "FILE", "the sizes of broad fixtures, also for a part of the tests"),
 )
 """Every setting of the project; the ini keys and the options are generated from this table."""
 
@@ -171,11 +184,16 @@ class Settings(NamedTuple):
         suggest: What to do with suggested sizes: ``print``, ``apply`` or, if empty, nothing.
         force: Whether to write markers into files with uncommitted changes, too.
         explain: Whether to explain each test's size instead of running it.
-        baseline_file: Path of the baseline; empty if there is none.
+        baseline_files: The files of the baseline.
         baseline: The content of the baseline.
         baseline_update: Whether to rewrite the baseline.
         baseline_strict: Whether an entry that no longer happens fails the run.
         target: The Bazel test target that the run is; None if it is none.
+        fixtures_file: Path of the file that says what broad fixtures are held to; empty if there is none.
+        fixtures: The content of that file.
+        fixtures_update: Whether to rewrite it.
+        gates: The most that the run may have of something.
+        since: The report that the gate for new hosts compares with; empty if there is none.
     """
 
     mode: EnforcementMode | None = None
@@ -199,10 +217,15 @@ class Settings(NamedTuple):
     suggest: str = ""
     force: bool = False
     explain: bool = False
-    baseline_file: str = ""
+    baseline_files: BaselineFiles | None = None
     baseline: Baseline | None = None
     baseline_update: bool = False
     baseline_strict: bool = False
+    fixtures_file: str = ""
+    fixtures: Held | None = None
+    fixtures_update: bool = False
+    gates: tuple[Gate, ...] = ()
+    since: str = ""
     target: Target | None = None
 
     @property
@@ -222,8 +245,9 @@ class Settings(NamedTuple):
 
     @property
     def observing(self) -> bool:
-        """Whether permitted attempts are recorded, too: for a report or for suggested sizes."""
-        return bool(self.reports or self.suggest) and not self.explain
+        """Whether permitted attempts are recorded, too: for a report, for suggested sizes or for a gate."""
+        counted = any(gate.observes for gate in self.gates)
+        return bool(self.reports or self.suggest or counted) and not self.explain
 
 
 _key: Final = pytest.StashKey[Settings]()
@@ -235,7 +259,8 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("test categories")
     for key in KEYS:
         others = f"{key.variable} and the ini file" if key.variable else "the ini file"
-        more = f" (repeatable; adds to {others})" if key.many else f"; beats {others}"
+        adds = f" (repeatable; {'beats' if key.beats else 'adds to'} {others})"
+        more = adds if key.many else f"; beats {others}"
         kind: Literal["linelist", "string"] = "linelist" if key.many else "string"
         text = key.text if key.many else f"{key.text}: {key.metavar}"
         parser.addini(key.ini, text, type=kind, default=[] if key.many else None)
@@ -279,6 +304,16 @@ def add(parser: pytest.Parser) -> None:
         "--network-baseline-strict",
         action="store_true",
         help="fail the run if a violation of the baseline no longer happens",
+    )
+    group.addoption(
+        "--network-since",
+        metavar="FILE",
+        help="the JSON report of the main branch that the gate 'new hosts' compares with",
+    )
+    group.addoption(
+        "--network-fixtures-update",
+        action="store_true",
+        help="write the sizes that broad fixtures are held to into the file that --network-fixtures names",
     )
 
 
@@ -387,7 +422,8 @@ def _parse(config: pytest.Config) -> Settings:
     fakes = _checked(_one_of(FAKES), *_given(config, option, "network_fakes")) == ON
     unwatched = _checked(_one_of(UNWATCHED), *_given(config, option, "unwatched"))
     lists = {key.ini: _listed(config, option, key) for key in KEYS if key.many}
-    wanted = _wanted(config, option, off=mode.strip().lower() == OFF)
+    baseline = lists.pop("test_categories_network_baseline")
+    wanted = _wanted(config, option, baseline, off=mode.strip().lower() == OFF)
     contract = _contract(config)
     if _checked(_one_of(BAZEL), *_given(config, option, "bazel")) == OFF:
         contract = {}
@@ -419,7 +455,15 @@ def _parse(config: pytest.Config) -> Settings:
             ("test_categories_network_deny", policy.parse_narrowing),
         )
     )
+    gates = _gates(lists["test_categories_gates"])
+    since = getattr(option, "network_since", None) or ""
+    if since and not any(gate.name == "new hosts" for gate in gates):
+        raise pytest.UsageError("--network-since needs a gate: add --test-categories-gates='new hosts = 0'")
+    if parsed is off or wanted.get("explain") or wanted.get("baseline_update"):
+        gates = ()  # such a run counts otherwise than one that enforces sizes
     return Settings(
+        gates=gates,
+        since=since,
         mode=None if parsed is off and not observing else parsed,
         default_size=_checked(policy.TestSize.parse, size, size_where) if size else None,
         marker_sizes=markers,
@@ -441,7 +485,9 @@ def _parse(config: pytest.Config) -> Settings:
     )
 
 
-def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+def _wanted(
+    config: pytest.Config, option: object, baseline: Mapping[str, tuple[str, ...]], *, off: bool
+) -> dict[str, Any]:
     """Return the settings that are not about enforcement, by field: reports, suggestions, baseline and others."""
     found: dict[str, Any] = {}
     if reports := getattr(option, "network_report", None):
@@ -470,41 +516,94 @@ def _wanted(config: pytest.Config, option: object, *, off: bool) -> dict[str, An
     if found.get("suggest") and getattr(option, "network_baseline_update", False):
         raise pytest.UsageError("--network-baseline-update and --network-suggest-sizes: choose one of them")
     if not found.get("suggest"):  # suggesting sizes enforces nothing
-        found |= _baseline(config, option, off=off)
+        found |= _baseline(config, option, baseline, off=off)
+        found |= _fixtures(config, option, off=off)
     return found
 
 
-def _baseline(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
-    file, where = _given(config, option, "network_baseline")
+def _gates(given: Mapping[str, Iterable[str]]) -> tuple[Gate, ...]:
+    """Return the gates; for the same counter, the command line overrides the ini file."""
+    if not given:
+        return ()
+    from pytest_test_categories._report.gates import Gate
+
+    return tuple(
+        {
+            gate.name: gate
+            for where, texts in given.items()
+            for gate in (_checked(Gate.parse, t, where) for t in texts)
+        }.values()
+    )
+
+
+def _fixtures(config: pytest.Config, option: object, *, off: bool) -> dict[str, Any]:
+    path, where = _file(config, option, "network_fixtures")
+    update = bool(getattr(option, "network_fixtures_update", False))
+    if update and not path:
+        raise pytest.UsageError("--network-fixtures-update needs a file: add --network-fixtures=FILE")
+    if update and off:
+        raise pytest.UsageError(
+            "--network-fixtures-update: in off mode no fixture is held to a size; "
+            "add --test-categories-enforcement=warn or =strict"
+        )
+    if not path or off:
+        return {}
+    from pytest_test_categories._report.lists import ListError
+    from pytest_test_categories._sizing.held import Held
+
+    try:
+        known = Held() if update and not os.path.exists(path) else Held.load(path)
+    except ListError as error:
+        raise pytest.UsageError(f"{where}: {_on_one_line(os.path.basename(path))} {error}") from None
+    return {"fixtures_file": path, "fixtures": known, "fixtures_update": update}
+
+
+def _file(config: pytest.Config, option: object, name: str) -> tuple[str, str]:
+    """Return the path of a setting's file, or an empty text, and the source of the setting.
+
+    On the command line it is relative to the directory in which pytest was started, otherwise to that of the ini file.
+    """
+    file, where = _given(config, option, name)
+    return _path(config, file, where), where
+
+
+def _path(config: pytest.Config, file: str, where: str) -> str:
     file = file.strip()
     if "\0" in file:
         raise pytest.UsageError(f"{where}: {file!r} is not a valid file name")
+    started, ini = config.invocation_params.dir, config.inipath
+    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
+    return os.path.join(str(base), file) if file else ""
+
+
+def _on_one_line(file: str) -> str:
+    return file if file.isprintable() else repr(file)
+
+
+def _baseline(
+    config: pytest.Config, option: object, given: Mapping[str, tuple[str, ...]], *, off: bool
+) -> dict[str, Any]:
+    paths = {path: where for where, texts in given.items() for text in texts if (path := _path(config, text, where))}
     update, strict = (bool(getattr(option, f"network_baseline_{name}", False)) for name in ("update", "strict"))
-    if not file:
-        for name, given in (("update", update), ("strict", strict)):
-            if given:
+    if not paths:
+        for name, wanted in (("update", update), ("strict", strict)):
+            if wanted:
                 raise pytest.UsageError(f"--network-baseline-{name} needs a file: add --network-baseline=FILE")
         return {}
     if off and not update:
         return {}  # nothing is enforced, so there is nothing to compare
     from pytest_test_categories._report.baseline import Baseline, BaselineError
+    from pytest_test_categories._report.baselines import BaselineFiles
 
-    started, ini = config.invocation_params.dir, config.inipath
-    base = started if where.startswith("-") else config.rootpath if ini is None else ini.parent
-    path = os.path.join(str(base), file)
-    if _handed in config.stash:  # on another machine the file may be missing, or older
-        known = Baseline.parse(config.stash[_handed]["baseline"])
-    elif update and not os.path.exists(path):
-        known = Baseline()
-    else:
-        try:
-            known = Baseline.load(path)
-        except BaselineError as error:
-            named = file if file.isprintable() else repr(file)  # keeps the message on one line
-            raise pytest.UsageError(f"{where}: {named} {error}") from None
+    if _handed in config.stash:  # on another machine the files may be missing, or older; the controller compares
+        return {"baseline": Baseline.parse(config.stash[_handed]["baseline"]), "baseline_update": update}
+    try:
+        files = BaselineFiles(list(paths), str(config.rootpath), update=update)
+    except BaselineError as error:
+        raise pytest.UsageError(f"{next(iter(paths.values()))}: {error}") from None
     return {
-        "baseline_file": path,
-        "baseline": known,
+        "baseline_files": files,
+        "baseline": files.baseline,
         "baseline_update": update,
         "baseline_strict": strict,
     }
@@ -600,7 +699,8 @@ def _listed(config: pytest.Config, option: object, key: Key) -> dict[str, tuple[
         found[key.variable] = tuple(text for text in value.replace(",", "\n").splitlines() if text.strip())
     # Without duplicates: pytest 8 parses the command line twice, into the same list.
     found[key.option] = tuple(dict.fromkeys(getattr(option, key.field, None) or ()))
-    return {where: texts for where, texts in found.items() if texts}
+    found = {where: texts for where, texts in found.items() if texts}
+    return dict(list(found.items())[-1:]) if key.beats else found
 
 
 def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
@@ -610,10 +710,12 @@ def _lines(config: pytest.Config, key: Key) -> Iterable[str]:
     except (TypeError, pytest.UsageError):  # which of the two depends on the pytest version
         from pytest_test_categories.pytest_plugin import _private
 
-        table = _private.toml_table(config, key.ini) if key.metavar.endswith("=SIZE") else None
-        if table is None:
-            raise
-        return [f"{name} = {size}" for name, size in table.items()]
+        value = _private.toml_value(config, key.ini)
+        if isinstance(value, dict) and key.metavar.endswith("=SIZE"):
+            return [f"{name} = {size}" for name, size in value.items()]
+        if isinstance(value, str) and key.beats:  # one file needs no list
+            return [value]
+        raise
     return lines
 
 

@@ -87,13 +87,13 @@ def deselecting_by(ours: pytest.Config, holds: Callable[[pytest.Item, str], bool
             mark.deselect_by_mark = by_mark
 
 
-def toml_table(config: pytest.Config, name: str) -> Mapping[str, Any] | None:
-    """Return a key's value in the TOML file if it is a table, which ``getini`` does not accept; otherwise None.
+def toml_value(config: pytest.Config, name: str) -> object:
+    """Return a key's value in the TOML file: a table or a text that ``getini`` does not accept; None without a file.
 
-    Without it such a table is an error, with pytest's message.
+    Without it such a value is an error, with pytest's message.
     """
-    value = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
-    return value if isinstance(value, dict) else None
+    value: object = getattr(getattr(config, "_inicfg", {}).get(name), "value", None)
+    return value
 
 
 def fixtures_of(item: pytest.Item) -> Mapping[str, Sequence[Any]]:
@@ -132,8 +132,14 @@ def home_of(definition: Any) -> str:
 
     Without it two such fixtures of the same name count as one in the baseline and in suggested sizes.
     """
-    if getattr(definition, "scope", "") not in {"session", "package"}:
-        return ""
+    return place_of(definition) if getattr(definition, "scope", "") in {"session", "package"} else ""
+
+
+def place_of(definition: Any) -> str:
+    """Return the directory, file or class that defines a fixture; empty for the root directory and for plugins.
+
+    Without it two fixtures of the same name and scope count as one in the file of ``--network-fixtures``.
+    """
     node = getattr(definition, "node", None)  # since pytest 9.1; ``baseid`` is deprecated there
     home = str(getattr(definition, "baseid", "") or "" if node is None else node.nodeid)
     return "" if home == "." else home

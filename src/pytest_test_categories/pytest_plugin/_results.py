@@ -98,13 +98,15 @@ class Results:
         found, lines = known.against(findings, baseline, root, updating=updating)
         self._lines += lines
         if updating:
+            files = self._settings.baseline_files
+            assert files is not None
             try:
-                self._lines += known.update(findings, baseline, found, self._settings.baseline_file)
+                self._lines += known.update(findings, baseline, found, files)
             except OSError as error:
                 self._lines.append(f"network baseline: could not be written: {error}")
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             return
-        self._lines += known.comparison_lines(found)
+        self._lines += known.comparison_lines(found, self._settings.baseline_files)
         green = session.exitstatus in _GREEN
         if self._settings.baseline_strict and (found.stale or found.renamed):
             self._lines.append("--network-baseline-strict: entries that no longer happen fail the run")

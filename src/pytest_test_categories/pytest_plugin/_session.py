@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
 
+    from pytest_test_categories.pytest_plugin._held import HeldFixtures
     from pytest_test_categories.pytest_plugin._options import Settings
     from pytest_test_categories.pytest_plugin._tracker import Tracker
     from pytest_test_categories.pytest_plugin._waiting import Waiting
@@ -123,6 +124,7 @@ class Session:
         self._others = OtherGuards(self._phases)
         self._hook_before: Callable[[threading.ExceptHookArgs], object] | None = None
         self._waiting: Waiting | None = None
+        self._held: HeldFixtures | None = None
         self._entry_points = _runners.entry_points(self._phases)
         self._no_reports = [True]  # until the first violation
         self.run.on_record = self._expect_reports
@@ -153,8 +155,26 @@ class Session:
             from pytest_test_categories.pytest_plugin import _bazel
 
             _bazel.register(config, self._settings.target)
+        self._register_held(config)
         self._summary = Summary(self.run, self._phases, self._fixtures, self._sizes, self._others, config)
         manager.register(self._summary, "test-categories-summary")
+
+    def _register_held(self, config: pytest.Config) -> None:
+        """Register the part that compares what fixtures are held to with the file, or says that it depends on a part.
+
+        Without a file that is worth a line only if the user asks for details.
+        """
+        if self._settings.fixtures is None:
+            if config.option.verbose <= 0 or self._settings.explain:
+                return
+            from pytest_test_categories.pytest_plugin import _selection
+
+            if _selection.is_whole(config):
+                return
+        from pytest_test_categories.pytest_plugin._held import HeldFixtures
+
+        self._held = HeldFixtures(config, self._settings, self._phases.label, self._plan, self._sizes)
+        config.pluginmanager.register(self._held, "test-categories-held")
 
     def _register_results(self, config: pytest.Config) -> None:
         """Register the parts that need data of the whole run, if a report, baseline, suggestion or annotation does."""
@@ -165,7 +185,8 @@ class Session:
             explain = Explain(config, settings, self.run, self._sizes, self._plan)
             config.pluginmanager.register(explain, "test-categories-explain")
             return
-        if not (settings.observing or settings.baseline is not None or _options.wants_annotations()):
+        wanted = settings.observing or settings.baseline is not None or settings.gates
+        if not (wanted or _options.wants_annotations()):
             return
         from pytest_test_categories.pytest_plugin import _results
         from pytest_test_categories.pytest_plugin._tracker import Tracker
@@ -173,6 +194,10 @@ class Session:
         self._tracker = Tracker(config, settings, self.run, self._phases)
         config.pluginmanager.register(self._tracker, "test-categories-tracker")
         _results.register(config, settings, self.run, self._tracker)
+        if settings.gates and not hasattr(config, "workerinput"):
+            from pytest_test_categories.pytest_plugin._gates import Gates
+
+            config.pluginmanager.register(Gates(config, settings, self._tracker), "test-categories-gates")
 
     def _expect_reports(self) -> None:
         """Register the part that handles reports with violations, at the first violation."""
@@ -217,7 +242,11 @@ class Session:
         everything = list(items)
         result = yield
         self._collecting.check_items(session, items, everything, self._sizes)
+        if self._held is not None:
+            self._held.before(session, everything)
         self._plan.compute(everything)
+        if self._held is not None:
+            self._held.after()
         if self._settings.path_sizes or self._settings.fixture_sizes:
             from pytest_test_categories.pytest_plugin import _selection
 
