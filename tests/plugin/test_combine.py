@@ -223,6 +223,39 @@ def test_an_entry_of_a_fixture_that_no_shard_repeats_is_stale(suite: Path, run_p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_fixtures_are_held_to_what_all_parts_say(suite: Path, run_pytest: Run) -> None:
+    for part, size in (("a", "small"), ("b", "medium")):
+        test = f"import pytest\n@pytest.mark.{size}\ndef test_either(either): pass\n"
+        (suite / part / "test_shared.py").write_text(test)
+    for part in "ab":
+        run_pytest(part, f"--network-report=recordings/{part}.jsonl", "--test-categories-enforcement=off")
+    file = suite / "network-fixtures.json"
+    done = combine(suite, "recordings", "--expect=2", f"--network-fixtures={file.name}", "--network-fixtures-update")
+    assert done.returncode == 0, done.stderr
+    of_parts = file.read_text()
+    assert '["either (session)", 0, "smallest", "small", "a/test_shared.py::test_either[a]"]' in of_parts
+    file.unlink()
+    run_pytest(f"--network-fixtures={file.name}", "--network-fixtures-update", "--collect-only")
+    assert file.read_text() == of_parts
+    file.write_text(of_parts.replace('"small"', '"large"'))
+    said = combine(suite, "recordings", "--expect=2", f"--network-fixtures={file.name}")
+    assert "network-fixtures.json is out of date; --network-fixtures-update rewrites it:" in said.stdout
+    assert said.returncode == 0
+
+
+def test_gates_hold_for_all_parts_together(suite: Path, run_pytest: Run) -> None:
+    for part in "ab":
+        run_pytest(part, f"--network-report=recordings/{part}.jsonl", "--test-categories-enforcement=off")
+    passed = combine(suite, "recordings", "--expect=2", "--test-categories-gates=unsized <= 2")
+    assert passed.returncode == 0, passed.stdout
+    failed = combine(suite, "recordings", "--expect=2", "--test-categories-gates=unsized = 0")
+    assert failed.returncode == 1
+    assert "unsized" in failed.stdout
+    wrong = combine(suite, "recordings", "--test-categories-gates=unsize = 0")
+    assert wrong.returncode == 4
+    assert "'unsize' is not one of" in wrong.stderr
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_that_is_killed_leaves_what_it_saw(suite: Path, workers: int) -> None:
     (suite / "b/test_z.py").write_text("import time\ndef test_hangs(): time.sleep(600)\n")

@@ -8,15 +8,19 @@ import sys
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pytest_test_categories._commands import CommandError
-from pytest_test_categories._report import files
+from pytest_test_categories._report import files, gates
 from pytest_test_categories._report.baseline import UPDATE, Baseline, BaselineError, Comparison, Entry
 from pytest_test_categories._report.baselines import BaselineFiles
 from pytest_test_categories._report.combined import Combined, combine, differences
+from pytest_test_categories._report.lists import ListError
 from pytest_test_categories._report.recording import Recording, RecordingError, published_entry
+from pytest_test_categories._sizing import held
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator
+
+    from pytest_test_categories._report.model import Report
 
 _T = TypeVar("_T")
 
@@ -54,6 +58,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fail for violations that the file doesn't list, and for those of the file that no longer happen",
     )
     parser.add_argument(
+        "--network-fixtures", default="", metavar="FILE", help="the sizes that broad fixtures are held to in each part"
+    )
+    parser.add_argument(held.UPDATE, action="store_true", help="write the sizes into the file")
+    parser.add_argument(
+        "--test-categories-gates",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="the most that all parts together may have of something: unsized = 0 (repeatable)",
+    )
+    parser.add_argument(
+        gates.SINCE, default="", metavar="FILE", help="a JSON report of the main branch, for the gate 'new hosts'"
+    )
+    parser.add_argument(
         "--network-suggest-sizes",
         nargs="?",
         const=PRINT,
@@ -88,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     _check(arguments)
-    baselines = _load_baselines(arguments)
+    baselines, fixtures = _load_baselines(arguments), _load_fixtures(arguments)
+    limits, since = _load_gates(arguments)
     recordings = [_checked(RecordingError, Recording.load, path) for path in dict.fromkeys(_found(arguments.paths))]
     if not recordings:
         raise CommandError(
@@ -106,6 +125,13 @@ def _run(arguments: argparse.Namespace) -> int:
     failed = bool(combined.missing)
     if baselines is not None:
         failed |= _compare(arguments, combined, baselines)
+    if fixtures is not None:
+        failed |= _hold(arguments, recordings, fixtures, whole=not combined.missing)
+    if limits:
+        known = None if baselines is None else baselines.baseline
+        for finding in gates.check(limits, combined.findings.report(), since=since, baseline=known):
+            print(finding.text)
+            failed |= finding.fails
     if arguments.network_suggest_sizes:
         failed |= _suggest(arguments, combined, {k: v for one in recordings for k, v in one.header.markers.items()})
     if arguments.network_report:
@@ -140,6 +166,26 @@ def _load_baselines(arguments: argparse.Namespace) -> BaselineFiles | None:
         return BaselineFiles(list(map(os.path.abspath, paths)), os.getcwd(), update=arguments.network_baseline_update)
     except BaselineError as error:
         raise CommandError(f"--network-baseline: {error}") from None
+
+
+def _load_fixtures(arguments: argparse.Namespace) -> held.Held | None:
+    path = arguments.network_fixtures
+    if not path:
+        if arguments.network_fixtures_update:
+            raise CommandError(f"{held.UPDATE} needs a file: add --network-fixtures=FILE")
+        return None
+    if arguments.network_fixtures_update and not os.path.exists(path):
+        return held.Held()
+    return _checked(ListError, held.Held.load, path, f"--network-fixtures: {path} ")
+
+
+def _load_gates(arguments: argparse.Namespace) -> tuple[list[gates.Gate], Report | None]:
+    limits = [
+        _checked(ValueError, gates.Gate.parse, one, "--test-categories-gates: ")
+        for one in arguments.test_categories_gates
+    ]
+    path = arguments.network_since
+    return limits, _checked(gates.SinceError, gates.load_report, path, f"{gates.SINCE}: {path} ") if path else None
 
 
 def _checked(error: type[Exception], parse: Callable[[str], _T], text: str, where: str = "") -> _T:
@@ -228,6 +274,27 @@ def _compare(arguments: argparse.Namespace, combined: Combined, baselines: Basel
         print("--network-baseline-strict: entries that no longer happen fail the run")
     refused = bool(found.new) and findings.mode == "strict"
     return bool(arguments.network_baseline_strict) and (over or refused)
+
+
+def _hold(arguments: argparse.Namespace, recordings: list[Recording], listed: held.Held, *, whole: bool) -> bool:
+    """Write what the fixtures are held to, or say where the file is out of date; return whether that fails.
+
+    If a part is missing, what the file knows of its tests stays in it.
+    """
+    tests = {}
+    for collected in {id(one.collected): one.collected for one in recordings}.values():
+        for number, (test, size) in enumerate(zip(collected.ids, collected.sizes, strict=True)):
+            tests[test] = (test, size, held.uses_of(collected.uses_of(number)))
+    path = arguments.network_fixtures
+    now = held.Held.of(tests.values(), () if whole else listed.entries)
+    outdated = listed.differences(now, {})
+    if arguments.network_fixtures_update:
+        print(f"network fixtures: {_count(len(now.entries), 'fixture')}, {len(outdated)} changed")
+        return _written(f"network fixtures: {path}", lambda: now.save(path))
+    if outdated:
+        print(f"network fixtures: {path} is out of date; {held.UPDATE} rewrites it:")
+        print(*(f"  {line}" for line in outdated), sep="\n")
+    return False
 
 
 def _suggest(arguments: argparse.Namespace, combined: Combined, aliases: dict[str, str]) -> bool:

@@ -33,6 +33,7 @@ class Use(NamedTuple):
         autouse: Whether it is an autouse fixture.
         relaxed: Whether no test asks for it by name: then it is held to the largest size of its tests.
         declared: Whether ``test_categories_fixture_sizes`` gives it its size.
+        place: The directory, file or class that defines it; empty for the root directory and for plugins.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Use(NamedTuple):
     autouse: bool = False
     relaxed: bool = False
     declared: bool = False
+    place: str = ""
 
     @property
     def narrows(self) -> str:

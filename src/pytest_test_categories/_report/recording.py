@@ -144,7 +144,8 @@ def publishable_collected(collected: Collected, shown: Callable[[str], str]) -> 
     return collected._replace(
         ids=tuple(map(published_id, collected.ids)),
         fixtures=tuple(
-            use._replace(name=publishable(use.name), home=relative_place(use.home)) for use in collected.fixtures
+            use._replace(name=publishable(use.name), home=relative_place(use.home), place=relative_place(use.place))
+            for use in collected.fixtures
         ),
         targets=tuple(map(target, collected.targets)),
     )

@@ -21,6 +21,8 @@ from pytest_test_categories._rules.policy import TestSize
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pytest_test_categories._report.findings import Use as Recorded
+
 UPDATE: Final = "--network-fixtures-update"
 UNSIZED: Final = "unsized"
 SMALLEST: Final = "smallest"
@@ -45,6 +47,15 @@ class Use(NamedTuple):
     fixture: str
     parameter: int = 0
     relaxed: bool = False
+
+
+def uses_of(recorded: Iterable[Recorded]) -> list[Use]:
+    """Return the uses of a test from a recording, without fixtures with a declared size."""
+    return [
+        Use(f"{use.place}::{use.name}" if use.place else use.name, use.parameter, use.relaxed)
+        for use in recorded
+        if not use.declared
+    ]
 
 
 class Entry(NamedTuple):

@@ -125,6 +125,7 @@ class FixturePlan:
                 autouse=_private.is_autouse(one),
                 relaxed=_private.is_autouse(one) or (asked is not None and one.argname not in asked),
                 declared=one.argname in self._declared,
+                place=_private.place_of(one),
             )
             for one in found
         )
