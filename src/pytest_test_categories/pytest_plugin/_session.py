@@ -165,7 +165,7 @@ class Session:
         Without a file that is worth a line only if the user asks for details.
         """
         if self._settings.fixtures is None:
-            if config.option.verbose <= 0 or self._settings.explain:
+            if getattr(config.option, "verbose", 0) <= 0 or self._settings.explain:
                 return
             from pytest_test_categories.pytest_plugin import _selection
 
