@@ -726,7 +726,8 @@ def test_a_socket_is_forgotten_with_its_end(sink: Sink) -> None:
                 sock.sendall(b"ping")
             del sock
         assert len(connections.seen.cleared) <= connections.KEPT
-    assert not connections.seen.cleared
+    # What another thread sends at this very moment may be noted once more; no socket lives on by that.
+    assert not [known() for known in connections.seen.cleared.values() if known() is not None]
 
 
 def test_many_sockets_at_once_are_not_sought_each_time(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
